@@ -1,0 +1,1 @@
+"""Spend compute where it pays: the service that decides, samples, stops, selects and logs."""
