@@ -1,0 +1,74 @@
+"""Where samples come from. To add a backend, write a module here and give it a line in `BACKENDS`.
+
+A backend is built by `assemble` from its section of `router.toml` (see `router.config.BackendConfig`): its class
+takes `(name: str, config: BackendConfig)` and connects lazily, on the first call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from predictors.observation import Query, Sample, Sampling
+from router.domain.events import Delta
+from router.domain.plan import Prompt
+from router.domain.usage import Meter
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One stage's request to a backend, everything resolved."""
+
+    query: Query
+    stage: int  # copied into the samples; `sample_id` is f"{stage}.{n}", n counting from 0 in order of starting
+    sampling: Sampling  # the query's over the stage's; `max_tokens` is always set
+    prompt: Prompt
+    max_samples: int
+    width: int  # samples in flight at once, 1..max_samples
+    seed: int  # of this query and stage; equal seeds draw equal samples where the backend can
+    stream: bool = False  # yield a `Delta` for every piece of text as it comes
+    growing: bool = False  # yield unfinished samples at check-points
+    logprobs: bool = False  # fill `mean_logprob` and `first_entropy`
+    time_left_s: float | None = None  # until the caller's deadline
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a backend can pass on. A query that needs more makes the plans on it infeasible."""
+
+    tools: bool = False
+    images: bool = False
+    response_format: bool = False
+    multi_turn: bool = True
+    logprobs: bool = False
+    context_tokens: int | None = None  # prompt and output together
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A stream of samples for a query."""
+
+    name: str
+    capabilities: Capabilities
+
+    def sample(self, call: Call, meter: Meter) -> AsyncIterator[Sample | Delta]:
+        """Yield finished samples as they finish (growing ones and deltas where asked for), at most `max_samples`.
+
+        Ends early where no more can be had (a recording that is exhausted). Between two yields at most `width` samples
+        are in flight, and none is started before the consumer asks for the next. Closing the iterator (`aclose`) frees
+        everything in flight within 1 s. Whatever was consumed, also by samples that were cut, is booked on `meter`
+        before the sample is yielded, or while closing. Raises only `BackendError`.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release connections; no call is in flight."""
+        ...
+
+
+BACKENDS = {
+    "vllm": "router.backends.vllm:VLLM",
+    "recorded": "router.backends.recorded:Recorded",
+    "scripted": "router.backends.scripted:Scripted",
+}

@@ -1,0 +1,139 @@
+"""router.toml as typed data. Reading and checking it is `router.config_file`; turning it into objects is `assemble`.
+
+Money is in $ per 1M tokens (the same number as micro-dollars per token), times in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of router.toml: unknown keys are errors."""
+
+
+class BackendConfig(Section):
+    """[backends.NAME]: where samples come from and what they cost."""
+
+    kind: str = "vllm"  # a name of `BACKENDS`
+    # kind = "vllm": any server that speaks the OpenAI protocol
+    urls: tuple[str, ...] = ()  # "http://host:8000", without /v1
+    model: str = ""  # as the server names it
+    api: Literal["chat", "completions"] = "chat"
+    api_key_env: str = ""  # the environment variable that holds the key
+    extra_allowed: tuple[str, ...] = ()  # keys of a request's `extra` that are passed on
+    timeout_s: float = 120.0  # of a whole sample
+    first_token_timeout_s: float = 60.0
+    # kind = "recorded"
+    recording: str = ""  # folder, relative to router.toml
+    recorded_as: str = ""  # the backend's name there; default: its own
+    pace: float = 0.0  # 0: at once; 1: as fast as recorded; 2: twice as fast
+    # kind = "scripted"
+    script: tuple[str, ...] = ("ok",)  # texts in order, repeated; "!timeout", "!unavailable", "!hang" are faults
+    # prices
+    price_in: float = 0.0
+    price_cached_in: float | None = None  # default: price_in
+    price_out: float = 0.0
+    # bounds and abilities
+    max_tokens: int = 1024  # of one sample, where neither the query nor the stage says
+    template_tokens: int = 64  # allowance per message for the chat template, in the worst case of a prompt
+    context_tokens: int | None = None
+    tools: bool = False
+    images: bool = False
+    response_format: bool = False
+    logprobs: bool = False
+    tokens_per_second: float = 50.0  # for latency forecasts until something is learned
+    first_token_s: float = 0.2
+
+
+class StageConfig(Section):
+    """One entry of a plan's `stages`. `stop`, `select` and `verifier` are a name, or a table with `kind` and options."""
+
+    backend: str
+    prompt: str = ""  # a name of [prompts]
+    max_samples: int = 1
+    width: int = 1
+    stop: str | Mapping[str, Any] = "never"
+    select: str | Mapping[str, Any] = ""  # default: first for one sample, else majority
+    verifier: str | Mapping[str, Any] = ""
+    gate: Mapping[str, Any] = {}  # { signal = "p_correct/small", at_least = 0.3 }
+    pool: bool = False
+    max_tokens: int | None = None
+    thinking_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+
+
+class PlanConfig(Section):
+    """[[plans]]"""
+
+    name: str
+    stages: tuple[StageConfig, ...]
+
+
+class PromptConfig(Section):
+    """[prompts.NAME]: a system message, and text around the last user turn."""
+
+    system: str = ""
+    before: str = ""
+    after: str = ""
+
+
+class ModeShare(Section):
+    """[[modes]]: the first entry that matches a query gives its mode; `share` is of sessions (else requests), by hash."""
+
+    mode: Literal["bypass", "observe", "apply"]
+    tenant: str = ""  # empty: all
+    share: float = 1.0  # [0, 1]
+
+
+class BudgetConfig(Section):
+    """[budget]: one account, one rolling window."""
+
+    dollars: float | None = None  # None: no limit
+    window_s: float = 3600.0
+
+
+class ServerConfig(Section):
+    """[server]"""
+
+    listen: str = "127.0.0.1:50051"
+    admin_listen: str = "127.0.0.1:50052"
+    http_listen: str = ""  # the OpenAI door; empty: off
+    drain_s: float = 20.0  # k8s sends SIGKILL after 30 s
+    max_message_bytes: int = 16 * 1024 * 1024
+    max_prompt_chars: int = 4_000_000
+    replay_s: float = 600.0  # how long a finished request id is answered again
+    max_queries: int = 1000  # in flight; more are shed
+
+
+class StoreConfig(Section):
+    """[store]"""
+
+    sqlite: str = "apportion.db"  # relative to router.toml; ":memory:" keeps nothing
+    keep: Literal["off", "hash", "full"] = "full"
+
+
+class Config(Section):
+    """A whole router.toml."""
+
+    backends: Mapping[str, BackendConfig]
+    plans: tuple[PlanConfig, ...]
+    reference: str = ""  # the plan of bypass and observe; default: the last plan with one stage and one sample
+    untrained: str = ""  # the plan served without a bundle; default: the reference
+    mode: Literal["bypass", "observe", "apply"] = "apply"
+    modes: tuple[ModeShare, ...] = ()
+    policy: str | Mapping[str, Any] = "utility"
+    price: float = 0.0  # shadow price lambda: quality per dollar
+    latency_price: float = 0.0  # mu: quality per second
+    seed: int = 0  # of the draws
+    bundle: str = ""  # folder, relative to router.toml
+    answers: str = "auto"  # how answers are extracted: a name of `router.answers.ANSWER_KINDS`
+    answers_by_task: Mapping[str, str] = {}  # task hint -> answer kind
+    prompts: Mapping[str, PromptConfig] = {}
+    budget: BudgetConfig = BudgetConfig()
+    server: ServerConfig = ServerConfig()
+    store: StoreConfig = StoreConfig()

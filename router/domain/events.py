@@ -1,0 +1,67 @@
+"""What happens while a query is answered, in order: Started, then any of the others, last Done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from predictors.observation import Sample
+    from router.domain.decision import Decision
+    from router.domain.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The plan is drawn and its worst case reserved."""
+
+    decision_id: str
+    plan: str
+    streams: bool  # the plan commits at the first token
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of a growing sample, as a backend sends it; its text is not yet the answer."""
+
+    sample_id: str
+    text: str = ""
+    reasoning: str = ""
+    tokens: int = 1
+    backend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerDelta:
+    """Committed text: part of the final answer, never taken back."""
+
+    text: str
+    reasoning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleEnded:
+    """A sample is complete, with its answer and class."""
+
+    sample: Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The stage's rule spoke."""
+
+    stage: int
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end: the logged row, all samples, and those chosen as answers (best first)."""
+
+    decision: Decision
+    samples: tuple[Sample, ...]
+    answers: tuple[Sample, ...]
+
+
+Event = Started | Delta | AnswerDelta | SampleEnded | Judged | Done

@@ -1,0 +1,66 @@
+"""What was used and what it costs: tokens per backend, and prices."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What one backend charges. $ per 1M tokens is the same number as micro-dollars per token."""
+
+    per_token_in: float = 0.0  # micro-dollars
+    per_token_cached: float = 0.0  # micro-dollars, input read from the prefix cache
+    per_token_out: float = 0.0  # micro-dollars
+
+    def micros(self, usage: Usage) -> float:
+        """The cost of `usage` in micro-dollars, not rounded."""
+        fresh = usage.tokens_in - usage.tokens_cached
+        return (
+            fresh * self.per_token_in
+            + usage.tokens_cached * self.per_token_cached
+            + usage.tokens_out * self.per_token_out
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one backend, summed over samples and side calls."""
+
+    tokens_in: int = 0
+    tokens_cached: int = 0  # of tokens_in
+    tokens_out: int = 0
+    tokens_reasoning: int = 0  # of tokens_out
+    side_calls: int = 0
+    samples: int = 0  # started, also those that were cut
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.tokens_in + other.tokens_in,
+            self.tokens_cached + other.tokens_cached,
+            self.tokens_out + other.tokens_out,
+            self.tokens_reasoning + other.tokens_reasoning,
+            self.side_calls + other.side_calls,
+            self.samples + other.samples,
+        )
+
+
+@dataclass(slots=True)
+class Meter:
+    """Collects usage while samples are drawn. Backends book here what was consumed, also by samples that were cut."""
+
+    by_backend: dict[str, Usage] = field(default_factory=dict)
+
+    def add(self, backend: str, usage: Usage) -> None:
+        """Book `usage` on `backend`."""
+        self.by_backend[backend] = self.by_backend.get(backend, Usage()) + usage
+
+    def micros(self, prices: dict[str, Price]) -> float:
+        """The cost of everything booked, in micro-dollars, not rounded."""
+        return sum(prices[name].micros(usage) for name, usage in self.by_backend.items())
+
+
+def whole_micros(micros: float) -> int:
+    """Round up to whole micro-dollars: the ledger and the wire never show less than was used."""
+    return math.ceil(micros - 1e-9)

@@ -1,0 +1,40 @@
+"""Which answer. To add a selector, write a module here and give it a line in `SELECTORS`.
+
+A selector is a frozen dataclass, every field with a default, and one method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from predictors.observation import Sample, Signals, Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The samples to answer with, best first (distinct), and the confidence in the first, in [0, 1] or None."""
+
+    samples: tuple[Sample, ...]
+    confidence: float | None
+
+
+@runtime_checkable
+class Selector(Protocol):
+    """Finished samples in; the answer and its confidence out."""
+
+    def select(self, samples: Sequence[Sample], tally: Tally, signals: Signals) -> Selection:
+        """Choose among `samples` (at least one, finished, in order of arrival). `tally` counts exactly these.
+
+        `signals` may hold `sample_confidence/<sample_id>`, the calibrated P(right) of a sample. Deterministic; ties go
+        to the earliest sample. Every sample of the result is one of `samples`; the first is the answer.
+        """
+        ...
+
+
+SELECTORS = {
+    "first": "router.selectors.first:First",
+    "majority": "router.selectors.majority:Majority",
+    "most_confident": "router.selectors.most_confident:MostConfident",
+}

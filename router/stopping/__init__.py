@@ -1,0 +1,37 @@
+"""When to stop sampling. To add a rule, write a module here and give it a line in `STOPPING_RULES`.
+
+A rule is a frozen dataclass, every field with a default, and one method. It reads the tally, never the texts, and
+is asked after every sample (growing ones too where the backend yields them). MORE at `max_samples` means ESCALATE,
+and ESCALATE on the last stage means ENOUGH with the stop reason `exhausted`: a rule need not know either.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol, runtime_checkable
+
+from predictors.observation import Observation, Signals
+from router.domain.verdict import Verdict
+
+
+@runtime_checkable
+class StoppingRule(Protocol):
+    """Observation and signals in; MORE, ENOUGH, ESCALATE or PRUNE out."""
+
+    reads_content: ClassVar[bool]  # False: the verdict never depends on what was answered, so text may stream
+
+    def verdict(self, seen: Observation, signals: Signals) -> Verdict:
+        """Speak after at least one sample of the stage. A pure function of its arguments, within 50 microseconds.
+
+        Never ENOUGH on disagreement alone. Signals that are missing must not raise: without them the rule says MORE.
+        """
+        ...
+
+
+STOPPING_RULES = {
+    "never": "router.stopping.never:Never",
+    "agreement": "router.stopping.agreement:Agreement",
+    "majority_certificate": "router.stopping.majority_certificate:MajorityCertificate",
+    "confident": "router.stopping.confident:Confident",
+    "token_cap": "router.stopping.token_cap:TokenCap",
+    "any_of": "router.stopping.any_of:AnyOf",
+}
