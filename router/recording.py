@@ -16,7 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router.errors import RecordingError, UnknownName
-from router.recording_cost import Prices, cost_of, latency_of, tokens_in_of, tokens_out_of
+from router.recording_cost import (
+    Prices,
+    cost_of,
+    latency_of,
+    tokens_in_of,
+    tokens_out_of,
+)
 from router.recording_format import (
     QUERIES,
     QUERY_COLUMNS,
@@ -29,7 +35,14 @@ from router.recording_format import (
 )
 from router.text_split import split_by_text
 
-__all__ = ["Prices", "RecordedQuery", "RecordedSample", "Recording", "RecordingMeta", "SampleColumns"]
+__all__ = [
+    "Prices",
+    "RecordedQuery",
+    "RecordedSample",
+    "Recording",
+    "RecordingMeta",
+    "SampleColumns",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +117,9 @@ class Recording:
     file_row: NDArray[np.int64] = field(compare=False, repr=False)  # row of columns -> row of sample_table
     by_id: Mapping[str, int] = field(compare=False, repr=False)
     by_text: Mapping[str, tuple[int, ...]] = field(compare=False, repr=False)
-    starts: NDArray[np.int64] = field(compare=False, repr=False)  # (queries × backends + 1,) first row of each
+    starts: NDArray[np.int64] = field(
+        compare=False, repr=False
+    )  # (queries × backends + 1,) first row of each
     snapshots_from: NDArray[np.int64] = field(compare=False, repr=False)  # (queries × backends,)
 
     @classmethod

@@ -24,7 +24,14 @@ FLOATS = (
     "first_entropy",
     "confidence",
 )
-AT_LEAST_ZERO = ("prefix_tokens", "tokens_in", "tokens_out", "chars_out", "first_token_s", "latency_s")
+AT_LEAST_ZERO = (
+    "prefix_tokens",
+    "tokens_in",
+    "tokens_out",
+    "chars_out",
+    "first_token_s",
+    "latency_s",
+)
 SHARES = ("reward", "confidence")
 
 
@@ -61,7 +68,12 @@ def arrange(path: Path, samples: Any, queries: Any, backends: tuple[str, ...]) -
     finished = np.isnan(prefix)
     order = np.lexsort((np.nan_to_num(prefix), sample_idx, ~finished, backend, query))
     cell = (query.astype(np.int64) * len(backends) + backend)[order]
-    _check_twice(path, samples, order, (cell, sample_idx[order], np.nan_to_num(prefix, nan=-1.0)[order]))
+    _check_twice(
+        path,
+        samples,
+        order,
+        (cell, sample_idx[order], np.nan_to_num(prefix, nan=-1.0)[order]),
+    )
     cells = np.arange(queries.num_rows * len(backends) + 1)
     starts = np.searchsorted(cell, cells)
     done = np.concatenate(([0], np.cumsum(finished[order])))

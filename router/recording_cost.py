@@ -35,9 +35,7 @@ class Prices:
         return (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6
 
 
-def tokens_out_of(
-    tokens_out: Floats, chars_out: Floats, text_chars: Floats, prefix_tokens: Floats
-) -> Floats:
+def tokens_out_of(tokens_out: Floats, chars_out: Floats, text_chars: Floats, prefix_tokens: Floats) -> Floats:
     """Output tokens of every row, shape (rows,); NaN in any argument means "not recorded".
 
     `prefix_tokens` is NaN on finished samples. Only finished samples enter the median, and a snapshot's own
@@ -64,7 +62,10 @@ def latency_of(first_token_s: Floats, latency_s: Floats, tokens_out: Floats) -> 
 
 
 def cost_of(
-    tokens_in: Floats, tokens_out: Floats, backend: NDArray[Any], prices: tuple[Prices, ...]
+    tokens_in: Floats,
+    tokens_out: Floats,
+    backend: NDArray[Any],
+    prices: tuple[Prices, ...],
 ) -> Floats:
     """Dollars of every row, shape (rows,); `backend` indexes `prices`."""
     price_in = np.array([price.price_in for price in prices])

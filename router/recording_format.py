@@ -124,8 +124,7 @@ def _prices(path: Path, name: str, entry: object) -> Prices:
     found: list[float] = []
     for key in ("price_in", "price_out"):
         value = entry.get(key)
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not 0 <= value < float("inf"):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
             raise RecordingError(f"{where}.{key}: dollars per 1M tokens >= 0 are expected, got {value!r}")
         found.append(float(value))
     return Prices(*found)
@@ -207,7 +206,10 @@ def write_recording(folder: Path, meta: RecordingMeta, queries: Any, samples: An
 
     folder.mkdir(parents=True, exist_ok=True)
     sums: dict[str, str] = {}
-    for name, table, columns in ((QUERIES, queries, QUERY_COLUMNS), (SAMPLES, samples, SAMPLE_COLUMNS)):
+    for name, table, columns in (
+        (QUERIES, queries, QUERY_COLUMNS),
+        (SAMPLES, samples, SAMPLE_COLUMNS),
+    ):
         draft = folder / f".{name}.draft"
         pq.write_table(table, draft, compression="zstd", compression_level=9)
         read_table(draft, columns)

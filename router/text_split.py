@@ -29,9 +29,7 @@ def text_hash(text: str, seed: int = 0) -> float:
     return (int.from_bytes(digest, "little") >> 11) / 2.0**53
 
 
-def split_by_text(
-    texts: Sequence[str], parts: int | Sequence[float] = 2, seed: int = 0
-) -> NDArray[np.int64]:
+def split_by_text(texts: Sequence[str], parts: int | Sequence[float] = 2, seed: int = 0) -> NDArray[np.int64]:
     """Return for each text its part, shape (texts,), 0 .. parts-1; equal normalised texts share a part.
 
     `parts` is a number of equal parts (2: halves, 5: folds) or the share of each part (positive; scaled to
