@@ -30,5 +30,78 @@ $(SETUP):
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m pip check --disable-pip-version-check
 	@# Some machines set PYTHONDONTWRITEBYTECODE; scikit-learn and MLflow then take seconds to import, every time.
-	-env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true # some packages carry files for other Pythons
 	touch $@
+
+# --- the wire ---------------------------------------------------------------------------------------------------------
+
+.PHONY: proto
+proto: $(SETUP) ## generate router/v1 from proto/
+	rm -f router/v1/*_pb2*.py router/v1/*_pb2*.pyi
+	.ci/generate_proto.sh .
+
+.PHONY: proto-baseline
+proto-baseline: $(SETUP) ## release the wire: later changes are checked against what proto/ says now
+	$(BIN)/buf build proto --exclude-source-info -o proto/baseline.binpb
+
+# --- checks and tests -------------------------------------------------------------------------------------------------
+
+.PHONY: check
+check: $(SETUP) ## format, lint, types, import contracts, generated code, the wire's compatibility, the project's own rules
+	$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --check --output-format=concise .; exit 1; }
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	.ci/check_proto_drift.sh
+	$(BIN)/buf lint proto
+	$(BIN)/buf breaking proto --against proto/baseline.binpb
+	$(BIN)/python -m pytest -q tests/project
+
+.PHONY: format
+format: $(SETUP) ## let ruff format and mend what it can
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format --quiet .
+
+.PHONY: test
+test: $(SETUP) ## every test but those marked gpu and vllm; ARGS="-k words" for a part
+	$(BIN)/python -m pytest -n $(or $(JOBS),2) -m "not gpu and not vllm" $(ARGS)
+
+.PHONY: coverage
+coverage: $(SETUP) ## the same with branch coverage, into htmlcov/
+	$(BIN)/python -m pytest -n $(or $(JOBS),2) -m "not gpu and not vllm" --cov --cov-report=html --cov-report=term:skip-covered $(ARGS)
+
+# --- running it -------------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(SETUP) ## fit, serve, ask and compare on recorded answers: no GPU, five minutes
+	$(BIN)/python -m training demo $(ARGS)
+
+.PHONY: serve
+serve: $(SETUP) ## the service with CONFIG (default router.toml)
+	$(BIN)/apportion serve $(or $(CONFIG),router.toml) $(ARGS)
+
+.PHONY: bench
+bench: $(SETUP) ## a benchmark suite as a table: make bench SUITE=routing RECORDING=folder
+	$(BIN)/python -m training benchmark $(or $(SUITE),routing) --recording $(RECORDING) $(ARGS)
+
+# --- a real vLLM on the CPU -------------------------------------------------------------------------------------------
+# (targets vllm-cpu, test-vllm and demo-vllm: its environment lives outside the checkout, see training/vllm_cpu)
+
+# --- upkeep -----------------------------------------------------------------------------------------------------------
+
+.PHONY: lock
+lock: $(SETUP) ## resolve locks/ anew; ARGS=--keep only adds what pyproject.toml newly asks for
+	locks/lock.sh $(ARGS)
+
+.PHONY: audit
+audit: $(SETUP) ## known vulnerabilities of what is locked (asks a database on the network)
+	for lock in $(LOCKS) locks/otel.txt; do echo "$$lock"; $(BIN)/pip-audit --no-deps --disable-pip --requirement "$$lock"; done
+
+.PHONY: docker
+docker: ## the service's image
+	docker build --tag apportion:dev .
+
+.PHONY: clean
+clean: ## remove .venv and everything that tools left behind
+	rm -rf .venv build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
