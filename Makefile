@@ -42,7 +42,7 @@ proto: $(SETUP) ## generate router/v1 from proto/
 
 .PHONY: proto-baseline
 proto-baseline: $(SETUP) ## release the wire: later changes are checked against what proto/ says now
-	$(BIN)/buf build proto --exclude-source-info -o proto/baseline.binpb
+	$(BIN)/buf build --exclude-source-info -o proto/baseline.binpb
 
 # --- checks and tests -------------------------------------------------------------------------------------------------
 
@@ -53,8 +53,8 @@ check: $(SETUP) ## format, lint, types, import contracts, generated code, the wi
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	.ci/check_proto_drift.sh
-	$(BIN)/buf lint proto
-	$(BIN)/buf breaking proto --against proto/baseline.binpb
+	$(BIN)/buf lint
+	$(BIN)/buf breaking --against proto/baseline.binpb
 	$(BIN)/python -m pytest -q tests/project
 
 .PHONY: format
