@@ -1,1 +1,1 @@
-"""Generated from proto/router/v1 by `make proto`. Only the server and the client know it."""
+"""Generated from proto/router/v1/apportion_router.proto by `make proto`; only the server, the client and the wire import it."""
