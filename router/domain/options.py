@@ -1,0 +1,19 @@
+"""How one query is to be handled, besides what it asks: mode, exploration, what is kept, what is told on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from router.domain.decision import Keep, Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Set by the door that the query came through."""
+
+    mode: Mode | None = None  # None: as configured for the tenant and share of traffic; never cleverer than that
+    explore: bool = True  # False: the most probable plan
+    keep: Keep | None = None  # None: as configured; never more than that
+    stream: bool = False  # AnswerDelta as soon as the plan commits
+    tell: bool = False  # Delta, SampleEnded and Judged for every sample
+    time_left_s: float | None = None  # until the caller's deadline
