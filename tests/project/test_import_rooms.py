@@ -1,0 +1,90 @@
+"""Which file may know which library. import-linter checks our own layers; this checks the foreign ones, by file."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+WIRE = ("router/server*.py", "router/wire*.py", "router/client*.py")
+HTTP_SERVERS = ("router/openai_door/*.py", "router/console/*.py", "router/backends/stub*.py")
+
+# A library, and the files that may import it. To add a room, add its pattern here and say why in the commit.
+ROOMS: dict[str, tuple[str, ...]] = {
+    "router.v1": WIRE,
+    "google": WIRE,
+    "grpc": WIRE,
+    "grpc_health": WIRE,
+    "grpc_reflection": WIRE,
+    "grpc_status": WIRE,
+    "aiohttp.web": HTTP_SERVERS,
+    "aiohttp": (*HTTP_SERVERS, "router/backends/*.py"),
+    "mlflow": ("training/registry.py",),
+    "sqlite3": ("router/decisions/*.py", "router/ledger/*.py"),
+    "psycopg": ("router/decisions/*.py", "router/ledger/*.py"),
+    "torch": ("predictors/vllm/*.py", "training/vllm_cpu/*.py"),
+    "vllm": ("predictors/vllm/*.py", "training/vllm_cpu/*.py"),
+    "pickle": (),
+    "joblib": (),
+    "cloudpickle": (),
+    "httpx": (),
+    "requests": (),
+    "pandas": (),
+}
+
+
+def modules(*folders: str) -> list[str]:
+    paths = (path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    return sorted(str(path.relative_to(ROOT)) for path in paths if "_pb2" not in path.name)
+
+
+def imports(file: str) -> Iterator[str]:
+    """Dotted names that a file imports, wherever in it: `from a import b` gives `a` and `a.b`."""
+    for node in ast.walk(ast.parse((ROOT / file).read_text(), file)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def knows(file: str, library: str) -> bool:
+    return any(name == library or name.startswith(f"{library}.") for name in imports(file))
+
+
+@pytest.mark.parametrize("library", sorted(ROOMS))
+def test_a_library_stays_in_its_room(library: str):
+    outside = [
+        file
+        for file in modules("router", "predictors", "training")
+        if knows(file, library) and not any(fnmatch(file, room) for room in ROOMS[library])
+    ]
+    assert not outside, f"{library} may be imported by {', '.join(ROOMS[library]) or 'nobody'}"
+
+
+def test_one_file_at_most_knows_mlflow():
+    assert len([file for file in modules("router", "predictors", "training") if knows(file, "mlflow")]) <= 1
+
+
+def test_what_runs_inside_the_model_server_imports_the_standard_library_torch_and_vllm_only():
+    allowed = {*sys.stdlib_module_names, "torch", "vllm"}
+    foreign = {
+        f"{file}: {name}"
+        for file in modules("predictors/vllm")
+        for name in imports(file)
+        if name.split(".")[0] not in allowed and not name.startswith("predictors.vllm")
+    }
+    assert not foreign
+
+
+def test_the_reader_of_imports_sees_them_inside_functions_too(tmp_path: Path):
+    file = tmp_path / "m.py"
+    file.write_text("import a.b\ndef f():\n    from c import d\n")
+    assert list(imports(str(file))) == ["a.b", "c", "c.d"]
