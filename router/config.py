@@ -15,7 +15,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A table of router.toml: unknown keys are errors."""
 
 
-class BackendConfig(Section):
+class BackendConfig(Section, frozen=True):
     """[backends.NAME]: where samples come from and what they cost."""
 
     kind: str = "vllm"  # a name of `BACKENDS`
@@ -49,7 +49,7 @@ class BackendConfig(Section):
     first_token_s: float = 0.2
 
 
-class StageConfig(Section):
+class StageConfig(Section, frozen=True):
     """One entry of a plan's `stages`. `stop`, `select` and `verifier` are a name, or a table with `kind` and options."""
 
     backend: str
@@ -67,14 +67,14 @@ class StageConfig(Section):
     top_p: float | None = None
 
 
-class PlanConfig(Section):
+class PlanConfig(Section, frozen=True):
     """[[plans]]"""
 
     name: str
     stages: tuple[StageConfig, ...]
 
 
-class PromptConfig(Section):
+class PromptConfig(Section, frozen=True):
     """[prompts.NAME]: a system message, and text around the last user turn."""
 
     system: str = ""
@@ -82,7 +82,7 @@ class PromptConfig(Section):
     after: str = ""
 
 
-class ModeShare(Section):
+class ModeShare(Section, frozen=True):
     """[[modes]]: the first entry that matches a query gives its mode; `share` is of sessions (else requests), by hash."""
 
     mode: Literal["bypass", "observe", "apply"]
@@ -90,14 +90,14 @@ class ModeShare(Section):
     share: float = 1.0  # [0, 1]
 
 
-class BudgetConfig(Section):
+class BudgetConfig(Section, frozen=True):
     """[budget]: one account, one rolling window."""
 
     dollars: float | None = None  # None: no limit
     window_s: float = 3600.0
 
 
-class ServerConfig(Section):
+class ServerConfig(Section, frozen=True):
     """[server]"""
 
     listen: str = "127.0.0.1:50051"
@@ -110,14 +110,14 @@ class ServerConfig(Section):
     max_queries: int = 1000  # in flight; more are shed
 
 
-class StoreConfig(Section):
+class StoreConfig(Section, frozen=True):
     """[store]"""
 
     sqlite: str = "apportion.db"  # relative to router.toml; ":memory:" keeps nothing
     keep: Literal["off", "hash", "full"] = "full"
 
 
-class Config(Section):
+class Config(Section, frozen=True):
     """A whole router.toml."""
 
     backends: Mapping[str, BackendConfig]

@@ -176,11 +176,9 @@ def _decoded(written: str) -> tuple[str, ...]:
 
 
 def _exists(document: Any, path: Path) -> bool:
-    for part in path:
-        if isinstance(document, dict) and part in document:
+    try:
+        for part in path:
             document = document[part]
-        elif isinstance(document, list) and isinstance(part, int) and part < len(document):
-            document = document[part]
-        else:
-            return False
+    except (KeyError, IndexError, TypeError):
+        return False
     return True

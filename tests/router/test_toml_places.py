@@ -78,7 +78,7 @@ KNOWN = {
 }
 
 
-@pytest.mark.parametrize(("path", "line"), KNOWN.items(), ids=lambda item: str(item))
+@pytest.mark.parametrize(("path", "line"), KNOWN.items(), ids=str)
 def test_the_line_of_a_key_is_the_line_that_it_stands_on(path, line):
     assert find_places(HARD).line(path) == line
 

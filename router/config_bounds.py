@@ -1,0 +1,135 @@
+"""What the numbers of router.toml mean: their unit, their range, and which unit a wrong one was probably written in."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from router import config
+
+
+class Unit(Enum):
+    """The unit of a number; the value is how messages name it."""
+
+    SECONDS = "seconds"
+    PRICE = "$ per 1M tokens"
+    DOLLARS = "dollars"
+    SHARE = "share"
+    TOKENS = "tokens"
+    BYTES = "bytes"
+    PLAIN = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A closed range [low, high]; with `above` the lower end is excluded."""
+
+    unit: Unit
+    low: float
+    high: float
+    above: bool = False
+
+    def wanted(self, *, whole: bool = False) -> str:
+        """How messages name such a number: `a number of seconds above 0 and at most 86400`."""
+        kind = "a whole number" if whole else "a number"
+        if self.unit is Unit.SHARE:
+            kind = "a share"
+        elif self.unit is Unit.PRICE:
+            kind += f" ({self.unit.value})"
+        elif self.unit is not Unit.PLAIN:
+            kind += f" of {self.unit.value}"
+        if self.high == math.inf:
+            return f"{kind} {'above' if self.above else 'of at least'} {_plain(self.low)}"
+        if self.above:
+            return f"{kind} above {_plain(self.low)} and at most {_plain(self.high)}"
+        return f"{kind} from {_plain(self.low)} to {_plain(self.high)}"
+
+    def problem(self, value: float) -> str | None:
+        """What is wrong with a number, in words; None where it is in range."""
+        if not math.isfinite(value):
+            return f"wants {self.wanted()}, got {value}; it must be finite"
+        if self.unit is Unit.PRICE and 0 < value < CHEAPEST:
+            meant = _plain(value * 1e6)
+            return f"{_plain(value)} looks like $ per token; prices are $ per 1M tokens: write {meant}"
+        if value < self.low or value > self.high or (self.above and value == self.low):
+            return f"wants {self.wanted()}, got {_plain(value)}{self._meant(value)}"
+        return None
+
+    def _meant(self, value: float) -> str:
+        if self.unit is Unit.SHARE and 1 < value <= 100:
+            return f"; a share is a fraction, not percent: write {_plain(value / 100)}"
+        if self.unit is Unit.SECONDS and value > self.high:
+            return f"; if these are milliseconds, write {_plain(value / 1000)}"
+        if self.unit is Unit.BYTES and value < self.low:
+            return f"; if these are MiB, write {int(value * 2**20)}" if value > 0 else ""
+        return ""
+
+
+# The dearest models cost $600 per 1M tokens, 6e-4 per token; the cheapest to be had, more than $0.001 per 1M.
+CHEAPEST = 0.001
+
+_DAY = 86_400.0
+_ANY = Bound(Unit.PLAIN, 0, math.inf)
+_TIMEOUT = Bound(Unit.SECONDS, 0, _DAY, above=True)
+_TOKENS = Bound(Unit.TOKENS, 1, 100_000_000)
+_PRICE = Bound(Unit.PRICE, 0, 1_000_000)
+
+BOUNDS: dict[tuple[type, str], Bound] = {
+    (config.BackendConfig, "timeout_s"): _TIMEOUT,
+    (config.BackendConfig, "first_token_timeout_s"): _TIMEOUT,
+    (config.BackendConfig, "pace"): _ANY,
+    (config.BackendConfig, "price_in"): _PRICE,
+    (config.BackendConfig, "price_cached_in"): _PRICE,
+    (config.BackendConfig, "price_out"): _PRICE,
+    (config.BackendConfig, "max_tokens"): _TOKENS,
+    (config.BackendConfig, "template_tokens"): Bound(Unit.TOKENS, 0, 1_000_000),
+    (config.BackendConfig, "context_tokens"): _TOKENS,
+    (config.BackendConfig, "tokens_per_second"): Bound(Unit.PLAIN, 0, 1e9, above=True),
+    (config.BackendConfig, "first_token_s"): Bound(Unit.SECONDS, 0, _DAY),
+    (config.StageConfig, "max_samples"): Bound(Unit.PLAIN, 1, 10_000),
+    (config.StageConfig, "width"): Bound(Unit.PLAIN, 1, 10_000),
+    (config.StageConfig, "max_tokens"): _TOKENS,
+    (config.StageConfig, "thinking_tokens"): Bound(Unit.TOKENS, 0, 100_000_000),
+    (config.StageConfig, "temperature"): Bound(Unit.PLAIN, 0, 2),  # what OpenAI-compatible servers accept
+    (config.StageConfig, "top_p"): Bound(Unit.SHARE, 0, 1, above=True),
+    (config.ModeShare, "share"): Bound(Unit.SHARE, 0, 1),
+    (config.BudgetConfig, "dollars"): Bound(Unit.DOLLARS, 0, 1e9),
+    (config.BudgetConfig, "window_s"): Bound(Unit.SECONDS, 0, 366 * _DAY, above=True),
+    (config.ServerConfig, "drain_s"): Bound(Unit.SECONDS, 0, 3600),
+    (config.ServerConfig, "max_message_bytes"): Bound(Unit.BYTES, 65_536, 2**31 - 1),  # gRPC counts in int32
+    (config.ServerConfig, "max_prompt_chars"): Bound(Unit.PLAIN, 1, 2**31 - 1),
+    (config.ServerConfig, "replay_s"): Bound(Unit.SECONDS, 0, _DAY),
+    (config.ServerConfig, "max_queries"): Bound(Unit.PLAIN, 1, 1_000_000),
+    (config.Config, "price"): _ANY,
+    (config.Config, "latency_price"): _ANY,
+    (config.Config, "seed"): Bound(Unit.PLAIN, 0, 2**63 - 1),
+}
+
+_QUANTITY = re.compile(r"\s*\$?\s*([0-9][0-9_.]*)\s*([A-Za-z$%]*)\s*\Z")
+_FACTORS: dict[Unit, dict[str, float]] = {
+    Unit.SECONDS: {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": _DAY},
+    Unit.BYTES: {"b": 1, "kb": 1e3, "kib": 2**10, "mb": 1e6, "mib": 2**20, "gb": 1e9, "gib": 2**30},
+    Unit.SHARE: {"%": 0.01},
+    Unit.TOKENS: {"k": 1000, "m": 1e6},
+    Unit.PRICE: {"$": 1},
+    Unit.DOLLARS: {"$": 1},
+}
+
+
+def instead_of(text: str, unit: Unit) -> str:
+    """What to write instead of a number with its unit in quotes: `; write 20` for "20s", else nothing."""
+    match = _QUANTITY.match(text)
+    if match is None:
+        return ""
+    factor = {"": 1.0, **_FACTORS.get(unit, {})}.get(match[2].lower())
+    try:
+        return "" if factor is None else f"; write {_plain(float(match[1]) * factor)}"
+    except ValueError:  # "1.2.3"
+        return ""
+
+
+def _plain(value: float) -> str:
+    """A number as TOML would have it, without the noise of binary fractions: 0.04, 86400, 1e-09."""
+    return str(int(value)) if value == int(value) and abs(value) < 1e16 else f"{value:.10g}"
