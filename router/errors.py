@@ -8,6 +8,10 @@
     ├── NoPlan                  every plan was removed by the query's limits                   FAILED_PRECONDITION
     ├── BudgetExceeded          the worst case of every plan is above what is left             RESOURCE_EXHAUSTED
     ├── Overloaded              shed before work started                                       RESOURCE_EXHAUSTED
+    ├── Draining                this replica is going down and takes no new work               UNAVAILABLE
+    ├── DeadlinePassed          the caller's time was over before work started                 DEADLINE_EXCEEDED
+    ├── RequestConflict         the request id stands for another request                      ALREADY_EXISTS
+    ├── NotBuilt                a call of the wire that nothing serves yet                     UNIMPLEMENTED
     ├── BackendError            a model server failed
     │   ├── BackendUnavailable  cannot be reached, or refuses work                             UNAVAILABLE
     │   ├── BackendTimeout      nothing came within the time allowed                           UNAVAILABLE
@@ -87,6 +91,31 @@ class Overloaded(RouterError):
     def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class Draining(RouterError):
+    """This replica is going down; another one will answer."""
+
+    reason = "DRAINING"
+    retry_after_s = 1.0
+
+
+class DeadlinePassed(RouterError):
+    """The caller's deadline was over before any work started."""
+
+    reason = "DEADLINE"
+
+
+class RequestConflict(RouterError):
+    """The request id was used with another body."""
+
+    reason = "REQUEST_ID"
+
+
+class NotBuilt(RouterError):
+    """The call is on the wire, and nothing serves it yet."""
+
+    reason = "NOT_BUILT"
 
 
 class BackendError(RouterError):
