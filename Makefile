@@ -22,10 +22,11 @@ help: ## list the targets
 setup: $(SETUP) ## make .venv with all pinned packages (a few minutes once, then nothing to do)
 
 $(SETUP):
-	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"make setup: $(PYTHON) is Python {v[0]}.{v[1]}, Apportion needs 3.11 or newer; choose another with make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("make setup: $(PYTHON) is Python %d.%d, Apportion needs 3.11 or newer; choose another with make PYTHON=python3.12" % v[:2])'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make setup: $(PYTHON) cannot make environments; install its venv package (Debian: apt install python3-venv)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ctypes, sys; sys.platform != "linux" or ctypes.CDLL("libgomp.so.1")' 2>/dev/null || { echo "make setup: LightGBM needs the system's OpenMP runtime, libgomp.so.1 (Debian: apt install libgomp1)" >&2; exit 1; }
 	rm -f .venv/.setup-*
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps $(LOCKS:%=-r %)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m pip check --disable-pip-version-check

@@ -1,0 +1,40 @@
+# The service: a pinned environment built once, copied into an image without build tools, run by a user without rights.
+#   docker build --tag apportion:dev .
+#   docker run --rm -p 127.0.0.1:50051:50051 -v "$PWD/router.toml:/etc/apportion/router.toml:ro" apportion:dev
+# Any lock of locks/ may be added: --build-arg EXTRAS="core embed postgres otel"
+
+FROM python:3.12-slim AS build
+ARG EXTRAS="core embed"
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /build
+COPY locks/ locks/
+RUN python -m venv /app \
+ && for extra in ${EXTRAS}; do set -- "$@" -r "locks/${extra}.txt"; done \
+ && /app/bin/pip install --no-compile --no-deps "$@" \
+ && pip install "$(grep '^setuptools==' locks/dev.txt)"
+COPY pyproject.toml README.md LICENSE ./
+COPY predictors/ predictors/
+COPY router/ router/
+COPY training/ training/
+# Bytecode now: the image's files are read-only when it runs, and scikit-learn alone takes seconds to compile.
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
+ && /app/bin/pip install --no-compile --no-deps dist/apportion-*.whl \
+ && /app/bin/pip check \
+ && /app/bin/python -m compileall -q -j 0 /app/lib
+
+FROM python:3.12-slim
+# LightGBM is linked against the system's OpenMP runtime.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends libgomp1 \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --uid 10001 --no-create-home --home-dir /var/lib/apportion --shell /usr/sbin/nologin apportion \
+ && install --directory --owner=10001 --group=10001 /var/lib/apportion
+COPY --from=build /app /app
+ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+WORKDIR /var/lib/apportion
+EXPOSE 50051
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["python", "-c", "import grpc, sys; from grpc_health.v1 import health_pb2 as m, health_pb2_grpc as s; sys.exit(s.HealthStub(grpc.insecure_channel('127.0.0.1:50051')).Check(m.HealthCheckRequest(), timeout=4).status != m.HealthCheckResponse.SERVING)"]
+ENTRYPOINT ["apportion"]
+CMD ["serve", "/etc/apportion/router.toml"]
