@@ -75,7 +75,7 @@ def key_text(path: Path) -> str:
 
 def unknown(kind: str, name: str, choices: Iterable[str]) -> str:
     """`unknown stopping rule 'agrement'; choose from agreement, any_of (did you mean 'agreement'?)`."""
-    known = sorted(choices)
+    known = sorted(set(choices))
     if not known:
         return f"unknown {kind} {name!r}; there are none"
     near = difflib.get_close_matches(name, known, n=1)

@@ -1,4 +1,7 @@
-"""A TOML document to `Config`: every key and type checked against router.config, everything wrong collected."""
+"""A TOML document to `Config`: every key and type checked against router.config, everything wrong collected.
+
+`read_value` is also how the options of plug-ins are read.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from router.config_problems import Problems, shown, unknown
 from router.toml_places import Path
 
 _S = TypeVar("_S", bound=Section)
-_WRONG = object()  # a value that was wrong and is noted as such
+WRONG = object()  # a value that was wrong and is noted as such
 _ANY_NUMBER = Bound(Unit.PLAIN, float("-inf"), float("inf"))
 _EMPTY: dict[Any, Any] = {
     str: "",
@@ -36,8 +39,8 @@ def _section(kind: type[_S], table: Mapping[str, Any], path: Path, problems: Pro
     values: dict[str, Any] = {}
     for name, field in fields.items():
         if name in table:
-            value = _value(field.type, table[name], (*path, name), BOUNDS.get((kind, name)), problems)
-            if value is not _WRONG:
+            value = read_value(field.type, table[name], (*path, name), BOUNDS.get((kind, name)), problems)
+            if value is not WRONG:
                 values[name] = value
         elif field.required:
             problems.add(path, f"the key {name!r} is missing")
@@ -46,8 +49,11 @@ def _section(kind: type[_S], table: Mapping[str, Any], path: Path, problems: Pro
     return kind(**values)
 
 
-def _value(wanted: Any, value: Any, path: Path, bound: Bound | None, problems: Problems) -> Any:
-    """`value` as the type `wanted`, or `_WRONG`."""
+def read_value(wanted: Any, value: Any, path: Path, bound: Bound | None, problems: Problems) -> Any:
+    """`value` as the type `wanted`, or `WRONG` where it is not one and the problem is noted.
+
+    `wanted`: str, bool, int, float, a Literal, a Section, `X | None`, `tuple[X, ...]` or `Mapping[str, X]` of these.
+    """
     origin, arguments = get_origin(wanted), get_args(wanted)
     if origin in {Union, types.UnionType}:
         return _one_of(arguments, value, path, bound, problems)
@@ -78,7 +84,7 @@ def _one_of(
     """A union: `X | None` (TOML has no null: X), or a name or a table."""
     choices = [choice for choice in arguments if choice is not types.NoneType]
     if len(choices) == 1:
-        return _value(choices[0], value, path, bound, problems)
+        return read_value(choices[0], value, path, bound, problems)
     if isinstance(value, str | dict):
         return value  # what is in the table is checked by whoever builds the plug-in
     return _wrong(path, problems, _got('wants a name, or a table such as { kind = "…" }', value))
@@ -88,8 +94,8 @@ def _sequence(wanted: Any, value: Any, path: Path, problems: Problems) -> Any:
     if not isinstance(value, list):
         hint = f"; write [{shown(value)}]" if isinstance(value, str) and wanted is str else ""
         return _wrong(path, problems, _got("wants a list", value) + hint)
-    read = [_value(wanted, item, (*path, index), None, problems) for index, item in enumerate(value)]
-    return _WRONG if _WRONG in read else tuple(read)
+    read = [read_value(wanted, item, (*path, index), None, problems) for index, item in enumerate(value)]
+    return WRONG if WRONG in read else tuple(read)
 
 
 def _mapping(wanted: Any, value: Any, path: Path, problems: Problems) -> Any:
@@ -97,8 +103,8 @@ def _mapping(wanted: Any, value: Any, path: Path, problems: Problems) -> Any:
         return _wrong(path, problems, _got("wants a table", value))
     if wanted is Any:
         return value
-    read = {key: _value(wanted, item, (*path, key), None, problems) for key, item in value.items()}
-    return {key: item for key, item in read.items() if item is not _WRONG}
+    read = {key: read_value(wanted, item, (*path, key), None, problems) for key, item in value.items()}
+    return {key: item for key, item in read.items() if item is not WRONG}
 
 
 def _scalar(wanted: type, value: Any, path: Path, bound: Bound | None, problems: Problems) -> Any:
@@ -129,4 +135,4 @@ def _got(wants: str, value: Any) -> str:
 
 def _wrong(path: Path, problems: Problems, text: str) -> Any:
     problems.add(path, text)
-    return cast("Any", _WRONG)
+    return cast("Any", WRONG)
