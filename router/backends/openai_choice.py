@@ -1,0 +1,154 @@
+"""One choice of a request while it comes in: text, thought, tool calls, logprobs, tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from predictors.observation import Sample, ToolCall
+from router.backends.openai_chunks import Choice, TextPiece, ToolPiece, WireUsage
+from router.domain.events import Delta
+
+
+@dataclass(slots=True)
+class _ToolBeingWritten:
+    id: str = ""
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class GrowingChoice:
+    """Collects the pieces of one sample. A server that reports no usage is taken to send one token per piece."""
+
+    sample_id: str
+    backend: str
+    stage: int
+    index: int
+    texts: list[str] = field(default_factory=list)
+    thoughts: list[str] = field(default_factory=list)
+    tools: dict[int, _ToolBeingWritten] = field(default_factory=dict)
+    pieces: int = 0  # that carried something
+    thought_tokens: int = 0  # of the pieces that carried a thought
+    reported: int | None = None  # output tokens so far, as the server says
+    reported_thought: int | None = None
+    shared: bool = False  # `reported` is a share of what the request used
+    logprob_sum: float = 0.0
+    logprob_tokens: int = 0
+    first_entropy: float | None = None
+    finish_reason: str = ""
+    first_token_s: float | None = None
+    last_token_s: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        """Output tokens so far: reported, else counted."""
+        return self.pieces if self.reported is None else self.reported
+
+    @property
+    def tokens_reasoning(self) -> int:
+        """Of the tokens so far, those of the thought: reported, else counted."""
+        return min(
+            self.tokens, self.thought_tokens if self.reported_thought is None else self.reported_thought
+        )
+
+    @property
+    def characters(self) -> int:
+        """Of text and thought."""
+        return sum(map(len, self.texts)) + sum(map(len, self.thoughts))
+
+    def add(self, choice: Choice, usage: WireUsage | None, elapsed_s: float) -> Delta | None:
+        """Take one piece in; return it as a delta if it carried text or thought."""
+        piece = choice.piece()
+        text = (piece.content or "") if piece else ""
+        thought = _thought(piece)
+        before = self.tokens
+        if text or thought or (piece and piece.tool_calls):
+            self.pieces += 1
+            self.last_token_s = elapsed_s
+            if self.first_token_s is None:
+                self.first_token_s = elapsed_s
+        if usage is not None:
+            self._count(usage)
+        if piece and piece.tool_calls:
+            self._add_tools(piece.tool_calls)
+        if choice.logprobs is not None:
+            self._add_logprobs(choice.places())
+        if choice.finish_reason:
+            self.finish_reason = choice.finish_reason
+        if not text and not thought:
+            return None
+        grown = self.tokens - before
+        if thought:
+            self.thoughts.append(thought)
+            self.thought_tokens += grown
+        if text:
+            self.texts.append(text)
+        return Delta(self.sample_id, text, thought, grown, self.backend)
+
+    def sample(
+        self, *, tokens_in: int, tokens_cached: int, estimated: bool, latency_s: float, finished: bool = True
+    ) -> Sample:
+        """What has come so far."""
+        return Sample(
+            sample_id=self.sample_id,
+            backend=self.backend,
+            text="".join(self.texts),
+            stage=self.stage,
+            index=self.index,
+            finished=finished,
+            finish_reason=self.finish_reason if finished else "",
+            tool_calls=tuple(
+                ToolCall(tool.id, tool.name, "".join(tool.arguments))
+                for _, tool in sorted(self.tools.items())
+            ),
+            reasoning="".join(self.thoughts),
+            tokens_in=tokens_in,
+            tokens_cached=tokens_cached,
+            tokens_out=self.tokens,
+            tokens_reasoning=self.tokens_reasoning,
+            usage_estimated=estimated,
+            mean_logprob=min(0.0, self.logprob_sum / self.logprob_tokens) if self.logprob_tokens else None,
+            first_entropy=self.first_entropy,
+            prefix_tokens=None if finished else self.tokens,
+            first_token_s=self.first_token_s,
+            latency_s=latency_s,
+        )
+
+    def _count(self, usage: WireUsage) -> None:
+        if usage.completion_tokens is not None:
+            self.reported = usage.completion_tokens
+        details = usage.completion_tokens_details
+        if details is not None and details.reasoning_tokens is not None:
+            self.reported_thought = details.reasoning_tokens
+
+    def _add_tools(self, pieces: Sequence[ToolPiece]) -> None:
+        for place, piece in enumerate(pieces):
+            tool = self.tools.setdefault(place if piece.index is None else piece.index, _ToolBeingWritten())
+            tool.id = piece.id or tool.id
+            if piece.function is not None:
+                tool.name = tool.name or piece.function.name or ""
+                tool.arguments.append(piece.function.arguments or "")
+
+    def _add_logprobs(self, places: Sequence[tuple[float, Sequence[float]]]) -> None:
+        for logprob, alternatives in places:
+            if self.logprob_tokens == 0 and alternatives:
+                self.first_entropy = entropy(alternatives)
+            self.logprob_sum += logprob
+            self.logprob_tokens += 1
+
+
+def entropy(logprobs: Sequence[float]) -> float:
+    """Shannon entropy in nats of the alternatives, scaled to sum to one: H = −Σ p ln p, 0 <= H <= ln(len)."""
+    weights = [math.exp(logprob) for logprob in logprobs]
+    total = sum(weights)
+    if not total > 0.0 or not math.isfinite(total):
+        return 0.0
+    shares = [weight / total for weight in weights if weight > 0.0]
+    return max(0.0, -sum(share * math.log(share) for share in shares))
+
+
+def _thought(piece: TextPiece | None) -> str:
+    """Servers name it `reasoning` or `reasoning_content`; some send both with the same text."""
+    return (piece.reasoning or piece.reasoning_content or "") if piece else ""

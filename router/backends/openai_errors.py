@@ -1,0 +1,71 @@
+"""Foreign errors become ours here and nowhere else: aiohttp, msgspec, HTTP statuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from router.backends.openai_chunks import error_text
+from router.errors import BackendError, BackendGarbled, BackendRefused, BackendTimeout, BackendUnavailable
+
+REFUSED = frozenset({400, 409, 413, 415, 422})  # the request itself; the other 4xx are the operator's to mend
+TIMED_OUT = frozenset({408, 504})
+
+
+@contextmanager
+def translated(who: str, waiting_for: str = "a reply") -> Iterator[None]:
+    """Raise only `BackendError`; `who` names backend and url, `waiting_for` completes "no …"."""
+    try:
+        yield
+    except BackendGarbled as error:
+        if str(error).startswith(who):
+            raise
+        raise BackendGarbled(f"{who}: {error}") from error
+    except aiohttp.ConnectionTimeoutError as error:
+        raise BackendUnavailable(f"{who}: it takes no connection") from error
+    except TimeoutError as error:
+        raise BackendTimeout(f"{who}: no {waiting_for}") from error
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise BackendGarbled(f"{who}: broken JSON or UTF-8 in the reply: {error}") from error
+    except (aiohttp.ClientResponseError, aiohttp.InvalidURL) as error:
+        raise BackendGarbled(f"{who}: not HTTP: {error}") from error
+    except (aiohttp.ClientError, OSError) as error:
+        what = str(error) or type(error).__name__
+        raise BackendUnavailable(f"{who}: connection failed: {what}") from error
+
+
+def of_status(who: str, status: int, content_type: str, body: bytes) -> BackendError:
+    """The error of a reply that is not 200: which kind, with the server's own words."""
+    said = error_text(_decoded(body))
+    if "html" in content_type:
+        said = "an HTML page"
+    message = f"{who}: HTTP {status}: {said or 'no text'}"
+    if status in REFUSED:
+        return BackendRefused(message)
+    if status in TIMED_OUT:
+        return BackendTimeout(message)
+    if status in {401, 403}:
+        return BackendUnavailable(f"{message}; is the key in `api_key_env` right?")
+    if status == 404:
+        return BackendUnavailable(f"{message}; are `urls` and `model` right?")
+    if status == 429 or status >= 500:
+        return BackendUnavailable(message)
+    return BackendGarbled(message)
+
+
+def of_event(who: str, error: Any) -> BackendError:
+    """An error that came as an event in the middle of a stream."""
+    code = error.get("code") if isinstance(error, dict) else None
+    kind = BackendRefused if code in REFUSED else BackendUnavailable
+    return kind(f"{who}: {error_text(error) or 'an error without text'}")
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeError):
+        return body.decode("utf-8", "replace")

@@ -1,0 +1,175 @@
+"""Samples from vLLM, or from any server that speaks the OpenAI protocol, over HTTP.
+
+Always streamed: tokens are counted as they come, and closing the connection frees the server's work. Samples that
+may all run at once are one request with `n`; else `width` requests are in flight, the next one sent when the
+consumer asks for more. With several urls the one with least in flight is asked, and the next one where a url cannot
+be reached and no token came yet.
+
+When it fails: a server that reports no usage is counted (a token per piece, prompt bytes / 4) and its samples say
+`usage_estimated`. Seeds repeat a sample only on a server that honours them, and then only up to the noise of
+batching. The completions door joins all turns with blank lines: made for base models and one turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from predictors.observation import Sample
+from router.backends import Call, Capabilities
+from router.backends.openai_body import prompt_tokens_estimate, request_body, seed_of
+from router.backends.openai_choice import GrowingChoice
+from router.backends.openai_chunks import ChatChunk, Chunk, TextChunk
+from router.backends.openai_endpoints import REST_S, Endpoints
+from router.backends.openai_exchange import Exchange, Limits
+from router.backends.openai_receipt import Receipt
+from router.backends.side_by_side import side_by_side
+from router.config import BackendConfig
+from router.domain.events import Delta
+from router.domain.usage import Meter
+from router.errors import BackendRefused, BackendUnavailable
+
+CONNECT_S = 5.0  # a host that drops packets must not eat the time that the next url needs
+KEEP_ALIVE_S = 4.0  # below uvicorn's 5 s, so that no request goes out on a connection that is being closed
+
+
+class VLLM:
+    """One model behind one or several urls. Connects on the first call; belongs to one event loop."""
+
+    def __init__(
+        self,
+        name: str = "vllm",
+        config: BackendConfig | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        config = config or BackendConfig()
+        self.name = name
+        self.config = config
+        chat = config.api == "chat"
+        self.capabilities = Capabilities(
+            tools=config.tools and chat,
+            images=config.images and chat,
+            response_format=config.response_format,
+            multi_turn=chat,
+            logprobs=config.logprobs,
+            context_tokens=config.context_tokens,
+        )
+        self._path = "/v1/chat/completions" if chat else "/v1/completions"
+        self._decoder: msgspec.json.Decoder[Chunk] = msgspec.json.Decoder(ChatChunk if chat else TextChunk)
+        self._endpoints = Endpoints.of(config.urls)
+        self._environ = environ
+        self._session: aiohttp.ClientSession | None = None
+        self._takes_n = True  # until it was seen that the server answers once whatever `n` says
+
+    async def sample(self, call: Call, meter: Meter) -> AsyncGenerator[Sample | Delta, None]:
+        """See `Backend.sample`."""
+        body = request_body(call, self.config)
+        ends_at = None if call.time_left_s is None else asyncio.get_running_loop().time() + call.time_left_s
+        missing = list(range(call.max_samples))
+        if self._together(call):
+            try:
+                async with aclosing(self._stream(call, meter, body, missing, ends_at)) as together:
+                    async for event in together:
+                        if isinstance(event, Sample):
+                            missing.remove(event.index)
+                        yield event
+            except BackendRefused:
+                if len(missing) < call.max_samples:
+                    raise  # else it may be `n` that it does not want
+        streams = self._one_by_one(call, meter, body, missing, ends_at)
+        if call.max_samples == 1 and not call.growing:
+            async with aclosing(next(streams)[1]) as only:
+                async for event in only:
+                    yield event
+        elif missing:
+            async with aclosing(side_by_side(streams, call.width, call.pruned)) as merged:
+                async for event in merged:
+                    yield event
+
+    async def close(self) -> None:
+        """Release connections."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    def _together(self, call: Call) -> bool:
+        """One request for all: they may all run at once, and none has to be cut by itself.
+
+        vLLM refuses `n` > 1 at temperature 0.
+        """
+        wanted = 1 < call.max_samples <= call.width and not call.growing
+        return wanted and self._takes_n and call.sampling.temperature != 0
+
+    def _one_by_one(
+        self, call: Call, meter: Meter, body: Mapping[str, Any], indices: list[int], ends_at: float | None
+    ) -> Iterator[tuple[str, AsyncGenerator[Sample | Delta, None]]]:
+        for index in indices:
+            yield f"{call.stage}.{index}", self._stream(call, meter, body, [index], ends_at)
+
+    async def _stream(
+        self, call: Call, meter: Meter, body: Mapping[str, Any], indices: list[int], ends_at: float | None
+    ) -> AsyncGenerator[Sample | Delta, None]:
+        """One request for the samples `indices`, at the next url where one cannot be reached."""
+        loop = asyncio.get_running_loop()
+        session = self._connected()
+        body = dict(body) | {"n": len(indices), "seed": seed_of(call, indices[0])}
+        tried: list[str] = []
+        while True:
+            endpoint = self._endpoints.pick(loop.time(), tried)
+            if endpoint is None:
+                raise BackendUnavailable(f"{self.name}: no url is configured")
+            tried.append(endpoint.url)
+            exchange = Exchange(
+                who=f"{self.name} at {endpoint.url}",
+                call=call,
+                body=body,
+                choices=tuple(
+                    GrowingChoice(f"{call.stage}.{index}", self.name, call.stage, index) for index in indices
+                ),
+                receipt=Receipt(meter, self.name, prompt_tokens_estimate(call), len(indices)),
+                limits=self._limits(loop.time(), ends_at),
+                started_at=loop.time(),
+                decoder=self._decoder,
+            )
+            try:
+                async with aclosing(exchange.events(session, endpoint, self._path)) as events:
+                    async for event in events:
+                        yield event
+            except BackendUnavailable:
+                endpoint.resting_until = loop.time() + REST_S
+                if exchange.received or self._endpoints.pick(loop.time(), tried) is None:
+                    raise
+                continue
+            self._takes_n = self._takes_n and not exchange.unfinished
+            return
+
+    def _limits(self, now: float, ends_at: float | None) -> Limits:
+        whole_s = self.config.timeout_s
+        if ends_at is not None:
+            whole_s = min(whole_s, max(0.0, ends_at - now))
+        first_s = self.config.first_token_timeout_s
+        return Limits(now + first_s, now + whole_s, first_s, whole_s)
+
+    def _connected(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            headers = {}
+            if self.config.api_key_env:
+                key = self._environ.get(self.config.api_key_env, "")
+                if not key:
+                    raise BackendUnavailable(
+                        f"{self.name}: the environment variable {self.config.api_key_env!r} (api_key_env) is not set"
+                    )
+                headers["Authorization"] = f"Bearer {key}"
+            self._session = aiohttp.ClientSession(
+                # no limit here: what may run at once is the allocator's business
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
+                headers=headers,
+            )
+        return self._session
