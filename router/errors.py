@@ -1,25 +1,25 @@
 """Everything that the router raises, and what it means to the caller.
 
-    RouterError
-    ├── ConfigError             router.toml cannot be served: file, line, key, value and choices
-    ├── RecordingError          a recording's folder is damaged: file, column, choices
-    ├── InvalidQuery            the caller's request is wrong: field and allowed values        INVALID_ARGUMENT
-    ├── UnknownName             a plan, backend, decision, … that is not here                  NOT_FOUND
-    ├── NoPlan                  every plan was removed by the query's limits                   FAILED_PRECONDITION
-    ├── BudgetExceeded          the worst case of every plan is above what is left             RESOURCE_EXHAUSTED
-    ├── Overloaded              shed before work started                                       RESOURCE_EXHAUSTED
-    ├── Draining                this replica is going down and takes no new work               UNAVAILABLE
-    ├── DeadlinePassed          the caller's time was over before work started                 DEADLINE_EXCEEDED
-    ├── RequestConflict         the request id stands for another request                      ALREADY_EXISTS
-    ├── NotBuilt                a call of the wire that nothing serves yet                     UNIMPLEMENTED
-    ├── BackendError            a model server failed
-    │   ├── BackendUnavailable  cannot be reached, or refuses work                             UNAVAILABLE
-    │   ├── BackendTimeout      nothing came within the time allowed                           UNAVAILABLE
-    │   ├── BackendRefused      it calls this request invalid                                  FAILED_PRECONDITION
-    │   ├── BackendGarbled      it answered something that is not the protocol                 UNAVAILABLE
-    │   └── NotRecorded         the recording does not have this query                         NOT_FOUND
-    ├── StoreError              the decision store failed; rows are kept elsewhere             UNAVAILABLE
-    └── PluginError             a plug-in broke its contract                                   INTERNAL
+RouterError
+├── ConfigError             router.toml cannot be served: file, line, key, value and choices
+├── RecordingError          a recording's folder is damaged: file, column, choices
+├── InvalidQuery            the caller's request is wrong: field and allowed values        INVALID_ARGUMENT
+├── UnknownName             a plan, backend, decision, … that is not here                  NOT_FOUND
+├── NoPlan                  every plan was removed by the query's limits                   FAILED_PRECONDITION
+├── BudgetExceeded          the worst case of every plan is above what is left             RESOURCE_EXHAUSTED
+├── Overloaded              shed before work started                                       RESOURCE_EXHAUSTED
+├── Draining                this replica is going down and takes no new work               UNAVAILABLE
+├── RequestConflict         the request id stands for another request                      ALREADY_EXISTS
+├── NotBuilt                a call of the wire that nothing serves yet                     UNIMPLEMENTED
+├── DeadlineExceeded        the caller's time ended before there was anything to answer    DEADLINE_EXCEEDED
+├── BackendError            a model server failed
+│   ├── BackendUnavailable  cannot be reached, or refuses work                             UNAVAILABLE
+│   ├── BackendTimeout      nothing came within the time allowed                           UNAVAILABLE
+│   ├── BackendRefused      it calls this request invalid                                  FAILED_PRECONDITION
+│   ├── BackendGarbled      it answered something that is not the protocol                 UNAVAILABLE
+│   └── NotRecorded         the recording does not have this query                         NOT_FOUND
+├── StoreError              the decision store failed; rows are kept elsewhere             UNAVAILABLE
+└── PluginError             a plug-in broke its contract                                   INTERNAL
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class RouterError(Exception):
     """Root of everything that the router raises."""
 
     reason = "INTERNAL"  # `google.rpc.ErrorInfo.reason`
+    decision_id = ""  # set on the instance where a decision was begun
 
 
 class ConfigError(RouterError):
@@ -100,12 +101,6 @@ class Draining(RouterError):
     retry_after_s = 1.0
 
 
-class DeadlinePassed(RouterError):
-    """The caller's deadline was over before any work started."""
-
-    reason = "DEADLINE"
-
-
 class RequestConflict(RouterError):
     """The request id was used with another body."""
 
@@ -116,6 +111,12 @@ class NotBuilt(RouterError):
     """The call is on the wire, and nothing serves it yet."""
 
     reason = "NOT_BUILT"
+
+
+class DeadlineExceeded(RouterError):
+    """The caller's time ended before there was anything to answer with."""
+
+    reason = "DEADLINE"
 
 
 class BackendError(RouterError):

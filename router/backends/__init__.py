@@ -7,7 +7,7 @@ takes `(name: str, config: BackendConfig)` and connects lazily, on the first cal
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from predictors.observation import Query, Sample, Sampling
@@ -21,7 +21,9 @@ class Call:
     """One stage's request to a backend, everything resolved."""
 
     query: Query
-    stage: int  # copied into the samples; `sample_id` is f"{stage}.{n}", n counting from 0 in order of starting
+    stage: (
+        int  # copied into the samples; `sample_id` is f"{stage}.{n}", n counting from 0 in order of starting
+    )
     sampling: Sampling  # the query's over the stage's; `max_tokens` is always set
     prompt: Prompt
     max_samples: int
@@ -31,6 +33,9 @@ class Call:
     growing: bool = False  # yield unfinished samples at check-points
     logprobs: bool = False  # fill `mean_logprob` and `first_entropy`
     time_left_s: float | None = None  # until the caller's deadline
+    pruned: set[str] = field(
+        default_factory=set
+    )  # filled by the consumer: ids to cut before the next yield, where it can
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from predictors.observation import Preferences, Signals
+    from predictors.observation import Signals
     from router.domain.plan import Plan
 
 
@@ -29,7 +29,8 @@ class Situation:
     signals: Signals
     price: float  # shadow price lambda: quality per dollar, >= 0, the caller's cost weight applied
     latency_price: float  # quality per second beyond the target, >= 0
-    preferences: Preferences
+    min_quality: float | None = None  # the caller's target, [0, 1]
+    default: int = 0  # index of the forecast to serve where nothing is known
 
     def utility(self, forecast: Forecast) -> float:
         """U(a|x) = q(a|x) - lambda c(a|x) - mu l(a|x); the quality must be known."""

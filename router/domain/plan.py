@@ -49,7 +49,9 @@ class Gate:
         value = signals.get(self.signal)
         if value is None:
             return True
-        return (self.at_least is None or value >= self.at_least) and (self.below is None or value < self.below)
+        return (self.at_least is None or value >= self.at_least) and (
+            self.below is None or value < self.below
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,12 @@ class Plan:
     def commit(self) -> Commit:
         """`first_token` where the first token of the only sample is already part of the answer."""
         only = self.stages[0]
-        streams = len(self.stages) == 1 and only.max_samples == 1 and only.verifier is None and not only.stop.reads_content
+        streams = (
+            len(self.stages) == 1
+            and only.max_samples == 1
+            and only.verifier is None
+            and not only.stop.reads_content
+        )
         return Commit.FIRST_TOKEN if streams else Commit.AT_END
 
     @property
@@ -97,7 +104,9 @@ class Plan:
 def canonical(value: Any) -> Any:
     """`value` as JSON types: a dataclass becomes a mapping of its class's name and fields."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {"": type(value).__name__} | {item.name: canonical(getattr(value, item.name)) for item in fields(value)}
+        return {"": type(value).__name__} | {
+            item.name: canonical(getattr(value, item.name)) for item in fields(value)
+        }
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):

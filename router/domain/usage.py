@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -56,7 +57,7 @@ class Meter:
         """Book `usage` on `backend`."""
         self.by_backend[backend] = self.by_backend.get(backend, Usage()) + usage
 
-    def micros(self, prices: dict[str, Price]) -> float:
+    def micros(self, prices: Mapping[str, Price]) -> float:
         """The cost of everything booked, in micro-dollars, not rounded."""
         return sum(prices[name].micros(usage) for name, usage in self.by_backend.items())
 

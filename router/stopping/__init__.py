@@ -7,7 +7,7 @@ and ESCALATE on the last stage means ENOUGH with the stop reason `exhausted`: a 
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from predictors.observation import Observation, Signals
 from router.domain.verdict import Verdict
@@ -17,7 +17,10 @@ from router.domain.verdict import Verdict
 class StoppingRule(Protocol):
     """Observation and signals in; MORE, ENOUGH, ESCALATE or PRUNE out."""
 
-    reads_content: ClassVar[bool]  # False: the verdict never depends on what was answered, so text may stream
+    @property
+    def reads_content(self) -> bool:
+        """Whether the verdict depends on what was answered; where it does not, text may stream at once."""
+        ...
 
     def verdict(self, seen: Observation, signals: Signals) -> Verdict:
         """Speak after at least one sample of the stage. A pure function of its arguments, within 50 microseconds.

@@ -1,0 +1,250 @@
+"""THE STORY: one query from its first look to its logged row. Every arrow of the walk starts here.
+
+    look and choose a plan -> reserve its worst case -> for every stage: draw samples, give each its
+    answer class, ask the rule after each -> select -> settle -> record
+
+It knows no protobuf, no HTTP, no file: those who do hand it a `Query` and read its events. Leaving the
+generator, at any time and for any reason, frees the backends, settles the ledger and logs the row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from predictors.observation import Query, Sample
+from router.answer_classes import AnswerClasses, voted
+from router.answers import extract
+from router.backends import Backend, Call
+from router.books import Books
+from router.choose import Chosen
+from router.domain.decision import Decision, Mode, Status
+from router.domain.events import AnswerDelta, Delta, Done, Event, Judged, SampleEnded, Started
+from router.domain.options import Options
+from router.domain.plan import Plan, Stage
+from router.domain.verdict import ENOUGH, MORE, Action, Verdict
+from router.errors import (
+    BackendGarbled,
+    BackendTimeout,
+    BackendUnavailable,
+    DeadlineExceeded,
+    RouterError,
+)
+from router.progress import Progress
+from router.recount import recount
+from router.selectors import Selection
+from router.stage_call import stage_call
+from router.verifiers import Case
+
+TRANSIENT = (BackendUnavailable, BackendTimeout, BackendGarbled)  # another backend may do better
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The first decision alone."""
+
+    decision: Decision
+    plan: Plan
+    chosen: Chosen
+
+
+class Allocator:
+    """Answers queries. One per process; all state of a query is in its `Progress`."""
+
+    def __init__(self, books: Books, backends: Mapping[str, Backend], classes: AnswerClasses) -> None:
+        self.books, self.backends, self.classes = books, backends, classes
+        self.settings = books.settings
+        self.monotonic_s = books.monotonic_s
+        self.in_flight = 0
+
+    # ------------------------------------------------------------------------------------------------ the walk
+
+    async def run(self, query: Query, options: Options) -> AsyncGenerator[Event, None]:
+        """Answer a query: Started, what happens (as `options` asks), Done.
+
+        Raises `RouterError`; where a decision was begun the error carries its id, and the row is logged all the same.
+        """
+        progress = self.books.begin(query, options)
+        self.in_flight += 1
+        try:
+            self.books.reserve(progress)
+            yield Started(progress.decision_id, progress.plan.name, progress.streams)
+            async with aclosing(self._stages(progress)) as events:
+                async for event in events:
+                    yield event
+            await self._select(progress)
+        except RouterError as error:
+            progress.status, progress.error = Status.FAILED, f"{error.reason}: {error}"
+            error.decision_id = progress.decision_id
+            raise
+        except (GeneratorExit, asyncio.CancelledError):
+            progress.status, progress.error = Status.CANCELLED, "the caller left"
+            raise
+        finally:
+            self.in_flight -= 1
+            decision = self.books.end(progress)
+        assert progress.selection is not None  # noqa: S101 (`_select` sets it or raises)
+        picked = progress.selection.samples[: query.answers]
+        if options.stream and not progress.streams and picked:
+            yield AnswerDelta(picked[0].text, picked[0].reasoning)
+        yield Done(decision, tuple(progress.samples.values()), picked)
+
+    async def _stages(self, progress: Progress) -> AsyncGenerator[Event, None]:
+        """Run the plan's stages; where its backends fail, go on with what is left of it or of the other plans."""
+        while True:
+            try:
+                async with aclosing(self._plan(progress)) as events:
+                    async for event in events:
+                        yield event
+                return
+            except TRANSIENT as error:
+                if progress.streams and progress.first_text_s is not None:
+                    raise  # committed text cannot be taken back
+                progress.degraded.append(f"backend {progress.plan.stages[-1].backend!r} failed: {error}")
+                if progress.finished():
+                    progress.stop_reason = "failed: the last stage gave nothing"
+                    return
+                self.books.fail_over(progress, error)
+
+    async def _plan(self, progress: Progress) -> AsyncGenerator[Event, None]:
+        last = len(progress.plan.stages) - 1
+        for index, stage in enumerate(progress.plan.stages):
+            if (
+                stage.gate
+                and not stage.gate.opens(progress.signals)
+                and (index < last or progress.finished())
+            ):
+                continue
+            progress.enter(progress.stage_base + index)
+            try:
+                async with aclosing(self._stage(progress, index, stage)) as events:
+                    async for event in events:
+                        yield event
+                        if isinstance(event, Judged) and event.verdict.action is Action.ENOUGH:
+                            return
+            except TRANSIENT as error:
+                progress.failed_backends.add(stage.backend)
+                if index == last:
+                    raise
+                progress.degraded.append(f"backend {stage.backend!r} failed: {error}")
+            except TimeoutError:
+                self._out_of_time(progress)
+                return
+        progress.stop_reason = "exhausted"
+
+    async def _stage(self, progress: Progress, index: int, stage: Stage) -> AsyncGenerator[Event, None]:
+        bound = self.books.chooser.forecaster.bounds[stage.backend]
+        call = stage_call(progress, index, stage, bound, seed=self.settings.seed, now_s=self.monotonic_s())
+        tell = progress.options.tell
+        async with aclosing(self.backends[stage.backend].sample(call, progress.meter)) as arrivals:  # type: ignore[type-var]
+            while True:
+                async with asyncio.timeout_at(self._loop_deadline(progress)):
+                    arrival = await anext(arrivals, None)
+                if arrival is None:
+                    return
+                if isinstance(arrival, Delta):
+                    if progress.streams and (arrival.text or arrival.reasoning):
+                        self._committed(progress)
+                        progress.streamed.append(arrival)
+                        yield AnswerDelta(arrival.text, arrival.reasoning)
+                    if tell:
+                        yield arrival
+                    continue
+                sample = await self._arrived(progress, stage, arrival)
+                if tell and sample.finished:
+                    yield SampleEnded(sample)
+                verdict, reason = await self._verdict(progress, stage, sample)
+                act_on(verdict, reason, progress, call)
+                if tell or verdict.action is Action.ENOUGH:
+                    yield Judged(progress.stage, verdict, reason)
+                if verdict.action in (Action.ENOUGH, Action.ESCALATE):
+                    return
+
+    async def _arrived(self, progress: Progress, stage: Stage, sample: Sample) -> Sample:
+        """Give a sample its answer and class, count its vote, then look at what came back."""
+        if sample.finished and not sample.tool_calls:
+            kind = self.settings.answer_kind(progress.query)
+            answer = sample.answer if sample.answer is not None else extract(sample.text, kind)
+            number = None if answer is None else await self.classes.classify(progress.tally, answer, kind)
+            progress.tally = voted(progress.tally, answer, number)
+            sample = replace(sample, answer=answer, answer_class=number)
+        progress.samples[sample.sample_id] = sample
+        if sample.finished and progress.mode is not Mode.BYPASS:
+            seen = progress.observation(stage, self.monotonic_s())
+            signals = self.books.chooser.predictions.confidence(seen, progress.look)
+            progress.signals.update(signals)
+            if "sample_confidence" in signals:
+                progress.confidence[sample.sample_id] = signals["sample_confidence"]
+        return sample
+
+    async def _verdict(self, progress: Progress, stage: Stage, sample: Sample) -> tuple[Verdict, str]:
+        verifier = self.books.verifiers.get(progress.query.verifier) or stage.verifier
+        if verifier is not None and sample.finished:
+            score = await asyncio.to_thread(verifier.grade, Case(progress.query.text), sample.answer)
+            if score is not None and score >= 1.0:
+                progress.verified = sample.sample_id
+                return ENOUGH, "verified"
+        verdict = stage.stop.verdict(progress.observation(stage, self.monotonic_s()), progress.signals)
+        return verdict, type(stage.stop).__name__ if verdict is not MORE else ""
+
+    async def _select(self, progress: Progress) -> None:
+        """One selection at the end, by the last stage that drew something, over its samples (or all of them)."""
+        progress.close_growing()
+        finished = progress.finished()
+        if not finished:
+            if progress.status is Status.DEADLINE_CUT:
+                raise DeadlineExceeded("the deadline passed before a sample was finished")
+            raise BackendUnavailable(f"no backend of plan {progress.plan.name!r} gave a sample")
+        number = finished[-1].stage
+        stage = progress.plan.stages[max(0, number - progress.stage_base)]
+        samples = finished if stage.pool else progress.finished(number)
+        tally = progress.tally
+        if stage.pool or number != progress.stage:
+            samples, tally = await recount(self.classes, samples, self.settings.answer_kind(progress.query))
+        if progress.verified:
+            samples.sort(key=lambda sample: sample.sample_id != progress.verified)
+            selection = Selection(tuple(samples), 1.0)
+        else:
+            selection = stage.select.select(samples, tally, progress.signals)
+        others = tuple(sample for sample in samples if sample not in selection.samples)
+        progress.selection = Selection(selection.samples + others, selection.confidence)
+        first = selection.samples[0]
+        if progress.status is Status.ANSWERED and not (first.text or first.tool_calls or first.answer):
+            progress.status = Status.ABSTAINED
+        self._committed(progress)
+
+    def decide(self, query: Query, options: Options) -> Decided:
+        """The first decision alone: logged, nothing reserved, nothing drawn from a backend."""
+        progress = self.books.begin(query, options)
+        progress.stop_reason = "decided"
+        return Decided(self.books.end(progress), progress.plan, progress.chosen)
+
+    def estimate(self, query: Query, options: Options) -> Chosen:
+        """What would be chosen, at what odds: nothing is logged, reserved or drawn from a backend."""
+        return self.books.begin(query, options).chosen
+
+    def _loop_deadline(self, progress: Progress) -> float | None:
+        """The query's deadline on the event loop's clock."""
+        if progress.deadline_s is None:
+            return None
+        return asyncio.get_running_loop().time() + progress.deadline_s - self.monotonic_s()
+
+    def _out_of_time(self, progress: Progress) -> None:
+        progress.status, progress.stop_reason = Status.DEADLINE_CUT, "the deadline"
+        progress.degraded.append("the deadline passed before the plan ended")
+
+    def _committed(self, progress: Progress) -> None:
+        if progress.first_text_s is None:
+            progress.first_text_s = self.monotonic_s() - progress.started_s
+
+
+def act_on(verdict: Verdict, reason: str, progress: Progress, call: Call) -> None:
+    """Write a verdict down; pruned samples neither vote nor answer, and their backend may cut them."""
+    if verdict.action is Action.PRUNE:
+        call.pruned.update(verdict.prune)
+        for sample_id in verdict.prune:
+            progress.samples.pop(sample_id, None)
+    if verdict.action is not Action.MORE:
+        progress.stop_reason = f"{verdict.action.value}: {reason}"

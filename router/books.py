@@ -1,0 +1,162 @@
+"""The two ends of a query: begin it (mode, first decision), reserve, let another plan take over; settle and log it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from predictors.observation import OnUnavailable, Query
+from router.choose import Chooser
+from router.decisions import DecisionStore
+from router.domain.choice import Forecast
+from router.domain.decision import Decision, Keep, Mode
+from router.domain.options import Options
+from router.domain.plan import Plan
+from router.domain.usage import Price, whole_micros
+from router.draw import draw_key
+from router.errors import BackendError, BudgetExceeded, InvalidQuery
+from router.feasible import Limits
+from router.ledger import Ledger
+from router.logged_row import logged_row
+from router.modes import Modes
+from router.progress import Progress
+from router.verifiers import Verifier
+from router.worst_case import worst_cost
+
+KEEPS = {Keep.OFF: 0, Keep.HASH: 1, Keep.FULL: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the allocator needs to know besides its parts."""
+
+    replica: str
+    keep: Keep = Keep.FULL
+    answers: str = "auto"  # an answer kind
+    answers_by_task: Mapping[str, str] = field(default_factory=dict)  # task hint -> answer kind
+    seed: int = 0
+    hash_key: bytes = b""
+    degraded: tuple[str, ...] = ()  # what is wrong with this replica as a whole, e.g. no bundle
+    reply_margin: float = 0.05  # share of the caller's time kept for sending what there is
+    reply_margin_s: float = 0.25  # and at most so much
+
+    def answer_kind(self, query: Query) -> str:
+        """How answers to this query are read."""
+        return self.answers_by_task.get(query.task_hint, self.answers)
+
+
+class Books:
+    """Opens and closes the account of every query. No waiting, no backend."""
+
+    def __init__(
+        self,
+        *,
+        chooser: Chooser,
+        bypass: Chooser,  # predicts nothing and always says the reference plan
+        prices: Mapping[str, Price],
+        ledger: Ledger,
+        store: DecisionStore,
+        verifiers: Mapping[str, Verifier],  # those that a query may name: they judge without gold
+        modes: Modes,
+        settings: Settings,
+        monotonic_s: Callable[[], float],
+        wall_s: Callable[[], float],
+        new_id: Callable[[Query], str],
+    ) -> None:
+        self.chooser, self.bypass, self.modes, self.settings = chooser, bypass, modes, settings
+        self.prices, self.ledger, self.store, self.verifiers = dict(prices), ledger, store, verifiers
+        self.monotonic_s, self.wall_s, self.new_id = monotonic_s, wall_s, new_id
+        self.decided = 0  # rows logged since the start
+
+    def begin(self, query: Query, options: Options) -> Progress:
+        """The first decision. Raises before anything is reserved or logged."""
+        now = self.monotonic_s()
+        verifier = self.verifiers.get(query.verifier)
+        if query.verifier and verifier is None:
+            raise InvalidQuery(
+                "verifier", f"unknown or needs gold: {query.verifier!r}", ", ".join(self.verifiers)
+            )
+        mode = self.modes.mode_for(query.tenant, draw_key(query), options.mode)
+        chooser = self.bypass if mode is Mode.BYPASS else self.chooser
+        limits = Limits(self.ledger.balance().left, options.time_left_s, options.stream)
+        chosen = chooser.choose(query, limits, explore=options.explore)
+        plan, degraded = chosen.choice.plan, list(chosen.degraded)
+        if mode is Mode.OBSERVE:
+            reference = self.chooser.menu.reference
+            if any(forecast.plan is reference for forecast in chosen.forecasts):
+                plan = reference
+            else:
+                degraded.append(f"the reference plan {reference.name!r} is not feasible")
+        left = options.time_left_s
+        margin = 0.0 if left is None else min(self.settings.reply_margin * left, self.settings.reply_margin_s)
+        return Progress(
+            decision_id=self.new_id(query),
+            query=query,
+            options=options,
+            mode=mode,
+            chosen=chosen,
+            plan=plan,
+            started_s=now,
+            created_at=self.wall_s(),
+            deadline_s=None if left is None else now + left - margin,
+            signals=dict(chosen.look.signals),
+            degraded=[*(() if mode is Mode.BYPASS else self.settings.degraded), *degraded],
+        )
+
+    def end(self, progress: Progress) -> Decision:
+        """Settle what was used and log the row. Runs however the query ended, and does not wait."""
+        used = whole_micros(progress.meter.micros(self.prices))
+        for reservation in progress.reservations:
+            part = min(used, reservation.micros) if reservation is not progress.reservations[-1] else used
+            self.ledger.settle(reservation, part)
+            used -= part
+        self.decided += 1
+        keep = min(self.settings.keep, progress.options.keep or self.settings.keep, key=KEEPS.__getitem__)
+        decision = logged_row(
+            progress,
+            keep=keep,
+            replica=self.settings.replica,
+            sequence=self.decided,
+            bundle="" if progress.mode is Mode.BYPASS else self.chooser.predictions.version,
+            prices=self.prices,
+            hash_key=self.settings.hash_key,
+            now_s=self.monotonic_s(),
+        )
+        self.store.record(decision)
+        return decision
+
+    def reserve(self, progress: Progress) -> None:
+        """Set the worst case of the plan aside. Raises `BudgetExceeded`."""
+        micros = worst_cost(progress.query, progress.plan, self.chooser.forecaster.bounds)
+        key = f"{progress.decision_id}/{len(progress.reservations)}"
+        progress.reservations.append(self.ledger.reserve(key, micros))
+
+    def fail_over(self, progress: Progress, error: BackendError) -> None:
+        """Let another feasible plan take over, one that needs none of the failed backends; else raise `error`."""
+        if progress.query.constraints.on_unavailable is OnUnavailable.FAIL:
+            raise error
+        failed = progress.plan
+        for plan in self._others(progress):
+            progress.plan = plan
+            try:
+                self.reserve(progress)
+            except BudgetExceeded:
+                continue
+            progress.stage_base += len(failed.stages)
+            progress.degraded.append(f"plan {plan.name!r} took over from {failed.name!r}")
+            return
+        progress.plan = failed
+        raise error
+
+    def _others(self, progress: Progress) -> list[Plan]:
+        """Plans that may take over: the best first, by utility where quality is known, else as configured."""
+
+        def worth(forecast: Forecast) -> float:
+            return -progress.chosen.price * forecast.cost * 1e-6 + (forecast.quality or 0.0)
+
+        left = [
+            forecast
+            for forecast in progress.chosen.forecasts
+            if not progress.failed_backends.intersection(forecast.plan.backends)
+        ]
+        return [forecast.plan for forecast in sorted(left, key=worth, reverse=True)]

@@ -1,0 +1,159 @@
+"""The first decision of a query: look, remove what cannot be served, forecast, ask the policy, draw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from predictors import Look, Predictions
+from predictors.observation import OnUnavailable, Query, Signals
+from router.domain.choice import Choice, Forecast, Situation
+from router.domain.plan import Plan
+from router.draw import draw_key, pick, unit
+from router.errors import BudgetExceeded, NoPlan, PluginError, UnknownName
+from router.feasible import OVER_BUDGET, Feasibility, Limits, within_risk
+from router.forecast import Forecaster
+from router.policies import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """The plans on offer, in order, and the two that need no learning."""
+
+    plans: tuple[Plan, ...]
+    reference: Plan  # of bypass and observe
+    untrained: Plan  # where nothing is known
+
+    def named(self, name: str) -> Plan:
+        """The plan of that name. Raises `UnknownName` with the choices."""
+        for plan in self.plans:
+            if plan.name == name:
+                return plan
+        raise UnknownName("plan", name, tuple(plan.name for plan in self.plans))
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A choice and all that it was made from."""
+
+    choice: Choice
+    forecasts: tuple[Forecast, ...]  # of the feasible plans
+    look: Look
+    price: float  # shadow price, the caller's cost weight applied
+    infeasible: tuple[tuple[str, str], ...] = ()  # (plan, why)
+    degraded: tuple[str, ...] = ()
+
+    @property
+    def forecast(self) -> Forecast:
+        """Of the drawn plan."""
+        return next(forecast for forecast in self.forecasts if forecast.plan is self.choice.plan)
+
+
+@dataclass(frozen=True, slots=True)
+class Chooser:
+    """Chooses a plan for a query. Pure but for what it is given: equal arguments, equal choices."""
+
+    menu: Menu
+    policy: Policy
+    policy_name: str
+    predictions: Predictions
+    forecaster: Forecaster
+    feasibility: Feasibility
+    price: float  # quality per dollar
+    latency_price: float  # quality per second
+    seed: int
+
+    def choose(self, query: Query, limits: Limits, *, explore: bool = True) -> Chosen:
+        """Draw a plan. Raises `NoPlan`, `BudgetExceeded` or `UnknownName`."""
+        look = self.predictions.look(query)
+        forecasts, infeasible, degraded = self.feasible(query, limits, look.signals)
+        price = self.price * query.preferences.cost_weight
+        situation = Situation(
+            forecasts,
+            look.signals,
+            price,
+            self.latency_price * query.preferences.latency_weight,
+            query.constraints.min_quality,
+            default_index(forecasts, self.menu),
+        )
+        probabilities = checked(self.policy.probabilities(situation), len(forecasts), self.policy_name)
+        likeliest = max(range(len(probabilities)), key=probabilities.__getitem__)
+        drawn = pick(probabilities, unit(self.seed, "plan", draw_key(query))) if explore else likeliest
+        trained = any(forecast.quality is not None for forecast in forecasts)
+        choice = Choice(
+            plan=forecasts[drawn].plan,
+            propensity=probabilities[drawn],
+            probabilities=tuple(
+                (forecast.plan.name, share) for forecast, share in zip(forecasts, probabilities, strict=True)
+            ),
+            policy="forced" if query.constraints.plan else self.policy_name if trained else "untrained",
+            explored=probabilities[drawn] < probabilities[likeliest],
+        )
+        return Chosen(choice, forecasts, look, price, infeasible, degraded)
+
+    def feasible(
+        self, query: Query, limits: Limits, signals: Signals
+    ) -> tuple[tuple[Forecast, ...], tuple[tuple[str, str], ...], tuple[str, ...]]:
+        """Forecasts of the feasible plans (at least one), why the others are not, and what had to be given up."""
+        if query.constraints.plan:
+            self.menu.named(query.constraints.plan)
+        servable: list[Forecast] = []
+        removed: list[tuple[str, str]] = []
+        late: list[tuple[Forecast, str]] = []
+        for plan in self.menu.plans:
+            forecast = self.forecaster.forecast(query, plan, signals)
+            why = self.feasibility.objection(query, forecast, limits)
+            slow = None if why else self.feasibility.too_slow(query, forecast, limits)
+            if slow:
+                late.append((forecast, slow))
+            elif why:
+                removed.append((plan.name, why))
+            else:
+                servable.append(forecast)
+        degraded: tuple[str, ...] = ()
+        if not servable and late and query.constraints.on_unavailable is OnUnavailable.DEGRADE:
+            # Lengths are forecasts: the quickest plan may make it after all, and a cut answer is better than none.
+            quickest, why_late = min(late, key=lambda entry: entry[0].latency_s)
+            servable, degraded = [quickest], (f"plan {quickest.plan.name!r} may be late: {why_late}",)
+            late = [entry for entry in late if entry[0] is not quickest]
+        infeasible = (*removed, *((forecast.plan.name, slow) for forecast, slow in late))
+        if not servable:
+            refuse(infeasible)
+        safe = within_risk(servable, query.constraints.max_risk)
+        risky = tuple(
+            (item.plan.name, "its expected loss is above max_risk") for item in servable if item not in safe
+        )
+        return tuple(safe), infeasible + risky, degraded
+
+
+def refuse(infeasible: Sequence[tuple[str, str]]) -> None:
+    """Raise the error that fits the reasons: money where it is what every otherwise possible plan lacks."""
+    wanted = [
+        (name, why) for name, why in infeasible if not why.startswith("the caller wants plan")
+    ] or infeasible
+    text = "; ".join(f"{name}: {why}" for name, why in wanted)
+    if any(why.startswith(OVER_BUDGET) for _, why in wanted):
+        raise BudgetExceeded(f"no plan can be paid for: {text}")
+    raise NoPlan(f"no plan is feasible: {text}")
+
+
+def default_index(forecasts: Sequence[Forecast], menu: Menu) -> int:
+    """Where the plan for "nothing is known" stands: the untrained one, else the reference, else the first."""
+    plans = [forecast.plan for forecast in forecasts]
+    for wanted in (menu.untrained, menu.reference):
+        if wanted in plans:
+            return plans.index(wanted)
+    return 0
+
+
+def checked(probabilities: Sequence[float], count: int, policy: str) -> tuple[float, ...]:
+    """The policy's distribution, held against its contract. Raises `PluginError`."""
+    shares = tuple(probabilities)
+    if (
+        len(shares) != count
+        or not all(0.0 <= share <= 1.0 for share in shares)
+        or abs(math.fsum(shares) - 1.0) > 1e-6
+    ):
+        raise PluginError(f"policy {policy!r} gave {shares}, which is no distribution over {count} plans")
+    return shares

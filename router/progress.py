@@ -1,0 +1,101 @@
+"""What has happened so far to one query: samples, tally, signals, usage, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from predictors import Look
+from predictors.observation import Observation, Query, Sample, Tally
+from router.choose import Chosen
+from router.domain.decision import Mode, Status
+from router.domain.events import Delta
+from router.domain.options import Options
+from router.domain.plan import Plan, Stage
+from router.domain.usage import Meter
+from router.ledger import Reservation
+from router.selectors import Selection
+
+
+@dataclass(slots=True)
+class Progress:
+    """The state of one query while its plan runs. Only the allocator writes to it."""
+
+    decision_id: str
+    query: Query
+    options: Options
+    mode: Mode
+    chosen: Chosen
+    plan: Plan  # served: the drawn one, or what took its place
+    started_s: float  # monotonic
+    created_at: float  # seconds since the epoch
+    deadline_s: float | None  # monotonic; a little before the caller's own
+    meter: Meter = field(default_factory=Meter)
+    reservations: list[Reservation] = field(default_factory=list)
+    samples: dict[str, Sample] = field(default_factory=dict)  # by id, in order of arrival
+    stage_base: int = 0  # number of the plan's first stage; grows when another plan takes over
+    stage: int = 0  # number of the running stage
+    tally: Tally = field(default_factory=Tally)  # of the running stage
+    signals: dict[str, float] = field(default_factory=dict)
+    confidence: dict[str, float] = field(
+        default_factory=dict
+    )  # sample id -> `sample_confidence` at its arrival
+    streamed: list[Delta] = field(default_factory=list)  # committed pieces of the only sample
+    verified: str = ""  # id of a sample that passed the stage's verifier
+    degraded: list[str] = field(default_factory=list)
+    failed_backends: set[str] = field(default_factory=set)
+    status: Status = Status.ANSWERED
+    stop_reason: str = ""
+    error: str = ""
+    selection: Selection | None = None
+    first_text_s: float | None = None  # seconds after the start
+    ended_s: float | None = None  # monotonic
+
+    @property
+    def look(self) -> Look:
+        """The first look at the query."""
+        return self.chosen.look
+
+    @property
+    def streams(self) -> bool:
+        """Whether text is committed token by token."""
+        return self.options.stream and self.query.answers == 1 and self.plan.commit.value == "first_token"
+
+    def finished(self, stage: int | None = None) -> list[Sample]:
+        """Finished samples, of one stage or of all, in order of arrival."""
+        return [
+            sample
+            for sample in self.samples.values()
+            if sample.finished and (stage is None or sample.stage == stage)
+        ]
+
+    def enter(self, number: int) -> None:
+        """A stage begins."""
+        self.stage = number
+        self.tally = Tally()
+
+    def observation(self, stage: Stage, now_s: float) -> Observation:
+        """What rules and predictors may look at now."""
+        return Observation(
+            query=self.query,
+            samples=tuple(self.samples.values()),
+            stage=self.stage,
+            tally=self.tally,
+            max_samples=stage.max_samples,
+            elapsed_s=now_s - self.started_s,
+        )
+
+    def close_growing(self) -> None:
+        """Turn what is still growing into a finished sample that was cut, so that it may answer if nothing else can."""
+        if self.streamed and not self.samples:
+            first = self.streamed[0]
+            self.samples[first.sample_id] = Sample(
+                sample_id=first.sample_id,
+                backend=first.backend or self.plan.stages[0].backend,
+                text="".join(delta.text for delta in self.streamed),
+                reasoning="".join(delta.reasoning for delta in self.streamed),
+                stage=self.stage,
+                finished=False,
+            )
+        for sample_id, sample in self.samples.items():
+            if not sample.finished:
+                self.samples[sample_id] = replace(sample, finished=True, finish_reason="cut")

@@ -1,0 +1,44 @@
+"""A stage of a plan as one request to its backend, everything resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+
+from predictors.observation import Sampling
+from router.backends import Call
+from router.domain.plan import Stage
+from router.draw import stage_seed
+from router.progress import Progress
+from router.worst_case import Bound, output_tokens_bound, samples_bound
+
+
+def stage_call(
+    progress: Progress, index: int, stage: Stage, bound: Bound, *, seed: int, now_s: float
+) -> Call:
+    """The call of the plan's stage `index`; `now_s` is monotonic."""
+    query = progress.query
+    samples = samples_bound(query, progress.plan, index)
+    sampling = over(query.sampling, stage.sampling)
+    return Call(
+        query=query,
+        stage=progress.stage,
+        sampling=replace(sampling, max_tokens=output_tokens_bound(query, stage, bound)),
+        prompt=stage.prompt,
+        max_samples=samples,
+        width=min(max(stage.width, samples if samples > stage.max_samples else 1), samples),
+        seed=stage_seed(seed, query, progress.stage),
+        stream=progress.streams or progress.options.tell,
+        logprobs=True,
+        time_left_s=None if progress.deadline_s is None else max(0.0, progress.deadline_s - now_s),
+    )
+
+
+def over(first: Sampling, second: Sampling) -> Sampling:
+    """`first` where it says something, else `second`."""
+    merged = {}
+    for item in fields(Sampling):
+        value = getattr(first, item.name)
+        unsaid = value is None or (isinstance(value, (tuple, Mapping)) and not value)
+        merged[item.name] = getattr(second, item.name) if unsaid else value
+    return Sampling(**merged)

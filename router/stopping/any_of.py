@@ -1,0 +1,32 @@
+"""Stop as soon as one of several rules says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from predictors.observation import Observation, Signals
+from router.domain.verdict import MORE, Action, Verdict
+from router.stopping import StoppingRule
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf(StoppingRule):
+    """The first verdict of `rules`, in order, that is not MORE; MORE without rules.
+
+    Its promise is the weakest of its members': errors of the rules add up.
+    """
+
+    rules: tuple[StoppingRule, ...] = ()
+
+    @property
+    def reads_content(self) -> bool:
+        """Whether any member does."""
+        return any(rule.reads_content for rule in self.rules)
+
+    def verdict(self, seen: Observation, signals: Signals) -> Verdict:
+        """The first word that is not MORE."""
+        for rule in self.rules:
+            verdict = rule.verdict(seen, signals)
+            if verdict.action is not Action.MORE:
+                return verdict
+        return MORE

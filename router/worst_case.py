@@ -1,0 +1,74 @@
+"""What a query may cost at most under a plan: the amount that the ledger sets aside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from predictors.observation import PartKind, Query
+from router.domain.plan import Plan, Stage
+from router.domain.usage import Price, whole_micros
+
+IMAGE_TOKENS = 4096  # more than the largest image of the vision models that vLLM serves takes
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What one backend charges, and how much one sample of it can use."""
+
+    price: Price
+    max_tokens: int  # output of one sample, where neither the query nor the stage says
+    template_tokens: int  # allowance per message for the chat template
+    context_tokens: int | None = None
+
+
+def prompt_tokens_bound(query: Query, stage: Stage, template_tokens: int) -> int:
+    """Tokens of the prompt at most, without a tokenizer: a token is at least one UTF-8 byte long.
+
+    Text, names, tool schemas and the stage's template in bytes, an allowance per message, and one per image.
+    """
+    prompt = stage.prompt
+    pieces = [prompt.system, prompt.before, prompt.after, query.tool_choice, query.response_format]
+    tokens = template_tokens  # for a system message that the template may add
+    for message in query.messages:
+        tokens += template_tokens
+        pieces += (message.name, message.tool_call_id, message.reasoning)
+        for part in message.parts:
+            if part.kind is PartKind.TEXT:
+                pieces.append(part.text)
+            else:
+                tokens += IMAGE_TOKENS
+        for call in message.tool_calls:
+            tokens += template_tokens
+            pieces += (call.id, call.name, call.arguments)
+    for tool in query.tools:
+        tokens += template_tokens
+        pieces += (tool.name, tool.description, tool.parameters)
+    return tokens + sum(
+        len(piece) if piece.isascii() else len(piece.encode("utf-8", "replace")) for piece in pieces
+    )
+
+
+def output_tokens_bound(query: Query, stage: Stage, bound: Bound) -> int:
+    """Tokens that one sample of the stage can put out at most: the smallest limit that anybody set."""
+    limits = (query.sampling.max_tokens, stage.sampling.max_tokens)
+    given = [limit for limit in limits if limit is not None]
+    return min(given) if given else bound.max_tokens
+
+
+def samples_bound(query: Query, plan: Plan, stage: int) -> int:
+    """Samples of a stage at most; the last stage draws as many as the caller wants answers."""
+    drawn = plan.stages[stage].max_samples
+    return max(drawn, query.answers) if stage == len(plan.stages) - 1 else drawn
+
+
+def worst_cost(query: Query, plan: Plan, bounds: Mapping[str, Bound]) -> int:
+    """Micro-dollars that the plan cannot exceed while its backends keep to `max_tokens`: every sample, every stage."""
+    total = 0.0
+    for index, stage in enumerate(plan.stages):
+        bound = bounds[stage.backend]
+        price_in = max(bound.price.per_token_in, bound.price.per_token_cached)
+        one = prompt_tokens_bound(query, stage, bound.template_tokens) * price_in
+        one += output_tokens_bound(query, stage, bound) * bound.price.per_token_out
+        total += samples_bound(query, plan, index) * one
+    return whole_micros(total)
