@@ -10,6 +10,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from router.config_file import load
+
 BASE = Path(__file__).parents[2] / "k8s" / "base"
 KUSTOMIZATION = yaml.safe_load((BASE / "kustomization.yaml").read_text())
 RESOURCES: list[str] = KUSTOMIZATION["resources"]
@@ -106,3 +108,10 @@ def test_one_pod_owns_the_sqlite_file(container):
 def test_the_server_is_told_where_its_configuration_is_mounted(container):
     (mount,) = [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "config"]
     assert container["args"] == ["serve", f"{mount}/router.toml"]
+
+
+def test_the_mounted_router_toml_is_one_that_the_service_serves(tmp_path: Path):
+    text = (BASE / "router.toml").read_text()
+    assert text.count("/var/lib/apportion") == 1  # the one folder that is mounted; here it is another
+    (tmp_path / "router.toml").write_text(text.replace("/var/lib/apportion", str(tmp_path)))
+    assert {plan.name for plan in load(tmp_path / "router.toml").plans} == {"small", "large", "cascade"}
