@@ -116,8 +116,8 @@ def _check_numbers(backend: BackendConfig, path: Path, problems: Problems) -> No
         return
     room = backend.context_tokens
     if room is not None and backend.max_tokens > room:
-        text = f"{backend.max_tokens} tokens of output do not fit into context_tokens = {room}"
-        problems.add((*path, "max_tokens"), text)
+        text = f"{room} tokens do not hold the max_tokens = {backend.max_tokens} of one sample"
+        problems.add((*path, "context_tokens"), text)
     cached = backend.price_cached_in
     if cached is not None and cached > backend.price_in:
         text = f"cached input at {cached:g} is dearer than {key_text((*path, 'price_in'))} = {backend.price_in:g}"

@@ -40,6 +40,8 @@ class Bound:
             kind += f" ({self.unit.value})"
         elif self.unit is not Unit.PLAIN:
             kind += f" of {self.unit.value}"
+        if self.low == -math.inf:
+            return kind
         if self.high == math.inf:
             return f"{kind} {'above' if self.above else 'of at least'} {_plain(self.low)}"
         if self.above:

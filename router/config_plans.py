@@ -125,7 +125,8 @@ def _never_opens(gate: Gate) -> bool:
 
 def _always_ends(stage: Stage) -> bool:
     """Whether the rule says ENOUGH to the least convincing sample there is: no answer, one token, all signals 0."""
-    seen = _observation(stage, 1, None, tokens=1)
+    worst = (Sample("0.0", stage.backend, tokens_out=1, confidence=0.0),)
+    seen = Observation(_NOBODY, worst, tally=Tally(drawn=1), max_samples=stage.max_samples)
     return stage.stop.verdict(seen, _Constant(0.0)).action is Action.ENOUGH
 
 
@@ -133,29 +134,16 @@ def _needs_samples(stage: Stage, *, first: bool) -> int | None:
     """How many equal answers would satisfy the rule, where that is more than the stage may draw; else None."""
     # Earlier stages may have used any number of tokens.
     tokens = (stage.sampling.max_tokens if first else None) or 10**9
-    for count in range(1, _MANY + 1):
-        seen = _observation(stage, count, 0, tokens=tokens)
-        for value in (1.0, 0.0):
-            if stage.stop.verdict(seen, _Constant(value)).action is not Action.MORE:
-                return count if count > stage.max_samples else None
-    return None
-
-
-def _observation(stage: Stage, count: int, answer_class: int | None, tokens: int) -> Observation:
-    answer = None if answer_class is None else "a"
-    samples = tuple(
-        Sample(
-            f"0.{n}",
-            stage.backend,
-            tokens_out=tokens,
-            confidence=0.0,
-            answer=answer,
-            answer_class=answer_class,
-        )
-        for n in range(count)
+    alike = tuple(
+        Sample(f"0.{n}", stage.backend, tokens_out=tokens, confidence=0.0, answer="a", answer_class=0)
+        for n in range(max(_MANY, stage.max_samples))
     )
-    tally = Tally(drawn=count) if answer_class is None else Tally((count,), ("a",), count)
-    return Observation(_NOBODY, samples, tally=tally, max_samples=stage.max_samples)
+    for count in range(1, len(alike) + 1):
+        tally = Tally((count,), ("a",), count)
+        seen = Observation(_NOBODY, alike[:count], tally=tally, max_samples=stage.max_samples)
+        if any(stage.stop.verdict(seen, _Constant(value)).action is not Action.MORE for value in (1.0, 0.0)):
+            return count if count > stage.max_samples else None
+    return None
 
 
 class _Constant(Mapping[str, float]):

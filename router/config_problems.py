@@ -50,6 +50,7 @@ class Problems:
         return any(
             path[: len(problem.path)] == problem.path or problem.path[: len(path)] == path
             for problem in self._found
+            if problem.path  # one about the whole file says nothing about its parts
         )
 
     def all(self) -> tuple[Problem, ...]:

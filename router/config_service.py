@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path as File
 from typing import Any
 
 from router.answers import ANSWER_KINDS
-from router.config import Config, PlanConfig
+from router.config import Config
 from router.config_plans import check_signal, signals_of
 from router.config_problems import Problems, unknown
 from router.plugin_options import POLICY, build_plugin
@@ -95,14 +96,6 @@ def _check_defaults(config: Config, problems: Problems) -> None:
             "no plan has one stage with one sample: say which plan is the reference (of bypass and observe)"
         )
         problems.add((), f"{text}; choose from {', '.join(names)}")
-    for key, name in (("reference", config.reference), ("untrained", config.untrained)):
-        if name in names and _waits_for_a_signal(config.plans[names.index(name)]):
-            text = f"every stage of plan {name!r} has a gate: it may never ask a backend"
-            problems.add((key,), text)
-
-
-def _waits_for_a_signal(plan: PlanConfig) -> bool:
-    return bool(plan.stages) and all(stage.gate for stage in plan.stages)
 
 
 def _check_modes(config: Config, problems: Problems) -> None:
@@ -130,6 +123,12 @@ def _check_addresses(config: Config, problems: Problems) -> None:
         text = address_problem(address)
         if text:
             problems.add(path, text)
+        elif not config.server.allow_remote and not is_loopback(address):
+            problems.add(
+                path,
+                f"{address!r} can be reached from other machines, and there is no authentication; "
+                "listen on 127.0.0.1, or say allow_remote = true in [server]",
+            )
         elif not address.endswith(":0"):  # 0: any free port
             other = taken.setdefault(address, key)
             if other != key:
@@ -144,3 +143,14 @@ def address_problem(address: str) -> str:
     if "/" in host or " " in host:
         return f"wants HOST:PORT without a scheme, got {address!r}"
     return ""
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches `HOST:PORT`."""
+    host = address.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
