@@ -68,7 +68,8 @@ async def side_by_side(
                 break
             name, item = await lanes.arrived.get()
             if isinstance(item, _Ended):
-                failed = failed or lanes.ended(name)
+                error = lanes.ended(name)
+                failed = failed or error
             elif name not in pruned:
                 yield item
     finally:
