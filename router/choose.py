@@ -17,6 +17,9 @@ from router.forecast import Forecaster
 from router.policies import Policy
 
 
+REFERENCE = "reference"  # the policy of bypass: always the reference plan
+
+
 @dataclass(frozen=True, slots=True)
 class Menu:
     """The plans on offer, in order, and the two that need no learning."""
@@ -64,6 +67,11 @@ class Chooser:
     latency_price: float  # quality per second
     seed: int
 
+    @property
+    def name_on_record(self) -> str:
+        """The policy's name; `untrained` where there is no bundle to decide by."""
+        return self.policy_name if self.predictions.version or self.policy_name == REFERENCE else "untrained"
+
     def choose(self, query: Query, limits: Limits, *, explore: bool = True) -> Chosen:
         """Draw a plan. Raises `NoPlan`, `BudgetExceeded` or `UnknownName`."""
         look = self.predictions.look(query)
@@ -80,14 +88,13 @@ class Chooser:
         probabilities = checked(self.policy.probabilities(situation), len(forecasts), self.policy_name)
         likeliest = max(range(len(probabilities)), key=probabilities.__getitem__)
         drawn = pick(probabilities, unit(self.seed, "plan", draw_key(query))) if explore else likeliest
-        trained = any(forecast.quality is not None for forecast in forecasts)
         choice = Choice(
             plan=forecasts[drawn].plan,
             propensity=probabilities[drawn],
             probabilities=tuple(
                 (forecast.plan.name, share) for forecast, share in zip(forecasts, probabilities, strict=True)
             ),
-            policy="forced" if query.constraints.plan else self.policy_name if trained else "untrained",
+            policy="forced" if query.constraints.plan else self.name_on_record,
             explored=probabilities[drawn] < probabilities[likeliest],
         )
         return Chosen(choice, forecasts, look, price, infeasible, degraded)
