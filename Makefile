@@ -96,7 +96,7 @@ lock: $(SETUP) ## resolve locks/ anew; ARGS=--keep only adds what pyproject.toml
 
 .PHONY: audit
 audit: $(SETUP) ## known vulnerabilities of what is locked (asks a database on the network)
-	for lock in $(LOCKS) locks/otel.txt; do echo "$$lock"; $(BIN)/pip-audit --no-deps --disable-pip --requirement "$$lock"; done
+	for lock in $(LOCKS) locks/otel.txt; do echo "$$lock"; $(BIN)/pip-audit --strict --no-deps --disable-pip --requirement "$$lock"; done
 
 .PHONY: docker
 docker: ## the service's image
