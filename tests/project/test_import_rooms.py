@@ -24,7 +24,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "grpc_reflection": WIRE,
     "grpc_status": WIRE,
     "aiohttp.web": HTTP_SERVERS,
-    "aiohttp": (*HTTP_SERVERS, "router/backends/*.py"),
+    "aiohttp": (*HTTP_SERVERS, "router/backends/*.py", "training/collect*.py", "training/openai_*.py"),
     "mlflow": ("training/registry.py",),
     "sqlite3": ("router/decisions/*.py", "router/ledger/*.py"),
     "psycopg": ("router/decisions/*.py", "router/ledger/*.py"),
