@@ -62,8 +62,11 @@ class Refusal:
     trailers: tuple[tuple[str, str | bytes], ...]
 
 
-def refusal(error: Exception) -> Refusal:
-    """The status of an error; what is not of our tree is INTERNAL, and says nothing about itself."""
+def refusal(error: Exception, decision_id: str = "") -> Refusal:
+    """The status of an error; what is not of our tree is INTERNAL, and says nothing about itself.
+
+    `decision_id` is of the decision that the call had begun, where the error does not name it.
+    """
     code = next((code for kind, code in CODES if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
     known = isinstance(error, RouterError)
     message = cut(str(error), MAX_MESSAGE_BYTES) if known else INTERNAL_MESSAGE
@@ -83,7 +86,7 @@ def refusal(error: Exception) -> Refusal:
     number: int = code.value[0]
     status = status_pb2.Status(code=code_pb2.Code.ValueType(number), message=message, details=details)
     trailers: list[tuple[str, str | bytes]] = [(DETAILS_TRAILER, status.SerializeToString())]
-    decision_id = getattr(error, "decision_id", "")
+    decision_id = getattr(error, "decision_id", "") or decision_id
     if decision_id:
         trailers.append((DECISION_ID_TRAILER, decision_id))
     return Refusal(code, message, tuple(trailers))
@@ -128,7 +131,7 @@ def read_trailers(trailers: Sequence[tuple[str, str | bytes]], message: str) -> 
 def cut(text: str, limit: int) -> str:
     """`text`, shortened to `limit` bytes of UTF-8."""
     data = text.encode("utf-8", "replace")
-    return text if len(data) <= limit else data[: limit - 3].decode("utf-8", "ignore") + "…"
+    return data.decode() if len(data) <= limit else data[: limit - 3].decode("utf-8", "ignore") + "…"
 
 
 def _any(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from predictors.observation import Sample
+from router.choose import Chosen
 from router.domain.choice import Forecast
 from router.domain.decision import Decision
 from router.domain.events import Delta, Done, Judged, SampleEnded, Started
@@ -134,15 +135,13 @@ def decided(
     )
 
 
-def estimated(
-    items: Sequence[Forecast], probabilities: Sequence[float], infeasible: Sequence[tuple[str, str]]
-) -> pb.EstimateCostReply:
+def estimated(chosen: Chosen) -> pb.EstimateCostReply:
     """A dry run: the feasible plans with their chances, and why the others are not."""
-    shares = {item.plan.name: share for item, share in zip(items, probabilities, strict=True)}
+    items, shares = chosen.forecasts, dict(chosen.choice.probabilities)
     return pb.EstimateCostReply(
         forecasts=forecasts(items, shares),
-        likeliest_plan=max(shares, key=shares.__getitem__, default=""),
+        likeliest_plan=max(shares, key=shares.__getitem__),
         expected_cost=sum(item.cost * shares[item.plan.name] for item in items),
-        worst_cost=max((item.worst_cost for item in items if shares[item.plan.name] > 0), default=0),
-        infeasible=[pb.InfeasiblePlan(plan=plan, why=why) for plan, why in infeasible],
+        worst_cost=max(item.worst_cost for item in items if shares[item.plan.name] > 0),
+        infeasible=[pb.InfeasiblePlan(plan=plan, why=why) for plan, why in chosen.infeasible],
     )

@@ -1,0 +1,189 @@
+"""The gRPC server: two ports, health, reflection, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Protocol
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from router.allocator import Allocator
+from router.config import Config
+from router.idempotency import Replays
+from router.server_admin import AdminCalls, Counts
+from router.server_admission import Admission
+from router.server_calls import Calls
+from router.server_listen import grpc_server, listen
+from router.server_router import QUERY_CALLS, RouterCalls
+from router.v1 import apportion_router_pb2 as pb
+from router.wire import ADMIN_SERVICE, ROUTER_SERVICE
+from router.wire_query import Known
+
+KEEP_ALIVE_S = 15.0  # proxies close streams that are silent for 60 s
+CANCEL_S = 1.0  # for calls that were cut to free their backends and settle
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Service(Protocol):
+    """What is served: the parts that `assemble` built."""
+
+    @property
+    def allocator(self) -> Allocator:
+        """Answers queries."""
+        ...
+
+    @property
+    def config(self) -> Config:
+        """What it was built from."""
+        ...
+
+    async def counts(self) -> Counts:
+        """What the store knows about itself."""
+        ...
+
+    async def close(self) -> None:
+        """Commit what is queued, close the store and the backends; no call is running."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a server listens, "host:port"."""
+
+    router: str
+    admin: str
+
+
+class Servers:
+    """Both gRPC servers of one process: `start`, then `stop`."""
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        keep_alive_s: float = KEEP_ALIVE_S,
+        wall_s: Callable[[], float] = time.time,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        config, books = service.config.server, service.allocator.books
+        self.config = config
+        self.admission = Admission(config.max_queries)
+        self.health = health.aio.HealthServicer()
+        router_calls = RouterCalls(
+            allocator=service.allocator,
+            store=books.store,
+            known=known_names(service),
+            prices=books.prices,
+            reference=books.chooser.menu.reference.name,
+            replays=Replays(config.replay_s, monotonic_s),
+            max_message_bytes=config.max_message_bytes,
+            wall_s=wall_s,
+            keep_alive_s=keep_alive_s,
+        )
+        admin_calls = AdminCalls(
+            books=books,
+            backends=service.allocator.backends,
+            config=service.config,
+            admission=self.admission,
+            version=version("apportion"),
+            started_at=wall_s(),
+            counts=service.counts,
+        )
+        services, limit = pb.DESCRIPTOR.services_by_name, config.max_message_bytes
+        self.router = self._server(
+            ROUTER_SERVICE, Calls(services["Router"], router_calls, limit, self.admission, QUERY_CALLS)
+        )
+        self.admin = self._server(ADMIN_SERVICE, Calls(services["Admin"], admin_calls, limit))
+
+    def _server(self, name: str, calls: Calls) -> grpc.aio.Server:
+        server = grpc_server(self.config.max_message_bytes)
+        server.add_generic_rpc_handlers((calls.handler(),))
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
+        names = (name, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+        return server
+
+    async def start(self) -> Addresses:
+        """Bind and serve. Raises `ConfigError` where an address cannot be had."""
+        remote = self.config.allow_remote
+        addresses = Addresses(
+            listen(self.router, "listen", self.config.listen, allow_remote=remote),
+            listen(self.admin, "admin_listen", self.config.admin_listen, allow_remote=remote),
+        )
+        await self.router.start()
+        await self.admin.start()
+        for name in ("", ROUTER_SERVICE, ADMIN_SERVICE):
+            await self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        return addresses
+
+    async def drain(self) -> bool:
+        """Say NOT_SERVING, refuse new calls, wait `drain_s` for the running ones; whether they all ended.
+
+        Health and Admin go on answering meanwhile.
+        """
+        self.admission.draining = True
+        await self.health.enter_graceful_shutdown()
+        return await self.admission.drain(self.config.drain_s)
+
+    async def stop(self) -> None:
+        """End both servers; calls that still run are cancelled, which frees their backends and settles them."""
+        self.admission.draining = True
+        await asyncio.gather(self.router.stop(None), self.admin.stop(None))
+        await self.admission.drain(CANCEL_S)
+
+
+def known_names(service: Service) -> Known:
+    """What callers may name."""
+    books, config = service.allocator.books, service.config
+    return Known(
+        plans=frozenset(plan.name for plan in books.chooser.menu.plans),
+        backends=frozenset(service.allocator.backends),
+        verifiers=frozenset(books.verifiers),
+        extra=frozenset(key for backend in config.backends.values() for key in backend.extra_allowed),
+        max_prompt_chars=config.server.max_prompt_chars,
+    )
+
+
+async def serve(service: Service, on_ready: Callable[[Addresses], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then drain and close the service; a second signal cuts what still runs.
+
+    `on_ready` is told the addresses bound. Raises `ConfigError` where an address cannot be had; the service is closed
+    in every case.
+    """
+    log = structlog.get_logger()
+    loop = asyncio.get_running_loop()
+    asked, forced = asyncio.Event(), asyncio.Event()
+
+    def on_signal() -> None:
+        (forced if asked.is_set() else asked).set()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, on_signal)
+    servers = Servers(service)
+    try:
+        addresses = await servers.start()
+        log.info("serving", router=addresses.router, admin=addresses.admin)
+        if on_ready:
+            on_ready(addresses)
+        await asked.wait()
+        log.info("draining", running=servers.admission.calls, within_s=servers.config.drain_s)
+        drained = asyncio.create_task(servers.drain())
+        force = asyncio.create_task(forced.wait())
+        await asyncio.wait((drained, force), return_when=asyncio.FIRST_COMPLETED)
+        if not (drained.done() and drained.result()):
+            log.warning("calls were cut", running=servers.admission.calls)
+        for task in (drained, force):
+            task.cancel()
+    finally:
+        await servers.stop()
+        await service.close()
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,111 @@
+"""The Admin service: status, plans, backends, mode, decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from router.backends import Backend
+from router.books import Books
+from router.config import Config
+from router.errors import InvalidQuery, UnknownName
+from router.server_admission import Admission
+from router.server_calls import Call
+from router.v1 import apportion_router_pb2 as pb
+from router.wire import MODE_NUMBERS, MODES, timestamp
+from router.wire_admin import backend_info, balance_to_wire, page_of, page_size, plan_info
+from router.wire_checks import SHARE, enum, short_text
+from router.wire_decision import logged_decision
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the store knows about itself."""
+
+    outcomes: int = 0  # in the store
+    lost: int = 0  # rows that earlier lives of the store took with them
+    queued: int = 0  # rows not yet committed
+    spooled: int = 0  # rows kept aside while the store is away
+
+
+@dataclass(frozen=True, slots=True)
+class AdminCalls:
+    """What the calls do."""
+
+    books: Books
+    backends: Mapping[str, Backend]
+    config: Config
+    admission: Admission
+    version: str
+    started_at: float  # seconds since the epoch
+    counts: Callable[[], Awaitable[Counts]]
+
+    async def get_status(self, request: pb.GetStatusRequest, call: Call) -> pb.GetStatusReply:
+        """How this replica is."""
+        counts, settings, chooser = await self.counts(), self.books.settings, self.books.chooser
+        return pb.GetStatusReply(
+            version=self.version,
+            replica=settings.replica,
+            started_at=timestamp(self.started_at),
+            mode=MODE_NUMBERS[self.books.modes.default],
+            policy=chooser.policy_name,
+            bundle=chooser.predictions.version,
+            price=chooser.price,
+            in_flight=self.admission.queries,
+            decisions=self.books.decided,
+            outcomes=counts.outcomes,
+            lost_rows=counts.lost,
+            budget=balance_to_wire(self.books.ledger.balance(), self.config.budget.window_s),
+            degraded=settings.degraded,
+            draining=self.admission.draining,
+            queued_rows=counts.queued,
+            spooled_rows=counts.spooled,
+        )
+
+    async def list_plans(self, request: pb.ListPlansRequest, call: Call) -> pb.ListPlansReply:
+        """The menu, in the order of the configuration."""
+        menu = self.books.chooser.menu
+        page, following = page_of(menu.plans, request.page_size, request.page_token)
+        plans = [plan_info(plan, reference=menu.reference.name) for plan in page]
+        return pb.ListPlansReply(plans=plans, next_page_token=following)
+
+    async def list_backends(self, request: pb.ListBackendsRequest, call: Call) -> pb.ListBackendsReply:
+        """The model servers, in the order of the configuration."""
+        page, following = page_of(tuple(self.backends), request.page_size, request.page_token)
+        infos = [
+            backend_info(
+                name,
+                self.config.backends[name],
+                self.backends[name].capabilities,
+                self.books.prices[name],
+                getattr(self.backends[name], "in_flight", 0),
+            )
+            for name in page
+        ]
+        return pb.ListBackendsReply(backends=infos, next_page_token=following)
+
+    async def set_mode(self, request: pb.SetModeRequest, call: Call) -> pb.SetModeReply:
+        """How much cleverness is allowed from now on, until the next start."""
+        mode = enum("mode", request.mode, MODES, pb.Mode.Name)
+        share = request.share if request.HasField("share") else 1.0
+        SHARE.check("share", share)
+        previous = self.books.modes.set(mode, short_text("tenant", request.tenant), share)
+        return pb.SetModeReply(previous=MODE_NUMBERS[previous], mode=request.mode)
+
+    async def get_decision(self, request: pb.GetDecisionRequest, call: Call) -> pb.GetDecisionReply:
+        """One row with what was reported about it."""
+        decision_id = short_text("decision_id", request.decision_id)
+        if not decision_id:
+            raise InvalidQuery("decision_id", "is empty", "the id of a decision")
+        decision = await self.books.store.decision(decision_id)
+        if decision is None:
+            raise UnknownName("decision", decision_id)
+        outcomes = await self.books.store.outcomes(decision_id)
+        return pb.GetDecisionReply(decision=logged_decision(decision, self.books.prices, outcomes))
+
+    async def list_decisions(self, request: pb.ListDecisionsRequest, call: Call) -> pb.ListDecisionsReply:
+        """Rows, newest first."""
+        size, tenant = page_size(request.page_size), short_text("tenant", request.tenant)
+        page = await self.books.store.decisions(size, request.page_token, tenant or None)
+        rows = [logged_decision(decision, self.books.prices) for decision in page.decisions]
+        return pb.ListDecisionsReply(decisions=rows, next_page_token=page.next_token)
