@@ -24,10 +24,15 @@ class Problem:
     path: Path
     text: str
 
+    @property
+    def key(self) -> str:
+        """`plans[1].stages[0].stop`; empty for the whole file."""
+        return key_text(self.path)
+
     def __str__(self) -> str:
         """`router.toml:12: plans[1].stages[0].stop: unknown stopping rule 'agrement'; choose from …`."""
         place = f"{self.file}:{self.line}: " if self.file else ""
-        key = f"{key_text(self.path)}: " if self.path else ""
+        key = f"{self.key}: " if self.path else ""
         return f"{place}{key}{self.text}"
 
 

@@ -1,0 +1,34 @@
+"""`apportion …` and `python -m router …`: the service, its tools, and everything of training."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from predictors.errors import PredictorError
+from router.command_group import CommandGroup, command_line
+from router.commands import COMMANDS
+from router.errors import RouterError
+
+ABOUT = """Spend compute where it pays: which model, how many samples and when to stop, for every query.
+
+    apportion check router.toml
+    apportion serve --config router.toml
+    apportion ask "What is 17 * 23?"
+"""
+
+
+def commands() -> CommandGroup:
+    """Everything that `apportion` can do."""
+    training = importlib.import_module("training.commands")  # by name: the router imports nothing of training
+    panels = {"Serving": COMMANDS, "Training": training.COMMANDS}
+    return command_line("apportion", ABOUT, panels, (RouterError, PredictorError, *training.ERRORS))
+
+
+def main() -> None:
+    """Run the command line."""
+    sys.exit(commands().main(prog_name="apportion"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""A command line of commands that are imported only when they are run; `--help` reads their first lines."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+_FIRST_LINE = r'^(?:async )?def {name}\(.*?"""(.*?)(?:\n|""")'
+
+
+class LazyCommand(TyperCommand):
+    """A name and a line of help, until it is run: then the function behind it is imported."""
+
+    def __init__(self, name: str, target: str, panel: str) -> None:
+        super().__init__(name, help=first_line(target), rich_help_panel=panel)
+        self.target = target
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """The context of the real command, which is what will be run."""
+        return load_command(self.name or "", self.target).make_context(info_name, args, parent, **extra)
+
+
+def load_command(name: str, target: str) -> Any:
+    """The command behind "module:function", a function with typer's annotations."""
+    module, _, function = target.partition(":")
+    app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+    app.command(name)(getattr(importlib.import_module(module), function))
+    return typer.main.get_command(app)
+
+
+def first_line(target: str) -> str:
+    """The first line of a function's docstring, read from its source without importing it."""
+    module, _, function = target.partition(":")
+    source = _source_of(module)
+    if source is None:
+        return ""
+    match = re.search(_FIRST_LINE.format(name=re.escape(function)), source, re.DOTALL | re.MULTILINE)
+    return match[1].strip() if match else ""
+
+
+def available(table: Mapping[str, str]) -> dict[str, str]:
+    """The commands whose modules are there."""
+    return {
+        name: target for name, target in table.items() if _source_of(target.partition(":")[0]) is not None
+    }
+
+
+class CommandGroup(TyperGroup):
+    """Sub-commands; the errors that are expected of them end in one line and exit code 1."""
+
+    expected: tuple[type[Exception], ...] = ()
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the sub-command."""
+        try:
+            return super().invoke(ctx)
+        except self.expected as error:
+            if ctx.params.get("debug"):
+                raise
+            typer.echo(_line(error), err=True)
+            raise typer.Exit(1) from None
+
+
+def command_line(
+    prog: str,
+    about: str,
+    panels: Mapping[str, Mapping[str, str]],
+    expected: tuple[type[Exception], ...],
+) -> CommandGroup:
+    """`prog` with the commands of `panels`: heading in the help -> command -> "module:function".
+
+    `expected`: errors whose text is written for the user; all others are bugs and show where they come from.
+    """
+    app = typer.Typer(cls=CommandGroup, add_completion=False, pretty_exceptions_enable=False)
+
+    @app.callback(no_args_is_help=True, help=about)
+    def options(
+        debug: bool = typer.Option(False, "--debug", help="Show where an error comes from (its traceback)."),
+    ) -> None:
+        """Options of the whole command line."""
+
+    group = typer.main.get_command(app)
+    assert isinstance(group, CommandGroup)  # noqa: S101 (typer makes what it is told to)
+    group.name = prog
+    group.expected = (*expected, OSError, ImportError)
+    for panel, table in panels.items():
+        for name, target in available(table).items():
+            group.add_command(LazyCommand(name, target, panel), name)
+    return group
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return f"{error}; is the extra installed? (pip install 'apportion[train]')"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror or error}"
+    return str(error) or type(error).__name__
+
+
+def _source_of(module: str) -> str | None:
+    """The source of a module that may not be there; its parent packages are imported, it is not."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # the package above
+        return None
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).read_text(encoding="utf-8")

@@ -1,0 +1,21 @@
+"""What training can do on the command line. To add a command, write its function and give it a line in `COMMANDS`.
+
+A command is a function with typer's annotations; the first line of its docstring is its line in `apportion --help`.
+Nothing is imported until it is run; a command whose module is not there is not listed.
+"""
+
+from __future__ import annotations
+
+from training.errors import TrainingError
+
+COMMANDS = {
+    "collect": "training.collect:collect",
+    "grade": "training.grade:grade",
+    "import": "training.import_recording:import_recording",
+    "fit": "training.fit_command:fit",
+    "replay": "training.replay:replay",
+    "evaluate": "training.evaluate:evaluate",
+    "benchmark": "training.benchmark:benchmark",
+    "demo": "training.demo:demo",
+}
+ERRORS: tuple[type[Exception], ...] = (TrainingError,)
