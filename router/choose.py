@@ -16,7 +16,6 @@ from router.feasible import OVER_BUDGET, Feasibility, Limits, within_risk
 from router.forecast import Forecaster
 from router.policies import Policy
 
-
 REFERENCE = "reference"  # the policy of bypass: always the reference plan
 
 

@@ -34,6 +34,8 @@ from router.stopping import StoppingRule
 from router.stopping.never import Never
 from router.worst_case import Bound
 
+DEFAULT = Options()
+
 
 @dataclass
 class Told:
@@ -72,10 +74,10 @@ class House:
     ledger: InProcess
     store: KeptRows
 
-    async def events(self, query: Query, options: Options = Options()) -> list[Event]:
+    async def events(self, query: Query, options: Options = DEFAULT) -> list[Event]:
         return [event async for event in self.allocator.run(query, options)]
 
-    async def done(self, query: Query, options: Options = Options()) -> Done:
+    async def done(self, query: Query, options: Options = DEFAULT) -> Done:
         last = (await self.events(query, options))[-1]
         assert isinstance(last, Done)
         return last
