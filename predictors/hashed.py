@@ -1,0 +1,128 @@
+"""Ridge regression on hashed n-grams, all targets at once.
+
+A text is the set of its buckets, weighted by inverse document frequency to a power and scaled to length 1. The
+targets share one table: a prediction gathers the rows of a text's buckets and adds them up. Solved by conjugate gradients
+on (X'WX + penalty I) v = X'W (y - mean), one right-hand side per target and fold, so that cross-fitting reads the
+matrix once. When it fails: texts of another domain, whose buckets were never seen (the prediction is the mean).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.errors import BundleError
+
+_STEPS = 25  # conjugate-gradient steps: what comes later fits noise
+_CLOSE = 1e-3  # relative residual norm at which a target is done
+
+
+@dataclass(frozen=True, slots=True)
+class HashedRidge:
+    """A fitted table; a text's scores are its buckets' rows summed, over the length of its weights, plus the mean."""
+
+    table: NDArray[np.float32] = field(compare=False)  # (buckets, targets + 1); last column: squared weight
+    mean: NDArray[np.float64] = field(compare=False)  # (targets,)
+
+    def scores(self, buckets: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The prediction of every target, shape (targets,); not bounded."""
+        if len(buckets) == 0:
+            return self.mean.copy()
+        total = self.table.take(buckets, axis=0).sum(axis=0, dtype=np.float64)
+        return self.mean + total[:-1] / np.sqrt(max(float(total[-1]), 1e-12))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Only the rows of buckets that differ from those of new n-grams."""
+        seen = np.flatnonzero(self.table[:, :-1].any(axis=1) | (self.table[:, -1] != self.table[:, -1].max()))
+        size = np.array([len(self.table)], dtype=np.int64)
+        new = self.table[:, -1].max(keepdims=True)
+        return {"seen": seen.astype(np.int32), "rows": self.table[seen], "mean": self.mean, "size": size, "new": new}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Raises `BundleError` for shapes that do not fit together."""
+        seen, rows, mean, size, new = (arrays[name] for name in ("seen", "rows", "mean", "size", "new"))
+        width = len(mean) + 1
+        if rows.shape != (len(seen), width) or (len(seen) and not 0 <= seen.min() <= seen.max() < size[0]):
+            raise BundleError(f"hashed: {rows.shape} rows for {len(seen)} of {size[0]} buckets and {len(mean)} targets")
+        table = np.zeros((int(size[0]), width), dtype=np.float32)
+        table[:, -1] = new[0]
+        table[seen] = rows
+        return cls(table, mean.astype(np.float64))
+
+
+@dataclass(frozen=True, slots=True)
+class CrossFit:
+    """What one fit gives: the table on all rows, and every row's scores by a fit without its fold."""
+
+    full: HashedRidge
+    held_out: NDArray[np.float64] = field(compare=False)  # (n, targets)
+
+
+def fit_hashed(
+    texts: Sequence[NDArray[np.int64]],
+    size: int,
+    y: NDArray[np.float64],
+    folds: NDArray[np.int64],
+    penalty: float,
+    rarity: float,
+) -> CrossFit:
+    """Fit `y` (n, targets), NaN where unlabelled, on the buckets of n texts; `folds` (n,) are held out in turn.
+
+    `rarity` is the power of the inverse document frequency: 0 treats all n-grams alike, 1 is tf-idf.
+    """
+    from scipy import sparse
+
+    lengths = np.array([len(buckets) for buckets in texts])
+    columns = np.concatenate(texts) if len(texts) else np.zeros(0, dtype=np.int64)
+    often = np.bincount(columns, minlength=size)
+    # smoothed idf (scikit-learn's); a bucket that is new when serving weighs as one of a held-out text alone did here
+    weight = (np.log((1 + len(texts)) / (1 + np.maximum(1, often))) + 1) ** rarity
+    values = weight[columns]
+    squares = np.add.reduceat(np.append(values**2, 0.0), np.append(0, np.cumsum(lengths)[:-1])) * (lengths > 0)
+    values = values / np.repeat(np.sqrt(np.maximum(squares, 1e-12)), lengths)
+    used, packed = np.unique(columns, return_inverse=True)
+    starts = np.append(0, np.cumsum(lengths))
+    x = sparse.csr_matrix((values.astype(np.float32), packed, starts), shape=(len(texts), len(used)))
+    parts = np.unique(folds)
+    known = np.isfinite(y)
+    mask = np.concatenate([known & (folds != part)[:, None] for part in parts] + [known], axis=1).astype(np.float32)
+    target = np.tile(np.where(known, y, 0.0), (1, len(parts) + 1))
+    mean = (target * mask).sum(axis=0) / np.maximum(mask.sum(axis=0), 1)
+    solved = _conjugate_gradients(x, ((target - mean) * mask).astype(np.float32), mask, penalty)
+    held_out = np.empty(y.shape)
+    width = y.shape[1]
+    for place, part in enumerate(parts):
+        rows, block = np.flatnonzero(folds == part), slice(place * width, (place + 1) * width)
+        held_out[rows] = x[rows] @ solved[:, block] + mean[block]
+    table = np.zeros((size, width + 1), dtype=np.float32)
+    table[used, :-1] = solved[:, -width:] * weight[used, None]
+    table[:, -1] = weight**2
+    return CrossFit(HashedRidge(table, mean[-width:]), held_out)
+
+
+def _conjugate_gradients(
+    x: Any, y: NDArray[np.float32], mask: NDArray[np.float32], penalty: float
+) -> NDArray[np.float32]:
+    """Solve (X' M_t X + penalty I) v_t = X' y_t for every column t, shape (d, t); y is zero where the mask is."""
+    back = x.T.tocsr()
+    rest = back @ y
+    solved = np.zeros_like(rest)
+    way = rest.copy()
+    norm = np.square(rest).sum(axis=0)
+    enough = _CLOSE**2 * norm
+    for _ in range(_STEPS):
+        if (norm <= enough).all():
+            break
+        image = back @ (mask * (x @ way)) + penalty * way
+        step = norm / np.maximum((way * image).sum(axis=0), 1e-30)
+        solved += step * way
+        rest -= step * image
+        after = np.square(rest).sum(axis=0)
+        way = rest + (after / np.maximum(norm, 1e-30)) * way
+        norm = after
+    return solved
