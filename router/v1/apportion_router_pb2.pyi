@@ -764,7 +764,7 @@ class GenerateRequest(_message.Message):
     answers: _builtins.int
     """how many answers the caller wants, [1, 16], not our samples; default 1"""
     task_hint: _builtins.str
-    """a word for the kind of task, logged, chooses how answers are read; default: none"""
+    """a word for the kind of task, at most 128 bytes, logged, chooses how answers are read; default: none"""
     verifier: _builtins.str
     """a configured verifier that needs no gold: a sample that passes ends the plan; default: the plan's"""
     mode: Global___Mode.ValueType
@@ -781,7 +781,7 @@ class GenerateRequest(_message.Message):
     extra: _builtins.str
     """a JSON object for the backend; keys that it does not allow are refused; default: {}"""
     tenant: _builtins.str
-    """taken only while authentication is off, else it is the credentials'; default: "default" """
+    """taken only while authentication is off, else it is the credentials'; at most 128 bytes; default: "default" """
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]:
         """at least one"""
@@ -798,11 +798,11 @@ class GenerateRequest(_message.Message):
     def preferences(self) -> Global___Preferences: ...
     @_builtins.property
     def features(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """numbers that the caller knows, finite, at most 64"""
+        """numbers that the caller knows, finite, at most 64, names of 1 to 128 bytes"""
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """logged, at most 64 entries of 1 kB"""
+        """logged, at most 64 entries of 1,024 bytes, key and value"""
 
     def __init__(
         self,
@@ -1262,7 +1262,7 @@ class GenerateStreamEvent(_message.Message):
     KEEP_ALIVE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def started(self) -> Global___Started:
-        """first, once"""
+        """once, before everything but KeepAlive"""
 
     @_builtins.property
     def sample_delta(self) -> Global___SampleDelta:
@@ -1896,6 +1896,7 @@ class ReportOutcomeRequest(_message.Message):
     OBSERVED_AT_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     SUPERSEDES_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     request_id: _builtins.str
     session_id: _builtins.str
@@ -1920,6 +1921,8 @@ class ReportOutcomeRequest(_message.Message):
     """idempotency, at most 128 bytes; default: one made of subject, metric and source"""
     supersedes: _builtins.str
     """the key of an earlier report that this corrects"""
+    tenant: _builtins.str
+    """whose decision; taken only while authentication is off, else it is the credentials'; default: "default" """
     @_builtins.property
     def observed_at(self) -> _timestamp_pb2.Timestamp:
         """default: now"""
@@ -1942,10 +1945,11 @@ class ReportOutcomeRequest(_message.Message):
         observed_at: _timestamp_pb2.Timestamp | None = ...,
         key: _builtins.str = ...,
         supersedes: _builtins.str = ...,
+        tenant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "bool", b"bool", "comment", b"comment", "decision_id", b"decision_id", "demonstration", b"demonstration", "label", b"label", "number", b"number", "observed_at", b"observed_at", "request_id", b"request_id", "session_id", b"session_id", "subject", b"subject", "value", b"value", "weight", b"weight"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "bool", b"bool", "comment", b"comment", "decision_id", b"decision_id", "demonstration", b"demonstration", "key", b"key", "label", b"label", "metric", b"metric", "number", b"number", "observed_at", b"observed_at", "request_id", b"request_id", "sample_id", b"sample_id", "session_id", b"session_id", "source", b"source", "subject", b"subject", "supersedes", b"supersedes", "value", b"value", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "bool", b"bool", "comment", b"comment", "decision_id", b"decision_id", "demonstration", b"demonstration", "key", b"key", "label", b"label", "metric", b"metric", "number", b"number", "observed_at", b"observed_at", "request_id", b"request_id", "sample_id", b"sample_id", "session_id", b"session_id", "source", b"source", "subject", b"subject", "supersedes", b"supersedes", "tenant", b"tenant", "value", b"value", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__weight: _TypeAlias = _typing.Literal["weight"]  # noqa: Y015
     _WhichOneofArgType__weight: _TypeAlias = _typing.Literal["_weight", b"_weight"]  # noqa: Y015
