@@ -49,7 +49,7 @@ proto-baseline: $(SETUP) ## release the wire: later changes are checked against 
 
 .PHONY: check
 check: $(SETUP) ## format, lint, types, import contracts, generated code, the wire's compatibility, the project's own rules
-	$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --check --output-format=concise .; exit 1; }
+	$(BIN)/ruff format --check --output-format=concise .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo

@@ -69,6 +69,26 @@ def test_a_library_stays_in_its_room(library: str):
     assert not outside, f"{library} may be imported by {', '.join(ROOMS[library]) or 'nobody'}"
 
 
+def test_the_wire_and_the_server_are_known_to_doors_and_commands_only():
+    """So that the allocator and its rooms run without gRPC: in replay, in tests, in another service."""
+    doors = (
+        *WIRE,
+        "router/v1/*.py",
+        "router/assemble*.py",
+        "router/commands/*.py",
+        "router/__main__.py",
+        "training/*.py",
+    )
+    outside = [
+        f"{file}: {name}"
+        for file in modules("router", "predictors", "training")
+        for name in imports(file)
+        if fnmatch(name, "router.server*") or fnmatch(name, "router.wire*")
+        if not any(fnmatch(file, door) for door in doors)
+    ]
+    assert not outside
+
+
 def test_one_file_at_most_knows_mlflow():
     assert len([file for file in modules("router", "predictors", "training") if knows(file, "mlflow")]) <= 1
 
