@@ -59,7 +59,10 @@ class Predictions(Protocol):
     sample_confidence  P(the latest sample's answer is right), calibrated; the same under sample_confidence/<sample_id>
     """
 
-    version: str  # "" for what was not trained
+    @property
+    def version(self) -> str:
+        """Names what was learned; "" for what was not trained."""
+        ...
 
     def look(self, query: Query) -> Look:
         """Features once, all heads in one batch. Must not block or do I/O."""
