@@ -37,4 +37,4 @@ EXPOSE 50051
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["python", "-c", "import grpc, sys; from grpc_health.v1 import health_pb2 as m, health_pb2_grpc as s; sys.exit(s.HealthStub(grpc.insecure_channel('127.0.0.1:50051')).Check(m.HealthCheckRequest(), timeout=4).status != m.HealthCheckResponse.SERVING)"]
 ENTRYPOINT ["apportion"]
-CMD ["serve", "/etc/apportion/router.toml"]
+CMD ["serve", "--config", "/etc/apportion/router.toml"]

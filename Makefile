@@ -79,7 +79,7 @@ demo: $(SETUP) ## fit, serve, ask and compare on recorded answers: no GPU, five 
 
 .PHONY: serve
 serve: $(SETUP) ## the service with CONFIG (default router.toml)
-	$(BIN)/apportion serve $(or $(CONFIG),router.toml) $(ARGS)
+	$(BIN)/apportion serve --config $(or $(CONFIG),router.toml) $(ARGS)
 
 .PHONY: bench
 bench: $(SETUP) ## a benchmark suite as a table: make bench SUITE=routing RECORDING=folder

@@ -107,7 +107,7 @@ def test_one_pod_owns_the_sqlite_file(container):
 
 def test_the_server_is_told_where_its_configuration_is_mounted(container):
     (mount,) = [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "config"]
-    assert container["args"] == ["serve", f"{mount}/router.toml"]
+    assert container["args"] == ["serve", "--config", f"{mount}/router.toml"]
 
 
 def test_the_mounted_router_toml_is_one_that_the_service_serves(tmp_path: Path):
