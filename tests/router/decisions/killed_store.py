@@ -1,0 +1,55 @@
+"""A process that records decisions and reports outcomes for ever, and prints what was acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+import sys
+
+from router.decisions.sqlite import SQLite
+from router.domain.decision import Decision, Mode, Outcome
+
+DECISION = Decision(
+    *(
+        "d",
+        "r",
+        "replica",
+        0,
+        0.0,
+        "",
+        "",
+        Mode.APPLY,
+        "p",
+        "",
+        0.0,
+        "plan",
+        "digest",
+        1.0,
+        {},
+        {},
+        False,
+        True,
+    )
+)
+
+
+async def main(path: str) -> None:
+    """Report until killed."""
+    store = SQLite.open(path)
+    first = store.next_sequence("replica")
+    for number in itertools.count(first):
+        name = f"d{number}"
+        store.record(dataclasses.replace(DECISION, decision_id=name, sequence=number))
+        told = [
+            Outcome(f"o{number}-{part}", "m", 1.0, "number", name, key=f"{name}-{part}") for part in range(3)
+        ]
+        if await store.report(told) == (True, True, True):
+            sys.stdout.write(f"{name}\n")
+            sys.stdout.flush()
+        for more in range(1, 4):  # rows that may be lost: nothing is acknowledged about them
+            store.record(dataclasses.replace(DECISION, decision_id=f"{name}+{more}", sequence=number))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))
