@@ -66,13 +66,15 @@ def build_policy(config: Config, problems: Problems) -> Policy | None:
         if name is None or not plans:
             continue
         if not name:
-            problems.add(path, f"{_kind(config)} names no plan in {option!r}; choose from {', '.join(plans)}")
+            problems.add(
+                path, f"{policy_name(config)} names no plan in {option!r}; choose from {', '.join(plans)}"
+            )
         elif name not in plans:
             problems.add((*path, option), unknown("plan", name, plans))
     for name, at in signals_of((policy,), ()):
         check_signal(name, config, (*path, *at[1:]), problems)
     if getattr(policy, "signal", None) == "":
-        problems.add(path, f'{_kind(config)} names no signal; write signal = "p_correct/NAME"')
+        problems.add(path, f'{policy_name(config)} names no signal; write signal = "p_correct/NAME"')
     floor = getattr(policy, "floor", 0.0)
     if floor * len(plans) > 1 and not problems.touch(path):
         text = f"{len(plans)} plans with at least {floor:g} each are more than 1; write at most {1 / len(plans):.3g}"
@@ -80,7 +82,8 @@ def build_policy(config: Config, problems: Problems) -> Policy | None:
     return policy if isinstance(policy, Policy) else None
 
 
-def _kind(config: Config) -> str:
+def policy_name(config: Config) -> str:
+    """The name in `POLICIES`."""
     return config.policy if isinstance(config.policy, str) else str(config.policy.get("kind"))
 
 

@@ -1,0 +1,210 @@
+"""Configuration to objects: the only place that names concrete classes and connects the parts."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from predictors import Predictions
+from predictors.observation import Query
+from predictors.untrained import Untrained
+from router.allocator import Allocator
+from router.answer_classes import AnswerClasses
+from router.backend_terms import bounds_of, prices_of, speeds_of
+from router.backends import BACKENDS, Backend
+from router.books import Books, Settings
+from router.build_plans import build_plans
+from router.choose import Chooser, Menu
+from router.config import Config
+from router.config_problems import Problems
+from router.config_service import build_policy, policy_name, reference_plan, untrained_plan
+from router.decisions import DecisionStore
+from router.domain.decision import Keep, Mode
+from router.domain.plan import Plan
+from router.errors import ConfigError
+from router.feasible import Feasibility
+from router.forecast import Forecaster
+from router.ledger import Ledger
+from router.modes import ModeRule, Modes
+from router.plugins import resolve
+from router.policies import Policy
+from router.policies.fixed import Fixed
+from router.verifiers import VERIFIERS, Verifier
+
+HASH_KEY = "APPORTION_HASH_KEY"  # the environment variable whose value keys the hashes of logged texts
+NO_BUNDLE = "no bundle: plans are chosen untrained"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything that answers queries, connected. `close` it when no query is running."""
+
+    config: Config
+    plans: Mapping[str, Plan]
+    backends: Mapping[str, Backend]
+    predictions: Predictions
+    ledger: Ledger
+    store: DecisionStore
+    classes: AnswerClasses
+    allocator: Allocator
+
+    async def close(self) -> None:
+        """Commit what is queued; close the store, the backends and the process for mathematics."""
+        try:
+            await self.store.close()
+        finally:
+            for backend in self.backends.values():
+                await backend.close()
+            await self.classes.close()
+
+
+def assemble(
+    config: Config,
+    *,
+    base: Path,  # the folder that paths of the configuration are relative to
+    backends: Mapping[str, Backend] | None = None,
+    predictions: Predictions | None = None,
+    ledger: Ledger | None = None,
+    store: DecisionStore | None = None,
+    replica: str = "",
+    monotonic_s: Callable[[], float] = time.monotonic,
+    wall_s: Callable[[], float] = time.time,
+    new_id: Callable[[Query], str] | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Service:
+    """Build the service of a configuration; parts that are given take the place of those it would build.
+
+    Blocks while a bundle and recordings are read; call it before the event loop serves. Raises `ConfigError`,
+    `BundleError` (a bundle that is configured must fit), `RecordingError` or `StoreError`, and leaves nothing open.
+    `replica` must be new with every start, since rows are numbered from 1; by default it is host-and-8-digits.
+    """
+    plans = build_plans(config)
+    menu = _menu(config, plans)
+    policy = _policy(config)
+    if backends is None:
+        backends = build_backends(config, base)
+    if predictions is None:
+        predictions = load_bundle(config, base, plans)
+    forecaster = Forecaster(bounds_of(config), speeds_of(config))
+    feasibility = Feasibility({name: backend.capabilities for name, backend in backends.items()}, forecaster)
+    parts = (forecaster, feasibility, config.price, config.latency_price, config.seed)
+    if ledger is None:
+        ledger = _ledger(config, monotonic_s)
+    if store is None:
+        store = open_store(config, base)
+    books = Books(
+        chooser=Chooser(menu, policy, policy_name(config), predictions, *parts),
+        bypass=Chooser(menu, Fixed(menu.reference.name), "reference", Untrained(), *parts),
+        prices=prices_of(config),
+        ledger=ledger,
+        store=store,
+        verifiers=online_verifiers(),
+        modes=Modes(
+            Mode(config.mode),
+            tuple(ModeRule(Mode(entry.mode), entry.tenant, entry.share) for entry in config.modes),
+            config.seed,
+        ),
+        settings=Settings(
+            replica=replica or f"{socket.gethostname()}-{secrets.token_hex(4)}",
+            keep=Keep(config.store.keep),
+            answers=config.answers,
+            answers_by_task=config.answers_by_task,
+            seed=config.seed,
+            hash_key=environ.get(HASH_KEY, "").encode(),
+            degraded=() if predictions.version else (NO_BUNDLE,),
+        ),
+        monotonic_s=monotonic_s,
+        wall_s=wall_s,
+        new_id=new_id or decision_ids(wall_s),
+    )
+    classes = AnswerClasses()
+    allocator = Allocator(books, backends, classes)
+    return Service(config, plans, backends, predictions, ledger, store, classes, allocator)
+
+
+def build_backends(config: Config, base: Path) -> dict[str, Backend]:
+    """By name. Recorded backends share their recordings, which are read now. Raises `RecordingError`."""
+    built: dict[str, Backend] = {}
+    shelf = None
+    for name, section in config.backends.items():
+        kind = resolve("backend kind", BACKENDS, section.kind)
+        if section.kind == "recorded":
+            if shelf is None:
+                from router.backends.recording_shelf import RecordingShelf
+
+                shelf = RecordingShelf(base)
+            shelf.read(section.recording)
+            built[name] = kind(name, section, shelf)
+        else:
+            built[name] = kind(name, section)
+    return built
+
+
+def load_bundle(config: Config, base: Path, plans: Mapping[str, Plan]) -> Predictions:
+    """What was learned, or `Untrained` where no bundle is configured. Raises `BundleError` for one that is unfit."""
+    if not config.bundle:
+        return Untrained()
+    from predictors.bundle import Bundle
+
+    bundle = Bundle.load(base / config.bundle)
+    bundle.check(plans={name: plan.digest for name, plan in plans.items()}, backends=tuple(config.backends))
+    return bundle
+
+
+def open_store(config: Config, base: Path) -> DecisionStore:
+    """The store of decisions and outcomes. Raises `StoreError`."""
+    if config.store.sqlite == ":memory:":
+        from router.decisions.memory import Memory
+
+        return Memory()
+    from router.decisions.sqlite import SQLite
+
+    return SQLite.open(base / config.store.sqlite)
+
+
+def online_verifiers() -> dict[str, Verifier]:
+    """Those that a query may name: they judge by the query and the answer alone."""
+    verifiers: dict[str, Verifier] = {}
+    for name in VERIFIERS:
+        try:
+            kind = resolve("verifier", VERIFIERS, name)
+        except ImportError:  # its library is in an extra that is not installed
+            continue
+        if not kind.needs:
+            verifiers[name] = kind()
+    return verifiers
+
+
+def decision_ids(wall_s: Callable[[], float]) -> Callable[[Query], str]:
+    """Ids that nobody had and that sort by time: 12 hex digits of milliseconds and 20 of chance."""
+    return lambda query: f"{int(wall_s() * 1000):012x}{secrets.token_hex(10)}"
+
+
+def _menu(config: Config, plans: Mapping[str, Plan]) -> Menu:
+    reference, untrained = reference_plan(config), untrained_plan(config)
+    for key, name in (("reference", reference), ("untrained", untrained)):
+        if name not in plans:
+            raise ConfigError(f"{key}: {name!r} is no plan; choose from {', '.join(plans)}")
+    return Menu(tuple(plans.values()), plans[reference], plans[untrained])
+
+
+def _policy(config: Config) -> Policy:
+    problems = Problems()
+    policy = build_policy(config, problems)
+    problems.raise_any()
+    if policy is None:
+        raise ConfigError(f"policy: {policy_name(config)!r} does not keep the contract of a policy")
+    return policy
+
+
+def _ledger(config: Config, monotonic_s: Callable[[], float]) -> Ledger:
+    from router.ledger.in_process import InProcess
+
+    dollars = config.budget.dollars
+    limit = None if dollars is None else round(dollars * 1e6)
+    return InProcess(limit, config.budget.window_s, monotonic_s)
