@@ -18,11 +18,11 @@ from grpc_reflection.v1alpha import reflection
 from router.allocator import Allocator
 from router.config import Config
 from router.idempotency import Replays
-from router.server_admin import AdminCalls, Counts
+from router.server_admin import AdminCalls
 from router.server_admission import Admission
 from router.server_calls import Calls
 from router.server_listen import grpc_server, listen
-from router.server_router import QUERY_CALLS, RouterCalls
+from router.server_router import QUERY_CALLS, Counter, RouterCalls
 from router.v1 import apportion_router_pb2 as pb
 from router.wire import ADMIN_SERVICE, ROUTER_SERVICE
 from router.wire_query import Known
@@ -43,10 +43,6 @@ class Service(Protocol):
     @property
     def config(self) -> Config:
         """What it was built from."""
-        ...
-
-    async def counts(self) -> Counts:
-        """What the store knows about itself."""
         ...
 
     async def close(self) -> None:
@@ -74,7 +70,7 @@ class Servers:
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         config, books = service.config.server, service.allocator.books
-        self.config = config
+        self.config, counter = config, Counter()
         self.admission = Admission(config.max_queries)
         self.health = health.aio.HealthServicer()
         router_calls = RouterCalls(
@@ -86,6 +82,7 @@ class Servers:
             replays=Replays(config.replay_s, monotonic_s),
             max_message_bytes=config.max_message_bytes,
             wall_s=wall_s,
+            counter=counter,
             keep_alive_s=keep_alive_s,
         )
         admin_calls = AdminCalls(
@@ -95,7 +92,7 @@ class Servers:
             admission=self.admission,
             version=version("apportion"),
             started_at=wall_s(),
-            counts=service.counts,
+            counter=counter,
         )
         services, limit = pb.DESCRIPTOR.services_by_name, config.max_message_bytes
         self.router = self._server(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from router.backends import Backend
 from router.books import Books
@@ -11,6 +12,7 @@ from router.config import Config
 from router.errors import InvalidQuery, UnknownName
 from router.server_admission import Admission
 from router.server_calls import Call
+from router.server_router import Counter
 from router.v1 import apportion_router_pb2 as pb
 from router.wire import MODE_NUMBERS, MODES, timestamp
 from router.wire_admin import backend_info, balance_to_wire, page_of, page_size, plan_info
@@ -18,14 +20,33 @@ from router.wire_checks import SHARE, enum, short_text
 from router.wire_decision import logged_decision
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What the store knows about itself."""
+class StoreHealth(Protocol):
+    """What a store that outlives its process says about itself as `health`."""
 
-    outcomes: int = 0  # in the store
-    lost: int = 0  # rows that earlier lives of the store took with them
-    queued: int = 0  # rows not yet committed
-    spooled: int = 0  # rows kept aside while the store is away
+    @property
+    def committed(self) -> int:
+        """Rows since the start."""
+        ...
+
+    @property
+    def in_spool(self) -> int:
+        """Rows kept aside while the store is away."""
+        ...
+
+    @property
+    def dropped(self) -> int:
+        """Rows that could not be kept anywhere."""
+        ...
+
+    @property
+    def lost(self) -> int:
+        """Rows that earlier lives of the store took with them."""
+        ...
+
+    @property
+    def away(self) -> str:
+        """Why the store refuses; "" where it does not."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +59,14 @@ class AdminCalls:
     admission: Admission
     version: str
     started_at: float  # seconds since the epoch
-    counts: Callable[[], Awaitable[Counts]]
+    counter: Counter
 
     async def get_status(self, request: pb.GetStatusRequest, call: Call) -> pb.GetStatusReply:
         """How this replica is."""
-        counts, settings, chooser = await self.counts(), self.books.settings, self.books.chooser
+        settings, chooser = self.books.settings, self.books.chooser
+        health: StoreHealth | None = getattr(self.books.store, "health", None)  # a store in memory has none
+        kept = health.committed + health.in_spool + health.dropped if health else self.books.decided
+        away = (f"the decision store is away: {health.away}",) if health and health.away else ()
         return pb.GetStatusReply(
             version=self.version,
             replica=settings.replica,
@@ -53,13 +77,13 @@ class AdminCalls:
             price=chooser.price,
             in_flight=self.admission.queries,
             decisions=self.books.decided,
-            outcomes=counts.outcomes,
-            lost_rows=counts.lost,
+            outcomes=self.counter.outcomes,
+            lost_rows=health.lost if health else 0,
             budget=balance_to_wire(self.books.ledger.balance(), self.config.budget.window_s),
-            degraded=settings.degraded,
+            degraded=settings.degraded + away,
             draining=self.admission.draining,
-            queued_rows=counts.queued,
-            spooled_rows=counts.spooled,
+            queued_rows=max(0, self.books.decided - kept),
+            spooled_rows=health.in_spool if health else 0,
         )
 
     async def list_plans(self, request: pb.ListPlansRequest, call: Call) -> pb.ListPlansReply:

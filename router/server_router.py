@@ -20,9 +20,9 @@ from router.idempotency import Claim, Replays, digest_of
 from router.server_calls import Call, Send
 from router.server_stream import Stream, Telling, tell_again
 from router.v1 import apportion_router_pb2 as pb
-from router.wire import Prices
+from router.wire import DEFAULT_TENANT, Prices
 from router.wire_outcome import read_outcome
-from router.wire_query import DEFAULT_TENANT, Known, read_options, read_query
+from router.wire_query import Known, read_options, read_query
 from router.wire_reply import decided, estimated, reply
 
 OUTCOMES_AT_ONCE = 500  # of a stream, in one commit
@@ -60,6 +60,13 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
+@dataclass(slots=True)
+class Counter:
+    """What this process has done since its start."""
+
+    outcomes: int = 0  # committed, without duplicates
+
+
 @dataclass(frozen=True, slots=True)
 class RouterCalls:
     """What the calls do. A query under a request id of the caller's own is worked off once."""
@@ -72,6 +79,7 @@ class RouterCalls:
     replays: Replays[Kept]
     max_message_bytes: int
     wall_s: Callable[[], float]
+    counter: Counter
     keep_alive_s: float = 15.0
     new_id: Callable[[], str] = new_id
 
@@ -135,6 +143,7 @@ class RouterCalls:
         """One outcome; OK means committed."""
         outcome = read_outcome(report, self.new_id, self.wall_s())
         (new,) = await self.store.report([outcome])
+        self.counter.outcomes += new
         call.decision_id = outcome.decision_id
         return pb.ReportOutcomeReply(key=outcome.key, duplicate=not new)
 
@@ -164,6 +173,7 @@ class RouterCalls:
         if waiting:
             new = sum(await self.store.report(waiting))
             total.committed += new
+            self.counter.outcomes += new
             total.duplicates += len(waiting) - new
             waiting.clear()
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from router.domain.decision import Outcome
 from router.errors import InvalidQuery
 from router.v1 import apportion_router_pb2 as pb
-from router.wire import from_timestamp, timestamp
+from router.wire import DEFAULT_TENANT, from_timestamp, timestamp
 from router.wire_checks import Range, matching, short_text
 
 METRIC = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -50,6 +50,7 @@ def read_outcome(report: pb.ReportOutcomeRequest, new_id: Callable[[], str], now
         observed_at=_when(report) if report.HasField("observed_at") else now_s,
         key=short_text("key", report.key) or default_key(subject, subject_id, sample_id, metric, source),
         supersedes=short_text("supersedes", report.supersedes),
+        tenant=short_text("tenant", report.tenant) or DEFAULT_TENANT,
     )
 
 
@@ -69,6 +70,7 @@ def outcome_to_wire(outcome: Outcome) -> pb.ReportOutcomeRequest:
         observed_at=timestamp(outcome.observed_at),
         key=outcome.key,
         supersedes=outcome.supersedes,
+        tenant=outcome.tenant,
     )
     if outcome.decision_id:
         report.decision_id = outcome.decision_id

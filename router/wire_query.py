@@ -12,7 +12,7 @@ from router.domain.decision import Keep, Mode
 from router.domain.options import Options
 from router.errors import InvalidQuery
 from router.v1 import apportion_router_pb2 as pb
-from router.wire import EXPLORES, KEEPS, MODES, ON_UNAVAILABLE
+from router.wire import DEFAULT_TENANT, EXPLORES, KEEPS, MODES, ON_UNAVAILABLE
 from router.wire_checks import (
     SHARE,
     Range,
@@ -28,7 +28,6 @@ from router.wire_checks import (
 )
 from router.wire_messages import messages
 
-DEFAULT_TENANT = "default"
 MAX_TOOLS, MAX_STOPS, MAX_FEATURES, MAX_METADATA = 128, 16, 64, 64
 MAX_METADATA_BYTES = 1024
 TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
