@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -213,11 +212,11 @@ def write_recording(folder: Path, meta: RecordingMeta, queries: Any, samples: An
         draft = folder / f".{name}.draft"
         pq.write_table(table, draft, compression="zstd", compression_level=9)
         read_table(draft, columns)
-        os.replace(draft, folder / name)
+        draft.replace(folder / name)
         sums[name] = sha256_of(folder / name)
     extra = {"name": meta.name, "sha256": sums}
     finished = meta.to_json() | extra
     draft = folder / f".{META}.draft"
     draft.write_text(json.dumps(finished, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    os.replace(draft, folder / META)
+    draft.replace(folder / META)
     return read_meta(folder)

@@ -1,0 +1,214 @@
+"""`apportion collect`: ask OpenAI-compatible servers a file of queries and keep every answer as a recording.
+
+The journal in `--out` is what has been drawn; the same command goes on where it was stopped, in whatever way. More
+queries, samples or backends may be asked for later: seeds depend on query, backend and index alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from training.collect_finish import finish
+from training.collect_journal import Journal, text_mark
+from training.collect_queries import CollectedQuery, read_queries
+from training.collect_run import Drawing, Item, Progress, collect, missing
+from training.errors import TrainingError
+from training.openai_samples import Server, models
+from training.prompts import prompt_named
+
+OPTIONS = ("model", "prompt", "samples", "max_tokens", "temperature", "price_in", "price_out", "api_key_env")
+
+
+def parse_backend(text: str, defaults: Server) -> tuple[Server, int | None]:
+    """`NAME=URL[,model=…][,prompt=…][,samples=…]…` as a server and its number of samples, if it has one."""
+    name, separator, rest = text.partition("=")
+    url, *options = rest.split(",")
+    if not separator or not name or not url.startswith(("http://", "https://")):
+        raise TrainingError(f"--backend {text!r}: expected NAME=http://HOST:PORT[,{'=…][,'.join(OPTIONS)}=…]")
+    given = dict(option.partition("=")[::2] for option in options)
+    for key in given:
+        if key not in OPTIONS:
+            raise TrainingError(f"--backend {name}: unknown option {key!r}; choose from {', '.join(OPTIONS)}")
+    env = given.get("api_key_env", "")
+    if env and env not in os.environ:
+        raise TrainingError(f"--backend {name}: api_key_env: the environment has no {env}")
+    try:
+        server = replace(
+            defaults,
+            name=name,
+            url=url.rstrip("/").removesuffix("/v1"),
+            model=given.get("model", ""),
+            prompt=prompt_named(given.get("prompt", "none")),
+            api_key=os.environ.get(env, "") if env else "",
+            max_tokens=int(given.get("max_tokens", defaults.max_tokens)),
+            temperature=float(given.get("temperature", defaults.temperature)),
+            price_in=float(given.get("price_in", 0)),
+            price_out=float(given.get("price_out", 0)),
+        )
+        return server, int(given["samples"]) if "samples" in given else None
+    except ValueError as error:
+        raise TrainingError(f"--backend {name}: {error}") from error
+
+
+async def with_model(server: Server) -> Server:
+    """The server with its model's name, asked for where it was not given."""
+    if server.model:
+        return server
+    import aiohttp
+
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        offered = await models(session, server.url, server.api_key)
+    if len(offered) != 1:
+        raise TrainingError(f"--backend {server.name}: say model=…; it offers {', '.join(offered) or 'none'}")
+    return replace(server, model=offered[0])
+
+
+def check_run(out: Path, servers: Sequence[Server], seed: int) -> None:
+    """Keep what shapes the samples in `run.json`; refuse to go on with other settings."""
+    path = out / "run.json"
+    before: dict[str, Any] = {"seed": seed, "backends": {}}
+    if path.is_file():
+        before = json.loads(path.read_text("utf-8"))
+    if before["seed"] != seed:
+        raise TrainingError(
+            f"{path}: this collection has seed {before['seed']}, not {seed}; choose another --out"
+        )
+    for server in servers:
+        now = server.params() | {"template": asdict(server.prompt), "top_logprobs": server.top_logprobs}
+        known = before["backends"].get(server.name, {})
+        for key, value in known.items():
+            if key in now and now[key] != value:
+                raise TrainingError(
+                    f"{path}: backend {server.name!r} was collected with {key} = {value!r}, not {now[key]!r}; "
+                    "name it differently or choose another --out"
+                )
+        prices = {"price_in": server.price_in, "price_out": server.price_out}
+        before["backends"][server.name] = now | prices
+    out.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps(before, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    draft.replace(path)
+
+
+def check_texts(queries: Sequence[CollectedQuery], journal: Journal) -> None:
+    """Refuse a query file in which an id stands for another text than in the journal."""
+    for query in queries:
+        if journal.marks.get(query.query_id, text_mark(query.query)) != text_mark(query.query):
+            raise TrainingError(
+                f"{journal.path}: query {query.query_id!r} was collected with another text; choose another --out"
+            )
+
+
+def worst_case(work: Sequence[Sequence[Item]]) -> tuple[int, float]:
+    """Most output tokens and dollars that the missing samples can use; input as characters / 4 + 64."""
+    tokens, dollars = 0, 0.0
+    for items in work:
+        for item in items:
+            tokens_in = len(item.query.query) / 4 + 64
+            tokens += item.server.max_tokens
+            cost = tokens_in * item.server.price_in + item.server.max_tokens * item.server.price_out
+            dollars += cost / 1e6
+    return tokens, dollars
+
+
+def collect_command(
+    backend: Annotated[
+        list[str], typer.Option(help=f"NAME=URL[,{'=…][,'.join(OPTIONS)}=…]; may be repeated")
+    ],
+    queries: Annotated[
+        Path, typer.Option(help="jsonl, csv or parquet: query, and query_id, task, gold if known")
+    ],
+    out: Annotated[Path, typer.Option(help="folder of the journal and of the recording")],
+    samples: Annotated[int, typer.Option(min=1, help="samples per query and backend")] = 4,
+    limit: Annotated[int, typer.Option(min=0, help="only the first so many queries; 0: all")] = 0,
+    seed: int = 0,
+    max_tokens: Annotated[int, typer.Option(min=1, help="output tokens per sample")] = 256,
+    temperature: Annotated[float, typer.Option(min=0.0, max=2.0)] = 0.7,
+    top_logprobs: Annotated[int, typer.Option(min=0, max=20, help="alternatives of a token; 0: none")] = 10,
+    concurrency: Annotated[int, typer.Option(min=1, help="requests in flight per backend")] = 16,
+    rate: Annotated[float, typer.Option(min=0.0, help="requests per second and backend; 0: no limit")] = 0.0,
+    retries: Annotated[int, typer.Option(min=0, help="of one sample")] = 8,
+    max_dollars: Annotated[float, typer.Option(min=0.0, help="refuse to start above this worst case")] = 0.0,
+    estimate: Annotated[bool, typer.Option("--estimate", help="say what is missing and stop")] = False,
+    no_finish: Annotated[bool, typer.Option("--no-finish", help="leave it at the journal")] = False,
+    name: Annotated[str, typer.Option(help="of the recording; default: the folder's")] = "",
+    licence: str = "",
+    source: str = "",
+    note: str = "",
+) -> None:
+    """Draw samples of every backend for every query; go on where an earlier run was stopped."""
+    defaults = Server("", "", "", max_tokens=max_tokens, temperature=temperature, top_logprobs=top_logprobs)
+    asked = read_queries(queries)
+    chosen = asked[:limit] if limit else asked
+    parsed = [parse_backend(text, defaults) for text in backend]
+    servers = [asyncio.run(with_model(server)) for server, _ in parsed]
+    if len({server.name for server in servers}) < len(servers):
+        raise TrainingError("--backend: two have the same name")
+    drawing = Drawing(samples, seed, concurrency, rate, retries)
+    with Journal(out) as journal:
+        check_run(out, servers, seed)
+        check_texts(asked, journal)
+        work = [
+            list(missing(chosen, server, own or samples, journal))
+            for server, (_, own) in zip(servers, parsed, strict=True)
+        ]
+        tokens, dollars = worst_case(work)
+        for server, items in zip(servers, work, strict=True):
+            print(f"{server.name}: {len(items)} samples to draw of {server.model}", file=sys.stderr)
+        print(f"at most {tokens} output tokens and ${dollars:.4f}", file=sys.stderr)
+        if max_dollars and dollars > max_dollars:
+            raise TrainingError(f"the worst case of ${dollars:.4f} is above --max-dollars {max_dollars:g}")
+        if estimate:
+            return
+        progress = asyncio.run(_with_bar(work, journal, drawing))
+    said = f"{progress.drawn} drawn, {progress.retried} retried, {progress.refused} refused"
+    print(f"{said}; {progress.tokens_out} output tokens, ${progress.dollars:.4f}", file=sys.stderr)
+    if not no_finish:
+        meta = finish(out, asked, name=name or out.resolve().name, licence=licence, source=source, note=note)
+        print(f"{out}: recording {meta.name!r} written", file=sys.stderr)
+    if progress.refused:
+        raise TrainingError(f"{progress.refused} samples were refused; the last: {progress.last_refusal}")
+
+
+async def _with_bar(work: Sequence[Sequence[Item]], journal: Journal, drawing: Drawing) -> Progress:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("collect"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"))
+    with Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task("collect", total=sum(map(len, work)), said="")
+
+        def shown(progress: Progress) -> None:
+            said = f"${progress.dollars:.4f}, {progress.tokens_out} tokens, {progress.retried} retried"
+            bar.update(task, completed=progress.drawn, said=said)
+
+        return await collect(work, journal, drawing, shown)
+
+
+def main() -> None:
+    """Run the command by itself."""
+    try:
+        typer.run(collect_command)
+    except TrainingError as error:
+        print(f"apportion collect: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""From the journal to the recording's folder: the same rows in the same order, however they were drawn."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from router.recording_cost import Prices
+from router.recording_format import RecordingMeta, write_recording
+from training.collect_journal import read_rows
+from training.collect_queries import CollectedQuery
+from training.errors import NotEnoughData, TrainingError
+
+TEXTS = ("query_id", "backend", "text", "finish_reason", "params")
+INTS = ("sample_idx", "tokens_in", "tokens_out")
+FLOATS = ("first_token_s", "latency_s", "mean_logprob", "first_entropy")
+
+
+def finish(
+    folder: Path,
+    queries: Sequence[CollectedQuery],
+    *,
+    name: str,
+    licence: str = "",
+    source: str = "",
+    note: str = "",
+    created: str = "",
+) -> RecordingMeta:
+    """Write queries.parquet, samples.parquet and meta.json from the journal beside them.
+
+    Queries of which nothing was drawn are left out. Rows are sorted by query (the file's order), backend (the
+    order in which they were first collected) and index. Raises NotEnoughData for an empty journal.
+    """
+    import pyarrow as pa
+
+    run = json.loads((folder / "run.json").read_text("utf-8"))
+    place = {query.query_id: number for number, query in enumerate(queries)}
+    order = {backend: number for number, backend in enumerate(run["backends"])}
+    rows = list(read_rows(folder / "journal.jsonl"))
+    if not rows:
+        raise NotEnoughData(f"{folder}: the journal is empty")
+    for row in rows:
+        if row["query_id"] not in place:
+            raise TrainingError(
+                f"{folder}: the journal has query {row['query_id']!r}, the query file does not"
+            )
+    rows.sort(key=lambda row: (place[row["query_id"]], order[row["backend"]], row["sample_idx"]))
+    drawn = {row["query_id"] for row in rows}
+    kept = [query for query in queries if query.query_id in drawn]
+    samples = pa.table(
+        {column: pa.array([row[column] for row in rows], kind) for column, kind in _sample_types(pa).items()}
+    )
+    prices = {
+        backend: Prices(entry["price_in"], entry["price_out"]) for backend, entry in run["backends"].items()
+    }
+    meta = RecordingMeta(
+        name=name,
+        prices=prices,
+        source=source,
+        licence=licence,
+        note=note,
+        created=created or dt.datetime.now(dt.UTC).date().isoformat(),
+        extra={"seed": run["seed"], "collected": run["backends"]},
+    )
+    return write_recording(folder, meta, _query_table(pa, kept), samples)
+
+
+def _sample_types(pa: Any) -> dict[str, Any]:
+    texts = dict.fromkeys(TEXTS, pa.large_string())
+    numbers = dict.fromkeys(INTS, pa.int32()) | dict.fromkeys(FLOATS, pa.float32())
+    order = ("query_id", "backend", "sample_idx", "text", *INTS[1:], *FLOATS, "finish_reason", "params")
+    known = texts | numbers
+    return {column: known[column] for column in order}
+
+
+def _query_table(pa: Any, queries: Sequence[CollectedQuery]) -> Any:
+    columns: dict[str, Any] = {
+        "query_id": pa.array([query.query_id for query in queries], pa.large_string()),
+        "query": pa.array([query.query for query in queries], pa.large_string()),
+        "task": pa.array([query.task for query in queries], pa.large_string()),
+        "gold": pa.array([query.gold for query in queries], pa.large_string()),
+    }
+    for name in sorted({name for query in queries for name in query.extra} - set(columns)):
+        columns[name] = pa.array([query.extra.get(name) for query in queries])
+    return pa.table(columns)

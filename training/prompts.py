@@ -1,0 +1,19 @@
+"""The prompt templates that `collect` knows by name; the same texts serve as `[prompts.NAME]` in router.toml."""
+
+from __future__ import annotations
+
+from router.domain.plan import Prompt
+from training.errors import TrainingError
+
+PROMPTS = {
+    "none": Prompt("none"),
+    "direct": Prompt("direct", after='\nReply with "Answer: " and the answer.'),
+    "step": Prompt("step", after='\nThink step by step, then finish with "Answer: " and the answer.'),
+}
+
+
+def prompt_named(name: str) -> Prompt:
+    """The template of this name; raise TrainingError with the choices."""
+    if name not in PROMPTS:
+        raise TrainingError(f"unknown prompt {name!r}; choose from {', '.join(PROMPTS)}")
+    return PROMPTS[name]
