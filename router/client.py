@@ -21,7 +21,7 @@ from typing import Any, Self, TypeVar, Unpack
 import grpc
 
 from predictors.observation import Constraints, Message, Part, Preferences, Sampling, Tool, ToolCall
-from router.client_admin import AdminClient
+from router.client_admin import AdminClient, SyncAdminClient
 from router.client_channel import (
     DEFAULT_RETRIES,
     DEFAULT_TARGET,
@@ -46,27 +46,40 @@ from router.client_request import Ask, generate_request, message, outcome_reques
 from router.client_retry import Attempts
 from router.client_sync import SyncClient
 from router.client_types import (
+    AnswerDelta,
     Decided,
+    Done,
     Estimate,
     Reply,
     Report,
     Reported,
     ReportedMany,
+    SampleDelta,
+    SampleEnded,
+    Started,
     StreamEvent,
+    Verdict,
 )
+from router.domain.decision import Keep, Mode, Status
 from router.v1 import apportion_router_pb2_grpc as pb_grpc
 
 __all__ = [
     "SERVICE_CONFIG",
     "AdminClient",
+    "AnswerDelta",
     "ApportionError",
     "Ask",
     "Busy",
     "Client",
     "Conflict",
     "Constraints",
+    "Decided",
+    "Done",
+    "Estimate",
     "InvalidRequest",
+    "Keep",
     "Message",
+    "Mode",
     "NotFound",
     "OutOfBudget",
     "Part",
@@ -74,13 +87,21 @@ __all__ = [
     "Refused",
     "Reply",
     "Report",
+    "Reported",
+    "ReportedMany",
+    "SampleDelta",
+    "SampleEnded",
     "Sampling",
+    "Started",
+    "Status",
     "StreamEvent",
+    "SyncAdminClient",
     "SyncClient",
     "TooLate",
     "Tool",
     "ToolCall",
     "Unavailable",
+    "Verdict",
     "message",
 ]
 
