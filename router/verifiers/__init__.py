@@ -37,6 +37,6 @@ VERIFIERS = {
     "number": "router.verifiers.number:Number",
     "choice": "router.verifiers.choice:Choice",
     "contains": "router.verifiers.contains:Contains",
-    "math": "router.verifiers.math:Math",
+    "math": "router.verifiers.mathematics:Math",
     "agrees": "router.verifiers.agrees:Agrees",
 }

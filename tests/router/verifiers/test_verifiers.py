@@ -11,7 +11,7 @@ from router.verifiers.agrees import Agrees
 from router.verifiers.choice import Choice
 from router.verifiers.contains import Contains
 from router.verifiers.exact import Exact
-from router.verifiers.math import Math
+from router.verifiers.mathematics import Math
 from router.verifiers.number import Number
 
 
