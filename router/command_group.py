@@ -15,6 +15,10 @@ from typer.core import TyperCommand, TyperGroup
 _FIRST_LINE = r'^(?:async )?def {name}\(.*?"""(.*?)(?:\n|""")'
 
 
+class CommandFailed(Exception):
+    """A command cannot go on; the message is all that its user needs."""
+
+
 class LazyCommand(TyperCommand):
     """A name and a line of help, until it is run: then the function behind it is imported."""
 
@@ -89,11 +93,19 @@ def command_line(
     group = typer.main.get_command(app)
     assert isinstance(group, CommandGroup)  # noqa: S101 (typer makes what it is told to)
     group.name = prog
-    group.expected = (*expected, OSError, ImportError)
+    group.expected = (*expected, CommandFailed, OSError, ImportError)
     for panel, table in panels.items():
         for name, target in available(table).items():
             group.add_command(LazyCommand(name, target, panel), name)
     return group
+
+
+def _is_there(target: str) -> bool:
+    module, _, function = target.partition(":")
+    source = _source_of(module)
+    return (
+        source is not None and re.search(rf"^(?:async )?def {function}\(", source, re.MULTILINE) is not None
+    )
 
 
 def _line(error: Exception) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from training.errors import TrainingError
 
 COMMANDS = {
-    "collect": "training.collect:collect",
+    "collect": "training.collect:collect_command",
     "grade": "training.grade:grade",
     "import": "training.import_recording:import_recording",
     "fit": "training.fit_command:fit",

@@ -1,0 +1,55 @@
+"""A connection for one command; what goes wrong with it ends in one line that names the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from router.command_group import CommandFailed
+
+if TYPE_CHECKING:
+    from router.client import AdminClient, SyncClient
+
+ROUTER = "127.0.0.1:50051"
+ADMIN = "127.0.0.1:50052"
+
+Result = TypeVar("Result")
+
+
+@contextmanager
+def asking(server: str, timeout_s: float) -> Iterator[SyncClient]:
+    """A client of the Router port, for the time of one command."""
+    from router.client import SyncClient
+
+    with _errors_of(server), SyncClient(server, timeout_s=timeout_s) as client:
+        yield client
+
+
+def ask_admin(server: str, call: Callable[[AdminClient], Awaitable[Result]]) -> Result:
+    """What `call` gets from the Admin port."""
+    from router.client import AdminClient
+
+    async def asked() -> Result:
+        async with AdminClient(server) as client:
+            return await call(client)
+
+    with _errors_of(server):
+        return asyncio.run(asked())
+
+
+@contextmanager
+def _errors_of(server: str) -> Iterator[None]:
+    """Errors of a client's calls as `CommandFailed`: SERVER: what went wrong."""
+    from router.client import ApportionError, Unavailable
+
+    try:
+        yield
+    except Unavailable as error:
+        hint = (
+            "" if error.reason else " (is `apportion serve` running there?)"
+        )  # a reason comes from the service
+        raise CommandFailed(f"{server}: {error}{hint}") from error
+    except ApportionError as error:
+        raise CommandFailed(f"{server}: {error}") from error

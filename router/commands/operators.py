@@ -1,0 +1,147 @@
+"""What operators look at and set: `apportion status`, `plans`, `backends`, `decisions`, `mode`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from router.commands.connection import ADMIN, ask_admin
+from router.commands.tables import as_json, moment, money, short, table
+
+if TYPE_CHECKING:
+    from router.client_admin import AdminClient
+    from router.client_admin_types import LoggedDecision
+    from router.client_types import PlanInfo
+
+Server = Annotated[str, typer.Option("--server", "-s", help="HOST:PORT of the Admin service.")]
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
+
+
+def status(server: Server = ADMIN, json: JSON = False) -> None:
+    """Say how a running service is: mode, policy, budget, rows, what is degraded."""
+    found = ask_admin(server, lambda admin: admin.status())
+    if json:
+        typer.echo(as_json(found))
+        return
+    limit = found.budget_limit_micros
+    budget = "no limit" if limit is None else f"limit {money(limit)} per {found.budget_window_s:g} s"
+    spent, reserved = money(found.budget_spent_micros), money(found.budget_reserved_micros)
+    rows = [
+        ("service", f"{found.version}, replica {found.replica}, since {moment(found.started_at)} UTC"),
+        ("mode", found.mode.value + (", draining" if found.draining else "")),
+        ("policy", f"{found.policy}, bundle {found.bundle or '(none)'}, price {found.price:g} per dollar"),
+        ("queries", f"{found.in_flight} in flight, {found.decisions} decided since the start"),
+        ("budget", f"{spent} spent, {reserved} reserved, {budget}"),
+        ("rows", f"{found.queued_rows} queued, {found.spooled_rows} spooled, {found.lost_rows} lost"),
+        ("outcomes", str(found.outcomes)),
+        ("degraded", "; ".join(found.degraded) or "nothing"),
+    ]
+    typer.echo(table(rows))
+
+
+def plans(server: Server = ADMIN, json: JSON = False) -> None:
+    """List the plans of a running service."""
+    found = ask_admin(server, lambda admin: admin.plans())
+    if json:
+        typer.echo(as_json(found))
+        return
+    rows: list[tuple[str, ...]] = [("PLAN", "COMMITS", "DIGEST", "STAGES")]
+    rows += [_plan(plan) for plan in found]
+    typer.echo(table(rows))
+
+
+def backends(server: Server = ADMIN, json: JSON = False) -> None:
+    """List the backends of a running service, with prices in $ per 1M tokens."""
+    found = ask_admin(server, lambda admin: admin.backends())
+    if json:
+        typer.echo(as_json(found))
+        return
+    rows = [("BACKEND", "KIND", "IN / CACHED / OUT", "MODEL")]
+    for backend in found:
+        prices = f"{backend.price_in:g} / {backend.price_cached_in:g} / {backend.price_out:g}"
+        where = " at ".join(filter(None, (backend.model, ", ".join(backend.urls))))
+        rows.append((backend.name, backend.kind, prices, where))
+    typer.echo(table(rows))
+
+
+def decisions(
+    decision_id: Annotated[
+        str, typer.Argument(help="Show this one in full, with its outcomes.", show_default=False)
+    ] = "",
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many, newest first.")] = 20,
+    tenant: Annotated[str, typer.Option(help="Only those of this tenant. Default: all.")] = "",
+    server: Server = ADMIN,
+    json: JSON = False,
+) -> None:
+    """List the latest decisions, or show one: plan, probabilities, samples, cost, outcomes.
+
+    With --json: one JSON object per line.
+    """
+    if decision_id:
+        from router.commands.told import logged_text
+
+        one = ask_admin(server, lambda admin: admin.decision(decision_id))
+        typer.echo(as_json(one) if json else logged_text(one))
+        return
+    found = ask_admin(server, lambda admin: _latest(admin, tenant, count))
+    if json:
+        for row in found:
+            typer.echo(as_json(row))
+        return
+    rows: list[tuple[str, ...]] = [
+        ("DECISION", "AT (UTC)", "STATUS", "PLAN", "P", "SAMPLES", "COST", "ANSWER")
+    ]
+    rows += [_decision(row) for row in found]
+    typer.echo(table(rows) if found else "no decisions yet")
+
+
+def mode(
+    to: Annotated[
+        Literal["bypass", "observe", "apply"],
+        typer.Argument(
+            help="bypass: the reference plan; observe: the same, and log what apply would do; apply."
+        ),
+    ],
+    tenant: Annotated[str, typer.Option(help="Only for this tenant. Default: all.")] = "",
+    share: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Only for this share of sessions (else requests).")
+    ] = 1.0,
+    server: Server = ADMIN,
+) -> None:
+    """Set how much a running service may decide; `apportion mode bypass` ends all cleverness at once."""
+    from router.domain.decision import Mode
+
+    previous = ask_admin(server, lambda admin: admin.set_mode(Mode(to), tenant, share))
+    typer.echo(f"mode {to}, was {previous.value}")
+
+
+async def _latest(admin: AdminClient, tenant: str, count: int) -> list[LoggedDecision]:
+    found: list[LoggedDecision] = []
+    async for row in admin.decisions(tenant, page_size=min(count, 100)):
+        found.append(row)
+        if len(found) == count:
+            break
+    return found
+
+
+def _plan(plan: PlanInfo) -> tuple[str, ...]:
+    stages = []
+    for stage in plan.stages:
+        several = f" x{stage.max_samples}" if stage.max_samples > 1 else ""
+        stages.append(f"{stage.backend}{several} until {stage.stop}")
+    name = f"{plan.name} (reference)" if plan.reference else plan.name
+    return name, "first token" if plan.streams else "at end", plan.digest, " -> ".join(stages)
+
+
+def _decision(row: LoggedDecision) -> tuple[str, ...]:
+    return (
+        row.decision_id,
+        moment(row.created_at),
+        row.status.value,
+        row.decision.plan,
+        f"{row.decision.propensity:.3g}",
+        str(len(row.samples)),
+        money(row.usage.cost_exact),
+        short(row.answer),
+    )
