@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 class Predictor(Protocol):
     """One learner of E[target | features]. Built with no arguments; every option has a default."""
 
-    def fit(self, x: NDArray[np.float32], y: NDArray[np.float64], weight: NDArray[np.float64], seed: int) -> Self:
+    def fit(
+        self, x: NDArray[np.float32], y: NDArray[np.float64], weight: NDArray[np.float64], seed: int
+    ) -> Self:
         """Learn from `x` (n, d), finite; `y` (n,) in [0, 1]; `weight` (n,) > 0. Returns self. Raises `FitError`."""
         ...
 

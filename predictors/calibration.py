@@ -42,7 +42,9 @@ class Curve:
         scores, values = arrays["scores"], arrays["values"]
         sound = scores.ndim == 1 and scores.shape == values.shape and len(scores) >= 1
         if not (sound and np.isfinite(scores).all() and np.isfinite(values).all()):
-            raise BundleError(f"calibration knots: {scores.shape} scores and {values.shape} values; finite pairs expected")
+            raise BundleError(
+                f"calibration knots: {scores.shape} scores and {values.shape} values; finite pairs expected"
+            )
         if (np.diff(scores) <= 0).any() or (np.diff(values) < 0).any() or values[0] < 0 or values[-1] > 1:
             raise BundleError("calibration knots: scores must increase, values not decrease, within [0, 1]")
         return cls(scores.astype(np.float64), values.astype(np.float64))

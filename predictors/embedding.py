@@ -27,7 +27,9 @@ def load_embedding(name: str) -> Embedding:
         raise PredictorError(f"unknown embedding {name!r}; choose from {', '.join(EMBEDDINGS)}")
     found = find_spec("wordllama")
     if found is None or found.origin is None:
-        raise PredictorError("embedding 'wordllama' is not installed: pip install 'apportion[embed]', or fit without it")
+        raise PredictorError(
+            "embedding 'wordllama' is not installed: pip install 'apportion[embed]', or fit without it"
+        )
     from wordllama import WordLlama
 
     model = WordLlama.load(cache_dir=Path(found.origin).parent, disable_download=True)

@@ -1,8 +1,8 @@
 """The errors that predictors raise.
 
-    PredictorError
-    ├── FitError          the rows cannot be fitted (too few, one class only, not finite)
-    └── BundleError       a bundle is damaged or does not fit this configuration
+PredictorError
+├── FitError          the rows cannot be fitted (too few, one class only, not finite)
+└── BundleError       a bundle is damaged or does not fit this configuration
 """
 
 from __future__ import annotations

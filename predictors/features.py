@@ -88,7 +88,9 @@ class Featurizer:
 
     def __init__(self, spec: FeatureSpec) -> None:
         self.spec = spec
-        self._hasher = NgramHasher(spec.bits, spec.grams, max_bytes=2 * _HALF * 4 + 8)  # UTF-8: at most 4 each
+        self._hasher = NgramHasher(
+            spec.bits, spec.grams, max_bytes=2 * _HALF * 4 + 8
+        )  # UTF-8: at most 4 each
         self._columns = {word: place for place, word in enumerate(WORDS)}
         self._classes = np.full(256, len(CHARACTERS), dtype=np.intp)
         for place, characters in enumerate(CHARACTERS.values()):

@@ -40,7 +40,13 @@ class HashedRidge:
         seen = np.flatnonzero(self.table[:, :-1].any(axis=1) | (self.table[:, -1] != self.table[:, -1].max()))
         size = np.array([len(self.table)], dtype=np.int64)
         new = self.table[:, -1].max(keepdims=True)
-        return {"seen": seen.astype(np.int32), "rows": self.table[seen], "mean": self.mean, "size": size, "new": new}
+        return {
+            "seen": seen.astype(np.int32),
+            "rows": self.table[seen],
+            "mean": self.mean,
+            "size": size,
+            "new": new,
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -48,7 +54,9 @@ class HashedRidge:
         seen, rows, mean, size, new = (arrays[name] for name in ("seen", "rows", "mean", "size", "new"))
         width = len(mean) + 1
         if rows.shape != (len(seen), width) or (len(seen) and not 0 <= seen.min() <= seen.max() < size[0]):
-            raise BundleError(f"hashed: {rows.shape} rows for {len(seen)} of {size[0]} buckets and {len(mean)} targets")
+            raise BundleError(
+                f"hashed: {rows.shape} rows for {len(seen)} of {size[0]} buckets and {len(mean)} targets"
+            )
         table = np.zeros((int(size[0]), width), dtype=np.float32)
         table[:, -1] = new[0]
         table[seen] = rows
@@ -83,14 +91,18 @@ def fit_hashed(
     # smoothed idf (scikit-learn's); a bucket that is new when serving weighs as one of a held-out text alone did here
     weight = (np.log((1 + len(texts)) / (1 + np.maximum(1, often))) + 1) ** rarity
     values = weight[columns]
-    squares = np.add.reduceat(np.append(values**2, 0.0), np.append(0, np.cumsum(lengths)[:-1])) * (lengths > 0)
+    squares = np.add.reduceat(np.append(values**2, 0.0), np.append(0, np.cumsum(lengths)[:-1])) * (
+        lengths > 0
+    )
     values = values / np.repeat(np.sqrt(np.maximum(squares, 1e-12)), lengths)
     used, packed = np.unique(columns, return_inverse=True)
     starts = np.append(0, np.cumsum(lengths))
     x = sparse.csr_matrix((values.astype(np.float32), packed, starts), shape=(len(texts), len(used)))
     parts = np.unique(folds)
     known = np.isfinite(y)
-    mask = np.concatenate([known & (folds != part)[:, None] for part in parts] + [known], axis=1).astype(np.float32)
+    mask = np.concatenate([known & (folds != part)[:, None] for part in parts] + [known], axis=1).astype(
+        np.float32
+    )
     target = np.tile(np.where(known, y, 0.0), (1, len(parts) + 1))
     mean = (target * mask).sum(axis=0) / np.maximum(mask.sum(axis=0), 1)
     solved = _conjugate_gradients(x, ((target - mean) * mask).astype(np.float32), mask, penalty)

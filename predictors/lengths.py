@@ -49,10 +49,17 @@ class Lengths:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Raises `BundleError` for shapes that do not fit together."""
-        found = cls(**{name: np.asarray(arrays[name]) for name in ("mean", "scale", "coef", "factor", "upper", "most")})
+        found = cls(
+            **{
+                name: np.asarray(arrays[name])
+                for name in ("mean", "scale", "coef", "factor", "upper", "most")
+            }
+        )
         width, backends = found.mean.shape, found.factor.shape
         if found.coef.shape != (*(size + 1 for size in width), *backends) or found.scale.shape != width:
-            raise BundleError(f"lengths: coef {found.coef.shape} does not fit {width} features and {backends} backends")
+            raise BundleError(
+                f"lengths: coef {found.coef.shape} does not fit {width} features and {backends} backends"
+            )
         return found
 
 
@@ -97,7 +104,9 @@ def uncensored_weights(tokens: Floats, cut: NDArray[np.bool_]) -> Floats:
     before = np.append(1.0, chance[:-1])
     weight = np.zeros(len(tokens))
     weight[order] = np.where(cut[order], 0.0, 1 / np.maximum(before, _LEAST_CHANCE))
-    if cut[order][-1]:  # nobody complete stands for the longest: keep those cut as what they are, a lower bound
+    if cut[order][
+        -1
+    ]:  # nobody complete stands for the longest: keep those cut as what they are, a lower bound
         weight[cut & (tokens >= tokens[~cut].max())] = 1 / max(float(before[-1]), _LEAST_CHANCE)
     return weight
 

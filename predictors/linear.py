@@ -21,7 +21,9 @@ _CUT = 8.0  # standard deviations; what lies beyond is as good as there
 def check_rows(x: NDArray[np.float32], y: NDArray[np.float64], weight: NDArray[np.float64]) -> None:
     """Raise `FitError` unless x is (n, d) finite, y (n,) in [0, 1] and weight (n,) > 0 with n >= 2."""
     if x.ndim != 2 or y.shape != (len(x),) or weight.shape != (len(x),):
-        raise FitError(f"rows do not match: x {x.shape}, y {y.shape}, weight {weight.shape}; expected (n, d), (n,), (n,)")
+        raise FitError(
+            f"rows do not match: x {x.shape}, y {y.shape}, weight {weight.shape}; expected (n, d), (n,), (n,)"
+        )
     if len(x) < 2:
         raise FitError(f"{len(x)} rows cannot be fitted; at least 2 are needed")
     if not np.isfinite(x).all():
@@ -47,9 +49,13 @@ class Linear:
     penalty: float = 1.0  # L2, in rows
     mean: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0), compare=False)  # (d,)
     scale: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0), compare=False)  # (d,)
-    coef: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1), compare=False)  # (d + 1,), last: intercept
+    coef: NDArray[np.float64] = field(
+        default_factory=lambda: np.zeros(1), compare=False
+    )  # (d + 1,), last: intercept
 
-    def fit(self, x: NDArray[np.float32], y: NDArray[np.float64], weight: NDArray[np.float64], seed: int) -> Self:
+    def fit(
+        self, x: NDArray[np.float32], y: NDArray[np.float64], weight: NDArray[np.float64], seed: int
+    ) -> Self:
         check_rows(x, y, weight)
         from scipy.optimize import minimize
 
@@ -61,9 +67,13 @@ class Linear:
 
         def loss(coef: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             margin = z @ coef[:-1] + coef[-1]
-            value = weight @ (np.logaddexp(0.0, margin) - y * margin) + 0.5 * self.penalty * coef[:-1] @ coef[:-1]
+            value = (
+                weight @ (np.logaddexp(0.0, margin) - y * margin) + 0.5 * self.penalty * coef[:-1] @ coef[:-1]
+            )
             error = weight * (_logistic(margin) - y)
-            return float(value / total), np.append(z.T @ error + self.penalty * coef[:-1], error.sum()) / total
+            return float(value / total), np.append(
+                z.T @ error + self.penalty * coef[:-1], error.sum()
+            ) / total
 
         base = (weight @ y + 0.5) / (total + 1.0)  # finite also where all targets are equal
         start = np.append(np.zeros(x.shape[1]), np.log(base / (1 - base)))
@@ -83,7 +93,9 @@ class Linear:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         try:
-            mean, scale, coef = (np.asarray(arrays[name], dtype=np.float64) for name in ("mean", "scale", "coef"))
+            mean, scale, coef = (
+                np.asarray(arrays[name], dtype=np.float64) for name in ("mean", "scale", "coef")
+            )
         except (KeyError, ValueError, TypeError) as error:
             raise BundleError(f"linear: mean, scale and coef are needed, got {sorted(arrays)}") from error
         if mean.ndim != 1 or scale.shape != mean.shape or coef.shape != (len(mean) + 1,):

@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 _RHO = (1e-3, 1 - 1e-3)  # samples are never seen to be wholly independent, nor copies
 _M1 = (1e-6, 1 - 1e-6)
-PRIOR_RHO = 0.6  # where one sample per query was all that was seen: models repeat themselves more often than not
+PRIOR_RHO = (
+    0.6  # where one sample per query was all that was seen: models repeat themselves more often than not
+)
 
 
 class Beta(NamedTuple):
@@ -51,7 +53,9 @@ def any_right(rate: Beta, n: int) -> float:
     >>> round(any_right(Beta(0.6, 1.4), 8), 3)
     0.702
     """
-    return 1.0 - exp(lgamma(rate.b + n) - lgamma(rate.b) + lgamma(rate.a + rate.b) - lgamma(rate.a + rate.b + n))
+    return 1.0 - exp(
+        lgamma(rate.b + n) - lgamma(rate.b) + lgamma(rate.a + rate.b) - lgamma(rate.a + rate.b + n)
+    )
 
 
 def majority_right(rate: Beta, n: int) -> float:

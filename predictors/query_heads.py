@@ -77,6 +77,10 @@ class QueryHeads:
             trees.append(Trees.from_arrays(found) if found else None)
             tree = trees[-1]
             if tree is not None and tree.columns != width + targets:
-                raise BundleError(f"{names[place]}: trees over {tree.columns} features; {width + targets} are expected")
+                raise BundleError(
+                    f"{names[place]}: trees over {tree.columns} features; {width + targets} are expected"
+                )
         curves = tuple(Curve.from_arrays(unpacked(arrays, f"curve{place}")) for place in range(heads))
-        return cls(names, hashed, plain["mix"], plain["shift"], plain["base"], plain["blend"], tuple(trees), curves)
+        return cls(
+            names, hashed, plain["mix"], plain["shift"], plain["base"], plain["blend"], tuple(trees), curves
+        )

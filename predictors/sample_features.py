@@ -41,7 +41,9 @@ def sample_features(
     `tally` includes the sample; `position` counts from 0 within the stage; `prior` is p_correct of the sample's
     backend for this query, in (0, 1); `expected_tokens` is 0 where unknown.
     """
-    text = sample.text if len(sample.text) <= _HEAD + _TAIL else f"{sample.text[:_HEAD]}\n{sample.text[-_TAIL:]}"
+    text = (
+        sample.text if len(sample.text) <= _HEAD + _TAIL else f"{sample.text[:_HEAD]}\n{sample.text[-_TAIL:]}"
+    )
     words = text.split()
     numbers = _NUMBER.findall(text)[-_MAX_FOUND:]
     asked = set(_NUMBER.findall(query_text[:_TAIL])[:_MAX_FOUND])

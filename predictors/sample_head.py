@@ -25,7 +25,13 @@ Floats = NDArray[np.float64]
 
 
 def sample_row(
-    backends: Sequence[str], sample: Sample, query_text: str, tally: Tally, position: int, prior: float, tokens: float
+    backends: Sequence[str],
+    sample: Sample,
+    query_text: str,
+    tally: Tally,
+    position: int,
+    prior: float,
+    tokens: float,
 ) -> NDArray[np.float32]:
     """`sample_features` and an indicator of the backend (all 0 for one that was not fitted), shape (d,)."""
     numbers = sample_features(sample, query_text, tally, position, prior, tokens)
@@ -72,9 +78,16 @@ class SampleHead:
     def from_arrays(cls, backends: tuple[str, ...], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The inverse of `arrays`; raises `BundleError` for what does not fit."""
         plain, tree = unpacked(arrays, "head"), unpacked(arrays, "trees")
-        linear, curve = Linear.from_arrays(unpacked(arrays, "linear")), Curve.from_arrays(unpacked(arrays, "curve"))
+        linear, curve = (
+            Linear.from_arrays(unpacked(arrays, "linear")),
+            Curve.from_arrays(unpacked(arrays, "curve")),
+        )
         trees = Trees.from_arrays(tree) if tree else None
         width = len(NAMES) + len(backends)
-        if len(linear.mean) != width or (trees is not None and trees.columns != width) or plain["blend"].shape != (4,):
+        if (
+            len(linear.mean) != width
+            or (trees is not None and trees.columns != width)
+            or plain["blend"].shape != (4,)
+        ):
             raise BundleError(f"sample head: {len(linear.mean)} features; {width} are expected")
         return cls(backends, float(plain["base"][0]), plain["blend"], linear, trees, curve)

@@ -25,7 +25,9 @@ def simplex_weights(members: Floats, y: Floats, weight: Floats) -> Floats:
     return np.asarray(found / found.sum())
 
 
-def guarded_blend(members: Floats, y: Floats, weight: Floats, folds: NDArray[np.int64]) -> tuple[Floats, Floats]:
+def guarded_blend(
+    members: Floats, y: Floats, weight: Floats, folds: NDArray[np.int64]
+) -> tuple[Floats, Floats]:
     """Weights (m,), and the blend of every row with weights found on the other folds, (n,).
 
     `members` (n, m) are held-out predictions, the first the base rate; `folds` (n,).

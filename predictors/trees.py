@@ -26,7 +26,9 @@ _NORMAL = 0  # C_API_PREDICT_NORMAL: after the logistic function
 class Trees:
     """Boosted trees; a predictor. `row` is `predict` for one row."""
 
-    def __init__(self, rounds: int = 100, leaves: int = 15, rate: float = 0.04, rows_per_leaf: int = 60) -> None:
+    def __init__(
+        self, rounds: int = 100, leaves: int = 15, rate: float = 0.04, rows_per_leaf: int = 60
+    ) -> None:
         self.rounds = rounds
         self.leaves = leaves
         self.rate = rate
@@ -41,7 +43,9 @@ class Trees:
         """How many features a row has; 0 before the fit."""
         return self._columns
 
-    def fit(self, x: NDArray[np.float32], y: NDArray[np.float64], weight: NDArray[np.float64], seed: int) -> Self:
+    def fit(
+        self, x: NDArray[np.float32], y: NDArray[np.float64], weight: NDArray[np.float64], seed: int
+    ) -> Self:
         check_rows(x, y, weight)
         import lightgbm
 
@@ -65,7 +69,9 @@ class Trees:
             rows = lightgbm.Dataset(x, label=y, weight=weight, params={"verbose": -1, "max_bin": 63})
             fitted = lightgbm.train(options, rows, num_boost_round=self.rounds)
         except lightgbm.basic.LightGBMError as error:
-            raise FitError(f"lightgbm could not fit {x.shape[0]} rows of {x.shape[1]} features: {error}") from error
+            raise FitError(
+                f"lightgbm could not fit {x.shape[0]} rows of {x.shape[1]} features: {error}"
+            ) from error
         return self._adopt(fitted.model_to_string())
 
     def predict(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -112,7 +118,9 @@ class Trees:
 def _single_row(booster: Any, columns: int) -> Callable[[NDArray[np.float32]], float]:
     from lightgbm.libpath import _find_lib_path
 
-    library = ctypes.PyDLL(_find_lib_path()[0])  # unlike CDLL it keeps the interpreter's lock: one call at a time
+    library = ctypes.PyDLL(
+        _find_lib_path()[0]
+    )  # unlike CDLL it keeps the interpreter's lock: one call at a time
     library.LGBM_GetLastError.restype = ctypes.c_char_p
     call = library.LGBM_BoosterPredictForMatSingleRowFast
     call.argtypes = [ctypes.c_void_p] * 4

@@ -1,0 +1,132 @@
+"""Everything learned, behind the two methods that the router sees; `bundle_files` reads and writes it.
+
+Holds no prices that matter: costs are computed by the router from token counts at today's prices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors import Look
+from predictors.card import BundleCard
+from predictors.features import Featurizer, QueryFeatures
+from predictors.lengths import Lengths
+from predictors.observation import Observation, Query, Signals
+from predictors.plan_heads import PlanHeads, plan_inputs
+from predictors.query_heads import QueryHeads
+from predictors.sample_head import SampleHead
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A fitted `Predictions`; immutable and thread-safe."""
+
+    card: BundleCard
+    featurizer: Featurizer = field(compare=False)
+    query_heads: QueryHeads = field(compare=False)  # p_correct of every backend, then gains of `card.pairs`
+    rho: Floats = field(compare=False)  # (backends,) correlation of two samples of one query
+    lengths: Lengths = field(compare=False)
+    sample_head: SampleHead | None = field(default=None, compare=False)
+    plan_heads: PlanHeads | None = field(default=None, compare=False)
+
+    @property
+    def version(self) -> str:
+        """The card's."""
+        return self.card.version
+
+    def look(self, query: Query) -> Look:
+        """See `Predictions.look`."""
+        features = self.featurizer(query)
+        return Look(self.signals(features), features.dense)
+
+    def signals(self, features: QueryFeatures) -> dict[str, float]:
+        """The signals of a query whose features are known."""
+        return self.name(self.query_heads.predict(features), features.dense)
+
+    def name(self, heads: Floats, dense: NDArray[np.float32]) -> dict[str, float]:
+        """Head values (heads,) as signals, with all that follows from them."""
+        backends = self.card.backends
+        right = heads[: len(backends)]
+        two_right = right * right + self.rho * (right - right * right)
+        expected, upper = self.lengths.predict(dense)
+        found: dict[str, float] = {}
+        parts = zip(
+            backends, right.tolist(), two_right.tolist(), expected.tolist(), upper.tolist(), strict=True
+        )
+        for backend, one, both, tokens, most in parts:
+            found[f"p_correct/{backend}"] = one
+            found[f"p_two_correct/{backend}"] = both
+            found[f"tokens_out/{backend}"] = tokens
+            found[f"tokens_out_p90/{backend}"] = most
+        found.update(self._gains(2.0 * heads[len(backends) :] - 1.0))
+        if self.plan_heads is not None:
+            found.update(self.plan_heads.predict(plan_inputs(heads, two_right, dense)))
+        return found
+
+    def _gains(self, values: Floats) -> dict[str, float]:
+        """gain/A/B of every ordered pair, from the pairs that have a head; others by way of the reference."""
+        backends, pairs = self.card.backends, self.card.pairs
+        known = dict(zip(pairs, values.tolist(), strict=True))
+        if len(pairs) == len(backends) * (len(backends) - 1) // 2:
+            found = {}
+            for (one, other), gain in known.items():
+                found[f"gain/{one}/{other}"] = gain
+                found[f"gain/{other}/{one}"] = -gain
+            return found
+        over = {one: gain for (one, _), gain in known.items()}
+        over[pairs[0][1]] = 0.0
+        return {
+            f"gain/{one}/{other}": min(1.0, max(-1.0, over[one] - over[other]))
+            for one in backends
+            for other in backends
+            if one != other
+        }
+
+    def look_many(self, texts: Sequence[str]) -> dict[str, Floats]:
+        """Signal name -> one value per text, (texts,): bit for bit what `look` says of each as a single user turn."""
+        rows = [self.signals(self.featurizer.of_text(text)) for text in texts]
+        return {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else {})}
+
+    def confidence(self, seen: Observation, look: Look) -> Signals:
+        """See `Predictions.confidence`."""
+        latest = seen.latest
+        if latest is None or self.sample_head is None:
+            return {}
+        value = self.sample_head.predict(
+            latest,
+            seen.query.text,
+            seen.tally,
+            max(0, seen.tally.drawn - 1) if latest.finished else seen.tally.drawn,
+            look.signals.get(f"p_correct/{latest.backend}"),
+            look.signals.get(f"tokens_out/{latest.backend}", 0.0),
+        )
+        return {"sample_confidence": value, f"sample_confidence/{latest.sample_id}": value}
+
+    def check(self, backends: Sequence[str], plan_digests: Mapping[str, str]) -> list[str]:
+        """What the configuration has that this bundle knows nothing of, in words; empty where all fits.
+
+        `plan_digests`: plan name -> digest. None of these stops the service: what is unknown is served untrained.
+        """
+        card = self.card
+        found = [
+            f"backend {name!r} is not in bundle {card.version}; it was fitted on {', '.join(card.backends)}"
+            for name in backends
+            if name not in card.backends
+        ]
+        for name, digest in plan_digests.items():
+            learned = card.plans.get(name)
+            if learned is not None and learned != digest:
+                found.append(
+                    f"plan {name!r} is {digest} here and {learned} in bundle {card.version}: its rules changed"
+                )
+            elif learned is None and digest not in card.plans.values() and card.plans:
+                found.append(
+                    f"plan {name!r} ({digest}) is not in bundle {card.version}; it has {', '.join(card.plans)}"
+                )
+        return found

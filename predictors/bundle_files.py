@@ -1,0 +1,163 @@
+"""A bundle as a folder: `card.json` and arrays in `.npz` files, each with its checksum in the card. No pickle.
+
+The folder appears whole or not at all: it is written beside its place and renamed. Reading trusts nothing:
+checksums, then shapes; whatever is wrong is a `BundleError` that says what.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.bundle import Bundle
+from predictors.card import BundleCard
+from predictors.errors import BundleError
+from predictors.features import Featurizer, FeatureSpec
+from predictors.lengths import Lengths
+from predictors.packing import packed, unpacked
+from predictors.plan_heads import PlanHeads
+from predictors.query_heads import QueryHeads
+from predictors.sample_head import SampleHead
+
+CARD = "card.json"
+_STAMP = (1980, 1, 1, 0, 0, 0)  # equal arrays make equal files
+
+
+def bundle_arrays(bundle: Bundle) -> dict[str, dict[str, NDArray[Any]]]:
+    """File name -> its arrays."""
+    query = packed({"heads": bundle.query_heads.arrays(), "rho": {"value": bundle.rho}})
+    files = {"query.npz": query, "lengths.npz": bundle.lengths.arrays()}
+    if bundle.sample_head is not None:
+        files["sample.npz"] = bundle.sample_head.arrays()
+    if bundle.plan_heads is not None:
+        files["plans.npz"] = bundle.plan_heads.arrays()
+    return files
+
+
+def fingerprint(bundle: Bundle) -> str:
+    """16 hex digits over everything that the predictions depend on: a bundle's version."""
+    digest = hashlib.blake2b(
+        json.dumps([bundle.card.features, bundle.card.backends, bundle.card.pairs]).encode(), digest_size=8
+    )
+    for name, arrays in sorted(bundle_arrays(bundle).items()):
+        for key, array in sorted(arrays.items()):
+            digest.update(f"{name}/{key}/{array.dtype}/{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def save_bundle(bundle: Bundle, folder: str | Path) -> BundleCard:
+    """Write the folder, in place of one that is there; return the card with its checksums."""
+    place = Path(folder)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+    try:
+        sums = {}
+        for name, arrays in bundle_arrays(bundle).items():
+            written = _npz(arrays)
+            sums[name] = hashlib.sha256(written).hexdigest()
+            (draft / name).write_bytes(written)
+        card = replace(bundle.card, files=sums)
+        (draft / CARD).write_text(json.dumps(card.to_json(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        draft.chmod(0o755)  # mkdtemp's 0700 would hide it from the service's own user
+        if place.is_dir():
+            old = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+            os.replace(place, old)
+            os.replace(draft, place)
+            shutil.rmtree(old)
+        else:
+            os.replace(draft, place)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return card
+
+
+def load_bundle(folder: str | Path) -> Bundle:
+    """Read a folder, checksums first. Raises `BundleError` with what differs."""
+    place = Path(folder)
+    try:
+        card = BundleCard.from_json(json.loads((place / CARD).read_text("utf-8")))
+    except OSError as error:
+        raise BundleError(f"{place / CARD} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # also UnicodeDecodeError and JSONDecodeError
+        raise BundleError(f"{place / CARD} is not JSON: {error}") from error
+    outside = [name for name in card.files if Path(name).name != name]
+    if outside:
+        raise BundleError(f"{place / CARD} names a file outside of its folder: {outside[0]!r}")
+    files = {name: _arrays(place / name, expected) for name, expected in card.files.items()}
+    try:
+        return _assembled(card, files)
+    except BundleError as error:
+        raise BundleError(f"{place}: {error}") from error
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+        raise BundleError(
+            f"{place}: its arrays do not fit together: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _assembled(card: BundleCard, files: dict[str, dict[str, NDArray[Any]]]) -> Bundle:
+    spec = FeatureSpec(**{**card.spec, "grams": tuple(card.spec["grams"])})
+    if spec.fingerprint != card.features:
+        raise BundleError(
+            f"it was fitted on features {card.features}, this version computes {spec.fingerprint}: fit it again"
+        )
+    for name in ("query.npz", "lengths.npz"):
+        if name not in files:
+            raise BundleError(f"card.json names no file {name}")
+    width, backends = len(spec.names), len(card.backends)
+    names = (
+        *(f"p_correct/{backend}" for backend in card.backends),
+        *(f"gain/{one}/{other}" for one, other in card.pairs),
+    )
+    heads = QueryHeads.from_arrays(names, unpacked(files["query.npz"], "heads"), width)
+    rho, lengths = files["query.npz"]["rho/value"], Lengths.from_arrays(files["lengths.npz"])
+    if rho.shape != (backends,) or lengths.factor.shape != (backends,) or len(lengths.mean) != width:
+        raise BundleError(
+            f"rho {rho.shape} and lengths {lengths.coef.shape} do not fit {backends} backends, {width} features"
+        )
+    if len(heads.hashed.table) != 2**spec.bits:
+        raise BundleError(f"hashed: {len(heads.hashed.table)} buckets; {2**spec.bits} are expected")
+    sample = SampleHead.from_arrays(card.backends, files["sample.npz"]) if "sample.npz" in files else None
+    inputs = 2 * len(names) + backends + width
+    plans = None
+    if "plans.npz" in files:
+        plans = PlanHeads.from_arrays(card.plan_heads, card.plan_samples, files["plans.npz"], inputs)
+    return Bundle(card, Featurizer(spec), heads, rho, lengths, sample, plans)
+
+
+def _npz(arrays: dict[str, NDArray[Any]]) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, array in sorted(arrays.items()):
+            one = io.BytesIO()
+            np.lib.format.write_array(one, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _STAMP), one.getvalue(), zipfile.ZIP_DEFLATED)
+    return held.getvalue()
+
+
+def _arrays(path: Path, expected: str) -> dict[str, NDArray[Any]]:
+    try:
+        written = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror}") from error
+    found = hashlib.sha256(written).hexdigest()
+    if found != expected:
+        raise BundleError(
+            f"{path}: checksum mismatch: the card says {expected}, the file ({len(written)} bytes) has {found}"
+        )
+    try:
+        with np.load(io.BytesIO(written), allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+        raise BundleError(f"{path} is no archive of arrays: {error}") from error

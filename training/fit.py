@@ -1,0 +1,169 @@
+"""Learn a bundle from rows: query heads, pass rates, lengths, the sample head, and what whole plans would give.
+
+`fit_bundle` works on rows in memory (the benchmark's folds), `fit` on a recording and a list of its queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.bundle import Bundle
+from predictors.bundle_files import fingerprint, save_bundle
+from predictors.card import BundleCard
+from predictors.errors import FitError
+from predictors.features import Featurizer, FeatureSpec, QueryFeatures
+from predictors.lengths import fit_lengths
+from predictors.pass_rate import PRIOR_RHO
+from router.config import Config
+from router.recording import Recording
+from router.text_split import split_by_text
+from training.fit_query import QueryFit, fit_query_heads
+from training.fit_rows import FitRows, rows_of
+from training.fit_samples import SampleFit, fit_sample_head
+
+Floats = NDArray[np.float64]
+FEWEST = 10  # labelled queries below which nothing can be held out
+_FOLDS = 5
+_FOLD_SEED = 7919  # folds within a fit differ from the splits of whoever asks for it with the same seed
+_ALL_PAIRS = 4  # most backends whose gains all have a head of their own
+_NARROW_BITS = 16  # with many backends a table of 2^18 rows would not fit a processor's cache
+_ENOUGH_PAIRS = 30  # queries with two samples or more
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A bundle without plan heads, and what was predicted of its own queries while they were held out."""
+
+    bundle: Bundle
+    rows: FitRows = field(compare=False)
+    features: tuple[QueryFeatures, ...] = field(compare=False)
+    folds: NDArray[np.int64] = field(compare=False)  # (n,)
+    query: QueryFit = field(compare=False)
+    samples: SampleFit = field(compare=False)
+
+
+def fit_bundle(
+    rows: FitRows,
+    seed: int = 0,
+    *,
+    spec: FeatureSpec | None = None,
+    prices: Mapping[str, Mapping[str, float]] | None = None,
+    created: str = "",
+    with_samples: bool = True,
+) -> Bundle:
+    """Fit everything but plan heads. `with_samples=False` leaves the sample head out where only routing is asked for.
+
+    Raises `FitError` for fewer than 10 labelled queries. Equal arguments give equal bundles, bit for bit.
+    """
+    return fit_held_out(
+        rows, seed, spec=spec, prices=prices, created=created, with_samples=with_samples
+    ).bundle
+
+
+def fit_held_out(
+    rows: FitRows,
+    seed: int = 0,
+    *,
+    spec: FeatureSpec | None = None,
+    prices: Mapping[str, Mapping[str, float]] | None = None,
+    created: str = "",
+    with_samples: bool = True,
+    per_fold: bool = False,
+) -> Fitted:
+    """`fit_bundle`, with the held-out predictions; `per_fold` also keeps a sample head without each fold."""
+    labelled = int(np.isfinite(rows.reward).any(axis=1).sum())
+    if labelled < FEWEST:
+        raise FitError(f"{labelled} of {len(rows.texts)} queries have a reward; at least {FEWEST} are needed")
+    spec = spec or FeatureSpec(bits=FeatureSpec().bits if len(rows.backends) <= _ALL_PAIRS else _NARROW_BITS)
+    featurizer = Featurizer(spec)
+    features = tuple(featurizer.of_text(text) for text in rows.texts)
+    folds = split_by_text(rows.texts, _FOLDS, seed + _FOLD_SEED)
+    pairs = gain_pairs(rows)
+    query = fit_query_heads(rows, features, featurizer, pairs, folds, seed)
+    count = len(rows.backends)
+    dense = np.array([found.dense for found in features])
+    lengths = fit_lengths(dense, rows.tokens, rows.cut)
+    rho, from_prior = pass_rate_correlation(rows, query.held_out[:, :count])
+    samples = SampleFit(None, {})
+    if with_samples:
+        expected = np.array([lengths.predict(row)[0] for row in dense])
+        samples = fit_sample_head(rows, query.held_out[:, :count], expected, folds, seed, per_fold=per_fold)
+    card = BundleCard(
+        version="",
+        created=created,
+        features=spec.fingerprint,
+        spec=asdict(spec),
+        backends=rows.backends,
+        pairs=tuple(pairs),
+        prices=dict(prices or {}),
+        counts=dict(rows.counts),
+        metrics=query.metrics | samples.metrics,
+        rho_from_prior=from_prior,
+        seed=seed,
+    )
+    bundle = versioned(Bundle(card, featurizer, query.heads, rho, lengths, samples.head))
+    return Fitted(bundle, rows, features, folds, query, samples)
+
+
+def versioned(bundle: Bundle) -> Bundle:
+    """The bundle under the version that its numbers give it."""
+    return replace(bundle, card=replace(bundle.card, version=fingerprint(bundle)))
+
+
+def gain_pairs(rows: FitRows) -> list[tuple[str, str]]:
+    """Pairs with a gain head: all of up to four backends, else each against the one with most labels."""
+    names = rows.backends
+    if len(names) <= _ALL_PAIRS:
+        return [(one, other) for place, other in enumerate(names) for one in names[place + 1 :]]
+    reference = names[int(np.argmax(np.isfinite(rows.reward).sum(axis=0)))]
+    return [(name, reference) for name in names if name != reference]
+
+
+def pass_rate_correlation(rows: FitRows, right: Floats) -> tuple[Floats, tuple[str, ...]]:
+    """Per backend rho = E[m2 - m1^2] / E[m1 - m1^2] at held-out m1 (n, B), and the backends where it is a prior.
+
+    Pairs of samples say what is left of a query's own difficulty once its features are known.
+    """
+    rho = np.full(right.shape[1], PRIOR_RHO)
+    prior = []
+    for place, name in enumerate(rows.backends):
+        known = np.isfinite(rows.both[:, place])
+        m1, m2 = right[known, place], rows.both[known, place]
+        room = float(np.sum(m1 - m1 * m1))
+        if known.sum() < _ENOUGH_PAIRS or room <= 0:
+            prior.append(name)
+        else:
+            rho[place] = min(0.999, max(0.001, float(np.sum(m2 - m1 * m1)) / room))
+    return rho, tuple(prior)
+
+
+def fit(
+    recordings: Sequence[Recording],
+    query_ids: Sequence[str],
+    config: Config | None,
+    seed: int,
+    out: Path,
+    *,
+    created: str = "",
+) -> BundleCard:
+    """Fit on the named queries and write the bundle to the folder `out`; return its card.
+
+    With a configuration its plans are replayed by the live allocator over the recordings to fit plan heads. Raises
+    `FitError` where the rows cannot be fitted.
+    """
+    rows = rows_of(recordings, query_ids, config.answers if config else "auto")
+    prices: dict[str, Mapping[str, float]] = {
+        name: asdict(price) for recording in recordings for name, price in recording.prices.items()
+    }
+    fitted = fit_held_out(rows, seed, prices=prices, created=created, per_fold=config is not None)
+    bundle = fitted.bundle
+    if config is not None:
+        from training.fit_plans import with_plan_heads
+
+        bundle = versioned(with_plan_heads(fitted, recordings, query_ids, config, seed))
+    return save_bundle(bundle, out)

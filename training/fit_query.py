@@ -1,0 +1,160 @@
+"""Fit the heads over a query alone: cross-fitted members, guarded blend, calibration on held-out folds.
+
+Every number that a later part is fitted on (blends, curves, the sample head's prior, replayed plans) is held out: it was
+predicted without the fold that the query is in. Folds are by a hash of the normalised text, so that duplicates stay
+together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.calibration import Curve, brier_skill, constant_curve, ece_debiased, fit_curve, log_loss
+from predictors.features import Featurizer, QueryFeatures
+from predictors.hashed import CrossFit, fit_hashed
+from predictors.query_heads import QueryHeads
+from predictors.stack import guarded_blend
+from predictors.trees import Trees
+from training.fit_rows import FitRows
+
+Floats = NDArray[np.float64]
+_ENOUGH_FOR_LINEAR = 40  # labelled queries; with fewer a head is its base rate
+_ENOUGH_FOR_TREES = 400
+_ROUNDS = {2: 100, 4: 60, 10: 40}  # most backends -> trees per head: DESIGN's budget of trees is shared
+_FEWEST_ROUNDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class QueryFit:
+    """The fitted heads and what they say of their own training queries when these are held out."""
+
+    heads: QueryHeads
+    held_out: Floats = field(
+        compare=False
+    )  # (n, heads), calibrated by curves fitted without the query's fold
+    metrics: dict[str, float] = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """One head while it is fitted."""
+
+    base: float
+    blend: Floats
+    trees: Trees | None
+    curve: Curve
+    held_out: Floats
+
+
+def fit_query_heads(
+    rows: FitRows,
+    features: Sequence[QueryFeatures],
+    featurizer: Featurizer,
+    pairs: Sequence[tuple[str, str]],
+    folds: NDArray[np.int64],
+    seed: int,
+) -> QueryFit:
+    """Heads p_correct of every backend and gain of every pair, on the features (n) of `rows`."""
+    size = 2**featurizer.spec.bits
+    crossed = _ridge([found.buckets for found in features], size, rows.reward, folds)
+    scores = crossed.held_out  # (n, B)
+    dense = np.array([found.dense for found in features])
+    x = np.hstack([dense, scores]).astype(np.float32)
+    names, mixes, shifts, targets = [], [], [], []
+    for place, backend in enumerate(rows.backends):
+        names.append(f"p_correct/{backend}")
+        mixes.append(np.eye(len(rows.backends))[place])
+        shifts.append(0.0)
+        targets.append(rows.reward[:, place])
+    for one, other in pairs:
+        a, b = rows.backends.index(one), rows.backends.index(other)
+        names.append(f"gain/{one}/{other}")
+        mixes.append(0.5 * (np.eye(len(rows.backends))[a] - np.eye(len(rows.backends))[b]))
+        shifts.append(0.5)
+        targets.append((rows.reward[:, a] - rows.reward[:, b] + 1) / 2)
+    mix, shift = np.array(mixes), np.array(shifts)
+    linear = np.clip(scores @ mix.T + shift, 0.0, 1.0)
+    rounds = next((count for most, count in _ROUNDS.items() if len(rows.backends) <= most), _FEWEST_ROUNDS)
+    fitted, metrics = [], {}
+    for place, name in enumerate(names):
+        head = _fit_head(x, linear[:, place], targets[place], folds, seed + 1000 * place, rounds)
+        fitted.append(head)
+        metrics.update(_measure(name, head.held_out, targets[place], seed))
+    heads = QueryHeads(
+        tuple(names), crossed.full, mix, shift,
+        np.array([head.base for head in fitted]), np.array([head.blend for head in fitted]),
+        tuple(head.trees for head in fitted), tuple(head.curve for head in fitted),
+    )  # fmt: skip
+    return QueryFit(heads, np.stack([head.held_out for head in fitted], axis=1), metrics)
+
+
+def _ridge(texts: list[NDArray[np.int64]], size: int, reward: Floats, folds: NDArray[np.int64]) -> CrossFit:
+    """The penalty and rarity with the smallest held-out squared error, of a few that were good on public recordings."""
+    many = len(texts) > 4000 or reward.shape[1] > 4  # the choice itself costs: large recordings agree on it
+    choices = [(5.0, 1.0)] if many else [(5.0, 0.0), (5.0, 1.0), (15.0, 0.0)]
+    best: CrossFit | None = None
+    lowest = np.inf
+    for penalty, rarity in choices:
+        found = fit_hashed(texts, size, reward, folds, penalty, rarity)
+        loss = float(np.nanmean((found.held_out - reward) ** 2)) if np.isfinite(reward).any() else 0.0
+        if best is None or loss < lowest:
+            best, lowest = found, loss
+    assert best is not None  # noqa: S101 (for the type checker: there is always a choice)
+    return best
+
+
+def _fit_head(
+    x: NDArray[np.float32], linear: Floats, y: Floats, folds: NDArray[np.int64], seed: int, rounds: int
+) -> _Head:
+    known = np.flatnonzero(np.isfinite(y))
+    count = len(known)
+    base = (float(y[known].sum()) + 0.5) / (count + 1)  # towards 1/2: three right of three is not certainty
+    held_out = np.full(len(y), base)
+    alone = _Head(base, np.array([1.0, 0.0, 0.0]), None, constant_curve(base), held_out)
+    parts = np.unique(folds[known])
+    if count < _ENOUGH_FOR_LINEAR or float(np.ptp(y[known])) == 0 or len(parts) < 2:
+        return alone
+    y_known, fold_known = y[known], folds[known]
+    weight = np.ones(count)
+    bases, trees = np.full(len(y), base), np.full(len(y), base)
+    grown = count >= _ENOUGH_FOR_TREES
+    for part in np.unique(folds):
+        inside, outside = fold_known != part, folds == part
+        if not inside.any():
+            continue
+        bases[outside] = (y_known[inside].sum() + 0.5) / (inside.sum() + 1)
+        if grown:
+            model = Trees(rounds).fit(x[known][inside], y_known[inside], weight[inside], seed)
+            trees[outside] = model.predict(x[outside])
+    members = np.stack([bases, linear, trees], axis=1)
+    blend, mixed = guarded_blend(members[known], y_known, weight, fold_known)
+    if blend[0] == 1.0:
+        return alone
+    everywhere = members @ blend
+    everywhere[known] = mixed
+    served = Trees(rounds).fit(x[known], y_known, weight, seed) if grown and blend[2] > 0 else None
+    curve = fit_curve(mixed, y_known, weight, fold_known)
+    for part in np.unique(folds):
+        inside, outside = fold_known != part, folds == part
+        if inside.any():
+            held_out[outside] = fit_curve(mixed[inside], y_known[inside], weight[inside], fold_known[inside])(
+                everywhere[outside]
+            )
+    return _Head(base, blend, served, curve, held_out)
+
+
+def _measure(name: str, p: Floats, y: Floats, seed: int) -> dict[str, float]:
+    known = np.isfinite(y)
+    if not known.any():
+        return {}
+    p, y = p[known], y[known]
+    rng = np.random.default_rng(seed)
+    return {
+        f"brier_skill/{name}": brier_skill(p, y),
+        f"log_loss/{name}": log_loss(p, y),
+        f"ece/{name}": ece_debiased(p, y, rng, draws=50),
+    }
