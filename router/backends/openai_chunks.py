@@ -171,7 +171,7 @@ class EventReader:
         """The events completed by `received`. Raises `BackendGarbled` for an event beyond `LONGEST_EVENT`."""
         lines = (self._rest + received).split(b"\n")
         self._rest = lines.pop()
-        if len(self._rest) > LONGEST_EVENT:
+        if len(self._rest) + sum(map(len, self._data)) > LONGEST_EVENT:
             raise BackendGarbled(f"an event is longer than {LONGEST_EVENT} bytes")
         events = []
         for line in lines:

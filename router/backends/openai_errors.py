@@ -29,8 +29,6 @@ def translated(who: str, waiting_for: str = "a reply") -> Iterator[None]:
         raise BackendUnavailable(f"{who}: it takes no connection") from error
     except TimeoutError as error:
         raise BackendTimeout(f"{who}: no {waiting_for}") from error
-    except (msgspec.MsgspecError, UnicodeError) as error:
-        raise BackendGarbled(f"{who}: broken JSON or UTF-8 in the reply: {error}") from error
     except (aiohttp.ClientResponseError, aiohttp.InvalidURL) as error:
         raise BackendGarbled(f"{who}: not HTTP: {error}") from error
     except (aiohttp.ClientError, OSError) as error:

@@ -18,7 +18,7 @@ import structlog
 from predictors.observation import Sample
 from router.backends import Call
 from router.backends.openai_choice import GrowingChoice
-from router.backends.openai_chunks import DONE, Chunk, EventReader
+from router.backends.openai_chunks import DONE, LONGEST_EVENT, Chunk, EventReader
 from router.backends.openai_endpoints import STREAM_OPTIONS, Endpoint
 from router.backends.openai_errors import of_event, of_status, translated
 from router.backends.openai_receipt import Receipt
@@ -82,7 +82,8 @@ class Exchange:
                         yield event
                     if self.overran and not self.unfinished:
                         break
-            if any(self.choices[place].pieces for place in self.unfinished) or not self._held:
+            begun = any(self.choices[place].pieces for place in self.unfinished)
+            if begun or len(self.unfinished) == len(self.choices):
                 raise BackendUnavailable(f"{self.who}: the stream ended before the sample did")
             self._share_total()
             for choice in self._held:
@@ -133,23 +134,31 @@ class Exchange:
                         received = await response.content.readany()
                     if whole:
                         body += received
+                        if len(body) > LONGEST_EVENT:
+                            raise BackendGarbled(f"the reply is longer than {LONGEST_EVENT} bytes")
                         events = [] if received else [bytes(body)]
                     else:
                         events = reader.feed(received) if received else reader.finish()
-                    chunks = [self.decoder.decode(event) for event in events if event != DONE]
             except BackendError:
                 if self.unfinished:
                     raise
                 return  # only the usage is missing: what was counted must do
-            for chunk in chunks:
-                if chunk.error is not None:
-                    raise of_event(self.who, chunk.error)
-                yield chunk
-            any_event = any_event or bool(events)
-            if DONE in events:
-                return
+            for event in events:
+                if event == DONE:
+                    return
+                any_event = True
+                yield self._decoded(event)
         if not any_event:
             raise BackendGarbled(f"{self.who}: the reply has no event")
+
+    def _decoded(self, event: bytes) -> Chunk:
+        try:
+            chunk = self.decoder.decode(event)
+        except (msgspec.MsgspecError, UnicodeError) as error:
+            raise BackendGarbled(f"{self.who}: broken JSON or UTF-8 in the reply: {error}") from error
+        if chunk.error is not None:
+            raise of_event(self.who, chunk.error)
+        return chunk
 
     def _take(self, chunk: Chunk, whole: bool) -> list[Sample | Delta]:
         events: list[Sample | Delta] = []
@@ -230,8 +239,8 @@ class Exchange:
 
     def _waiting_for(self) -> str:
         if self.received or self.limits.ends_at <= self.limits.first_token_at:
-            return f"end of the sample within {self.limits.ends_s:g} s"
-        return f"token within {self.limits.first_token_s:g} s"
+            return f"end of the sample within {self.limits.ends_s:.1f} s"
+        return f"token within {self.limits.first_token_s:.1f} s"
 
 
 def _encoded(who: str, body: Mapping[str, Any]) -> bytes:
