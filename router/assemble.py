@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from predictors import Predictions
+from predictors.errors import BundleError
 from predictors.observation import Query
 from predictors.untrained import Untrained
 from router.allocator import Allocator
@@ -29,6 +30,7 @@ from router.domain.plan import Plan
 from router.errors import ConfigError
 from router.feasible import Feasibility
 from router.forecast import Forecaster
+from router.known_plans import WithoutPlans, changed_plans
 from router.ledger import Ledger
 from router.modes import ModeRule, Modes
 from router.plugins import resolve
@@ -88,8 +90,9 @@ def assemble(
     policy = _policy(config)
     if backends is None:
         backends = build_backends(config, base)
+    degraded: tuple[str, ...] = ()
     if predictions is None:
-        predictions = load_bundle(config, base, plans)
+        predictions, degraded = load_predictions(config, base, plans)
     forecaster = Forecaster(bounds_of(config), speeds_of(config))
     feasibility = Feasibility({name: backend.capabilities for name, backend in backends.items()}, forecaster)
     parts = (forecaster, feasibility, config.price, config.latency_price, config.seed)
@@ -116,7 +119,7 @@ def assemble(
             answers_by_task=config.answers_by_task,
             seed=config.seed,
             hash_key=environ.get(HASH_KEY, "").encode(),
-            degraded=() if predictions.version else (NO_BUNDLE,),
+            degraded=degraded,
         ),
         monotonic_s=monotonic_s,
         wall_s=wall_s,
@@ -145,15 +148,28 @@ def build_backends(config: Config, base: Path) -> dict[str, Backend]:
     return built
 
 
-def load_bundle(config: Config, base: Path, plans: Mapping[str, Plan]) -> Predictions:
-    """What was learned, or `Untrained` where no bundle is configured. Raises `BundleError` for one that is unfit."""
-    if not config.bundle:
-        return Untrained()
-    from predictors.bundle import Bundle
+def load_predictions(
+    config: Config, base: Path, plans: Mapping[str, Plan]
+) -> tuple[Predictions, tuple[str, ...]]:
+    """What was learned, and in words what of the configuration it does not know; `Untrained` without a bundle.
 
-    bundle = Bundle.load(base / config.bundle)
-    bundle.check(plans={name: plan.digest for name, plan in plans.items()}, backends=tuple(config.backends))
-    return bundle
+    Raises `BundleError` for a bundle that is damaged, was fitted on other features, or on other backends only.
+    """
+    if not config.bundle:
+        return Untrained(), (NO_BUNDLE,)
+    from predictors.bundle_files import load_bundle
+
+    folder = base / config.bundle
+    bundle = load_bundle(folder)
+    if not set(config.backends) & set(bundle.card.backends):
+        fitted, here = ", ".join(bundle.card.backends), ", ".join(config.backends)
+        raise BundleError(
+            f"{folder}: it was fitted on the backends {fitted}; none of them is configured, only {here}"
+        )
+    digests = {name: plan.digest for name, plan in plans.items()}
+    unknown = tuple(bundle.check(tuple(config.backends), digests))
+    changed = changed_plans(bundle.card.plans, digests)
+    return (WithoutPlans(bundle, changed) if changed else bundle), unknown
 
 
 def open_store(config: Config, base: Path) -> DecisionStore:

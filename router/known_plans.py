@@ -1,0 +1,44 @@
+"""Predictions without what they say about plans whose rules have changed since the fit: those count as not learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from predictors import Look, Predictions
+from predictors.observation import Observation, Query, Signals
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutPlans:
+    """`predictions` but for the signals plan_quality/P and plan_samples/P/I of `plans`."""
+
+    predictions: Predictions
+    plans: frozenset[str]
+
+    @property
+    def version(self) -> str:
+        """What was learned is the same."""
+        return self.predictions.version
+
+    def look(self, query: Query) -> Look:
+        """See `Predictions.look`."""
+        look = self.predictions.look(query)
+        return replace(
+            look, signals={name: value for name, value in look.signals.items() if not self._about(name)}
+        )
+
+    def confidence(self, seen: Observation, look: Look) -> Signals:
+        """See `Predictions.confidence`."""
+        return self.predictions.confidence(seen, look)
+
+    def _about(self, signal: str) -> bool:
+        what, _, about = signal.partition("/")
+        if what == "plan_quality":
+            return about in self.plans
+        return what == "plan_samples" and about.rpartition("/")[0] in self.plans
+
+
+def changed_plans(fitted: Mapping[str, str], configured: Mapping[str, str]) -> frozenset[str]:
+    """Names that stand for another action now; both arguments: plan name -> digest."""
+    return frozenset(name for name, digest in configured.items() if fitted.get(name, digest) != digest)
