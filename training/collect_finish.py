@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from router.recording_cost import Prices
 from router.recording_format import RecordingMeta, write_recording
-from training.collect_journal import read_rows
+from training.collect_journal import Key, key_of, read_rows
 from training.collect_queries import CollectedQuery
 from training.errors import NotEnoughData, TrainingError
 
@@ -28,20 +28,24 @@ def finish(
     source: str = "",
     note: str = "",
     created: str = "",
+    extra: Mapping[str, Any] | None = None,
+    out: Path | None = None,
+    wanted: Callable[[Key], bool] = lambda _: True,
 ) -> RecordingMeta:
-    """Write queries.parquet, samples.parquet and meta.json from the journal beside them.
+    """Write queries.parquet, samples.parquet and meta.json from the journal, beside it or in `out`.
 
-    Queries of which nothing was drawn are left out. Rows are sorted by query (the file's order), backend (the
-    order in which they were first collected) and index. Raises NotEnoughData for an empty journal.
+    Only samples that are `wanted` enter, and queries of which nothing was drawn do not. Rows are sorted by query
+    (the file's order), backend (the order in which they were first collected) and index. Raises NotEnoughData
+    where nothing is left.
     """
     import pyarrow as pa
 
     run = json.loads((folder / "run.json").read_text("utf-8"))
     place = {query.query_id: number for number, query in enumerate(queries)}
     order = {backend: number for number, backend in enumerate(run["backends"])}
-    rows = list(read_rows(folder / "journal.jsonl"))
+    rows = [row for row in read_rows(folder / "journal.jsonl") if wanted(key_of(row))]
     if not rows:
-        raise NotEnoughData(f"{folder}: the journal is empty")
+        raise NotEnoughData(f"{folder}: the journal has nothing for the recording")
     for row in rows:
         if row["query_id"] not in place:
             raise TrainingError(
@@ -53,9 +57,9 @@ def finish(
     samples = pa.table(
         {column: pa.array([row[column] for row in rows], kind) for column, kind in _sample_types(pa).items()}
     )
-    prices = {
-        backend: Prices(entry["price_in"], entry["price_out"]) for backend, entry in run["backends"].items()
-    }
+    drawn_of = {row["backend"] for row in rows}
+    backends = {backend: entry for backend, entry in run["backends"].items() if backend in drawn_of}
+    prices = {name: Prices(entry["price_in"], entry["price_out"]) for name, entry in backends.items()}
     meta = RecordingMeta(
         name=name,
         prices=prices,
@@ -63,9 +67,9 @@ def finish(
         licence=licence,
         note=note,
         created=created or dt.datetime.now(dt.UTC).date().isoformat(),
-        extra={"seed": run["seed"], "collected": run["backends"]},
+        extra={"seed": run["seed"], "collected": backends, **(extra or {})},
     )
-    return write_recording(folder, meta, _query_table(pa, kept), samples)
+    return write_recording(out or folder, meta, _query_table(pa, kept), samples)
 
 
 def _sample_types(pa: Any) -> dict[str, Any]:

@@ -23,6 +23,11 @@ Key = tuple[str, str, int]
 """query_id, backend, sample_idx."""
 
 
+def key_of(row: Mapping[str, Any]) -> Key:
+    """What a row is a sample of."""
+    return row["query_id"], row["backend"], row["sample_idx"]
+
+
 def text_mark(text: str) -> str:
     """A short hash of a query's text: a journal must not mix two texts under one id."""
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
@@ -37,7 +42,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
                 return
             try:
                 row = json.loads(line)
-                key = (row["query_id"], row["backend"], row["sample_idx"])
+                key = key_of(row)
             except (ValueError, KeyError, TypeError) as error:
                 raise TrainingError(f"{path}: line {number} is not a journal's row: {line[:80]!r}") from error
             if key not in seen:
@@ -62,7 +67,7 @@ class Journal:
         self.marks: dict[str, str] = {}
         self.done: set[Key] = set()
         for row in read_rows(self.path):
-            self.done.add((row["query_id"], row["backend"], row["sample_idx"]))
+            self.done.add(key_of(row))
             self.marks[row["query_id"]] = row["mark"]
 
     def __enter__(self) -> Self:
@@ -79,7 +84,7 @@ class Journal:
         line = json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
         if os.write(self._file, line) != len(line):
             raise TrainingError(f"{self.path}: the disk is full")
-        self.done.add((row["query_id"], row["backend"], row["sample_idx"]))
+        self.done.add(key_of(row))
         self._unsynced += 1
         if self._unsynced >= SYNC_EVERY:
             os.fsync(self._file)

@@ -6,9 +6,7 @@ hardest; all randomness from `rng`; the gold answer computed, never typed) and g
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from random import Random
 
 LEVELS = 5
 
@@ -21,16 +19,7 @@ class Draft:
     gold: str
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One sort of question; `grader` is the name of the verifier that judges its answers."""
-
-    name: str
-    grader: str
-    write: Callable[[Random, int], Draft]
-
-
-# kind -> (grader, writer)
+# kind -> (grader, writer); the grader is a verifier, behind a colon how answers are found where it has another way
 KINDS = {
     "sum": ("number", "training.workload.arithmetic:write_sum"),
     "difference": ("number", "training.workload.arithmetic:write_difference"),
@@ -41,16 +30,16 @@ KINDS = {
     "shopping": ("number", "training.workload.everyday:write_shopping"),
     "units": ("number", "training.workload.everyday:write_units"),
     "roman": ("number", "training.workload.everyday:write_roman"),
-    "weekday": ("contains", "training.workload.everyday:write_weekday"),
+    "weekday": ("contains:auto", "training.workload.everyday:write_weekday"),
     "letters": ("number", "training.workload.strings:write_letters"),
-    "backwards": ("contains", "training.workload.strings:write_backwards"),
-    "sorting": ("contains", "training.workload.strings:write_sorting"),
+    "backwards": ("contains:auto", "training.workload.strings:write_backwards"),
+    "sorting": ("contains:auto", "training.workload.strings:write_sorting"),
     "code": ("number", "training.workload.strings:write_code"),
-    "capital": ("contains", "training.workload.tables:write_capital"),
-    "continent": ("contains", "training.workload.tables:write_continent"),
-    "sort_of": ("contains", "training.workload.language:write_sort_of"),
-    "opposite": ("contains", "training.workload.language:write_opposite"),
-    "past": ("contains", "training.workload.language:write_past"),
-    "mood": ("contains", "training.workload.language:write_mood"),
-    "element": ("contains", "training.workload.tables:write_element"),
+    "capital": ("contains:auto", "training.workload.tables:write_capital"),
+    "continent": ("contains:auto", "training.workload.tables:write_continent"),
+    "sort_of": ("contains:auto", "training.workload.language:write_sort_of"),
+    "opposite": ("contains:auto", "training.workload.language:write_opposite"),
+    "past": ("contains:auto", "training.workload.language:write_past"),
+    "mood": ("contains:auto", "training.workload.language:write_mood"),
+    "element": ("contains:auto", "training.workload.tables:write_element"),
 }
