@@ -22,10 +22,12 @@ class Importer(Protocol):
 
 
 IMPORTERS = {
-    "csv": "training.importers.csv:CSV",
+    "csv": "training.importers.csv_file:CSV",
     "jsonl": "training.importers.jsonl:JSONL",
     "routellm-mmlu": "training.importers.routellm_mmlu:RouteLLMMMLU",
     "routellm-gsm8k": "training.importers.routellm_gsm8k:RouteLLMGSM8K",
+    "routellm-mt-bench": "training.importers.routellm_mt_bench:RouteLLMMTBench",
     "reasoning-gym": "training.importers.reasoning_gym:ReasoningGym",
     "cruxeval": "training.importers.cruxeval:CRUXEval",
+    "anytime": "training.importers.anytime:Anytime",
 }
