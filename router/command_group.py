@@ -50,10 +50,8 @@ def first_line(target: str) -> str:
 
 
 def available(table: Mapping[str, str]) -> dict[str, str]:
-    """The commands whose modules are there."""
-    return {
-        name: target for name, target in table.items() if _source_of(target.partition(":")[0]) is not None
-    }
+    """The commands whose functions are there."""
+    return {name: target for name, target in table.items() if _is_there(target)}
 
 
 class CommandGroup(TyperGroup):
