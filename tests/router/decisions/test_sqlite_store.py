@@ -1,4 +1,4 @@
-"""What only a store on a disk has: one owner, commits, kills, a spool, lost rows that are counted, old files."""
+"""What only a store on a disk has: one owner, commits, kills, a spool, lost rows that are counted."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from router.decisions.owner import HEAD, Owner
-from router.decisions.schema import MIGRATIONS
-from router.decisions.spool import Spool
+from router.decisions.owner import Owner
 from router.decisions.sqlite import SQLite
 from router.domain.decision import Decision, Mode, Outcome
 from router.errors import StoreError
@@ -302,80 +300,3 @@ async def test_a_reporter_that_leaves_does_not_take_its_outcome_with_it(store):
     await asyncio.sleep(0)
     reporting.cancel()
     assert await store.report([outcome("a")]) == (False,)
-
-
-async def test_another_programs_file_is_not_touched(path):
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE theirs (x)")
-    connection.commit()
-    connection.close()
-    before = path.read_bytes()
-    with pytest.raises(StoreError, match="another program's SQLite file"):
-        SQLite.open(path)
-    assert path.read_bytes() == before
-
-
-def test_a_file_that_is_no_database_is_refused(path):
-    path.write_bytes(b"hello" * 1000)
-    with pytest.raises(StoreError, match="file is not a database"):
-        SQLite.open(path)
-
-
-def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(StoreError, match=r"nowhere.decisions.db: its folder cannot be written"):
-        SQLite.open(tmp_path / "nowhere" / "decisions.db")
-
-
-async def test_a_newer_files_schema_is_refused(path):
-    await SQLite.open(path).close()
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    connection.close()
-    with pytest.raises(StoreError, match=f"schema {len(MIGRATIONS) + 1}, this one knows {len(MIGRATIONS)}"):
-        SQLite.open(path)
-
-
-async def test_a_refused_file_is_not_left_locked(path):
-    path.write_bytes(b"hello" * 1000)
-    with pytest.raises(StoreError):
-        SQLite.open(path)
-    path.unlink()
-    await SQLite.open(path).close()
-
-
-def test_a_half_written_record_ends_the_spool_and_is_counted(tmp_path):
-    spool = Spool(tmp_path / "spool")
-    spool.append([b"first", b"second"])
-    spool.close()
-    with (tmp_path / "spool").open("ab") as file:
-        file.write(b"\x05\x00\x00\x00\x01")
-    spool = Spool(tmp_path / "spool")
-    assert (spool.rows, spool.torn) == (2, 1)
-    spool.append([b"third"])
-    assert list(spool) == [b"first", b"second", b"third"]
-    spool.close()
-
-
-def test_a_flipped_bit_ends_the_spool(tmp_path):
-    spool = Spool(tmp_path / "spool")
-    spool.append([b"first", b"second"])
-    spool.close()
-    data = bytearray((tmp_path / "spool").read_bytes())
-    data[-1] ^= 1
-    (tmp_path / "spool").write_bytes(data)
-    spool = Spool(tmp_path / "spool")
-    assert (list(spool), spool.torn) == ([b"first"], 1)
-    spool.close()
-
-
-def test_the_owner_keeps_numbers_of_a_bounded_count_of_replicas(path):
-    owner = Owner(path)
-    for number in range(100):
-        owner.note(f"replica-{number}", number)
-        owner.note(f"replica-{number}", number + 1)
-    assert len(owner.left()) == 64
-    assert owner.left()["replica-63"] == (63, 64)
-    owner.clear()
-    assert owner.left() == {}
-    owner.close()
-    assert path.with_name(path.name + ".owner").stat().st_size > HEAD

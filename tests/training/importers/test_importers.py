@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from training.importers.routellm_mt_bench import RouteLLMMTBench
 from training.importers.rows import ImportedQuery, ImportedRows, ImportedSample
 
 
-def written(path: Path, content: str | list[dict[str, object]] | dict[str, object]) -> Path:
+def written(path: Path, content: str | list[Any] | dict[str, Any]) -> Path:
     """A text, JSON lines or JSON file, its folders made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, list):
