@@ -102,7 +102,7 @@ class AdminCalls:
                 self.config.backends[name],
                 self.backends[name].capabilities,
                 self.books.prices[name],
-                getattr(self.backends[name], "in_flight", 0),
+                in_flight(self.backends[name]),
             )
             for name in page
         ]
@@ -133,3 +133,9 @@ class AdminCalls:
         page = await self.books.store.decisions(size, request.page_token, tenant or None)
         rows = [logged_decision(decision, self.books.prices) for decision in page.decisions]
         return pb.ListDecisionsReply(decisions=rows, next_page_token=page.next_token)
+
+
+def in_flight(backend: Backend) -> int:
+    """Samples that a backend is drawing; 0 where it does not count them (`in_flight`, a number or a collection)."""
+    counted = getattr(backend, "in_flight", 0)
+    return counted if isinstance(counted, int) else len(counted)
