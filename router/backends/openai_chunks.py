@@ -171,8 +171,6 @@ class EventReader:
         """The events completed by `received`. Raises `BackendGarbled` for an event beyond `LONGEST_EVENT`."""
         lines = (self._rest + received).split(b"\n")
         self._rest = lines.pop()
-        if len(self._rest) + sum(map(len, self._data)) > LONGEST_EVENT:
-            raise BackendGarbled(f"an event is longer than {LONGEST_EVENT} bytes")
         events = []
         for line in lines:
             if line.startswith(b"data:"):
@@ -180,6 +178,8 @@ class EventReader:
             elif self._data and not line.strip():
                 events.append(b"\n".join(self._data))
                 self._data.clear()
+        if len(self._rest) + sum(map(len, self._data)) > LONGEST_EVENT:
+            raise BackendGarbled(f"an event is longer than {LONGEST_EVENT} bytes")
         return events
 
     def finish(self) -> list[bytes]:

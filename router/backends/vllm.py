@@ -170,6 +170,7 @@ class VLLM:
                 # no limit here: what may run at once is the allocator's business
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
+                cookie_jar=aiohttp.DummyCookieJar(),  # requests of different callers have nothing in common
                 headers=headers,
             )
         return self._session

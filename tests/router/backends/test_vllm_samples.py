@@ -74,7 +74,8 @@ async def test_no_more_than_width_samples_are_in_flight(paced, connect, make_cal
 async def test_the_next_sample_starts_only_when_the_consumer_asks(stub, connect, make_call):
     async with aclosing(connect(stub.url).sample(make_call(max_samples=5, width=2), Meter())) as events:
         await anext(events)
-        assert stub.state()["requests"] == 2
+        state = await asyncio.to_thread(stub.until, lambda state: state["requests"] >= 2)
+        assert state["requests"] == 2
         await anext(events)
         await anext(events)
         assert stub.state()["requests"] <= 4
@@ -183,8 +184,7 @@ async def test_closing_frees_the_servers_work(paced, connect, make_call, options
     meter = Meter()
     events = backend.sample(call, meter)
     await anext(events)
-    before = paced.state()
-    assert before["running"] == call.width
+    await asyncio.to_thread(paced.until, lambda state: state["running"] == call.width)
     await events.aclose()
     after = await asyncio.to_thread(paced.until, lambda state: state["running"] == 0, 1.0)
     assert (after["running"], after["aborted"]) == (0, call.width)
