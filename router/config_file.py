@@ -15,7 +15,7 @@ from router.config_backends import check_backends
 from router.config_plans import check_plans
 from router.config_problems import Problem, Problems
 from router.config_sections import read_config
-from router.config_service import check_service
+from router.config_service import check_folders, check_service
 from router.domain.plan import Plan
 from router.errors import ConfigError
 from router.toml_places import find_places
@@ -32,18 +32,19 @@ class Examined:
     problems: tuple[Problem, ...]
 
 
-def load(path: Path) -> Config:
+def load(path: Path, *, serving: bool = False) -> Config:
     """The configuration in a file. Raises `ConfigError` with one line per problem: `FILE:LINE: KEY: what and why`.
 
-    Paths inside of the file are relative to its folder; folders that are named must exist.
+    Paths inside of the file are relative to its folder. With `serving` what a service opens at its start must be
+    there too: the folder of the bundle (which `apportion fit` may be about to make) and that of the store.
     """
-    examined = examine(path)
+    examined = examine(path, serving=serving)
     if examined.problems:
         raise ConfigError("\n".join(str(problem) for problem in examined.problems))
     return examined.config
 
 
-def examine(path: Path) -> Examined:
+def examine(path: Path, *, serving: bool = True) -> Examined:
     """Everything about a file, also what is wrong with it. Raises `ConfigError` where it is no readable TOML at all."""
     text = _text(path)
     document = _parsed(text, path)
@@ -52,7 +53,9 @@ def examine(path: Path) -> Examined:
     check_backends(config, _keys(document.get("backends")), path.parent, problems)
     plans = build_plans(config, problems)
     check_plans(config, plans, problems)
-    check_service(config, path.parent, problems)
+    check_service(config, problems)
+    if serving:
+        check_folders(config, path.parent, problems)
     return Examined(config, plans, problems.all())
 
 

@@ -28,8 +28,8 @@ def untrained_plan(config: Config) -> str:
     return config.untrained or reference_plan(config)
 
 
-def check_service(config: Config, folder: File, problems: Problems) -> None:
-    """Note what is wrong; `folder` is where the file is."""
+def check_service(config: Config, problems: Problems) -> None:
+    """Note what does not fit together."""
     _check_defaults(config, problems)
     _check_modes(config, problems)
     build_policy(config, problems)
@@ -40,6 +40,10 @@ def check_service(config: Config, folder: File, problems: Problems) -> None:
         if kind not in ANSWER_KINDS:
             problems.add(path, unknown("answer kind", kind, ANSWER_KINDS))
     _check_addresses(config, problems)
+
+
+def check_folders(config: Config, folder: File, problems: Problems) -> None:
+    """Note what a service would not find when it starts; `folder` is where the file is."""
     if config.bundle and not (folder / config.bundle).is_dir():
         text = (
             f"there is no folder {folder / config.bundle}; make one with `apportion fit`, or leave bundle out"

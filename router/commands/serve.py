@@ -42,7 +42,13 @@ def serve(
     `listening router=127.0.0.1:50051 admin=127.0.0.1:50052`. On SIGTERM new queries are refused and running ones may
     end within server.drain_s seconds; a second signal cuts them.
     """
-    chosen = overridden(load(config), listen=listen, admin_listen=admin_listen, bundle=bundle, mode=mode)
+    chosen = overridden(
+        load(config, serving=bundle is None),
+        listen=listen,
+        admin_listen=admin_listen,
+        bundle=bundle,
+        mode=mode,
+    )
     _log_to_standard_error(log)
     from router.assemble import assemble
     from router.server import Addresses

@@ -285,7 +285,7 @@ def test_a_mistake_is_named_with_its_line_and_key(text, words, tmp_path):
     file = tmp_path / "router.toml"
     file.write_text(text)
     with pytest.raises(ConfigError) as caught:
-        load(file)
+        load(file, serving=True)
     said = str(caught.value)
     assert said.startswith(f"{file}:{line_of(text)}: ")
     assert "\n" not in said
@@ -330,6 +330,11 @@ def test_whole_numbers_are_taken_where_fractions_may_stand(tmp_path):
     (tmp_path / "router.toml").write_text(backend("price_in = 1"))
     price = load(tmp_path / "router.toml").backends["small"].price_in
     assert (price, type(price)) == (1.0, float)
+
+
+def test_training_may_read_a_file_whose_bundle_is_not_made_yet(tmp_path):
+    (tmp_path / "router.toml").write_text('bundle = "later"\n' + GOOD)
+    assert load(tmp_path / "router.toml").bundle == "later"
 
 
 def test_windows_line_ends_are_read(tmp_path):
