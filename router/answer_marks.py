@@ -60,7 +60,10 @@ def marked(text: str, *, only_tags: bool = False) -> str | None:
     for found in (_boxed(text), _after_hashes(text)):
         if found:
             return found
-    last = last_match(_SAID, window(text))
+    seen = window(text)
+    lowered = seen.lower()
+    said = any(word in lowered for word in ("answer", "solution", "result"))  # spares most texts the search
+    last = last_match(_SAID, seen) if said else None
     if last is None:
         return None
     answer = last.group("answer").strip()

@@ -13,8 +13,10 @@ from fractions import Fraction
 
 DIGITS = 40  # longer numbers are text: reading "1e999999999" exactly would fill the memory
 EXPONENT = 60
+NEAR = 300  # characters of a text's end where its last number mostly is
 LONGEST = 200  # characters of a text that can be one number with its unit
 
+_SPACE = re.compile(r"\s+")
 _PLAIN = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
 _SIGN = r"[-−–+]?"
 _LATEX_FRACTION = re.compile(
@@ -50,8 +52,13 @@ def first_number(text: str) -> str | None:
 
 def last_number(text: str) -> str | None:
     """The last number in a text, as it is written, or None. Linear in the text."""
-    tidy = _tidy(text)
-    last = next(iter(deque(_NUMBER.finditer(tidy), maxlen=1)), None)
+    if len(text) > NEAR:
+        near = text[-NEAR:]
+        space = _SPACE.search(near)  # the number at the cut may have lost its beginning
+        found = None if space is None else last_number(near[space.end() :])
+        if found is not None:
+            return found
+    last = next(iter(deque(_NUMBER.finditer(_tidy(text)), maxlen=1)), None)
     if last is None or _value(last) is None:
         return None
     return last.group().strip()

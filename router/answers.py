@@ -39,7 +39,10 @@ _SPACE = re.compile(r"\s+")
 _WORDS_ONLY = re.compile(r"[\w\s,.;:!?'’-]*")
 _EDGES = " \t\n\r.,;:!?\"'`*_’“”"
 _LATEX_NOISE = re.compile(r"\\(?:left|right|displaystyle|mathrm|text|mathbf|[,;:! ])|[$\s]|\\[()\[\]]")
-_INLINE_MATH = re.compile(r"\$((?:[^$\n\\]|\\.){1,200})\$|\\\(([^\n]{1,200}?)\\\)")
+# as Pandoc reads it: "$5 and $6" are prices, "$x$" is mathematics
+_INLINE_MATH = re.compile(
+    r"(?<![\\$])\$(?=[^\s$])((?:[^$\n\\]|\\.){1,200})(?<=\S)\$(?!\d)|\\\(([^\n]{1,200}?)\\\)"
+)
 _PROSE_WORD = re.compile(r"[A-Za-z]{2,}")
 
 
@@ -114,16 +117,19 @@ def _canonical_text(answer: str) -> str:
 def _extract_math(text: str) -> str | None:
     said = marked(text)
     if said is not None:
-        inline = _INLINE_MATH.search(said)
-        return (inline.group(1) or inline.group(2)).strip() if inline else said.strip(" .") or None
+        return _last_formula(said) or said.strip(" .") or None
     if len(text) <= SHORT and not _PROSE_WORD.search(
         text.replace("frac", "").replace("sqrt", "").replace("pi", "")
     ):
         return text.strip().strip("$").strip() or None
-    last = last_match(_INLINE_MATH, window(text))
-    if last is not None:
-        return (last.group(1) or last.group(2)).strip()
-    return last_number(window(text))
+    seen = window(text).rstrip()
+    last_line = seen.rpartition("\n")[2]
+    return _last_formula(last_line) or last_number(last_line) or _last_formula(seen) or last_number(seen)
+
+
+def _last_formula(text: str) -> str | None:
+    last = last_match(_INLINE_MATH, text)
+    return None if last is None else (last.group(1) or last.group(2)).strip() or None
 
 
 def _canonical_math(answer: str) -> str:

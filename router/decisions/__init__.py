@@ -36,7 +36,10 @@ class DecisionStore(Protocol):
         ...
 
     async def outcomes(self, decision_id: str) -> tuple[Outcome, ...]:
-        """What was reported about a decision (by decision, request or session id), in order of arrival."""
+        """What was reported about a decision by its tenant, in order of arrival, without what was superseded.
+
+        An outcome is about the most specific id that it names: the decision's, else the request's, else the session's.
+        """
         ...
 
     async def decisions(self, page_size: int, page_token: str = "", tenant: str | None = None) -> Page:

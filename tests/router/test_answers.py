@@ -29,6 +29,9 @@ from router.errors import UnknownName
         ("**Answer:** 1.5e3", "1.5e3"),
         ("<answer>\n12\n</answer> because 5", "12"),
         ("no digits at all", None),
+        ("It is 7. " + "Nothing else was said about it. " * 20, "7"),
+        ("first 123456789 " + "x" * 295 + " 5", "5"),
+        ("0" * 20 + "1234567 " + "x" * 296, "000000000000000000001234567"),
     ],
 )
 def test_a_number_is_found(text, answer):
@@ -88,6 +91,8 @@ def test_auto_picks_what_the_text_offers(text, answer):
         ("\\boxed{x^{2}+1}", "x^{2}+1"),
         ("so there are 12 ways of doing it", "12"),
         ("2/9", "2/9"),
+        ("He pays $12,000 (tax) + $5 = $12,005 for everything.", "$12,005"),
+        ("With $x = 3$ legs each\nthe animals have 160 legs altogether.", "160"),
     ],
 )
 def test_a_formula_is_found(text, answer):
