@@ -1,0 +1,262 @@
+"""The commands that talk to a running service, against a real one in a process of its own."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from router.__main__ import commands
+
+ROOT = Path(__file__).parents[2]
+TOML = """
+policy = { kind = "fixed", plan = "cascade" }
+reference = "one"
+untrained = "one"
+[backends.small]
+kind = "scripted"
+script = ["The answer is 4."]
+price_out = 2.0
+[backends.large]
+kind = "scripted"
+script = ["The answer is 5."]
+price_out = 8.0
+[[plans]]
+name = "one"
+stages = [{ backend = "small" }]
+[[plans]]
+name = "cascade"
+stages = [{ backend = "small", stop = { kind = "confident", threshold = 0.99 } }, { backend = "large" }]
+[server]
+listen = "127.0.0.1:0"
+admin_listen = "127.0.0.1:0"
+[store]
+sqlite = ":memory:"
+"""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running service."""
+
+    process: subprocess.Popen[str]
+    router: str
+    admin: str
+
+
+def start(folder: Path, *options: str) -> Served:
+    (folder / "router.toml").write_text(TOML)
+    arguments = [sys.executable, "-m", "router", "serve", "--config", str(folder / "router.toml"), *options]
+    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    found = re.fullmatch(r"listening router=(127\.0\.0\.1:\d+) admin=(127\.0\.0\.1:\d+)\n", line)
+    if found is None:
+        pytest.fail(f"{line!r}, then {process.communicate()}")
+    return Served(process, found[1], found[2])
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory) -> Iterator[Served]:
+    service = start(tmp_path_factory.mktemp("served"))
+    yield service
+    service.process.terminate()
+    service.process.communicate(timeout=30)
+
+
+@dataclass
+class Told:
+    """How a command ended."""
+
+    exit_code: int = 0
+    output: str = ""
+    stderr: str = ""
+
+
+def run(*arguments: str) -> Told:
+    told, out, err = Told(), io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            commands().main(list(arguments), prog_name="apportion")
+        except SystemExit as ended:
+            told.exit_code = ended.code if isinstance(ended.code, int) else 0
+    told.output, told.stderr = out.getvalue(), err.getvalue()
+    return told
+
+
+def asked(served: Served, *options: str) -> dict:
+    told = run("ask", "What is 2 + 2?", "--server", served.router, "--json", *options)
+    assert told.exit_code == 0, told.stderr
+    return json.loads(told.output)
+
+
+def test_ask_prints_the_answer_and_nothing_else_on_standard_output(served):
+    told = run("ask", "What is 2 + 2?", "--server", served.router)
+    assert told.output == "The answer is 5.\n"
+
+
+def test_ask_shows_the_decision_on_standard_error(served):
+    told = run("ask", "What is 2 + 2?", "--server", served.router)
+    assert re.search(r"^plan +cascade \(probability 1\)$", told.stderr, re.MULTILINE)
+    assert re.search(r"^ +large +\$0\.000032 \(1 samples, ", told.stderr, re.MULTILINE)
+    assert "no bundle" in told.stderr
+
+
+def test_ask_serves_the_plan_that_is_asked_for(served):
+    assert asked(served, "--plan", "one")["answers"][0]["text"] == "The answer is 4."
+
+
+def test_ask_streams_the_committed_answer(served):
+    told = run("ask", "What is 2 + 2?", "--server", served.router, "--stream")
+    assert told.output == "The answer is 5.\n"
+
+
+def test_ask_streams_events_as_json_lines(served):
+    told = run("ask", "What is 2 + 2?", "--server", served.router, "--stream", "--json")
+    events = [json.loads(line) for line in told.output.splitlines()]
+    assert (events[0]["event"], events[-1]["event"]) == ("Started", "Done")
+    text = "".join(event["text"] for event in events if event["event"] == "AnswerDelta")
+    assert text == events[-1]["reply"]["answers"][0]["text"]
+
+
+def test_ask_reads_the_query_from_standard_input(served, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("What is 2 + 2?"))
+    assert run("ask", "-", "--server", served.router).output == "The answer is 5.\n"
+
+
+def test_ask_with_a_cost_that_no_plan_keeps_says_why(served):
+    told = run("ask", "What?", "--server", served.router, "--max-dollars", "0.000001")
+    assert told.exit_code == 1
+    assert told.stderr.startswith(f"{served.router}: ")
+    assert "max_cost" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_an_unknown_plan_is_named_with_the_choices(served):
+    told = run("ask", "What?", "--server", served.router, "--plan", "two")
+    assert told.exit_code == 1
+    assert "unknown plan 'two'; allowed: cascade, one" in told.stderr
+
+
+def test_metadata_without_a_value_is_refused(served):
+    told = run("ask", "What?", "--server", served.router, "--metadata", "k")
+    assert (told.exit_code, told.stderr) == (1, "--metadata: wants KEY=VALUE, got 'k'\n")
+
+
+def test_metadata_is_logged(served):
+    decision_id = asked(served, "--metadata", "kind=sum")["decision_id"]
+    logged = json.loads(run("decisions", decision_id, "--server", served.admin, "--json").output)
+    assert logged["metadata"] == {"kind": "sum"}
+
+
+def test_an_outcome_is_seen_at_its_decision(served):
+    decision_id = asked(served)["decision_id"]
+    told = run("outcome", decision_id, "correct", "false", "--source", "test", "--server", served.router)
+    shown = run("decisions", decision_id, "--server", served.admin)
+    assert told.output.startswith("committed, key ")
+    assert re.search(r"^outcome +correct = False by test$", shown.output, re.MULTILINE)
+
+
+def test_an_outcome_reported_twice_is_known_already(served):
+    decision_id = asked(served)["decision_id"]
+    arguments = ("outcome", decision_id, "score", "0.5", "--server", served.router)
+    assert run(*arguments).output.startswith("committed")
+    assert run(*arguments).output.startswith("known already")
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "logged"),
+    [
+        ("true", None, True),
+        ("0.25", None, 0.25),
+        ("up", None, "up"),
+        ("1", "label", "1"),
+        ("no", "comment", "no"),
+    ],
+)
+def test_an_outcome_has_the_kind_that_it_looks_like_or_that_is_said(served, value, kind, logged):
+    decision_id = asked(served)["decision_id"]
+    options = ("--kind", kind) if kind else ()
+    run("outcome", decision_id, "seen", value, *options, "--server", served.router)
+    found = json.loads(run("decisions", decision_id, "--server", served.admin, "--json").output)["outcomes"]
+    assert [outcome["value"] for outcome in found] == [logged]
+
+
+def test_a_value_that_is_not_of_the_kind_that_is_said_is_refused(served):
+    told = run("outcome", "d", "seen", "many", "--kind", "number", "--server", served.router)
+    assert (told.exit_code, told.stderr) == (1, "VALUE: wants a number, got 'many'\n")
+
+
+def test_decisions_lists_the_latest_first(served):
+    first, second = asked(served)["decision_id"], asked(served)["decision_id"]
+    rows = run("decisions", "--count", "2", "--server", served.admin).output.splitlines()
+    assert [row.split()[0] for row in rows] == ["DECISION", second, first]
+
+
+def test_decisions_as_json_are_one_object_per_line(served):
+    asked(served)
+    asked(served)
+    rows = run("decisions", "-n", "2", "--json", "--server", served.admin).output.splitlines()
+    assert [json.loads(row)["decision"]["plan"] for row in rows] == ["cascade", "cascade"]
+
+
+def test_an_unknown_decision_is_one_line(served):
+    told = run("decisions", "nope", "--server", served.admin)
+    assert (told.exit_code, told.stderr) == (1, f"{served.admin}: unknown decision 'nope'\n")
+
+
+def test_plans_shows_the_menu_and_which_is_the_reference(served):
+    rows = [row.split() for row in run("plans", "--server", served.admin).output.splitlines()]
+    assert [row[0] for row in rows] == ["PLAN", "one", "cascade"]
+    assert rows[1][1] == "(reference)"
+
+
+def test_plans_of_a_service_have_the_digests_that_check_shows(served, tmp_path):
+    (tmp_path / "router.toml").write_text(TOML)
+    checked = json.loads(run("check", str(tmp_path / "router.toml"), "--json").output)["plans"]
+    live = json.loads(run("plans", "--server", served.admin, "--json").output)
+    assert {plan["name"]: plan["digest"] for plan in live} == {n: p["digest"] for n, p in checked.items()}
+
+
+def test_backends_shows_prices(served):
+    assert "large    scripted  0 / 0 / 8" in run("backends", "--server", served.admin).output
+
+
+def test_status_says_what_is_degraded(served):
+    told = run("status", "--server", served.admin)
+    assert re.search(r"^degraded +no bundle", told.output, re.MULTILINE)
+
+
+def test_mode_bypass_serves_the_reference_plan_until_it_is_set_back(served):
+    told = run("mode", "bypass", "--server", served.admin)
+    bypassed = asked(served)["decision"]
+    back = run("mode", "apply", "--server", served.admin)
+    assert (told.output, back.output) == ("mode bypass, was apply\n", "mode apply, was bypass\n")
+    assert (bypassed["plan"], bypassed["mode"]) == ("one", "bypass")
+    assert asked(served)["decision"]["plan"] == "cascade"
+
+
+def test_a_server_that_is_not_there_is_one_line_that_asks_the_right_question():
+    told = run("status", "--server", "127.0.0.1:1")
+    assert told.exit_code == 1
+    assert told.stderr.startswith("127.0.0.1:1: ")
+    assert told.stderr.endswith("(is `apportion serve` running there?)\n")
+    assert told.stderr.count("\n") == 1
+
+
+def test_serve_ends_with_code_0_on_sigterm(tmp_path):
+    service = start(tmp_path, "--mode", "observe", "--log", "json")
+    mode = json.loads(run("status", "--server", service.admin, "--json").output)["mode"]
+    service.process.send_signal(signal.SIGTERM)
+    _, err = service.process.communicate(timeout=30)
+    assert (service.process.returncode, mode) == (0, "observe")
+    assert [json.loads(line)["event"] for line in err.splitlines()] == ["serving", "draining"]
