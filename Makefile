@@ -56,7 +56,7 @@ check: $(SETUP) ## format, lint, types, import contracts, generated code, the wi
 	.ci/check_proto_drift.sh
 	$(BIN)/buf lint
 	$(BIN)/buf breaking --against proto/baseline.binpb
-	$(BIN)/python -m pytest -q tests/project
+	$(BIN)/python -m pytest -q -n $(or $(JOBS),2) tests/project
 
 .PHONY: format
 format: $(SETUP) ## let ruff format and mend what it can
