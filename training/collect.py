@@ -172,7 +172,7 @@ def collect_command(
         progress = asyncio.run(_with_bar(work, journal, drawing))
     said = f"{progress.drawn} drawn, {progress.retried} retried, {progress.refused} refused"
     print(f"{said}; {progress.tokens_out} output tokens, ${progress.dollars:.4f}", file=sys.stderr)
-    if not no_finish:
+    if not no_finish and (journal.done or not progress.refused):
         meta = finish(out, asked, name=name or out.resolve().name, licence=licence, source=source, note=note)
         print(f"{out}: recording {meta.name!r} written", file=sys.stderr)
     if progress.refused:
