@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import grpc
 from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from router.errors import (
@@ -105,27 +107,27 @@ class Told:
 
 def read_trailers(trailers: Sequence[tuple[str, str | bytes]], message: str) -> Told:
     """The details of a failed call; `message` is gRPC's own text, which stands where there are none."""
-    reason = field = decision_id = ""
-    retry_after_s = None
+    told = Told(message=message)
     for key, value in trailers:
         if key == DECISION_ID_TRAILER and isinstance(value, str):
-            decision_id = value
-        if key != DETAILS_TRAILER or not isinstance(value, bytes):
-            continue
-        status = status_pb2.Status.FromString(value)
-        info, bad, retry = (
-            error_details_pb2.ErrorInfo(),
-            error_details_pb2.BadRequest(),
-            error_details_pb2.RetryInfo(),
-        )
-        for detail in status.details:
-            if detail.Unpack(info):
-                reason = info.reason
-            elif detail.Unpack(bad) and bad.field_violations:
-                field = bad.field_violations[0].field
-            elif detail.Unpack(retry):
-                retry_after_s = from_duration(retry.retry_delay)
-    return Told(reason, message, field, retry_after_s, decision_id)
+            told = replace(told, decision_id=value)
+        if key == DETAILS_TRAILER and isinstance(value, bytes):
+            with contextlib.suppress(DecodeError):  # a proxy's own, and the status still stands
+                told = _read_details(status_pb2.Status.FromString(value), told)
+    return told
+
+
+def _read_details(status: status_pb2.Status, told: Told) -> Told:
+    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    retry = error_details_pb2.RetryInfo()
+    for detail in status.details:
+        if detail.Unpack(info):
+            told = replace(told, reason=info.reason)
+        elif detail.Unpack(bad) and bad.field_violations:
+            told = replace(told, field=bad.field_violations[0].field)
+        elif detail.Unpack(retry):
+            told = replace(told, retry_after_s=from_duration(retry.retry_delay))
+    return told
 
 
 def cut(text: str, limit: int) -> str:
