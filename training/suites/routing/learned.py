@@ -1,0 +1,108 @@
+"""What the project's own predictors expect of every backend: the fit of `training fit`, with held-out predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.errors import FitError
+from router.recording_cost import CHARS_PER_TOKEN
+from training.errors import NotEnoughData
+from training.fit import Fitted, fit_held_out
+from training.fit_rows import FitRows, rows_of
+from training.suites.routing.operating_points import Estimates
+from training.suites.routing.problem import Fold
+
+Floats = NDArray[np.float64]
+Signals = Mapping[str, Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A bundle fitted on training queries, and what it expects. Backends are in the problem's order."""
+
+    train: NDArray[np.int64] = field(compare=False)  # places in the problem that it was fitted on
+    rows: FitRows = field(compare=False)  # of these
+    fitted: Fitted = field(compare=False)
+    held_out: Signals = field(
+        compare=False
+    )  # of the training queries, each while it was held out, (n_train,)
+    signals: Signals = field(compare=False)  # of the test queries, (n_test,)
+    estimates: Estimates
+
+
+def learn(fold: Fold, train: NDArray[np.int64], samples_of: str = "") -> Learned:
+    """Fit on `train` (places in the problem) alone; `samples_of`: learn from what this backend answered, too.
+
+    Only the text of a query is looked at, never its task. Raises NotEnoughData where nothing can be fitted.
+    """
+    problem = fold.problem
+    rows = rows_of([problem.recording], ids_of(fold, train))
+    rows = replace(rows, samples=tuple(row for row in rows.samples if row.sample.backend == samples_of))
+    try:
+        fitted = fit_held_out(rows, problem.seed, with_samples=bool(samples_of), per_fold=bool(samples_of))
+    except FitError as error:
+        raise NotEnoughData(f"fold {fold.fold}: {error}") from error
+    named = zip(fitted.query.held_out, fitted.features, strict=True)
+    held_out = _columns([fitted.bundle.name(heads, features.dense) for heads, features in named])
+    texts = problem.texts
+    signals = fitted.bundle.look_many([texts[place] for place in fold.test])
+    estimates = Estimates(
+        train_quality=qualities(held_out, problem.backends),
+        train_cost=expected_costs(held_out, fold, train, train),
+        test_quality=qualities(signals, problem.backends),
+        test_cost=expected_costs(signals, fold, train, fold.test),
+        p_small_wrong=1 - signals[f"p_correct/{problem.backends[fold.cheapest]}"],
+    )
+    return Learned(train, rows, fitted, held_out, signals, estimates)
+
+
+def ids_of(fold: Fold, places: NDArray[np.int64]) -> list[str]:
+    """Query ids of places in the problem."""
+    queries = fold.problem.recording.queries
+    return [queries[query].query_id for query in fold.problem.queries[places]]
+
+
+def qualities(signals: Signals, backends: Sequence[str]) -> Floats:
+    """Expected reward of each backend, shape (n, B), from P(right) and the gain heads in equal parts.
+
+    Both say how backends differ on a query; each head's own error is halved. Their common level is P(right)'s.
+    """
+    right = np.stack([signals[f"p_correct/{name}"] for name in backends], axis=1)
+    zero = np.zeros(len(right))
+    over = np.stack(
+        [
+            np.mean([signals.get(f"gain/{name}/{other}", zero) for other in backends], axis=0)
+            for name in backends
+        ],
+        axis=1,
+    )
+    level = right.mean(axis=1, keepdims=True)
+    return np.asarray(level + 0.5 * (right - level) + 0.5 * over, dtype=np.float64)
+
+
+def expected_costs(
+    signals: Signals, fold: Fold, train: NDArray[np.int64], places: NDArray[np.int64]
+) -> Floats:
+    """Dollars, shape (n, B): expected output tokens, and input tokens in proportion to the text's length.
+
+    The proportion of each backend is that of its training queries.
+    """
+    problem = fold.problem
+    recording = problem.recording
+    chars = np.array([len(text) for text in problem.texts]) / CHARS_PER_TOKEN
+    tokens_in = recording.columns.tokens_in[problem.served_row]
+    columns = []
+    for place, name in enumerate(problem.backends):
+        ratio = tokens_in[train, place].sum() / max(float(chars[train].sum()), 1.0)
+        price = recording.prices[name]
+        cost = price.price_in * ratio * chars[places] + price.price_out * signals[f"tokens_out/{name}"]
+        columns.append(cost / 1e6)
+    return np.stack(columns, axis=1)
+
+
+def _columns(rows: Sequence[Mapping[str, float]]) -> dict[str, Floats]:
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}

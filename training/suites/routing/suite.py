@@ -1,0 +1,79 @@
+"""The suite `routing`: which backend answers, by every way to route, fold by fold in parallel processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from router.recording import Recording
+from training.errors import TrainingError
+from training.suites import Figures, Run, Suite
+from training.suites.routing import SUBJECTS
+from training.suites.routing.decided import as_rows
+from training.suites.routing.figures import RoutingFigures
+from training.suites.routing.problem import FOLDS, Problem, routing_problem
+from training.suites.routing.run_fold import Job, Result, decide_fold, jobs_of, run_job
+
+
+@dataclass(frozen=True, slots=True)
+class Routing(Suite):
+    """Splits by text, made before anything is fitted; every subject sees the same served samples."""
+
+    needs_recording: ClassVar[bool] = True
+    subjects: tuple[str, ...] = tuple(SUBJECTS)
+
+    def run(self, recording: Recording | None, folder: Path | None, run: Run) -> Figures:
+        """Figures of every subject. See `training.suites.routing.figures`."""
+        if recording is None or folder is None:
+            raise TrainingError("routing: a recording is needed")
+        collected = RoutingFigures(recording)
+        problems = {seed: routing_problem(recording, seed) for seed in range(run.seed, run.seed + run.seeds)}
+        jobs = [job for seed in problems for job in jobs_of(folder, seed, FOLDS, self.subjects)]
+        for done, result in enumerate(_results(jobs, problems, run.workers), 1):
+            for subject, decided, test in result.decided:
+                for rows in as_rows(decided, problems[result.job.seed], subject, result.job.fold, test):
+                    collected.take(rows)
+                    if run.write is not None:
+                        run.write(rows)
+            run.progress(f"fold {result.job.fold + 1} · {result.job.subjects[-1]}", done / len(jobs))
+        figures = collected.figures()
+        left_out = float(problems[run.seed].left_out)
+        for found in figures.values():
+            found["left_out"] = left_out
+        if run.plots is not None:
+            from training.suites.routing.plot import plot_frontiers
+
+            plot_frontiers(collected, run.plots / f"routing-{recording.name}.png")
+        return figures
+
+
+def _results(jobs: list[Job], problems: dict[int, Problem], workers: int) -> Iterator[Result]:
+    """In the jobs' order, so that the file and the figures do not depend on which worker was faster."""
+    if workers <= 1:
+        for job in jobs:
+            yield decide_fold(problems[job.seed], job)
+        return
+    with one_thread_each(), ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(run_job, jobs)
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Workers that each start a thread per core would fight for the cores; they read this when they start."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
