@@ -6,7 +6,9 @@ Holds no prices that matter: costs are computed by the router from token counts 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,10 +110,10 @@ class Bundle:
         )
         return {"sample_confidence": value, f"sample_confidence/{latest.sample_id}": value}
 
-    def check(self, backends: Sequence[str], plan_digests: Mapping[str, str]) -> list[str]:
+    def check(self, backends: Sequence[str], plans: Mapping[str, str]) -> list[str]:
         """What the configuration has that this bundle knows nothing of, in words; empty where all fits.
 
-        `plan_digests`: plan name -> digest. None of these stops the service: what is unknown is served untrained.
+        `plans`: plan name -> digest. None of these stops the service: what is unknown is served untrained.
         """
         card = self.card
         found = [
@@ -119,14 +121,36 @@ class Bundle:
             for name in backends
             if name not in card.backends
         ]
-        for name, digest in plan_digests.items():
-            learned = card.plans.get(name)
-            if learned is not None and learned != digest:
-                found.append(
-                    f"plan {name!r} is {digest} here and {learned} in bundle {card.version}: its rules changed"
-                )
-            elif learned is None and digest not in card.plans.values() and card.plans:
-                found.append(
-                    f"plan {name!r} ({digest}) is not in bundle {card.version}; it has {', '.join(card.plans)}"
-                )
+        for name, digest in plans.items():
+            if digest in card.plans.values() or not card.plans:
+                continue
+            known = card.plans.get(name)
+            changed = (
+                f"its rules changed since (it was {known})" if known else f"it has {', '.join(card.plans)}"
+            )
+            found.append(f"plan {name!r} ({digest}) is not in bundle {card.version}; {changed}")
         return found
+
+    def serving(self, plans: Mapping[str, str]) -> Self:
+        """This bundle for a configuration's plans (name -> digest): a plan's heads are found by its digest.
+
+        Heads of plans that are not offered, or whose rules changed under the same name, say nothing any more.
+        """
+        if self.plan_heads is None:
+            return self
+        offered = {digest: name for name, digest in plans.items()}
+        names = {name: offered[digest] for name, digest in self.card.plans.items() if digest in offered}
+        return replace(self, plan_heads=self.plan_heads.renamed(names))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Bundle:
+        """Read a bundle's folder; raises `BundleError` with what differs."""
+        from predictors.bundle_files import load_bundle
+
+        return load_bundle(folder)
+
+    def save(self, folder: str | Path) -> BundleCard:
+        """Write the folder, whole or not at all; returns the card with its checksums."""
+        from predictors.bundle_files import save_bundle
+
+        return save_bundle(self, folder)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import shutil
 import tempfile
 import zipfile
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from predictors.bundle import Bundle
 from predictors.card import BundleCard
 from predictors.errors import BundleError
-from predictors.features import Featurizer, FeatureSpec
+from predictors.features import FeatureSpec, Featurizer
 from predictors.lengths import Lengths
 from predictors.packing import packed, unpacked
 from predictors.plan_heads import PlanHeads
@@ -73,11 +72,11 @@ def save_bundle(bundle: Bundle, folder: str | Path) -> BundleCard:
         draft.chmod(0o755)  # mkdtemp's 0700 would hide it from the service's own user
         if place.is_dir():
             old = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
-            os.replace(place, old)
-            os.replace(draft, place)
+            place.replace(old)
+            draft.replace(place)
             shutil.rmtree(old)
         else:
-            os.replace(draft, place)
+            draft.replace(place)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return card

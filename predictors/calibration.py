@@ -8,7 +8,7 @@ piecewise-linear function. When it fails: the queries change (the curve is about
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -63,7 +63,9 @@ def fit_curve(scores: Floats, y: Floats, weight: Floats, folds: NDArray[np.int64
     """
     if len(scores) == 0 or not (np.isfinite(scores).all() and np.isfinite(y).all()):
         raise FitError(f"calibration: {len(scores)} rows; at least one, all finite, is needed")
-    makers = [_same, _beta] + ([_isotonic] if len(scores) >= 500 else [])  # fewer make ragged steps
+    makers: list[Callable[[Floats, Floats, Floats], Curve]] = [_same, _beta] + (
+        [_isotonic] if len(scores) >= 500 else []
+    )  # fewer make ragged steps
     losses = np.zeros(len(makers))
     for fold in np.unique(folds):
         held = folds == fold
@@ -75,7 +77,7 @@ def fit_curve(scores: Floats, y: Floats, weight: Floats, folds: NDArray[np.int64
     return makers[int(np.argmin(losses))](scores, y, weight)
 
 
-def _same(scores: Floats, y: Floats, weight: Floats) -> Curve:
+def _same(_scores: Floats, _y: Floats, _weight: Floats) -> Curve:
     return Curve(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
 
 
@@ -153,7 +155,10 @@ def brier_skill(p: Floats, y: Floats) -> float:
 
 
 def ece(p: Floats, y: Floats, bins: int = 10) -> float:
-    """Expected calibration error: mean |mean p - mean y| over `bins` bins of equal mass. Biased upwards: see `ece_floor`."""
+    """Expected calibration error: mean |mean p - mean y| over `bins` bins of equal mass.
+
+    Biased upwards: see `ece_floor`.
+    """
     order = np.argsort(p, kind="stable")
     parts = [part for part in np.array_split(order, bins) if len(part)]
     return sum(abs(float(p[part].mean() - y[part].mean())) * len(part) for part in parts) / len(p)

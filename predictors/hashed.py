@@ -1,9 +1,10 @@
 """Ridge regression on hashed n-grams, all targets at once.
 
 A text is the set of its buckets, weighted by inverse document frequency to a power and scaled to length 1. The
-targets share one table: a prediction gathers the rows of a text's buckets and adds them up. Solved by conjugate gradients
-on (X'WX + penalty I) v = X'W (y - mean), one right-hand side per target and fold, so that cross-fitting reads the
-matrix once. When it fails: texts of another domain, whose buckets were never seen (the prediction is the mean).
+targets share one table: a prediction gathers the rows of a text's buckets and adds them up. Solved by conjugate
+gradients on (X'WX + penalty I) v = X'W (y - mean), one right-hand side per target and fold, so that cross-fitting
+reads the matrix once. When it fails: texts of another domain, whose buckets were never seen: the prediction is the
+mean.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class HashedRidge:
         if len(buckets) == 0:
             return self.mean.copy()
         total = self.table.take(buckets, axis=0).sum(axis=0, dtype=np.float64)
-        return self.mean + total[:-1] / np.sqrt(max(float(total[-1]), 1e-12))
+        return np.asarray(self.mean + total[:-1] / max(float(total[-1]), 1e-12) ** 0.5)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Only the rows of buckets that differ from those of new n-grams."""
@@ -137,4 +138,4 @@ def _conjugate_gradients(
         after = np.square(rest).sum(axis=0)
         way = rest + (after / np.maximum(norm, 1e-30)) * way
         norm = after
-    return solved
+    return np.asarray(solved)

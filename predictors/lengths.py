@@ -3,7 +3,7 @@
 Per backend: ridge regression of log(1 + tokens) on standardised dense features, then a factor that makes the mean right
 (Duan's smearing estimate, 1983) and the .9 quantile of the residuals. Samples cut by a limit are censored: the
 others are weighted by the inverse of the Kaplan-Meier estimate of not having been cut (Robins & Rotnitzky 1992).
-When it fails: a limit that cuts most samples; then only min(tokens, limit) is identified, and that is what is predicted.
+When it fails: a limit that cuts most samples; then only min(tokens, limit) is identified, and it is what is predicted.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def any_right(rate: Beta, n: int) -> float:
 
 
 def majority_right(rate: Beta, n: int) -> float:
-    """E[more than half of n samples are right], a tie counting half; wrong answers are taken to agree (the worst case)."""
+    """E[more than half of n samples are right], a tie counting half; wrong answers agree (the worst case)."""
     total = 0.0
     norm = lgamma(rate.a + rate.b) - lgamma(rate.a) - lgamma(rate.b) - lgamma(rate.a + rate.b + n)
     for right in range((n + 1) // 2, n + 1):

@@ -100,7 +100,8 @@ class Trees:
         text = model.tobytes().decode("utf-8", "replace")
         if not (text.startswith("tree\n") and "end of trees" in text):  # LightGBM itself may crash on garbage
             raise BundleError("lightgbm: the model's text is cut or is none")
-        return cls()._adopt(text)
+        found = cls()
+        return found._adopt(text)
 
     def _adopt(self, text: str) -> Self:
         import lightgbm

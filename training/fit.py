@@ -16,7 +16,7 @@ from predictors.bundle import Bundle
 from predictors.bundle_files import fingerprint, save_bundle
 from predictors.card import BundleCard
 from predictors.errors import FitError
-from predictors.features import Featurizer, FeatureSpec, QueryFeatures
+from predictors.features import FeatureSpec, Featurizer, QueryFeatures
 from predictors.lengths import fit_lengths
 from predictors.pass_rate import PRIOR_RHO
 from router.config import Config
@@ -144,26 +144,32 @@ def pass_rate_correlation(rows: FitRows, right: Floats) -> tuple[Floats, tuple[s
 
 def fit(
     recordings: Sequence[Recording],
-    query_ids: Sequence[str],
+    query_ids: Sequence[str] | None,
     config: Config | None,
     seed: int,
     out: Path,
     *,
     created: str = "",
 ) -> BundleCard:
-    """Fit on the named queries and write the bundle to the folder `out`; return its card.
+    """Fit on the named queries (None: all) and write the bundle to the folder `out`; return its card.
 
     With a configuration its plans are replayed by the live allocator over the recordings to fit plan heads. Raises
     `FitError` where the rows cannot be fitted.
     """
-    rows = rows_of(recordings, query_ids, config.answers if config else "auto")
-    prices: dict[str, Mapping[str, float]] = {
-        name: asdict(price) for recording in recordings for name, price in recording.prices.items()
+    recorded_as = None
+    if config is not None:
+        recorded_as = {name: section.recorded_as or name for name, section in config.backends.items()}
+    rows = rows_of(recordings, query_ids, config.answers if config else "auto", recorded_as)
+    prices = {
+        name: asdict(recording.prices[source])
+        for recording in recordings
+        for name, source in (recorded_as or {name: name for name in recording.backends}).items()
+        if source in recording.prices
     }
     fitted = fit_held_out(rows, seed, prices=prices, created=created, per_fold=config is not None)
     bundle = fitted.bundle
     if config is not None:
         from training.fit_plans import with_plan_heads
 
-        bundle = versioned(with_plan_heads(fitted, recordings, query_ids, config, seed))
+        bundle = versioned(with_plan_heads(fitted, recordings, config, seed))
     return save_bundle(bundle, out)

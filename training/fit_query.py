@@ -1,8 +1,8 @@
 """Fit the heads over a query alone: cross-fitted members, guarded blend, calibration on held-out folds.
 
-Every number that a later part is fitted on (blends, curves, the sample head's prior, replayed plans) is held out: it was
-predicted without the fold that the query is in. Folds are by a hash of the normalised text, so that duplicates stay
-together.
+Every number that a later part is fitted on (blends, curves, the sample head's prior, replayed plans) is held out: it
+was predicted without the fold that the query is in. Folds are by a hash of the normalised text, so that duplicates
+stay together.
 """
 
 from __future__ import annotations

@@ -43,6 +43,7 @@ class FitRows:
         default=(), compare=False, repr=False
     )  # labelled ones, in order of draws
     counts: Mapping[str, float] = field(default_factory=dict, compare=False)
+    ids: tuple[tuple[int, str], ...] = ()  # (recording, query id) of every query
     answer_kind: str = "auto"  # how equal answers are recognised
 
     def taken(self, places: Sequence[int] | NDArray[np.int64]) -> FitRows:
@@ -63,6 +64,7 @@ class FitRows:
             self.cut[keep],
             samples,
             {"queries": float(len(keep)), "samples": float(len(samples))},
+            tuple(self.ids[place] for place in keep) if self.ids else (),
             self.answer_kind,
         )
 
@@ -71,70 +73,100 @@ def rows_of(
     recordings: Sequence[Recording],
     query_ids: Sequence[str] | None = None,
     answer_kind: str = "auto",
+    recorded_as: Mapping[str, str] | None = None,
 ) -> FitRows:
     """Rows of the named queries (None: all) of one or several recordings, whose backends are told apart by name.
 
-    Rewards that are null are skipped and counted. Raises `FitError` for an id that no recording has, and for none.
+    `recorded_as`: the backends to fit -> their names in the recordings; None: all, as they are. Rewards that are null
+    are skipped and counted. Raises `FitError` for an id that no recording has, for no query and for no backend.
     """
-    backends = tuple(dict.fromkeys(name for recording in recordings for name in recording.backends))
+    recorded = tuple(dict.fromkeys(name for recording in recordings for name in recording.backends))
+    sources = dict(zip(recorded, recorded, strict=True)) if recorded_as is None else recorded_as
+    backends = tuple(name for name, source in sources.items() if source in recorded)
+    if not backends:
+        raise FitError(
+            f"none of the backends {', '.join(sources)} is recorded; there are {', '.join(recorded)}"
+        )
     wanted = None if query_ids is None else set(query_ids)
-    texts: list[str] = []
-    grid: dict[tuple[int, int], list[tuple[float, float, bool]]] = {}
-    samples: list[LabelledSample] = []
-    counts: Counter[str] = Counter()
-    found: set[str] = set()
-    for recording in recordings:
+    gathered = _Gathered(backends, sources, answer_kind)
+    for number, recording in enumerate(recordings):
+        gathered.add(number, recording, wanted)
+    missing = sorted((wanted or set()) - {query_id for _, query_id in gathered.ids})
+    if missing:
+        raise FitError(f"{len(missing)} query ids are in no recording, the first is {missing[0]!r}")
+    if not gathered.texts:
+        raise FitError("no queries to fit on")
+    return gathered.rows()
+
+
+class _Gathered:
+    """Rows of several recordings while they are read."""
+
+    def __init__(self, backends: tuple[str, ...], sources: Mapping[str, str], answer_kind: str) -> None:
+        self.backends, self.answer_kind = backends, answer_kind
+        self.places: dict[str, list[int]] = {}  # recorded name -> indices into backends
+        for place, name in enumerate(backends):
+            self.places.setdefault(sources[name], []).append(place)
+        self.texts: list[str] = []
+        self.ids: list[tuple[int, str]] = []
+        self.cells: dict[tuple[int, int], list[tuple[float, float, bool]]] = {}  # reward, tokens, cut
+        self.samples: list[LabelledSample] = []
+        self.counts: Counter[str] = Counter()
+
+    def add(self, number: int, recording: Recording, wanted: set[str] | None) -> None:
+        """Read one recording's rows of the wanted queries."""
         places = [
             place
             for place, query in enumerate(recording.queries)
             if wanted is None or query.query_id in wanted
         ]
-        found.update(recording.queries[place].query_id for place in places)
         moved = np.full(len(recording.queries), -1, dtype=np.int64)
-        moved[places] = np.arange(len(texts), len(texts) + len(places))
-        texts.extend(recording.queries[place].query for place in places)
-        table = _Columns(recording, answer_kind)
-        for row in np.flatnonzero(moved[recording.columns.query] >= 0).tolist():
-            query = int(moved[recording.columns.query[row]])
-            reward = float(recording.columns.reward[row])
-            backend = backends.index(recording.backends[recording.columns.backend[row]])
-            finished = bool(recording.columns.finished[row])
-            counts["samples_seen" if finished else "snapshots_seen"] += 1
+        moved[places] = np.arange(len(self.texts), len(self.texts) + len(places))
+        self.ids.extend((number, recording.queries[place].query_id) for place in places)
+        self.texts.extend(recording.queries[place].query for place in places)
+        columns, table = recording.columns, _Columns(recording, self.answer_kind)
+        for row in np.flatnonzero(moved[columns.query] >= 0).tolist():
+            reward, finished = float(columns.reward[row]), bool(columns.finished[row])
+            self.counts["samples_seen" if finished else "snapshots_seen"] += 1
             if not 0.0 <= reward <= 1.0:  # NaN too
-                counts["skipped_without_reward"] += 1
+                self.counts["skipped_without_reward"] += 1
                 continue
-            sample = table.sample(row)
-            samples.append(LabelledSample(query, sample, reward))
-            if finished:
-                tokens = float(recording.columns.tokens_out[row])
-                grid.setdefault((query, backend), []).append(
-                    (reward, tokens, sample.finish_reason == "length")
-                )
-    if wanted is not None and wanted - found:
-        missing = sorted(wanted - found)
-        raise FitError(
-            f"{len(missing)} of {len(wanted)} query ids are in no recording, the first is {missing[0]!r}"
+            query = int(moved[columns.query[row]])
+            for place in self.places.get(recording.backends[columns.backend[row]], ()):
+                sample = table.sample(row, self.backends[place])
+                self.samples.append(LabelledSample(query, sample, reward))
+                if finished:
+                    entry = (reward, float(columns.tokens_out[row]), sample.finish_reason == "length")
+                    self.cells.setdefault((query, place), []).append(entry)
+
+    def rows(self) -> FitRows:
+        """What was read, as arrays."""
+        shape = (len(self.texts), len(self.backends))
+        reward, both, tokens = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.nan)
+        cut = np.zeros(shape, dtype=np.bool_)
+        for at, cell in self.cells.items():
+            rewards, count = np.array([entry[0] for entry in cell]), len(cell)
+            reward[at] = rewards.mean()
+            if count > 1:  # mean of r_i r_j over pairs of different draws
+                both[at] = (rewards.sum() ** 2 - (rewards**2).sum()) / (count * (count - 1))
+            tokens[at] = sum(entry[1] for entry in cell) / count
+            cut[at] = any(entry[2] for entry in cell)
+        self.counts["queries"] = len(self.texts)
+        self.counts["samples"] = len(self.samples)
+        self.counts["queries_without_any_reward"] = int((~np.isfinite(reward)).all(axis=1).sum())
+        counts = {key: float(count) for key, count in self.counts.items()}
+        return FitRows(
+            texts=tuple(self.texts),
+            backends=self.backends,
+            reward=reward,
+            both=both,
+            tokens=tokens,
+            cut=cut,
+            samples=tuple(self.samples),
+            counts=counts,
+            ids=tuple(self.ids),
+            answer_kind=self.answer_kind,
         )
-    if not texts:
-        raise FitError("no queries to fit on")
-    shape = (len(texts), len(backends))
-    reward, both, tokens = (np.full(shape, np.nan) for _ in range(3))
-    cut = np.zeros(shape, dtype=np.bool_)
-    for (query, backend), cell in grid.items():
-        rewards = [entry[0] for entry in cell]
-        total, count = sum(rewards), len(cell)
-        reward[query, backend] = total / count
-        if count > 1:  # mean of r_i r_j over pairs of different draws
-            both[query, backend] = (total * total - sum(value * value for value in rewards)) / (
-                count * (count - 1)
-            )
-        tokens[query, backend] = sum(entry[1] for entry in cell) / count
-        cut[query, backend] = any(entry[2] for entry in cell)
-    counts["queries"] = len(texts)
-    counts["samples"] = len(samples)
-    counts["queries_without_any_reward"] = int((~np.isfinite(reward)).all(axis=1).sum())
-    counted = {key: float(count) for key, count in counts.items()}
-    return FitRows(tuple(texts), backends, reward, both, tokens, cut, tuple(samples), counted, answer_kind)
 
 
 class _Columns:
@@ -148,8 +180,8 @@ class _Columns:
         table = self.recording.sample_table
         return table.column(name).to_pylist() if name in table.column_names else None
 
-    def sample(self, row: int) -> Sample:
-        """The sample of one row; a text that was not recorded is the answer, as the recorded backend has it."""
+    def sample(self, row: int, backend: str) -> Sample:
+        """The sample of one row under the name of `backend`, as the recorded backend would serve it."""
         seen, place = self.recording.columns, int(self.recording.file_row[row])
         number = int(seen.answer[row])
         answer = None if number < 0 else self.recording.answers[number]
@@ -160,7 +192,7 @@ class _Columns:
         reason = (self.finish[place] if self.finish else None) or "stop"
         return Sample(
             sample_id=f"{row}",
-            backend=self.recording.backends[seen.backend[row]],
+            backend=backend,
             text=text,
             index=int(seen.sample_idx[row]),
             finished=finished,

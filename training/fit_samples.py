@@ -1,7 +1,7 @@
 """Fit the head over returned samples: P(this sample is right).
 
-Samples are replayed in seeded orders per query and backend, with the votes so far by exact answer; the prior is what the
-query heads say when the query is held out. Snapshots of growing samples take part without voting.
+Samples are replayed in seeded orders per query and backend, with the votes so far by exact answer; the prior is what
+the query heads say when the query is held out. Snapshots of growing samples take part without voting.
 """
 
 from __future__ import annotations
@@ -58,13 +58,16 @@ def fit_sample_head(
     *,
     per_fold: bool = False,
 ) -> SampleFit:
-    """`prior`, `tokens` (n, B): held-out p_correct and expected tokens; `per_fold` also fits a head without each fold."""
+    """Fit the head; `per_fold` also fits one without each fold.
+
+    `prior`, `tokens` (n, B): held-out p_correct and expected tokens.
+    """
     made = _make_rows(rows, prior, tokens, folds, np.random.default_rng(seed))
     if len(made.y) < _ENOUGH or float(np.ptp(made.y)) == 0 or len(np.unique(made.fold)) < 2:
         return SampleFit(None, {})
     members = _members(made, seed)
     blend, mixed = guarded_blend(members, made.y, made.weight, made.fold)
-    head = _head(rows.backends, made, members, blend, mixed, np.ones(len(made.y), dtype=np.bool_), seed)
+    head = _head(rows.backends, made, blend, mixed, np.ones(len(made.y), dtype=np.bool_), seed)
     held_out = np.empty(len(made.y))
     without: dict[int, SampleHead] = {}
     for part in np.unique(made.fold):
@@ -72,9 +75,7 @@ def fit_sample_head(
         curve = fit_curve(mixed[inside], made.y[inside], made.weight[inside], made.fold[inside])
         held_out[~inside] = curve(mixed[~inside])
         if per_fold:
-            without[int(part)] = replace(
-                _head(rows.backends, made, members, blend, mixed, inside, seed), curve=curve
-            )
+            without[int(part)] = replace(_head(rows.backends, made, blend, mixed, inside, seed), curve=curve)
     rng = np.random.default_rng(seed)
     metrics = {
         "brier_skill/sample_confidence": brier_skill(held_out, made.y),
@@ -158,7 +159,6 @@ def _members(made: _Rows, seed: int) -> Floats:
 def _head(
     backends: tuple[str, ...],
     made: _Rows,
-    members: Floats,
     blend: Floats,
     mixed: Floats,
     used: NDArray[np.bool_],

@@ -1,0 +1,61 @@
+"""`apportion fit`: learn a bundle from recordings."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from training.errors import TrainingError
+
+
+def fit(
+    recording: Annotated[
+        list[Path], typer.Option("--recording", help="A recording's folder; may be repeated.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The bundle's folder; replaced if it is there.")],
+    queries: Annotated[
+        Path | None, typer.Option("--queries", help="Query ids to fit on, one a line; default: all.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="router.toml: its backends, and plans to fit heads for.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of folds and learners.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the bundle's card as JSON.")] = False,
+) -> None:
+    """Learn from recordings: how likely each backend is right, what it costs, what each plan would give.
+
+    Reads only the queries that are named, and never their `task` or `gold`. Samples without a reward are skipped and
+    counted. Without --config all recorded backends are fitted under their own names, and no plans.
+    """
+    from router.config_file import load
+    from router.recording import Recording
+    from training.fit import fit as fit_recordings
+
+    ids = None if queries is None else read_ids(queries)
+    settings = None if config is None else load(config)
+    recordings = [Recording.load(folder, hidden=False) for folder in recording]
+    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    card = fit_recordings(recordings, ids, settings, seed, out, created=created)
+    if as_json:
+        print(json.dumps(card.to_json(), ensure_ascii=False))
+        return
+    print(f"{out}: bundle {card.version} of {', '.join(card.backends)}")
+    for name, count in sorted(card.counts.items()):
+        print(f"  {name.replace('_', ' ')}: {count:g}")
+    print("held out:")
+    for name, value in sorted(card.metrics.items()):
+        print(f"  {name}: {value:.3f}")
+    if card.rho_from_prior:
+        print(f"seen once per query, so that repeats are a guess: {', '.join(card.rho_from_prior)}")
+
+
+def read_ids(path: Path) -> list[str]:
+    """Query ids, one a line; blank lines are left out, repeats kept once. Raises `TrainingError` for none."""
+    ids = list(dict.fromkeys(line for line in path.read_text("utf-8").splitlines() if line.strip()))
+    if not ids:
+        raise TrainingError(f"{path} names no query; one id a line is expected")
+    return ids

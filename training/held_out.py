@@ -1,0 +1,35 @@
+"""Predictions about the queries that they were fitted on, each made without that query's fold.
+
+What replays plans over training queries must not know their outcomes: signals come from held-out heads, the
+confidence of samples from a head fitted on the other folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from predictors import Look
+from predictors.observation import Observation, Query, Signals
+from router.backends.recorded import QUERY_ID
+from training.fit import Fitted
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """`Predictions` for the queries of one recording that a fit has seen."""
+
+    fitted: Fitted = field(compare=False)
+    places: Mapping[str, int] = field(compare=False)  # query id -> index into the fit's rows
+    version: str = "held-out"
+
+    def look(self, query: Query) -> Look:
+        place = self.places[query.metadata[QUERY_ID]]
+        features = self.fitted.features[place]
+        bundle = self.fitted.bundle
+        return Look(bundle.name(self.fitted.query.held_out[place], features.dense), features.dense)
+
+    def confidence(self, seen: Observation, look: Look) -> Signals:
+        place = self.places[seen.query.metadata[QUERY_ID]]
+        head = self.fitted.samples.folds.get(int(self.fitted.folds[place]))
+        return replace(self.fitted.bundle, sample_head=head).confidence(seen, look)

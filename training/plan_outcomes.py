@@ -1,0 +1,177 @@
+"""What every plan would have given on recorded queries: the live allocator, run over recorded backends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors import Predictions
+from predictors.observation import Constraints, Message, Part, Query, Sample
+from router.assemble import Service, assemble
+from router.backends import Backend
+from router.backends.recorded import QUERY_ID, Recorded
+from router.backends.recording_shelf import RecordingShelf
+from router.config import BackendConfig, BudgetConfig, Config, StoreConfig
+from router.domain.events import Done
+from router.domain.options import Options
+from router.domain.plan import Plan
+from router.errors import RouterError
+from router.recording import Recording
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOutcomes:
+    """One row per query. NaN: the plan could not be run on it (a backend was not recorded, or no reward)."""
+
+    plans: tuple[str, ...]
+    stages: tuple[int, ...]  # of each plan
+    reward: Floats = field(compare=False)  # (n, plans) of the selected answer
+    samples: Floats = field(compare=False)  # (n, sum of stages) finished samples of each stage, plan by plan
+
+
+class _OneRecording(RecordingShelf):
+    """A shelf with one recording on it, whatever is asked for."""
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__()
+        self._only = recording
+
+    def held(self, folder: str) -> Recording | None:
+        """The recording."""
+        return self._only
+
+
+def replay_plans(
+    config: Config,
+    recording: Recording,
+    query_ids: Sequence[str],
+    plans: Sequence[Plan],
+    predictions: Predictions,
+) -> PlanOutcomes:
+    """Run each of `plans` on each query; rewards are read only after the plan has ended."""
+    return asyncio.run(_replay(config, recording, query_ids, plans, predictions))
+
+
+async def _replay(
+    config: Config,
+    recording: Recording,
+    query_ids: Sequence[str],
+    plans: Sequence[Plan],
+    predictions: Predictions,
+) -> PlanOutcomes:
+    stages = tuple(len(plan.stages) for plan in plans)
+    reward = np.full((len(query_ids), len(plans)), np.nan)
+    samples = np.full((len(query_ids), sum(stages)), np.nan)
+    service = _service(config, recording, predictions)
+    first = np.append(0, np.cumsum(stages))
+    try:
+        for row, query_id in enumerate(query_ids):
+            place = recording.index_of(query_id)
+            for column, plan in enumerate(plans):
+                if not all(_recorded(config, recording, place, backend) for backend in plan.backends):
+                    continue
+                done = await _run(service, recorded_query(recording, place, plan.name))
+                if done is None:
+                    continue
+                reward[row, column] = reward_of(config, recording, place, done.answers[0])
+                drawn = [sample.stage for sample in done.samples if sample.finished]
+                samples[row, first[column] : first[column + 1]] = [
+                    drawn.count(stage) for stage in range(stages[column])
+                ]
+    finally:
+        await service.close()
+    return PlanOutcomes(tuple(plan.name for plan in plans), stages, reward, samples)
+
+
+def _service(config: Config, recording: Recording, predictions: Predictions) -> Service:
+    shelf = _OneRecording(recording)
+    backends: dict[str, Backend] = {}
+    for name, section in config.backends.items():
+        played = BackendConfig(
+            recorded_as=section.recorded_as or name, recording=recording.name, kind="recorded"
+        )
+        backends[name] = Recorded(name, played, shelf)
+    plain = msgspec.structs.replace(
+        config,
+        mode="apply",
+        modes=(),
+        bundle="",
+        budget=BudgetConfig(),
+        store=StoreConfig(sqlite=":memory:", keep="off"),
+    )
+    return assemble(
+        plain,
+        base=Path(),
+        backends=backends,
+        predictions=predictions,
+        replica="fit",
+        monotonic_s=_still,
+        wall_s=_still,
+    )
+
+
+def _still() -> float:
+    """A clock that stands: nothing that a plan does here may depend on how fast this machine is."""
+    return 0.0
+
+
+def _recorded(config: Config, recording: Recording, place: int, backend: str) -> bool:
+    name = config.backends[backend].recorded_as or backend
+    if name not in recording.backends:
+        return False
+    rows = recording.rows(place, name)
+    return bool(rows.stop > rows.start)
+
+
+def recorded_query(recording: Recording, place: int, plan: str) -> Query:
+    """A recorded query as a request for one plan."""
+    query = recording.queries[place]
+    return Query(
+        request_id=query.query_id,
+        messages=(Message("user", (Part(text=query.query),)),),
+        constraints=Constraints(plan=plan),
+        metadata={QUERY_ID: query.query_id},
+    )
+
+
+async def _run(service: Service, query: Query) -> Done | None:
+    try:
+        async for event in service.allocator.run(query, Options(explore=False)):
+            if isinstance(event, Done):
+                return event if event.answers else None
+    except RouterError:  # infeasible for this query, or its samples failed
+        return None
+    return None
+
+
+def reward_of(config: Config, recording: Recording, place: int, sample: Sample) -> float:
+    """The recorded reward of a sample that was drawn, NaN where it has none."""
+    name = config.backends[sample.backend].recorded_as or sample.backend
+    columns = recording.columns
+    if sample.prefix_tokens is None:
+        for row in range(*recording.rows(place, name).indices(len(columns))):
+            if columns.sample_idx[row] == sample.index:
+                return float(columns.reward[row])
+        return float("nan")
+    for snapshot in recording.snapshots(recording.queries[place].query_id, name, sample.index):
+        if snapshot.prefix_tokens == sample.prefix_tokens:
+            return float(columns.reward[snapshot.row])
+    return float("nan")
+
+
+def stage_columns(outcomes: PlanOutcomes) -> Mapping[str, int]:
+    """Signal name of every stage -> its column of `samples`."""
+    names = [
+        f"plan_samples/{plan}/{stage}"
+        for plan, count in zip(outcomes.plans, outcomes.stages, strict=True)
+        for stage in range(count)
+    ]
+    return {name: place for place, name in enumerate(names)}
