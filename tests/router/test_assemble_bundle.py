@@ -70,7 +70,7 @@ def made_up_recording(folder: Path, queries: int = 60) -> Recording:
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory) -> Path:
+def fitted(tmp_path_factory):
     """A bundle of the backends small and large."""
     folder = tmp_path_factory.mktemp("fitted")
     recording = made_up_recording(folder / "sums")
@@ -79,7 +79,7 @@ def fitted(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path, fitted) -> Path:
+def place(tmp_path, fitted):
     """A folder with a router.toml and the bundle that it names."""
     shutil.copytree(fitted, tmp_path / "bundle")
     (tmp_path / "router.toml").write_text(TOML)

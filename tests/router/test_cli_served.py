@@ -96,7 +96,8 @@ def run(*arguments: str) -> Told:
 def asked(served: Served, *options: str) -> dict:
     told = run("ask", "What is 2 + 2?", "--server", served.router, "--json", *options)
     assert told.exit_code == 0, told.stderr
-    return json.loads(told.output)
+    reply: dict = json.loads(told.output)
+    return reply
 
 
 def test_ask_prints_the_answer_and_nothing_else_on_standard_output(served):
