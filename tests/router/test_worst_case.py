@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,11 +15,11 @@ from router.stopping.never import Never
 from router.worst_case import Bound, output_tokens_bound, prompt_tokens_bound, worst_cost
 
 
-def stage(**more: object) -> Stage:
+def stage(**more: Any) -> Stage:
     return Stage("small", Never(), First(), **more)
 
 
-def query(text: str = "hello", **more: object) -> Query:
+def query(text: str = "hello", **more: Any) -> Query:
     return Query("r", (Message("user", (Part(text=text),)),), **more)
 
 
