@@ -90,11 +90,11 @@ def make_model(where: Places, model: Model) -> Path:
     return folder
 
 
-def _made_from(source: Path) -> str:
+def _made_from(source: Path) -> str | None:
     try:
         return str(json.loads(source.read_text("utf-8"))["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
-        return ""
+        return None
 
 
 def _assemble(where: Places, model: Model, gguf: Path) -> None:
