@@ -52,7 +52,7 @@ def test_it_keeps_the_contract(rule):
 
 def test_it_is_a_frozen_dataclass_with_defaults(rule):
     assert is_dataclass(rule)
-    assert replace(rule) == rule  # type: ignore[type-var] (an instance, not a class)
+    assert replace(rule) == rule  # type: ignore[type-var]  # an instance, not a class
     for item in fields(rule):
         with pytest.raises(FrozenInstanceError):
             setattr(rule, item.name, None)

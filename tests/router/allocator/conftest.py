@@ -129,7 +129,7 @@ def house(
         bypass=bypass,
         prices=prices,
         ledger=ledger,
-        store=store,  # type: ignore[arg-type] (the allocator only records)
+        store=store,  # type: ignore[arg-type]  # the allocator only records
         verifiers={},
         modes=Modes(mode),
         settings=Settings("test"),
