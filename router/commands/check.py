@@ -16,6 +16,12 @@ from router.errors import ConfigError
 
 def check(
     file: Annotated[Path, typer.Argument(help="The configuration, e.g. router.toml.", show_default=False)],
+    elsewhere: Annotated[
+        bool,
+        typer.Option(
+            "--elsewhere", help="For another machine: do not look for the bundle's and store's folders."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
 ) -> None:
     """Say what is wrong with a configuration, or what it configures.
@@ -24,7 +30,7 @@ def check(
     With --json: {"ok": true, "backends": …, "plans": …} or {"ok": false, "problems": [{"line", "key", "text"}]}.
     """
     try:
-        examined = examine(file)
+        examined = examine(file, serving=not elsewhere)
     except ConfigError as error:
         if not as_json:
             raise

@@ -201,6 +201,13 @@ def test_check_as_json_has_the_same_problems(bad):
     ]
 
 
+def test_a_file_for_another_machine_can_be_checked(tmp_path):
+    (tmp_path / "router.toml").write_text(GOOD + '[store]\nsqlite = "/no/such/folder/rows.db"\n')
+    here = run("check", str(tmp_path / "router.toml"))
+    elsewhere = run("check", str(tmp_path / "router.toml"), "--elsewhere")
+    assert (here.exit_code, elsewhere.exit_code) == (1, 0)
+
+
 def test_check_of_something_that_is_not_toml_is_json_too(tmp_path):
     (tmp_path / "x.toml").write_text("a = [")
     told = run("check", str(tmp_path / "x.toml"), "--json")

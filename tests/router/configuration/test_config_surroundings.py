@@ -73,6 +73,10 @@ WRONG = [
         "server.admin_listen:",
         "the address of listen",
     ),
+    (
+        GOOD + "[server]\nhttp_listen = '127.0.0.1:8080' #!\n",
+        "server.http_listen: there is no door for OpenAI's clients",
+    ),
     (top("bundle = 'nowhere'"), "bundle: there is no folder", "apportion fit"),
     (GOOD + "[store]\nsqlite = 'no/where.db' #!\n", "store.sqlite: there is no folder"),
     (GOOD + "[store]\nsqlite = '' #!\n", "store.sqlite: wants a file"),
