@@ -45,7 +45,7 @@ _DECISIONS = """
     WHERE (? IS NULL OR (created_at, n) < (?, ?)) {tenant} ORDER BY created_at DESC, n DESC LIMIT ?
 """
 _REPLICAS = """
-    SELECT replica, min(first), max(last), sum(rows) FROM (
+    SELECT min(first), max(last), sum(rows) FROM (
         SELECT replica, min(sequence) AS first, max(sequence) AS last, count(DISTINCT sequence) AS rows
         FROM decisions GROUP BY replica
         UNION ALL SELECT replica, first, last, 0 FROM recorded
@@ -83,7 +83,6 @@ class SQLite:
         self._writer = writer
         self._reader = open_reader(path, busy_s=1.0)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="decision-reader")
-        self._next: dict[str, int] = {}
         self._lost = 0
         self._closed = False
 
@@ -198,10 +197,6 @@ class SQLite:
             away=counts.away,
         )
 
-    def next_sequence(self, replica: str) -> int:
-        """The number that a replica's first row gets in this process's life: one behind the last it ever recorded."""
-        return self._next.get(replica, 0)
-
     def _take_over(self) -> None:
         """Commit the spool, keep what earlier owners noted, count what is missing; before anything is recorded."""
         try:
@@ -211,8 +206,7 @@ class SQLite:
                 self._connection.execute(_RECORDED, (replica, first, last))
             self._connection.execute("COMMIT")
             self._owner.clear()
-            for replica, first, last, rows in self._connection.execute(_REPLICAS).fetchall():
-                self._next[replica] = last + 1
+            for first, last, rows in self._connection.execute(_REPLICAS).fetchall():
                 self._lost += last - first + 1 - rows
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"decision store {self._path}: cannot be taken over: {error}") from error

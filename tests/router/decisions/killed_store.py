@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
+import os
 import sys
 
 from router.decisions.sqlite import SQLite
@@ -37,10 +38,10 @@ DECISION = Decision(
 async def main(path: str) -> None:
     """Report until killed."""
     store = SQLite.open(path)
-    first = store.next_sequence("replica")
-    for number in itertools.count(first):
-        name = f"d{number}"
-        store.record(dataclasses.replace(DECISION, decision_id=name, sequence=number))
+    row = dataclasses.replace(DECISION, replica=f"replica-{os.getpid()}")
+    for number in itertools.count(0, 4):
+        name = f"d{os.getpid()}-{number}"
+        store.record(dataclasses.replace(row, decision_id=name, sequence=number))
         told = [
             Outcome(f"o{number}-{part}", "m", 1.0, "number", name, key=f"{name}-{part}") for part in range(3)
         ]
@@ -48,7 +49,7 @@ async def main(path: str) -> None:
             sys.stdout.write(f"{name}\n")
             sys.stdout.flush()
         for more in range(1, 4):  # rows that may be lost: nothing is acknowledged about them
-            store.record(dataclasses.replace(DECISION, decision_id=f"{name}+{more}", sequence=number))
+            store.record(dataclasses.replace(row, decision_id=f"{name}+{more}", sequence=number + more))
 
 
 if __name__ == "__main__":
