@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -160,7 +160,7 @@ class Client:
         timeout_s: float | None = None,
         retries: int | None = None,
         **ask: Unpack[Ask],
-    ) -> AsyncIterator[StreamEvent]:
+    ) -> AsyncGenerator[StreamEvent, None]:
         """The same, told as it happens: `Started`, `AnswerDelta`s (joined they are the answer), `Done`.
 
             async for event in client.stream("Tell me a story"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -73,7 +73,7 @@ class SyncClient:
         timeout_s: float | None = None,
         retries: int | None = None,
         **ask: Unpack[Ask],
-    ) -> Iterator[StreamEvent]:
+    ) -> Generator[StreamEvent, None, None]:
         """The same, told as it happens. Leaving the loop cancels the call. Raises `ApportionError`."""
         request = generate_request(prompt, ask)
         attempts = self._attempts(timeout_s, retries, repeatable=True)

@@ -128,11 +128,15 @@ class AdminCalls:
         return pb.GetDecisionReply(decision=logged_decision(decision, self.books.prices, outcomes))
 
     async def list_decisions(self, request: pb.ListDecisionsRequest, call: Call) -> pb.ListDecisionsReply:
-        """Rows, newest first."""
+        """Rows, newest first; fewer than asked for where more would be larger than a message may be."""
         size, tenant = page_size(request.page_size), short_text("tenant", request.tenant)
-        page = await self.books.store.decisions(size, request.page_token, tenant or None)
-        rows = [logged_decision(decision, self.books.prices) for decision in page.decisions]
-        return pb.ListDecisionsReply(decisions=rows, next_page_token=page.next_token)
+        while True:
+            page = await self.books.store.decisions(size, request.page_token, tenant or None)
+            rows = [logged_decision(decision, self.books.prices) for decision in page.decisions]
+            reply = pb.ListDecisionsReply(decisions=rows, next_page_token=page.next_token)
+            if len(rows) <= 1 or reply.ByteSize() <= self.config.server.max_message_bytes:
+                return reply
+            size = len(rows) // 2
 
 
 def in_flight(backend: Backend) -> int:

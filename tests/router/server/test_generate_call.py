@@ -202,7 +202,7 @@ async def test_bad_reports_on_a_stream_are_named_and_the_others_committed(house)
 async def test_a_bad_report_names_its_field(house, fields, field):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await house.stub.ReportOutcome(pb.ReportOutcomeRequest(metric="m", **fields))
-    assert (caught.value.code(), caught.value.details().startswith(f"{field}:")) == (
+    assert (caught.value.code(), str(caught.value.details()).startswith(f"{field}:")) == (
         grpc.StatusCode.INVALID_ARGUMENT,
         True,
     )
@@ -218,7 +218,7 @@ async def test_a_call_whose_room_is_not_built_says_so(house, method):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await getattr(house.stub, method)(request[method]())
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert f"Router/{method} is part of the wire" in caught.value.details()
+    assert f"Router/{method} is part of the wire" in str(caught.value.details())
 
 
 async def test_a_stream_whose_room_is_not_built_says_so(house):
@@ -234,3 +234,22 @@ async def test_a_service_that_is_not_there_is_unavailable():
     async with Client("127.0.0.1:1") as client:
         with pytest.raises(Unavailable):
             await client.generate("2 + 2?", timeout_s=5.0, retries=0)
+
+
+@pytest.mark.parametrize("server_settings", [{"max_message_bytes": 6000}])
+async def test_samples_that_make_the_reply_too_large_are_left_out_and_it_says_so(house):
+    house.gated.text = "x" * 3000
+    house.gated.gate.set()
+    reply = await house.client.generate("hi", constraints=Constraints(plan="gated"), return_samples=True)
+    assert (len(reply.text), reply.samples) == (3000, ())
+    assert "1 samples left out: the reply was too large" in reply.decision.degraded
+
+
+@pytest.mark.parametrize("server_settings", [{"max_message_bytes": 6000}])
+async def test_an_answer_that_no_message_holds_is_an_error_that_leads_to_the_row(house):
+    house.gated.text = "x" * 7000
+    house.gated.gate.set()
+    with pytest.raises(InvalidRequest, match="the reply has") as caught:
+        await house.client.generate("hi", constraints=Constraints(plan="gated"))
+    row = await house.service.store.decision(caught.value.decision_id)
+    assert row.status is Status.ANSWERED

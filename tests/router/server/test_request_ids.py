@@ -7,7 +7,7 @@ import asyncio
 import grpc
 import pytest
 
-from router.client import AnswerDelta, Conflict, Constraints, Done, Started, Unavailable
+from router.client import AnswerDelta, Conflict, Constraints, Done, Started, StreamEvent, Unavailable
 
 GATED = Constraints(plan="gated")
 
@@ -94,7 +94,7 @@ async def test_a_finished_request_as_a_stream_is_told_whole(house):
 
 
 async def test_a_stream_that_joins_a_running_one_gets_its_end(house):
-    async def listen():
+    async def listen() -> list[StreamEvent]:
         return [event async for event in house.client.stream("hi", constraints=GATED, request_id="a")]
 
     first = asyncio.create_task(listen())
@@ -104,7 +104,7 @@ async def test_a_stream_that_joins_a_running_one_gets_its_end(house):
     house.gated.gate.set()
     one, two = await asyncio.gather(first, second)
     assert [type(event) for event in two] == [Started, AnswerDelta, Done]
-    assert two[1].text == "alpha beta"
+    assert two[1] == AnswerDelta("alpha beta")
     assert one[-1] == two[-1]
     assert house.gated.calls == 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import grpc
 import msgspec
@@ -23,13 +24,14 @@ SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.Health
 GATED = Constraints(plan="gated")
 
 
-async def health(channel, service: str) -> int:
-    reply = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service))
+async def health(channel, service: str):
+    stub: Any = health_pb2_grpc.HealthStub(channel)
+    reply = await stub.Check(health_pb2.HealthCheckRequest(service=service))
     return reply.status
 
 
 async def listed(channel) -> set[str]:
-    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
     request = reflection_pb2.ServerReflectionRequest(list_services="")
     async for reply in stub.ServerReflectionInfo(iter([request])):
         return {service.name for service in reply.list_services_response.service}
@@ -49,7 +51,7 @@ async def test_reflection_lists_what_each_port_serves(house):
 
 
 async def test_reflection_hands_out_the_messages(house):
-    stub = reflection_pb2_grpc.ServerReflectionStub(house.channel)
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(house.channel)
     request = reflection_pb2.ServerReflectionRequest(file_containing_symbol="apportion.router.v1.Router")
     async for reply in stub.ServerReflectionInfo(iter([request])):
         assert pb.DESCRIPTOR.serialized_pb in reply.file_descriptor_response.file_descriptor_proto

@@ -53,7 +53,7 @@ BAD: list[tuple[str, pb.GenerateRequest, str]] = [
     # field, request, a piece of the message
     ("messages", pb.GenerateRequest(), "at least one message"),
     ("messages[0].role", request(messages=[turn(role=pb.ROLE_UNSPECIFIED)]), "ROLE_USER"),
-    ("messages[0].role", request(messages=[turn(role=99)]), "99"),
+    ("messages[0].role", request(messages=[turn(role=99)]), "99"),  # type: ignore[arg-type]
     ("messages[0].parts", request(messages=[turn("")]), "nothing in them"),
     ("messages[1].parts", request(messages=[turn(), turn(" \n\t ")]), "nothing in them"),
     ("messages[0].parts", request(messages=[pb.Message(role=pb.ROLE_USER)]), "nothing in them"),
