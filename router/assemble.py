@@ -98,15 +98,16 @@ def assemble(
     parts = (forecaster, feasibility, config.price, config.latency_price, config.seed)
     if ledger is None:
         ledger = _ledger(config, monotonic_s)
+    verifiers = online_verifiers()
     if store is None:
-        store = open_store(config, base)
+        store = open_store(config, base)  # last: nothing after it fails, so that nothing is left open
     books = Books(
         chooser=Chooser(menu, policy, policy_name(config), predictions, *parts),
         bypass=Chooser(menu, Fixed(menu.reference.name), "reference", Untrained(), *parts),
         prices=prices_of(config),
         ledger=ledger,
         store=store,
-        verifiers=online_verifiers(),
+        verifiers=verifiers,
         modes=Modes(
             Mode(config.mode),
             tuple(ModeRule(Mode(entry.mode), entry.tenant, entry.share) for entry in config.modes),
