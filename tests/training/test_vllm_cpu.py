@@ -70,7 +70,7 @@ def test_the_processors_flags_are_read(tmp_path: Path) -> None:
 
 
 def test_a_server_listens_on_loopback_alone_and_never_chunks_a_prompt(where: Places) -> None:
-    command = command_line(where, model_named("small"), 8123, ServerOptions(), "float32")
+    command = command_line(where, model_named("small"), 8123, ServerOptions(dtype="float32"))
     pairs = dict(pairwise(command))
     assert pairs["--host"] == "127.0.0.1" and pairs["--port"] == "8123" and pairs["--dtype"] == "float32"
     assert "--no-enable-chunked-prefill" in command

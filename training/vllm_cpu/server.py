@@ -31,6 +31,7 @@ class ServerOptions:
     nice: int = 0  # 0..19, higher gives way to others
     kv_cache_gib: int = 2
     stream_interval: int = 1  # tokens per streamed event after the first; more costs the server less
+    dtype: str = ""  # bfloat16 | float32; "": what this processor is fastest with
     start_s: float = 300.0  # how long it may take to answer
 
 
@@ -46,7 +47,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def command_line(where: Places, model: Model, port: int, options: ServerOptions, dtype: str) -> list[str]:
+def command_line(where: Places, model: Model, port: int, options: ServerOptions) -> list[str]:
     """The server's command.
 
     Chunked prefill is off because a seeded sample whose prompt is cut into chunks ends the engine on a CPU
@@ -57,7 +58,7 @@ def command_line(where: Places, model: Model, port: int, options: ServerOptions,
         "--served-model-name": model.name,
         "--host": "127.0.0.1",
         "--port": str(port),
-        "--dtype": dtype,
+        "--dtype": options.dtype or fastest_dtype(cpu_flags()),
         "--max-model-len": str(CONTEXT),
         "--max-num-seqs": "64",
         "--max-num-batched-tokens": str(BATCH_TOKENS),
@@ -114,7 +115,7 @@ class VllmServer:
         self._check_port()
         self.where.logs.mkdir(parents=True, exist_ok=True)
         self.log = self.where.logs / f"vllm-{self.size}-{self.port}.log"
-        command = command_line(self.where, model, self.port, self.options, fastest_dtype(cpu_flags()))
+        command = command_line(self.where, model, self.port, self.options)
         if self.options.nice:
             command = ["nice", "-n", str(self.options.nice), *command]
         with self.log.open("wb") as log:
