@@ -23,13 +23,13 @@ class AnswerClasses:
     def __init__(self, limit_s: float = 0.2, *, patience_s: float = 5.0, remember: int = 16_384) -> None:
         self.limit_s = limit_s
         self.patience_s = (
-            patience_s  # while the process starts, or other queries' expressions are before this one
+            patience_s  # while other queries' expressions are before this one, or the process is replaced
         )
-        self._canonical = lru_cache(remember)(
-            canonical
-        )  # the classes of a tally are asked for with every vote
+        # the classes of a tally are asked for with every vote
+        self._canonical = lru_cache(remember)(canonical)
         self._equivalence = MathEquivalence(limit_s)
         self._thread: ThreadPoolExecutor | None = None
+        self._started: asyncio.Task[bool] | None = None
 
     async def classify(self, tally: Tally, answer: str, kind: str) -> int:
         """The index of the answer's class in the tally; `len(tally.counts)` where it is the first of its class.
@@ -37,17 +37,9 @@ class AnswerClasses:
         One dictionary look-up per class that the tally has. Raises `UnknownName` for a kind that is not one.
         """
         index = self.match(tally, answer, kind)
-        if index is not None or kind != "math" or not tally.answers:
-            return len(tally.answers) if index is None else index
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="answer-classes")
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self.patience_s):
-                found = await loop.run_in_executor(self._thread, self._equivalent, tally, answer)
-        except TimeoutError:
-            found = None
-        return len(tally.answers) if found is None else found
+        if index is None and kind == "math":
+            index = await self._same_by_meaning(tally, answer)
+        return len(tally.answers) if index is None else index
 
     def match(self, tally: Tally, answer: str, kind: str) -> int | None:
         """The class with the same canonical string, or None. Never slow."""
@@ -65,18 +57,36 @@ class AnswerClasses:
         """End the thread and the process."""
         if self._thread is not None:
             await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
-            self._thread = None
+            self._thread = self._started = None
         await asyncio.to_thread(self._equivalence.close)
 
-    def _equivalent(self, tally: Tally, answer: str) -> int | None:
+    async def _same_by_meaning(self, tally: Tally, answer: str) -> int | None:
         is_number = canonical_number(answer) is not None
         # of two exact numbers the canonical strings have said that they differ
         unsure = [at for at, first in enumerate(tally.answers) if not (is_number and canonical_number(first))]
-        if not unsure or not self._equivalence.start():
+        if not unsure:
+            return None
+        if self._thread is None or self._started is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="answer-classes")
+            self._started = asyncio.create_task(self.start())
+        # once, and without a limit: the first answers of a process are compared like all others
+        if not await asyncio.shield(self._started):
+            return None
+        unsure.sort(key=lambda at: -tally.counts[at])
+        candidates = [(at, tally.answers[at]) for at in unsure]
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self.patience_s):
+                return await loop.run_in_executor(self._thread, self._first_equal, candidates, answer)
+        except TimeoutError:
+            return None
+
+    def _first_equal(self, candidates: list[tuple[int, str]], answer: str) -> int | None:
+        if not self._equivalence.start():
             return None
         until = time.monotonic() + self.limit_s
-        for index in sorted(unsure, key=lambda at: -tally.counts[at]):
-            if self._equivalence.equal(tally.answers[index], answer):
+        for index, first in candidates:
+            if self._equivalence.equal(first, answer):
                 return index
             if time.monotonic() > until:
                 break

@@ -54,7 +54,7 @@ class MathEquivalence:
             return verdict
 
     def start(self) -> bool:
-        """Start the worker now rather than with the first question; False where math-verify is not installed."""
+        """Start the worker now rather than with the first question; False where it does not: no math-verify."""
         with self._lock:
             return self._running() is not None
 
@@ -87,13 +87,17 @@ class MathEquivalence:
             return self._worker
         # -P: the script's own folder must not be searched for modules, it has a `selectors` of its own
         command = [sys.executable, "-P", str(WORKER)]
-        worker = subprocess.Popen(  # noqa: S603 (our own file)
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
+        try:
+            worker = subprocess.Popen(  # noqa: S603 (our own file)
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+        except OSError:  # no memory or no process left for it: perhaps the next question finds some
+            return None
         self._worker = worker
         self._closer = weakref.finalize(self, _stop, worker)
-        if _line(worker, START_S) != "ready":
-            self._missing = True
+        word = _line(worker, START_S)
+        if word != "ready":
+            self._missing = word == "missing"
             self._end()
         return self._worker
 

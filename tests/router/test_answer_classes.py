@@ -44,6 +44,22 @@ async def test_numbers_never_need_the_process(classes):
     assert classes._equivalence._worker is None
 
 
+async def test_answers_that_arrive_together_are_compared_once_the_process_has_started():
+    classes = AnswerClasses(limit_s=5.0, patience_s=20.0)
+    tally = Tally((1,), ("x + 1",), 1)
+    told = await asyncio.gather(
+        *(classes.classify(tally, answer, "math") for answer in ("1+x", "x+2", "x+1+0"))
+    )
+    await classes.close()
+    assert told == [0, 1, 0]
+
+
+async def test_who_waits_too_long_gets_the_exact_match():
+    classes = AnswerClasses(limit_s=5.0, patience_s=0.0)
+    assert await classes.classify(Tally((1,), ("x + 1",), 1), "1 + x", "math") == 1
+    await classes.close()
+
+
 async def test_the_loop_runs_on_while_a_formula_is_compared(classes):
     tally = await tally_of(classes, ["x + 1"], "math")
     ticks = 0
