@@ -103,7 +103,7 @@ async def collect(
     async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
         workers: list[Awaitable[None]] = []
         for items in work:
-            waiting, pace = iter(items), _Pace(drawing.rate)
+            waiting, pace = iter(items), Pace(drawing.rate)
             workers.extend(
                 _worker(session, waiting, pace, journal, drawing, progress, on_row, sleep)
                 for _ in range(min(drawing.concurrency, len(items)))
@@ -118,26 +118,32 @@ async def collect(
     return progress
 
 
-class _Pace:
-    """Starts at most `rate` requests per second."""
+class Pace:
+    """Starts at most `rate` requests per second, evenly; 0: no limit."""
 
-    def __init__(self, rate: float) -> None:
-        self._gap = 1 / rate if rate > 0 else 0.0
-        self._next = 0.0
+    def __init__(
+        self,
+        rate: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._gap_s = 1 / rate if rate > 0 else 0.0
+        self._next_s = 0.0
+        self._clock, self._sleep = clock, sleep
 
     async def turn(self) -> None:
-        if not self._gap:
-            return
-        now = time.monotonic()
-        at = max(now, self._next)
-        self._next = at + self._gap
-        await asyncio.sleep(at - now)
+        """Wait until the next request may start."""
+        if self._gap_s:
+            now = self._clock()
+            start = max(now, self._next_s)
+            self._next_s = start + self._gap_s
+            await self._sleep(start - now)
 
 
 async def _worker(
     session: aiohttp.ClientSession,
     waiting: Iterator[Item],
-    pace: _Pace,
+    pace: Pace,
     journal: Journal,
     drawing: Drawing,
     progress: Progress,
@@ -169,7 +175,7 @@ async def _persist(
     session: aiohttp.ClientSession,
     item: Item,
     seed: int,
-    pace: _Pace,
+    pace: Pace,
     drawing: Drawing,
     progress: Progress,
     sleep: Callable[[float], Awaitable[None]],

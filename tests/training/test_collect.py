@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import math
@@ -22,7 +23,7 @@ from router.recording import Recording
 from training.collect import collect_command, parse_backend
 from training.collect_journal import Journal, read_rows
 from training.collect_queries import read_queries
-from training.collect_run import sample_seed
+from training.collect_run import Pace, sample_seed
 from training.errors import TrainingError
 from training.openai_samples import Reply, Server
 
@@ -325,3 +326,18 @@ def test_entropy_is_that_of_the_alternatives_scaled_to_one() -> None:
     assert Reply(first_top=[math.log(0.2), math.log(0.2)]).first_entropy == pytest.approx(math.log(2))
     assert Reply(first_top=[0.0]).first_entropy == 0.0
     assert Reply().first_entropy is None
+
+
+def test_requests_start_no_faster_than_the_rate() -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def five_turns_in_no_time() -> None:
+        pace = Pace(4.0, clock=lambda: 100.0, sleep=sleep)
+        for _ in range(5):
+            await pace.turn()
+
+    asyncio.run(five_turns_in_no_time())
+    assert slept == [0.0, 0.25, 0.5, 0.75, 1.0]
