@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 HEADER = struct.Struct("<II")  # bytes of the record, their CRC-32
-LONGEST = 64 << 20  # bytes of one record; anything longer is damage
 
 
 class Spool:
@@ -30,9 +29,10 @@ class Spool:
         at, size = 0, os.fstat(self._file).st_size
         while at < size:
             header = os.pread(self._file, HEADER.size, at)
-            length, checksum = HEADER.unpack(header) if len(header) == HEADER.size else (LONGEST + 1, 0)
-            record = os.pread(self._file, length, at + HEADER.size) if length <= LONGEST else b""
-            if len(record) != length or zlib.crc32(record) != checksum:
+            length, checksum = HEADER.unpack(header) if len(header) == HEADER.size else (size, 0)
+            whole = length <= size - at - HEADER.size
+            record = os.pread(self._file, length, at + HEADER.size) if whole else b""
+            if not whole or zlib.crc32(record) != checksum:
                 self.torn += 1
                 os.ftruncate(self._file, at)
                 return

@@ -70,6 +70,28 @@ def test_a_half_written_record_ends_the_spool_and_is_counted(tmp_path):
     spool.close()
 
 
+def test_a_record_may_be_long(tmp_path):
+    spool = Spool(tmp_path / "spool")
+    spool.append([b"x" * 20_000_000, b"after"])
+    assert [len(record) for record in spool] == [20_000_000, 5]
+    spool.close()
+
+
+def test_a_record_that_the_disk_refuses_leaves_nothing_of_it(tmp_path, monkeypatch):
+    spool = Spool(tmp_path / "spool")
+    spool.append([b"first"])
+
+    def refuse(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        spool.append([b"second"])
+    assert (list(spool), spool.rows) == ([b"first"], 1)
+    monkeypatch.undo()
+    spool.close()
+
+
 def test_a_flipped_bit_ends_the_spool(tmp_path):
     spool = Spool(tmp_path / "spool")
     spool.append([b"first", b"second"])
