@@ -15,7 +15,9 @@ from router.commands.tables import as_json
 if TYPE_CHECKING:
     from router.client import Ask, Reply, StreamEvent
 
-Server = Annotated[str, typer.Option("--server", "-s", help="HOST:PORT of the Router service.")]
+Server = Annotated[
+    str, typer.Option("--server", "-s", envvar="APPORTION_SERVER", help="HOST:PORT of the Router service.")
+]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 
 

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from router.client_admin_types import LoggedDecision
     from router.client_types import PlanInfo
 
-Server = Annotated[str, typer.Option("--server", "-s", help="HOST:PORT of the Admin service.")]
+Server = Annotated[
+    str, typer.Option("--server", "-s", envvar="APPORTION_ADMIN", help="HOST:PORT of the Admin service.")
+]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 
 
