@@ -114,6 +114,7 @@ class Recording:
     answers: tuple[str, ...]  # distinct answers
     columns: SampleColumns = field(compare=False, repr=False)
     sample_table: Any = field(compare=False, repr=False)  # pyarrow.Table in file order, unknown columns too
+    cells: Mapping[str, Any] = field(compare=False, repr=False)  # its columns, each one pyarrow.Array
     file_row: NDArray[np.int64] = field(compare=False, repr=False)  # row of columns -> row of sample_table
     by_id: Mapping[str, int] = field(compare=False, repr=False)
     by_text: Mapping[str, tuple[int, ...]] = field(compare=False, repr=False)
@@ -190,9 +191,8 @@ class Recording:
 
     def value(self, row: int, column: str) -> Any:
         """One cell of the file's own table (`text`, `params`, an unknown column, …); None if null or absent."""
-        if column not in self.sample_table.column_names:
-            return None
-        return self.sample_table.column(column)[int(self.file_row[row])].as_py()
+        cells = self.cells.get(column)
+        return None if cells is None else cells[int(self.file_row[row])].as_py()
 
     def hidden(self, row: int) -> NDArray[np.float16] | None:
         """The hidden vector of a row, shape (width,), or None."""
@@ -213,9 +213,18 @@ def _known(value: np.float32) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
+def _joined(column: Any) -> Any:
+    """A pyarrow.ChunkedArray as one pyarrow.Array, whose cells are found faster."""
+    import pyarrow as pa
+
+    whole = column.combine_chunks()
+    return whole if isinstance(whole, pa.Array) else pa.array([], column.type)
+
+
 def _assemble(folder: Path, meta: RecordingMeta, query_table: Any, sample_table: Any) -> Recording:
     from router.recording_columns import arrange
 
+    sample_table = sample_table.combine_chunks()
     ids = query_table.column("query_id").to_pylist()
     blank: list[str | None] = [None] * len(ids)
     known = {name: query_table.column(name).to_pylist() for name in query_table.column_names[:]}
@@ -260,6 +269,7 @@ def _assemble(folder: Path, meta: RecordingMeta, query_table: Any, sample_table:
         answers=arranged.answers,
         columns=columns,
         sample_table=sample_table,
+        cells={name: _joined(sample_table.column(name)) for name in sample_table.column_names},
         file_row=arranged.order,
         by_id=by_id,
         by_text=by_text,
