@@ -28,6 +28,7 @@ from router.wire import ADMIN_SERVICE, ROUTER_SERVICE
 from router.wire_query import Known
 
 KEEP_ALIVE_S = 15.0  # proxies close streams that are silent for 60 s
+GO_AWAY_AFTER_S = 1.0  # of draining: time for health to be seen, before callers are told to connect elsewhere
 CANCEL_S = 1.0  # for calls that were cut to free their backends and settle
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -66,11 +67,12 @@ class Servers:
         service: Service,
         *,
         keep_alive_s: float = KEEP_ALIVE_S,
+        go_away_after_s: float = GO_AWAY_AFTER_S,
         wall_s: Callable[[], float] = time.time,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         config, books = service.config.server, service.allocator.books
-        self.config, counter = config, Counter()
+        self.config, self.go_away_after_s, counter = config, go_away_after_s, Counter()
         self.admission = Admission(config.max_queries)
         self.health = health.aio.HealthServicer()
         router_calls = RouterCalls(
@@ -124,11 +126,20 @@ class Servers:
     async def drain(self) -> bool:
         """Say NOT_SERVING, refuse new calls, wait `drain_s` for the running ones; whether they all ended.
 
-        Health and Admin go on answering meanwhile.
+        Admin and health go on answering meanwhile; the callers' port closes after a second, with a GOAWAY, so that
+        their next calls find another replica. Running calls do not notice.
         """
         self.admission.draining = True
         await self.health.enter_graceful_shutdown()
-        return await self.admission.drain(self.config.drain_s)
+        closing = asyncio.create_task(self._go_away())
+        try:
+            return await self.admission.drain(self.config.drain_s)
+        finally:
+            closing.cancel()
+
+    async def _go_away(self) -> None:
+        await asyncio.sleep(self.go_away_after_s)
+        await self.router.stop(self.config.drain_s)  # `drain` ends sooner, and `stop` cuts what is left
 
     async def stop(self) -> None:
         """End both servers; calls that still run are cancelled, which frees their backends and settles them."""

@@ -79,6 +79,31 @@ async def test_while_draining_health_says_so_new_calls_are_refused_and_running_o
     assert await draining
 
 
+async def test_a_draining_replica_sends_its_callers_elsewhere_and_finishes_what_runs(house):
+    """A connection that stays would keep a caller's next calls at the replica that refuses them."""
+    house.servers.go_away_after_s = 0.0
+    running = asyncio.create_task(house.client.generate("hi", constraints=GATED))
+    await house.gated.entered.acquire()
+    draining = asyncio.create_task(house.servers.drain())
+    async with asyncio.timeout(10):
+        while not await cannot_connect(house.addresses.router):  # noqa: ASYNC110 (a port says nothing)
+            await asyncio.sleep(0.01)
+    assert await health(house.admin_channel, "") == NOT_SERVING
+    house.gated.gate.set()
+    assert (await running).text == "alpha beta"
+    assert await draining
+
+
+async def cannot_connect(address: str) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(*address.split(":"))
+    except OSError:
+        return True
+    writer.close()
+    await writer.wait_closed()
+    return False
+
+
 @pytest.mark.parametrize("server_settings", [{"drain_s": 0.05}])
 async def test_a_call_that_does_not_end_in_time_is_cut_and_settled(house):
     running = asyncio.create_task(house.client.generate("hi", constraints=GATED, retries=0))
