@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router.recording import Recording
-from router.recording_cost import SNAPSHOT_TOKENS
+from router.recording_cost import SNAPSHOT_TOKENS, Prices
 
 NO_ANSWER = -1  # in `answer`
 
@@ -74,10 +74,11 @@ class DecisionRows:
     plan: NDArray[np.int32] = field(compare=False)  # (n,) index into plans
     samples_from: NDArray[np.int32] = field(compare=False)  # (n + 1,)
     sample_row: NDArray[np.int64] = field(compare=False)  # (samples,) in the order they were looked at
-    answer: NDArray[np.int32] = field(compare=False)  # (n,) index into Recording.answers, or NO_ANSWER
+    answer: NDArray[np.int32] = field(compare=False)  # (n,) index into answers, or NO_ANSWER
     cost: NDArray[np.float64] = field(compare=False)  # (n,) dollars
     probabilities: Named = field(compare=False)  # plan -> probability
     signals: Named = field(compare=False)
+    answers: tuple[str, ...] | None = field(default=None, compare=False)  # None: Recording.answers
 
     def __len__(self) -> int:
         return len(self.query)
@@ -90,7 +91,12 @@ def answering_row(rows: DecisionRows, recording: Recording) -> NDArray[np.int64]
     """
     codes = recording.columns.answer[rows.sample_row]
     owner = np.repeat(np.arange(len(rows)), np.diff(rows.samples_from))
-    gives = (codes == rows.answer[owner]) & (codes != NO_ANSWER)
+    answer = rows.answer
+    if rows.answers is not None:
+        known = {text: place for place, text in enumerate(recording.answers)}
+        to_known = np.array([*(known.get(text, NO_ANSWER) for text in rows.answers), NO_ANSWER])
+        answer = to_known[answer]  # NO_ANSWER is the last place
+    gives = (codes == answer[owner]) & (codes != NO_ANSWER)
     place = np.arange(len(codes))
     last = np.full(len(rows), -1)
     np.maximum.at(last, owner[gives], place[gives])
@@ -98,8 +104,10 @@ def answering_row(rows: DecisionRows, recording: Recording) -> NDArray[np.int64]
     return chosen
 
 
-def cost_of_samples(rows: DecisionRows, recording: Recording) -> NDArray[np.float64]:
-    """Dollars of each row by the recording's own cost rule, shape (n,).
+def cost_of_samples(
+    rows: DecisionRows, recording: Recording, prices: Mapping[str, Prices] | None = None
+) -> NDArray[np.float64]:
+    """Dollars of each row by the recording's cost rule, shape (n,); at its own prices where none are given.
 
     A finished sample costs its tokens. Of a trace that was looked at while it grew, the longest look counts, and
     every look costs 20 output tokens more; input is charged once per sample.
@@ -108,15 +116,18 @@ def cost_of_samples(rows: DecisionRows, recording: Recording) -> NDArray[np.floa
     owner = np.repeat(np.arange(len(rows)), np.diff(rows.samples_from))
     taken = rows.sample_row
     growing = ~seen.finished[taken]
-    prices = np.array([recording.prices[name].price_out for name in recording.backends])
-    look = np.where(growing, SNAPSHOT_TOKENS * prices[seen.backend[taken]] / 1e6, 0.0)
+    charged = [(prices or recording.prices)[name] for name in recording.backends]
+    price_in = np.array([price.price_in for price in charged])[seen.backend[taken]]
+    price_out = np.array([price.price_out for price in charged])[seen.backend[taken]]
+    sample_cost = (seen.tokens_in[taken] * price_in + seen.tokens_out[taken] * price_out) / 1e6
+    look = np.where(growing, SNAPSHOT_TOKENS * price_out / 1e6, 0.0)
     trace = (owner * len(recording.backends) + seen.backend[taken]) * (
         1 + int(seen.sample_idx.max(initial=0))
     )
     trace = trace + seen.sample_idx[taken]
     _, inverse = np.unique(trace, return_inverse=True)
     dearest = np.zeros(int(inverse.max(initial=-1)) + 1)
-    np.maximum.at(dearest, inverse, seen.cost[taken])
+    np.maximum.at(dearest, inverse, sample_cost)
     first_owner = np.zeros(len(dearest), dtype=np.int64)
     first_owner[inverse] = owner
     total = np.bincount(first_owner, dearest, minlength=len(rows))

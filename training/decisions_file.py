@@ -97,7 +97,10 @@ def to_table(rows: DecisionRows, recording: Recording) -> Any:
     import pyarrow as pa
 
     n, key, seen = len(rows), rows.key, recording.columns
-    names, answers = pa.array(recording.backends, pa.string()), pa.array(recording.answers, pa.string())
+    names, answers = (
+        pa.array(recording.backends, pa.string()),
+        pa.array(recording.answers if rows.answers is None else rows.answers, pa.string()),
+    )
     growing = ~seen.finished[rows.sample_row]
     samples = pa.StructArray.from_arrays(
         [
@@ -182,11 +185,7 @@ def _from_table(table: Any, recordings: Mapping[str, Recording]) -> DecisionRows
     prefix = flat.field("prefix_tokens").fill_null(-1).to_numpy(zero_copy_only=False)
     owner = np.repeat(query, np.diff(starts))
     index = flat.field("sample_idx").to_numpy()
-    code = {name: place for place, name in enumerate(recording.answers)}
-    answers = [
-        NO_ANSWER if text is None else code.get(text, NO_ANSWER)
-        for text in table.column("answer").to_pylist()
-    ]
+    answer = table.column("answer").combine_chunks().dictionary_encode()
     return DecisionRows(
         key=key,
         query=query,
@@ -194,10 +193,11 @@ def _from_table(table: Any, recordings: Mapping[str, Recording]) -> DecisionRows
         plan=plan.indices.to_numpy().astype(np.int32),
         samples_from=starts.astype(np.int32),
         sample_row=find_rows(recording, owner, to_backend[backend_code.indices.to_numpy()], index, prefix),
-        answer=np.array(answers, dtype=np.int32),
+        answer=answer.indices.fill_null(NO_ANSWER).to_numpy(zero_copy_only=False).astype(np.int32),
         cost=table.column("cost").to_numpy(),
         probabilities=_named(table.column("probabilities")),
         signals=_named(table.column("signals")),
+        answers=tuple(answer.dictionary.to_pylist()),
     )
 
 
