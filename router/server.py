@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha import reflection
 from router.allocator import Allocator
 from router.config import Config
 from router.idempotency import Replays
+from router.query_checks import Known
 from router.server_admin import AdminCalls
 from router.server_admission import Admission
 from router.server_calls import Calls
@@ -25,7 +26,6 @@ from router.server_listen import grpc_server, listen
 from router.server_router import QUERY_CALLS, Counter, RouterCalls
 from router.v1 import apportion_router_pb2 as pb
 from router.wire import ADMIN_SERVICE, ROUTER_SERVICE
-from router.wire_query import Known
 
 KEEP_ALIVE_S = 15.0  # proxies close streams that are silent for 60 s
 GO_AWAY_AFTER_S = 1.0  # of draining: time for health to be seen, before callers are told to connect elsewhere

@@ -10,13 +10,14 @@ from router.backends import Backend
 from router.books import Books
 from router.config import Config
 from router.errors import InvalidQuery, UnknownName
+from router.field_checks import SHARE, short_text
 from router.server_admission import Admission
 from router.server_calls import Call
 from router.server_router import Counter
 from router.v1 import apportion_router_pb2 as pb
 from router.wire import MODE_NUMBERS, MODES, timestamp
 from router.wire_admin import backend_info, balance_to_wire, page_of, page_size, plan_info
-from router.wire_checks import SHARE, enum, short_text
+from router.wire_checks import enum
 from router.wire_decision import logged_decision
 
 

@@ -17,12 +17,13 @@ from router.domain.events import Done, Event, Started
 from router.domain.options import Options
 from router.errors import InvalidQuery
 from router.idempotency import Claim, Replays, digest_of
+from router.query_checks import DEFAULT_TENANT, Known
 from router.server_calls import Call, Send
 from router.server_stream import Stream, Telling, tell_again
 from router.v1 import apportion_router_pb2 as pb
-from router.wire import DEFAULT_TENANT, Prices
+from router.wire import Prices
 from router.wire_outcome import read_outcome
-from router.wire_query import Known, read_options, read_query
+from router.wire_query import read_options, read_query
 from router.wire_reply import decided, estimated, reply
 
 OUTCOMES_AT_ONCE = 500  # of a stream, in one commit

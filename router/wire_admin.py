@@ -11,13 +11,14 @@ from router.config import BackendConfig
 from router.domain.plan import Gate, Plan, Stage
 from router.domain.usage import Price
 from router.errors import InvalidQuery
+from router.field_checks import Range, shown
 from router.ledger import Balance
 from router.selectors import SELECTORS
 from router.stopping import STOPPING_RULES
 from router.v1 import apportion_router_pb2 as pb
 from router.verifiers import VERIFIERS
 from router.wire import COMMIT_NUMBERS, sampling_to_wire
-from router.wire_checks import Range, duration, shown
+from router.wire_checks import duration
 
 Item = TypeVar("Item")
 

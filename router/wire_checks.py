@@ -1,76 +1,17 @@
-"""Checks of what a caller sent: each returns the value, or raises `InvalidQuery` with the field and what is allowed."""
+"""Checks of what only protobuf has: enums of any number, and durations."""
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import msgspec
 from google.protobuf.duration_pb2 import Duration
 
 from router.errors import InvalidQuery
 
 Number = TypeVar("Number", bound=int)
 Word = TypeVar("Word")
-
-MAX_ID_BYTES = 128
-SHOWN_CHARS = 60  # of a caller's value in a message: the value may be megabytes long
-SHOWN_CHOICES = 40  # of the names that are allowed: an error travels in an HTTP/2 header of 8 kB
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """The numbers that a field takes: [low, high], or (low, high] with `above`; finite."""
-
-    low: float = -math.inf
-    high: float = math.inf
-    above: bool = False
-
-    def __str__(self) -> str:
-        if self.high == math.inf:
-            if self.low == -math.inf:
-                return "finite numbers"
-            return f"finite, {'above' if self.above else 'at least'} {self.low:g}"
-        return f"finite, in {'(' if self.above else '['}{self.low:g}, {self.high:g}]"
-
-    def check(self, field: str, value: float) -> None:
-        """Raise where `value` is outside, infinite or not a number."""
-        if (
-            not math.isfinite(value)
-            or value > self.high
-            or value < self.low
-            or (self.above and value == self.low)
-        ):
-            raise InvalidQuery(field, f"{value} is out of range", str(self))
-
-
-SHARE = Range(0, 1)
-
-
-def shown(value: object) -> str:
-    """A value for a message, shortened."""
-    text = repr(value[: SHOWN_CHARS + 1] if isinstance(value, (str, bytes)) else value)
-    return text if len(text) <= SHOWN_CHARS + 2 else f"{text[:SHOWN_CHARS]}…"
-
-
-def choices(names: Iterable[str]) -> str:
-    """Names for a message, sorted, the first forty of them."""
-    every = sorted(names)
-    more = f", … ({len(every)} in all)" if len(every) > SHOWN_CHOICES else ""
-    return ", ".join(every[:SHOWN_CHOICES]) + more
-
-
-def one_of(field: str, kind: str, name: str, names: Iterable[str]) -> str:
-    """`name`, which must be one of `names`."""
-    if name not in names:
-        raise InvalidQuery(
-            field, f"unknown {kind} {shown(name)}", choices(names) or f"no {kind} is configured"
-        )
-    return name
 
 
 def enum(field: str, number: Number, words: Mapping[Number, Word], spell: Callable[[Number], str]) -> Word:
@@ -82,46 +23,13 @@ def enum(field: str, number: Number, words: Mapping[Number, Word], spell: Callab
         raise InvalidQuery(field, f"{number} does not say which", allowed) from None
 
 
-def short_text(field: str, text: str, limit: int = MAX_ID_BYTES) -> str:
-    """`text`, which may have `limit` bytes of UTF-8 at most."""
-    if len(text) > limit or (not text.isascii() and len(text.encode()) > limit):
-        raise InvalidQuery(field, f"{len(text.encode())} bytes", f"at most {limit} bytes")
-    return text
-
-
-def matching(field: str, text: str, pattern: re.Pattern[str]) -> str:
-    """`text`, all of which must match `pattern`."""
-    if not pattern.fullmatch(text):
-        raise InvalidQuery(field, f"{shown(text)} is not a name", pattern.pattern)
-    return text
-
-
-def at_most(field: str, count: int, limit: int) -> None:
-    """Raise where a list or map has more than `limit` entries."""
-    if count > limit:
-        raise InvalidQuery(field, f"{count} entries", f"at most {limit}")
-
-
-def json_object(field: str, text: str) -> dict[str, Any]:
-    """The JSON object that `text` spells."""
-    try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidQuery(field, f"not JSON: {str(error)[:SHOWN_CHARS]}", "a JSON object") from error
-    if not isinstance(value, dict):
-        raise InvalidQuery(field, f"JSON, but {shown(value)} is no object", "a JSON object")
-    return value
-
-
 def seconds(field: str, duration: Duration) -> float:
-    """A duration in seconds, above 0 and at most what protobuf allows (10,000 years)."""
+    """A duration in seconds, of at most what protobuf allows (10,000 years either way)."""
     value: float = duration.seconds + duration.nanos * 1e-9
     if abs(duration.nanos) > 999_999_999 or abs(duration.seconds) > 315_576_000_000:
         raise InvalidQuery(
             field, f"{value:g} s is not a Duration", "seconds within 10,000 years, nanos below 1e9"
         )
-    if value <= 0:
-        raise InvalidQuery(field, f"{value:g} s is out of range", "above 0 s")
     return value
 
 

@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 from router.domain.decision import Outcome
 from router.errors import InvalidQuery
+from router.field_checks import Range, matching, short_text
+from router.query_checks import DEFAULT_TENANT
 from router.v1 import apportion_router_pb2 as pb
-from router.wire import DEFAULT_TENANT, from_timestamp, timestamp
-from router.wire_checks import Range, matching, short_text
+from router.wire import from_timestamp, timestamp
 
 METRIC = re.compile(r"[a-z][a-z0-9_]{0,63}")
 MAX_CHARS = {"label": 256, "comment": 16_000, "demonstration": 256_000}

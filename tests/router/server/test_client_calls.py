@@ -31,11 +31,12 @@ from router.client import (
 from router.client_errors import Busy, OutOfBudget
 from router.client_retry import Attempts
 from router.errors import BudgetExceeded, Draining, Overloaded, RouterError
+from router.query_checks import Known
 from router.server_calls import Calls
 from router.v1 import apportion_router_pb2 as pb
 from router.v1 import apportion_router_pb2_grpc as pb_grpc
 from router.wire import ON_UNAVAILABLE
-from router.wire_query import Known, read_options, read_query
+from router.wire_query import read_options, read_query
 
 REPLY = pb.GenerateReply(
     decision_id="d",
