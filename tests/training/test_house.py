@@ -13,6 +13,7 @@ from training.collect_queries import CollectedQuery
 from training.errors import TrainingError
 from training.grade import grade
 from training.house import PER_KIND, SEED, SHIPPED, STAGES, backend_option, complete_keys, ship
+from training.house import house as house_command
 from training.workload import KINDS
 from training.workload.generate import workload
 
@@ -135,3 +136,13 @@ def test_a_stage_is_collected_with_its_prompt_prices_and_lengths() -> None:
     option = backend_option(STAGES[3], "large", "http://127.0.0.1:1")
     assert option.startswith("large-step=http://127.0.0.1:1,model=Qwen2.5-Coder-0.5B-Instruct,prompt=step,")
     assert "max_tokens=160" in option and "samples=4" in option and "price_out=1.2" in option
+
+
+@pytest.mark.timeout(300)
+def test_one_command_makes_it_and_made_again_it_is_the_same(url: str, tmp_path: Path) -> None:
+    servers = [f"small={url}", f"large={url}"]
+    house_command(tmp_path / "j", tmp_path / "out", stages=1, url=servers)
+    first = (tmp_path / "out" / "samples.parquet").read_bytes()
+    house_command(tmp_path / "j", tmp_path / "out", stages=1, url=servers)
+    assert (tmp_path / "out" / "samples.parquet").read_bytes() == first
+    assert len(Recording.load(tmp_path / "out").columns) == 3360

@@ -1,0 +1,60 @@
+"""A real vLLM on the CPU answers as the protocol says, survives a burst of seeded requests, and is gone afterwards."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from router.recording import Recording
+from training.collect import collect_command
+from training.collect_queries import read_queries
+from training.vllm_cpu.server import ServerOptions, VllmServer
+from training.workload.generate import workload, write_workload
+
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[VllmServer]:
+    with VllmServer("small", ServerOptions(start_s=500)) as server:
+        yield server
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", server.port), timeout=5)
+
+
+@pytest.fixture(scope="module")
+def collected(small: VllmServer, tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    """96 seeded samples, all in flight at once: chunked prefill ended the engine here."""
+    folder = tmp_path_factory.mktemp("live")
+    write_workload(folder / "queries.jsonl", workload(1)[:12])
+    collect_command(
+        [f"small={small.url},prompt=direct"],
+        queries=folder / "queries.jsonl",
+        out=folder / "recording",
+        samples=8,
+        max_tokens=16,
+        concurrency=96,
+    )
+    assert len(read_queries(folder / "queries.jsonl")) == 12
+    return Recording.load(Path(folder / "recording"))
+
+
+def test_every_sample_of_a_burst_comes_back(collected: Recording) -> None:
+    assert len(collected.columns) == 12 * 8
+    assert collected.meta.extra["collected"]["small"]["model"] == "SmolLM2-135M-Instruct"
+
+
+def test_usage_logprobs_and_timings_are_reported(collected: Recording) -> None:
+    seen = collected.columns
+    assert (seen.tokens_in > 20).all()
+    assert ((seen.tokens_out >= 1) & (seen.tokens_out <= 16)).all()
+    assert (seen.mean_logprob < 0).all() and (seen.first_entropy > 0).any()
+    assert ((seen.first_token_s > 0) & (seen.first_token_s <= seen.latency_s)).all()
+
+
+def test_samples_of_one_query_differ(collected: Recording) -> None:
+    texts = [{sample.text for sample in collected.samples(q.query_id, "small")} for q in collected.queries]
+    assert sum(len(found) > 1 for found in texts) >= 6
