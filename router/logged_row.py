@@ -70,6 +70,7 @@ def logged_row(
         query_text=query.text if keep is Keep.FULL else None,
         metadata=query.metadata,
         error=progress.error,
+        forecasts={forecast.plan.name: (forecast.quality, forecast.cost) for forecast in chosen.forecasts},
     )
 
 

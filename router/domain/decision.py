@@ -100,6 +100,9 @@ class Decision:
     query_text: str | None = None  # only with Keep.FULL
     metadata: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
+    forecasts: Mapping[str, tuple[float | None, float]] = field(
+        default_factory=dict
+    )  # plan name -> (expected reward in [0, 1] or None, expected micro-dollars), all feasible plans
 
 
 @dataclass(frozen=True, slots=True)
