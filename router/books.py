@@ -79,7 +79,12 @@ class Books:
         mode = self.modes.mode_for(query.tenant, draw_key(query), options.mode)
         chooser = self.bypass if mode is Mode.BYPASS else self.chooser
         limits = Limits(self.ledger.balance().left, options.time_left_s, options.stream)
-        chosen = chooser.choose(query, limits, explore=options.explore)
+        try:
+            chosen = chooser.choose(query, limits, explore=options.explore)
+        except BudgetExceeded as error:
+            if error.needed_micros is not None:
+                error.retry_after_s = self.ledger.wait_s(error.needed_micros)
+            raise
         plan, degraded = chosen.choice.plan, list(chosen.degraded)
         if mode is Mode.OBSERVE:
             reference = self.chooser.menu.reference

@@ -105,7 +105,7 @@ class Chooser:
         if query.constraints.plan:
             self.menu.named(query.constraints.plan)
         servable: list[Forecast] = []
-        removed: list[tuple[str, str]] = []
+        removed: list[tuple[Forecast, str]] = []
         late: list[tuple[Forecast, str]] = []
         for plan in self.menu.plans:
             forecast = self.forecaster.forecast(query, plan, signals)
@@ -114,7 +114,7 @@ class Chooser:
             if slow:
                 late.append((forecast, slow))
             elif why:
-                removed.append((plan.name, why))
+                removed.append((forecast, why))
             else:
                 servable.append(forecast)
         degraded: tuple[str, ...] = ()
@@ -123,9 +123,11 @@ class Chooser:
             quickest, why_late = min(late, key=lambda entry: entry[0].latency_s)
             servable, degraded = [quickest], (f"plan {quickest.plan.name!r} may be late: {why_late}",)
             late = [entry for entry in late if entry[0] is not quickest]
-        infeasible = (*removed, *((forecast.plan.name, slow) for forecast, slow in late))
+        infeasible = tuple((forecast.plan.name, why) for forecast, why in (*removed, *late))
         if not servable:
-            refuse(infeasible)
+            refuse(
+                infeasible, [forecast.worst_cost for forecast, why in removed if why.startswith(OVER_BUDGET)]
+            )
         safe = within_risk(servable, query.constraints.max_risk)
         risky = tuple(
             (item.plan.name, "its expected loss is above max_risk") for item in servable if item not in safe
@@ -133,14 +135,17 @@ class Chooser:
         return tuple(safe), infeasible + risky, degraded
 
 
-def refuse(infeasible: Sequence[tuple[str, str]]) -> None:
-    """Raise the error that fits the reasons: money where it is what every otherwise possible plan lacks."""
+def refuse(infeasible: Sequence[tuple[str, str]], unpaid: Sequence[int]) -> None:
+    """Raise the error that fits the reasons: money where it is all that a plan lacks.
+
+    `unpaid` are the worst costs (micro-dollars) of the plans that lack nothing else.
+    """
     wanted = [
         (name, why) for name, why in infeasible if not why.startswith("the caller wants plan")
     ] or infeasible
     text = "; ".join(f"{name}: {why}" for name, why in wanted)
-    if any(why.startswith(OVER_BUDGET) for _, why in wanted):
-        raise BudgetExceeded(f"no plan can be paid for: {text}")
+    if unpaid:
+        raise BudgetExceeded(f"no plan can be paid for: {text}", needed_micros=min(unpaid))
     raise NoPlan(f"no plan is feasible: {text}")
 
 

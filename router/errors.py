@@ -79,9 +79,12 @@ class BudgetExceeded(RouterError):
 
     reason = "BUDGET"
 
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, message: str, retry_after_s: float | None = None, needed_micros: int | None = None
+    ) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.needed_micros = needed_micros  # the least that would have to be left, where it is known
 
 
 class Overloaded(RouterError):

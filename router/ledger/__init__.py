@@ -49,3 +49,7 @@ class Ledger(Protocol):
     def balance(self) -> Balance:
         """The account now."""
         ...
+
+    def wait_s(self, micros: int) -> float | None:
+        """Seconds until `micros` may be reserved, if nobody else is quicker; None: not under this limit."""
+        ...

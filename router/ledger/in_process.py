@@ -101,6 +101,25 @@ class InProcess:
         self._advance()
         return Balance(self._limit, self._spent, self._reserved)
 
+    def wait_s(self, micros: int) -> float | None:
+        """Seconds until `micros` >= 0 may fit: until enough has left the window, or open reservations are settled.
+
+        None where it is above the whole limit.
+        """
+        self._advance()
+        if self._limit is None:
+            return 0.0
+        missing = self._spent + self._reserved + micros - self._limit
+        if missing <= 0:
+            return 0.0
+        if micros > self._limit:
+            return None
+        for leaves, amount in self._slices:
+            missing -= int(amount)
+            if missing <= 0:
+                return leaves - self._now
+        return RESERVED_RETRY_S
+
     def set_limit(self, limit_micros: int | None) -> None:
         """Another limit from now on; below what is spent and reserved it refuses until enough has left."""
         if limit_micros is not None:
@@ -134,12 +153,7 @@ class InProcess:
         )
         if micros > limit:
             return BudgetExceeded(f"{text}: more than the whole budget")
-        missing = micros - left
-        for leaves, amount in self._slices:
-            missing -= int(amount)
-            if missing <= 0:
-                return BudgetExceeded(text, retry_after_s=leaves - self._now)
-        return BudgetExceeded(text, retry_after_s=RESERVED_RETRY_S)
+        return BudgetExceeded(text, retry_after_s=self.wait_s(micros))
 
 
 def _check_amount(what: str, request_id: str, micros: int) -> None:
