@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from predictors import Look
 from predictors.card import BundleCard
-from predictors.features import Featurizer, QueryFeatures
+from predictors.features import Featurizer
 from predictors.lengths import Lengths
 from predictors.observation import Observation, Query, Signals
 from predictors.plan_heads import PlanHeads, plan_inputs
@@ -45,18 +45,14 @@ class Bundle:
     def look(self, query: Query) -> Look:
         """See `Predictions.look`."""
         features = self.featurizer(query)
-        return Look(self.signals(features), features.dense)
+        return Look(self.name(*self.query_heads.predict(features)), features.dense)
 
-    def signals(self, features: QueryFeatures) -> dict[str, float]:
-        """The signals of a query whose features are known."""
-        return self.name(self.query_heads.predict(features), features.dense)
-
-    def name(self, heads: Floats, dense: NDArray[np.float32]) -> dict[str, float]:
-        """Head values (heads,) as signals, with all that follows from them."""
+    def name(self, heads: Floats, row: NDArray[np.float32]) -> dict[str, float]:
+        """What `QueryHeads.predict` gives as signals, with all that follows from it."""
         backends = self.card.backends
         right = heads[: len(backends)]
         two_right = right * right + self.rho * (right - right * right)
-        expected, upper = self.lengths.predict(dense)
+        expected, upper = self.lengths.predict(row)
         found: dict[str, float] = {}
         parts = zip(
             backends, right.tolist(), two_right.tolist(), expected.tolist(), upper.tolist(), strict=True
@@ -68,7 +64,7 @@ class Bundle:
             found[f"tokens_out_p90/{backend}"] = most
         found.update(self._gains(2.0 * heads[len(backends) :] - 1.0))
         if self.plan_heads is not None:
-            found.update(self.plan_heads.predict(plan_inputs(heads, two_right, dense)))
+            found.update(self.plan_heads.predict(plan_inputs(heads, two_right, row)))
         return found
 
     def _gains(self, values: Floats) -> dict[str, float]:
@@ -92,7 +88,7 @@ class Bundle:
 
     def look_many(self, texts: Sequence[str]) -> dict[str, Floats]:
         """Signal name -> one value per text, (texts,): bit for bit what `look` says of each as a single user turn."""
-        rows = [self.signals(self.featurizer.of_text(text)) for text in texts]
+        rows = [self.name(*self.query_heads.predict(self.featurizer.of_text(text))) for text in texts]
         return {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else {})}
 
     def confidence(self, seen: Observation, look: Look) -> Signals:

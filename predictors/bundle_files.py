@@ -119,16 +119,19 @@ def _assembled(card: BundleCard, files: dict[str, dict[str, NDArray[Any]]]) -> B
         *(f"p_correct/{backend}" for backend in card.backends),
         *(f"gain/{one}/{other}" for one, other in card.pairs),
     )
+    row = width + 2 * backends
     heads = QueryHeads.from_arrays(names, unpacked(files["query.npz"], "heads"), width)
     rho, lengths = files["query.npz"]["rho/value"], Lengths.from_arrays(files["lengths.npz"])
-    if rho.shape != (backends,) or lengths.factor.shape != (backends,) or len(lengths.mean) != width:
+    if rho.shape != (backends,) or lengths.factor.shape != (backends,) or len(lengths.mean) != row:
         raise BundleError(
-            f"rho {rho.shape} and lengths {lengths.coef.shape} do not fit {backends} backends, {width} features"
+            f"rho {rho.shape} and lengths {lengths.coef.shape} do not fit {backends} backends, {row} numbers"
         )
-    if len(heads.hashed.table) != 2**spec.bits:
-        raise BundleError(f"hashed: {len(heads.hashed.table)} buckets; {2**spec.bits} are expected")
+    if heads.hashed.table.shape != (2**spec.bits, 2 * backends + 1):
+        raise BundleError(
+            f"hashed: {heads.hashed.table.shape} for {2**spec.bits} buckets and {backends} backends"
+        )
     sample = SampleHead.from_arrays(card.backends, files["sample.npz"]) if "sample.npz" in files else None
-    inputs = 2 * len(names) + backends + width
+    inputs = 2 * len(names) + backends + row
     plans = None
     if "plans.npz" in files:
         plans = PlanHeads.from_arrays(card.plan_heads, card.plan_samples, files["plans.npz"], inputs)

@@ -1,9 +1,9 @@
 """How many output tokens will a sample have? Its expectation, and the length that 9 of 10 stay below.
 
-Per backend: ridge regression of log(1 + tokens) on standardised dense features, then a factor that makes the mean right
-(Duan's smearing estimate, 1983) and the .9 quantile of the residuals. Samples cut by a limit are censored: the
-others are weighted by the inverse of the Kaplan-Meier estimate of not having been cut (Robins & Rotnitzky 1992).
-When it fails: a limit that cuts most samples; then only min(tokens, limit) is identified, and it is what is predicted.
+Per backend: ridge regression of log(1 + tokens) on standardised features and scores, then a factor that makes the mean
+right (Duan's smearing estimate, 1983) and the .9 quantile of the residuals. Samples cut by a limit are censored: the
+others are weighted by the inverse of the Kaplan-Meier estimate of not having been cut (Robins & Rotnitzky 1992). When
+it fails: a limit that cuts most samples; then only min(tokens, limit) is identified, and it is what is predicted.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Lengths:
     upper: Floats = field(compare=False)  # (backends,) .9 quantile of residuals, in logs
     most: Floats = field(compare=False)  # (backends,) longest seen
 
-    def predict(self, dense: NDArray[np.float32]) -> tuple[Floats, Floats]:
-        """Expected tokens (backends,) and their .9 quantile (backends,) for one query's features (d,)."""
-        z = np.clip((dense - self.mean) * self.scale, -_CUT, _CUT)
+    def predict(self, row: NDArray[np.float32]) -> tuple[Floats, Floats]:
+        """Expected tokens (backends,) and their .9 quantile (backends,) for one query's row (d,)."""
+        z = np.clip((row - self.mean) * self.scale, -_CUT, _CUT)
         logs = (z[:, None] * self.coef[:-1]).sum(axis=0) + self.coef[-1]
         expected = np.minimum(np.exp(np.minimum(logs, 20.0)) * self.factor, self.most)
         return expected, np.minimum(np.expm1(np.minimum(logs + self.upper, 20.0)), self.most)
@@ -63,31 +63,31 @@ class Lengths:
         return found
 
 
-def fit_lengths(dense: NDArray[np.float32], tokens: Floats, cut: NDArray[np.bool_]) -> Lengths:
-    """Fit on features (n, d) and tokens (n, backends), NaN where unknown; `cut` (n, backends): stopped by a limit."""
-    mean = dense.mean(axis=0, dtype=np.float64)
-    spread = dense.std(axis=0, dtype=np.float64)
+def fit_lengths(rows: NDArray[np.float32], tokens: Floats, cut: NDArray[np.bool_]) -> Lengths:
+    """Fit on `rows` (n, d) and tokens (n, backends), NaN where unknown; `cut` (n, backends): stopped by a limit."""
+    mean = rows.mean(axis=0, dtype=np.float64)
+    spread = rows.std(axis=0, dtype=np.float64)
     scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0.0)
-    z = np.clip((dense - mean) * scale, -_CUT, _CUT)
+    z = np.clip((rows - mean) * scale, -_CUT, _CUT)
     z1 = np.hstack([z, np.ones((len(z), 1))])
     backends = tokens.shape[1]
     coef, factor = np.zeros((z1.shape[1], backends)), np.ones(backends)
     upper, most = np.zeros(backends), np.ones(backends)
     for place in range(backends):
-        rows = np.flatnonzero(np.isfinite(tokens[:, place]))
-        if len(rows) == 0:
+        known = np.flatnonzero(np.isfinite(tokens[:, place]))
+        if len(known) == 0:
             continue
-        seen = tokens[rows, place]
-        weight = uncensored_weights(seen, cut[rows, place])
+        seen = tokens[known, place]
+        weight = uncensored_weights(seen, cut[known, place])
         used = weight > 0
-        rows, seen, weight = rows[used], seen[used], weight[used]
+        known, seen, weight = known[used], seen[used], weight[used]
         logs = np.log1p(seen)
         coef[-1, place] = np.average(logs, weights=weight)
-        if len(rows) >= _ENOUGH_ROWS and logs.std() > 1e-9:
-            a = z1[rows]
+        if len(known) >= _ENOUGH_ROWS and logs.std() > 1e-9:
+            a = z1[known]
             inverse = (a * weight[:, None]).T @ a + _PENALTY * np.diag(np.append(np.ones(z.shape[1]), 1e-6))
             coef[:, place] = np.linalg.solve(inverse, a.T @ (weight * logs))
-        predicted = (z1[rows] * coef[:, place]).sum(axis=1)
+        predicted = (z1[known] * coef[:, place]).sum(axis=1)
         factor[place] = np.average(seen, weights=weight) / np.average(np.exp(predicted), weights=weight)
         upper[place] = weighted_quantile(logs - predicted, weight, 0.9)
         most[place] = seen.max()

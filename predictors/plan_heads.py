@@ -93,7 +93,7 @@ class PlanHeads:
         return cls(plans, samples, plain["mean"], plain["scale"], plain["coef"], plain["most"], curves)
 
 
-def plan_inputs(heads: Floats, two_right: Floats, dense: NDArray[np.float32]) -> Floats:
-    """One row of inputs, shape (z,): head values in [0, 1], their logits, P(two right), dense features."""
+def plan_inputs(heads: Floats, two_right: Floats, row: NDArray[np.float32]) -> Floats:
+    """One row of inputs, shape (z,): head values in [0, 1], their logits, P(two right), features and scores."""
     inside = np.clip(heads, 0.01, 0.99)
-    return np.concatenate([heads, np.log(inside / (1 - inside)), two_right, dense])
+    return np.concatenate([heads, np.log(inside / (1 - inside)), two_right, row])

@@ -1,7 +1,8 @@
 """What a query alone tells: calibrated heads over one shared table of n-grams and one row of features.
 
-A head blends up to three members: its base rate, a linear combination of the ridge scores of all backends, and
-boosted trees over dense features and those scores; then a calibration curve. Heads are P(right) of each backend and
+The ridge scores of a text are, per backend, its expected reward and log(1 + output tokens). A head blends up to three
+members: its base rate, a linear combination of scores, and boosted trees over dense features and scores; then comes a
+calibration curve. Heads are P(right) of each backend and
 (gain + 1) / 2 of pairs of backends: the difference in reward is learned itself, not only each side of it.
 """
 
@@ -29,7 +30,7 @@ class QueryHeads:
     """The fitted heads; `predict` is one call for all of them."""
 
     names: tuple[str, ...]
-    hashed: HashedRidge = field(compare=False)  # t targets: the mean reward of each backend
+    hashed: HashedRidge = field(compare=False)  # t targets: rewards, then log lengths
     mix: Floats = field(compare=False)  # (heads, t): ridge scores to each head's linear member
     shift: Floats = field(compare=False)  # (heads,)
     base: Floats = field(compare=False)  # (heads,) base rates
@@ -37,8 +38,8 @@ class QueryHeads:
     trees: tuple[Trees | None, ...] = field(compare=False)  # None where the blend gives trees nothing
     curves: tuple[Curve, ...] = field(compare=False)
 
-    def predict(self, features: QueryFeatures) -> Floats:
-        """Every head's value in [0, 1], shape (heads,)."""
+    def predict(self, features: QueryFeatures) -> tuple[Floats, NDArray[np.float32]]:
+        """Every head's value in [0, 1], (heads,), and the row it came from: dense features and scores, (d + t,)."""
         scores = self.hashed.scores(features.buckets)
         row = np.concatenate([features.dense, scores], dtype=np.float32, casting="same_kind")
         linear = np.clip((self.mix * scores).sum(axis=1) + self.shift, 0.0, 1.0)
@@ -49,7 +50,7 @@ class QueryHeads:
             if trees is not None:
                 value += self.blend[place, 2] * trees.row(row)
             values[place] = self.curves[place](value)
-        return np.array(values)
+        return np.array(values), row
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What was learned."""

@@ -27,12 +27,18 @@ class Trees:
     """Boosted trees; a predictor. `row` is `predict` for one row."""
 
     def __init__(
-        self, rounds: int = 100, leaves: int = 15, rate: float = 0.04, rows_per_leaf: int = 60
+        self,
+        rounds: int = 200,
+        leaves: int = 15,
+        rate: float = 0.06,
+        rows_per_leaf: int = 40,
+        features: float = 0.6,  # share of the features that a tree may use
     ) -> None:
         self.rounds = rounds
         self.leaves = leaves
         self.rate = rate
         self.rows_per_leaf = rows_per_leaf
+        self.features = features
         self._text = ""
         self._booster: Any = None
         self._columns = 0
@@ -55,7 +61,7 @@ class Trees:
             "learning_rate": self.rate,
             "min_data_in_leaf": max(1, min(self.rows_per_leaf, len(x) // 10)),
             "lambda_l2": 5.0,
-            "feature_fraction": 0.3,
+            "feature_fraction": self.features,
             "bagging_fraction": 0.7,
             "bagging_freq": 1,
             "max_bin": 63,  # enough for counts and shares, and faster to fit

@@ -86,12 +86,11 @@ def fit_held_out(
     pairs = gain_pairs(rows)
     query = fit_query_heads(rows, features, featurizer, pairs, folds, seed)
     count = len(rows.backends)
-    dense = np.array([found.dense for found in features])
-    lengths = fit_lengths(dense, rows.tokens, rows.cut)
+    lengths = fit_lengths(query.x, rows.tokens, rows.cut)
     rho, from_prior = pass_rate_correlation(rows, query.held_out[:, :count])
     samples = SampleFit(None, {})
     if with_samples:
-        expected = np.array([lengths.predict(row)[0] for row in dense])
+        expected = np.array([lengths.predict(row)[0] for row in query.x])
         samples = fit_sample_head(rows, query.held_out[:, :count], expected, folds, seed, per_fold=per_fold)
     card = BundleCard(
         version="",

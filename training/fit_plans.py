@@ -94,7 +94,7 @@ def _inputs(fitted: Fitted, row: int) -> Floats:
     heads = fitted.query.held_out[row]
     right = heads[: len(fitted.rows.backends)]
     both = right * right + fitted.bundle.rho * (right - right * right)
-    return plan_inputs(heads, both, fitted.features[row].dense)
+    return plan_inputs(heads, both, fitted.query.x[row])
 
 
 def fit_plan_heads(

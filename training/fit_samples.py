@@ -111,11 +111,11 @@ def _make_rows(
             weight.append(1.0 / len(cell))
             fold.append(int(folds[query]))
     return _Rows(
-        np.array(x, dtype=np.float32).reshape(len(y), -1),
+        np.array(x, dtype=np.float32),
         np.array(y),
         np.array(known),
         np.array(weight),
-        np.array(fold),
+        np.array(fold, dtype=np.int64),
     )
 
 
@@ -152,7 +152,11 @@ def _members(made: _Rows, seed: int) -> Floats:
         members[~inside, 2] = Linear().fit(x, y, weight, seed).predict(made.x[~inside])
         members[~inside, 3] = members[~inside, 2]
         if len(y) >= _ENOUGH_FOR_TREES:
-            members[~inside, 3] = Trees(_ROUNDS).fit(x, y, weight, seed).predict(made.x[~inside])
+            members[~inside, 3] = (
+                Trees(_ROUNDS, rate=0.04, rows_per_leaf=60, features=0.3)
+                .fit(x, y, weight, seed)
+                .predict(made.x[~inside])
+            )
     return members
 
 
@@ -168,7 +172,7 @@ def _head(
     linear = Linear().fit(x, y, weight, seed)
     trees = None
     if len(y) >= _ENOUGH_FOR_TREES and blend[3] > 0:
-        trees = Trees(_ROUNDS).fit(x, y, weight, seed)
+        trees = Trees(_ROUNDS, rate=0.04, rows_per_leaf=60, features=0.3).fit(x, y, weight, seed)
     elif blend[3] > 0:  # too few rows to grow trees: its weight is the linear member's
         blend = np.array([blend[0], blend[1], blend[2] + blend[3], 0.0])
     curve = fit_curve(mixed[used], y, weight, made.fold[used])

@@ -27,7 +27,9 @@ class HeldOut:
         place = self.places[query.metadata[QUERY_ID]]
         features = self.fitted.features[place]
         bundle = self.fitted.bundle
-        return Look(bundle.name(self.fitted.query.held_out[place], features.dense), features.dense)
+        return Look(
+            bundle.name(self.fitted.query.held_out[place], self.fitted.query.x[place]), features.dense
+        )
 
     def confidence(self, seen: Observation, look: Look) -> Signals:
         place = self.places[seen.query.metadata[QUERY_ID]]
