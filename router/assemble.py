@@ -7,8 +7,10 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from predictors import Predictions
 from predictors.errors import BundleError
@@ -19,7 +21,7 @@ from router.answer_classes import AnswerClasses
 from router.backend_terms import bounds_of, prices_of, speeds_of
 from router.backends import BACKENDS, Backend
 from router.books import Books, Settings
-from router.build_plans import build_plans
+from router.build_plans import build_plans, named_verifiers
 from router.choose import Chooser, Menu
 from router.config import Config
 from router.config_problems import Problems
@@ -36,6 +38,7 @@ from router.modes import ModeRule, Modes
 from router.plugins import resolve
 from router.policies import Policy
 from router.policies.fixed import Fixed
+from router.shadow import Shadowed, Shadows
 from router.verifiers import VERIFIERS, Verifier
 
 HASH_KEY = "APPORTION_HASH_KEY"  # the environment variable whose value keys the hashes of logged texts
@@ -54,9 +57,17 @@ class Service:
     store: DecisionStore
     classes: AnswerClasses
     allocator: Allocator
+    shadows: Shadows | None = None  # None: [shadow] share is 0
+
+    @property
+    def answers(self) -> Allocator | Shadowed:
+        """What callers' queries go to: the allocator, with shadow runs behind it where there are any."""
+        return self.allocator if self.shadows is None else Shadowed(self.allocator, self.shadows)
 
     async def close(self) -> None:
         """Commit what is queued; close the store, the backends and the process for mathematics."""
+        if self.shadows is not None:
+            await self.shadows.close()
         try:
             await self.store.close()
         finally:
@@ -98,7 +109,7 @@ def assemble(
     parts = (forecaster, feasibility, config.price, config.latency_price, config.seed)
     if ledger is None:
         ledger = _ledger(config, monotonic_s)
-    verifiers = online_verifiers()
+    verifiers = online_verifiers(config)
     if store is None:
         store = open_store(config, base)  # last: nothing after it fails, so that nothing is left open
     books = Books(
@@ -128,7 +139,8 @@ def assemble(
     )
     classes = AnswerClasses()
     allocator = Allocator(books, backends, classes)
-    return Service(config, plans, backends, predictions, ledger, store, classes, allocator)
+    shadows = _shadows(config, allocator, monotonic_s)
+    return Service(config, plans, backends, predictions, ledger, store, classes, allocator, shadows)
 
 
 def build_backends(config: Config, base: Path) -> dict[str, Backend]:
@@ -144,6 +156,8 @@ def build_backends(config: Config, base: Path) -> dict[str, Backend]:
                 shelf = RecordingShelf(base)
             shelf.read(section.recording)
             built[name] = kind(name, section, shelf)
+        elif section.ca_file:
+            built[name] = kind(name, replace(section, ca_file=str(base / section.ca_file)))
         else:
             built[name] = kind(name, section)
     return built
@@ -184,16 +198,22 @@ def open_store(config: Config, base: Path) -> DecisionStore:
     return SQLite.open(base / config.store.sqlite)
 
 
-def online_verifiers() -> dict[str, Verifier]:
-    """Those that a query may name: they judge by the query and the answer alone."""
+def online_verifiers(config: Config) -> dict[str, Verifier]:
+    """Those that a query may name: of the table the ones that need neither gold nor options, and [verifiers].
+
+    Raises `ConfigError`.
+    """
     verifiers: dict[str, Verifier] = {}
     for name in VERIFIERS:
         try:
             kind = resolve("verifier", VERIFIERS, name)
         except ImportError:  # its library is in an extra that is not installed
             continue
-        if not kind.needs:
+        if not kind.needs and not any(item.metadata.get("required") for item in fields(kind)):
             verifiers[name] = kind()
+    problems = Problems()
+    verifiers |= named_verifiers(config, problems)
+    problems.raise_any()
     return verifiers
 
 
@@ -225,3 +245,13 @@ def _ledger(config: Config, monotonic_s: Callable[[], float]) -> Ledger:
     dollars = config.budget.dollars
     limit = None if dollars is None else round(dollars * 1e6)
     return InProcess(limit, config.budget.window_s, monotonic_s)
+
+
+def _shadows(config: Config, allocator: Allocator, monotonic_s: Callable[[], float]) -> Shadows | None:
+    if config.shadow.share <= 0:
+        return None
+    from router.ledger.in_process import InProcess
+
+    limit, window_s = round(config.shadow.dollars * 1e6), config.shadow.window_s
+    ledger = InProcess(limit, window_s, monotonic_s, account="shadow")
+    return Shadows(allocator, ledger, share=config.shadow.share)

@@ -24,6 +24,9 @@ class BackendConfig(Section, frozen=True):
     model: str = ""  # as the server names it
     api: Literal["chat", "completions"] = "chat"
     api_key_env: str = ""  # the environment variable that holds the key
+    ca_file: str = ""  # PEM, relative to router.toml: certificates to trust instead of the system's
+    proxy: str = ""  # "http://HOST:PORT"; variables such as HTTPS_PROXY are not read
+    proxy_auth_env: str = ""  # the environment variable that holds the proxy's USER:PASSWORD
     extra_allowed: tuple[str, ...] = ()  # keys of a request's `extra` that are passed on
     tenant_cache_salt: bool = False  # vLLM only: tenants share no prefix cache (others may refuse the key)
     timeout_s: float = 120.0  # of a whole sample
@@ -98,6 +101,14 @@ class BudgetConfig(Section, frozen=True):
     window_s: float = 3600.0
 
 
+class ShadowConfig(Section, frozen=True):
+    """[shadow]: in mode observe, really run what `apply` would have drawn, in the background, on money of its own."""
+
+    share: float = 0.0  # of the queries where another plan than the reference would have been run, [0, 1]
+    dollars: float = 0.0  # per window
+    window_s: float = 3600.0
+
+
 class ServerConfig(Section, frozen=True):
     """[server]"""
 
@@ -136,6 +147,8 @@ class Config(Section, frozen=True):
     answers: str = "auto"  # how answers are extracted: a name of `router.answers.ANSWER_KINDS`
     answers_by_task: Mapping[str, str] = {}  # task hint -> answer kind
     prompts: Mapping[str, PromptConfig] = {}
+    verifiers: Mapping[str, str | Mapping[str, Any]] = {}  # NAME = { kind = "…", … }, for stages and queries
     budget: BudgetConfig = BudgetConfig()
+    shadow: ShadowConfig = ShadowConfig()
     server: ServerConfig = ServerConfig()
     store: StoreConfig = StoreConfig()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from pathlib import Path as File
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from router.toml_places import Path
 _KEYS_OF_KIND = {
     "vllm": frozenset(
         {"urls", "model", "api", "api_key_env", "extra_allowed", "timeout_s", "first_token_timeout_s"}
+        | {"ca_file", "proxy", "proxy_auth_env"}
     ),
     "recorded": frozenset({"recording", "recorded_as", "pace"}),
     "scripted": frozenset({"script"}),
@@ -38,6 +40,7 @@ def check_backends(config: Config, written: dict[str, set[str]], folder: File, p
         _check_keys(backend, path, written.get(name, set()), problems)
         if backend.kind == "vllm":
             _check_server(backend, path, problems)
+            _check_way(backend, path, folder, problems)
         elif backend.kind == "recorded":
             _check_recording(name, backend, path, folder, problems)
         elif backend.kind == "scripted" and not backend.script and not problems.touch((*path, "script")):
@@ -71,7 +74,34 @@ def _check_server(backend: BackendConfig, path: Path, problems: Problems) -> Non
         )
 
 
+def _check_way(backend: BackendConfig, path: Path, folder: File, problems: Problems) -> None:
+    """Certificates and proxy: how the server is reached."""
+    key: Path = (*path, "ca_file")
+    if backend.ca_file and not problems.touch(key):
+        if not any(url.startswith("https:") for url in backend.urls) and not problems.touch((*path, "urls")):
+            problems.add(key, "is about certificates, and no url begins with https://")
+        try:
+            ssl.create_default_context(cafile=folder / backend.ca_file)
+        except OSError as error:  # ssl.SSLError is one
+            what = "holds no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+            problems.add(key, f"{folder / backend.ca_file}: {what or error}")
+    key = (*path, "proxy")
+    if backend.proxy and not problems.touch(key):
+        text = _address_problem(backend.proxy, "name the variable that holds USER:PASSWORD in proxy_auth_env")
+        if text:
+            problems.add(key, text)
+    if backend.proxy_auth_env and not backend.proxy and not problems.touch(key):
+        problems.add((*path, "proxy_auth_env"), 'means nothing without proxy = "http://HOST:PORT"')
+
+
 def _url_problem(url: str) -> str:
+    text = _address_problem(url, "name the variable that holds the key in api_key_env")
+    if not text and _VERSION_PATH.search(urlsplit(url).path):
+        return f"leave /v1 out: write {_VERSION_PATH.sub('', url)!r}"
+    return text
+
+
+def _address_problem(url: str, instead: str) -> str:
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -80,9 +110,7 @@ def _url_problem(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
         return f"wants http://HOST:PORT or https://HOST:PORT, got {url!r}"
     if parts.username or parts.password:
-        return "holds a password; name the variable that holds the key in api_key_env"
-    if _VERSION_PATH.search(parts.path):
-        return f"leave /v1 out: write {_VERSION_PATH.sub('', url)!r}"
+        return f"holds a password; {instead}"
     return ""
 
 

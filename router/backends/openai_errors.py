@@ -14,6 +14,12 @@ from router.errors import BackendError, BackendGarbled, BackendRefused, BackendT
 
 REFUSED = frozenset({400, 409, 413, 415, 422})  # the request itself; the other 4xx are the operator's to mend
 TIMED_OUT = frozenset({408, 504})
+_WAY = (  # certificates and proxies: what stands between here and the server
+    aiohttp.ClientConnectorCertificateError,
+    aiohttp.ClientConnectorSSLError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ClientProxyConnectionError,
+)
 
 
 @contextmanager
@@ -29,6 +35,8 @@ def translated(who: str, waiting_for: str = "a reply") -> Iterator[None]:
         raise BackendUnavailable(f"{who}: it takes no connection") from error
     except TimeoutError as error:
         raise BackendTimeout(f"{who}: no {waiting_for}") from error
+    except _WAY as error:
+        raise BackendUnavailable(f"{who}: {_way_text(error)}") from error
     except (aiohttp.ClientResponseError, aiohttp.InvalidURL) as error:
         raise BackendGarbled(f"{who}: not HTTP: {error}") from error
     except (aiohttp.ClientError, OSError) as error:
@@ -60,6 +68,17 @@ def of_event(who: str, error: Any) -> BackendError:
     code = error.get("code") if isinstance(error, dict) else None
     kind = BackendRefused if code in REFUSED else BackendUnavailable
     return kind(f"{who}: {error_text(error) or 'an error without text'}")
+
+
+def _way_text(error: aiohttp.ClientError) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        what = getattr(error.certificate_error, "verify_message", "") or error.certificate_error
+        return f"its certificate is not trusted: {what}; ca_file names whom to trust"
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return f"no TLS there; is it http://? ({error.strerror or error})"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy refuses: HTTP {error.status}: {error.message}"
+    return f"the proxy cannot be reached: {error}"
 
 
 def _decoded(body: bytes) -> Any:

@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import signal
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,26 @@ from router.recording import Recording
 LARGEST_BODY = 64 * 1024 * 1024  # bytes; images come inside
 
 
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What the played server can do besides completing; the default is a plain vLLM."""
+
+    max_model_len: int | None = None  # tokens, as /v1/models says it
+    refuse: tuple[str, ...] = ()  # keys of a request that are answered with status 400
+    prefix_cache: bool = True
+    hidden_states: bool = False  # replies name a file of hidden states, which is never written
+
+
 class StubServer:
     """Routes and the state behind them."""
 
-    def __init__(self, texts: Texts, pace: float = 0.0, api_key: str = "") -> None:
+    def __init__(
+        self, texts: Texts, pace: float = 0.0, api_key: str = "", abilities: Abilities = Abilities()
+    ) -> None:
         self.texts = texts
         self.pace = pace
         self.api_key = api_key
+        self.abilities = abilities
         self.engine = Engine()
 
     def application(self) -> web.Application:
@@ -65,11 +79,15 @@ class StubServer:
         body = await request.read()
         try:
             asked = msgspec.json.decode(body, type=StubRequest)
-            self.engine.seen.append({"path": request.path, "body": msgspec.json.decode(body)})
+            sent = msgspec.json.decode(body, type=dict[str, Any])
         except (msgspec.MsgspecError, UnicodeError) as error:
             return _error(400, f"the request is not what it should be: {error}")
-        if self.api_key and request.headers.get("Authorization") != f"Bearer {self.api_key}":
+        self.engine.seen.append({"path": request.path, "body": sent})
+        if not self._has_key(request):
             return _error(401, "Unauthorized")
+        for key in self.abilities.refuse:
+            if sent.get(key) and (key, sent[key]) != ("n", 1):  # every server takes n = 1
+                return _error(400, f"Unknown parameter: {key}")
         fault = self.engine.next_fault()
         early = await self._early(asked, fault)
         if early is not None:
@@ -110,11 +128,14 @@ class StubServer:
         self, request: web.Request, asked: StubRequest, replies: tuple[Reply, ...], fault: str
     ) -> web.StreamResponse:
         tokens_in = replies[0].tokens_in
-        cached = min(tokens_in, self.engine.look_up(words(asked.whole_prompt), asked.cache_salt))
+        cached = 0
+        if self.abilities.prefix_cache:
+            cached = min(tokens_in, self.engine.look_up(words(asked.whole_prompt), asked.cache_salt))
         self.engine.prompt_tokens += tokens_in
         chat = request.path.endswith("/chat/completions")
         request_id = f"{'chatcmpl' if chat else 'cmpl'}-{self.engine.requests}"
-        writer = Writer(asked, chat, request_id, tokens_in, cached)
+        hidden = f"/nowhere/{request_id}.safetensors" if self.abilities.hidden_states else ""
+        writer = Writer(asked, chat, request_id, tokens_in, cached, hidden)
         pace = (self.pace or 1.0) if fault == "slow" else self.pace
         play = Play(self.engine, writer, replies, pace, fault)
         if asked.stream and fault != "no_stream":
@@ -151,8 +172,15 @@ class StubServer:
         return web.Response(text=self.engine.metrics(self.texts.models[0]))
 
     async def _models(self, request: web.Request) -> web.Response:
-        models = [{"id": name, "object": "model", "owned_by": "stub"} for name in self.texts.models]
+        if not self._has_key(request):
+            return _error(401, "Unauthorized")
+        length = self.abilities.max_model_len
+        more = {} if length is None else {"max_model_len": length}
+        models = [{"id": name, "object": "model", "owned_by": "stub"} | more for name in self.texts.models]
         return _json({"object": "list", "data": models})
+
+    def _has_key(self, request: web.Request) -> bool:
+        return not self.api_key or request.headers.get("Authorization") == f"Bearer {self.api_key}"
 
     async def _state(self, request: web.Request) -> web.Response:
         return _json(self.engine.state())
@@ -213,6 +241,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--fault", action="append", default=[], metavar="KIND[:COUNT]", help=", ".join(FAULTS)
     )
     parser.add_argument("--api-key", default="", help="refuse requests without it")
+    parser.add_argument("--max-model-len", type=int, help="what /v1/models says of every model")
+    parser.add_argument(
+        "--refuse", action="append", default=[], metavar="KEY", help="of requests: status 400"
+    )
+    parser.add_argument("--no-prefix-cache", action="store_true", help="read every prompt anew")
+    parser.add_argument("--hidden-states", action="store_true", help="name a file of them, and write none")
     options = parser.parse_args(arguments)
     if not 0.0 <= options.pace < float("inf"):
         parser.error(f"--pace: a number >= 0 is expected, got {options.pace}")
@@ -223,7 +257,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             texts = Played(Recording.load(options.recording, hidden=False))
         elif options.script:
             texts = Script.read(options.script, models)
-        server = StubServer(texts, options.pace, options.api_key)
+        abilities = Abilities(
+            options.max_model_len,
+            tuple(options.refuse),
+            prefix_cache=not options.no_prefix_cache,
+            hidden_states=options.hidden_states,
+        )
+        server = StubServer(texts, options.pace, options.api_key, abilities)
         for fault in options.fault:
             kind, _, count = fault.partition(":")
             server.engine.plan_fault(kind, int(count or 1))

@@ -67,6 +67,7 @@ class Writer:
     request_id: str
     tokens_in: int
     cached: int
+    hidden_path: str = ""  # where this request's hidden states would be; "": the server gives none
 
     def usage(self, tokens_out: int, thought: int, *, details: bool = True) -> dict[str, Any]:
         """A usage record; vLLM gives details only in the last one of a stream."""
@@ -88,7 +89,9 @@ class Writer:
 
     def whole(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None) -> bytes:
         """A reply in one piece."""
-        return msgspec.json.encode(self._record(choices, usage, "chat.completion"))
+        record = self._record(choices, usage, "chat.completion")
+        record["kv_transfer_params"] = {"hidden_states_path": self.hidden_path} if self.hidden_path else None
+        return msgspec.json.encode(record)
 
     def piece(self, index: int, reply: Reply, place: int) -> dict[str, Any]:
         """The choice with its token `place` alone."""

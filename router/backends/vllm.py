@@ -29,14 +29,12 @@ from router.backends.openai_chunks import ChatChunk, Chunk, TextChunk
 from router.backends.openai_endpoints import REST_S, Endpoints
 from router.backends.openai_exchange import Exchange, Limits
 from router.backends.openai_receipt import Receipt
+from router.backends.openai_session import open_session
 from router.backends.side_by_side import side_by_side
 from router.config import BackendConfig
 from router.domain.events import Delta
 from router.domain.usage import Meter
 from router.errors import BackendRefused, BackendUnavailable
-
-CONNECT_S = 5.0  # a host that drops packets must not eat the time that the next url needs
-KEEP_ALIVE_S = 4.0  # below uvicorn's 5 s, so that no request goes out on a connection that is being closed
 
 
 class VLLM:
@@ -158,19 +156,5 @@ class VLLM:
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
-            headers = {}
-            if self.config.api_key_env:
-                key = self._environ.get(self.config.api_key_env, "")
-                if not key:
-                    raise BackendUnavailable(
-                        f"{self.name}: the environment variable {self.config.api_key_env!r} (api_key_env) is not set"
-                    )
-                headers["Authorization"] = f"Bearer {key}"
-            self._session = aiohttp.ClientSession(
-                # no limit here: what may run at once is the allocator's business
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
-                cookie_jar=aiohttp.DummyCookieJar(),  # requests of different callers have nothing in common
-                headers=headers,
-            )
+            self._session = open_session(self.name, self.config, self._environ)
         return self._session

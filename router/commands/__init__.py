@@ -6,6 +6,8 @@ A command is a function with typer's annotations; the first line of its docstrin
 from __future__ import annotations
 
 COMMANDS = {
+    "init": "router.commands.init:init",
+    "doctor": "router.commands.doctor:doctor",
     "serve": "router.commands.serve:serve",
     "check": "router.commands.check:check",
     "ask": "router.commands.ask:ask",
