@@ -6,9 +6,8 @@ Holds no prices that matter: costs are computed by the router from token counts 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,17 +125,6 @@ class Bundle:
             )
             found.append(f"plan {name!r} ({digest}) is not in bundle {card.version}; {changed}")
         return found
-
-    def serving(self, plans: Mapping[str, str]) -> Self:
-        """This bundle for a configuration's plans (name -> digest): a plan's heads are found by its digest.
-
-        Heads of plans that are not offered, or whose rules changed under the same name, say nothing any more.
-        """
-        if self.plan_heads is None:
-            return self
-        offered = {digest: name for name, digest in plans.items()}
-        names = {name: offered[digest] for name, digest in self.card.plans.items() if digest in offered}
-        return replace(self, plan_heads=self.plan_heads.renamed(names))
 
     @classmethod
     def load(cls, folder: str | Path) -> Bundle:

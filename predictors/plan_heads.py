@@ -8,7 +8,7 @@ and calibrated. When it fails: a plan whose rules changed is another plan (its d
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -46,27 +46,6 @@ class PlanHeads:
         }
         found.update(zip(self.samples, np.clip(values[count:], 0.0, self.most).tolist(), strict=True))
         return found
-
-    def renamed(self, names: Mapping[str, str]) -> Self | None:
-        """The heads of the plans in `names` (old -> new) alone, under their new names; None without any."""
-        kept = [place for place, plan in enumerate(self.plans) if plan in names]
-        if not kept:
-            return None
-        count = len(self.plans)
-        parts = [
-            (place, signal.removeprefix("plan_samples/").rpartition("/"))
-            for place, signal in enumerate(self.samples)
-        ]
-        stages = [(place, plan, stage) for place, (plan, _, stage) in parts if plan in names]
-        columns = [*kept, *(count + place for place, _, _ in stages)]
-        return replace(
-            self,
-            plans=tuple(names[self.plans[place]] for place in kept),
-            samples=tuple(f"plan_samples/{names[plan]}/{stage}" for _, plan, stage in stages),
-            coef=self.coef[:, columns],
-            most=self.most[[place for place, _, _ in stages]],
-            curves=tuple(self.curves[place] for place in kept),
-        )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What was learned."""

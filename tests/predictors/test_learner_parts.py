@@ -26,7 +26,7 @@ def documents(count: int, seed: int):
     return texts, y
 
 
-def explicit_ridge(texts, y, penalty):
+def explicit_ridge(texts, y, penalty) -> np.ndarray:
     """The same by solving the normal equations: unit rows, centred targets."""
     x = np.zeros((len(texts), SIZE))
     for row, text in enumerate(texts):
@@ -35,7 +35,7 @@ def explicit_ridge(texts, y, penalty):
     mean = y[known].mean()
     a = x[known]
     coef = np.linalg.solve(a.T @ a + penalty * np.eye(SIZE), a.T @ (y[known] - mean))
-    return x @ coef + mean
+    return np.asarray(x @ coef + mean)
 
 
 def test_conjugate_gradients_solve_the_ridge_equations_of_every_target():
@@ -132,7 +132,8 @@ def test_the_single_row_path_is_exact(grown):
 
 def test_the_single_row_path_is_exact_from_many_threads(grown):
     trees, x = grown
-    expected, wrong = trees.predict(x).tolist(), []
+    expected = trees.predict(x).tolist()
+    wrong: list[int] = []
 
     def check(first: int) -> None:
         wrong.extend(place for place in range(first, len(x), 4) if trees.row(x[place]) != expected[place])

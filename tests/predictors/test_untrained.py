@@ -9,7 +9,7 @@ from predictors.untrained import Untrained
 QUERY = Query("r", ())
 
 
-def confidence(votes: tuple[int, ...] = (), own: int | None = None, **fields) -> float | None:
+def confidence(votes: tuple[int, ...] = (), own: int | None = None, **fields):
     sample = Sample("0.0", "small", answer_class=own, **fields)
     tally = Tally(votes, tuple(map(str, range(len(votes)))), sum(votes))
     return Untrained().confidence(Observation(QUERY, (sample,), tally=tally), Look()).get("sample_confidence")

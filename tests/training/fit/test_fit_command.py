@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from predictors.bundle import Bundle
+from router.__main__ import commands
+from training.errors import TrainingError
+from training.fit import fit_bundle
+from training.fit_command import read_ids
+
+# --- the command ----------------------------------------------------------------------------------------------------
+
+
+def run(*arguments: object) -> int:
+    """The exit code of the command line."""
+    with pytest.raises(SystemExit) as left:
+        commands().main(args=["fit", *map(str, arguments)], prog_name="apportion")
+    return int(left.value.code or 0)
+
+
+def test_the_command_writes_a_bundle_and_prints_its_card(tmp_path, capsys, record):
+    record(tmp_path / "made", 60)
+    (tmp_path / "FIT.txt").write_text("".join(f"q{number}\n" for number in range(50)) + "\nq1\n")
+    code = run(
+        "--recording",
+        tmp_path / "made",
+        "--queries",
+        tmp_path / "FIT.txt",
+        "--out",
+        tmp_path / "b",
+        "--seed",
+        3,
+        "--json",
+    )
+    assert code == 0
+    card = json.loads(capsys.readouterr().out)
+    assert card["counts"]["queries"] == 50
+    assert card["prices"]["small"]["price_in"] == 0.1
+    assert card == json.loads((tmp_path / "b" / "card.json").read_text())
+    assert card["version"] == Bundle.load(tmp_path / "b").version
+
+
+def test_the_command_line_refuses_one_query_in_one_line(tmp_path, capsys, record):
+    record(tmp_path / "made", 20)
+    (tmp_path / "FIT.txt").write_text("q1\n")
+    code = run("--recording", tmp_path / "made", "--queries", tmp_path / "FIT.txt", "--out", tmp_path / "b")
+    assert code == 1
+    said = capsys.readouterr().err
+    assert said.splitlines() == ["1 of 1 queries have a reward; at least 10 are needed"]
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_file_that_names_no_query_is_refused(tmp_path):
+    (tmp_path / "FIT.txt").write_text("\n \n")
+    with pytest.raises(TrainingError, match="names no query"):
+        read_ids(tmp_path / "FIT.txt")
+
+
+def test_a_card_can_be_told_as_json(rows):
+    card = fit_bundle(rows.taken(range(50))).card
+    assert json.loads(json.dumps(card.to_json())) == json.loads(json.dumps(asdict(card)))

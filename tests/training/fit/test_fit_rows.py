@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from predictors.errors import FitError
+from router.recording import Recording
+from router.recording_format import write_recording
+from training.fit import fit, fit_bundle
+from training.fit_rows import rows_of
+
+BACKENDS = ("small", "large")
+TRUTH = {"prime": (0.2, 0.8), "river": (0.9, 0.9)}
+
+
+# --- rows of a recording --------------------------------------------------------------------------------------------
+
+
+def test_rows_are_those_of_the_named_queries(made):
+    rows = rows_of([made], ["q3", "q1"])
+    assert rows.ids == ((0, "q1"), (0, "q3"))
+    assert {label.query for label in rows.samples} == {0, 1}
+    assert rows.counts["queries"] == 2
+
+
+def test_rewards_that_are_null_are_skipped_and_counted(tmp_path, record):
+    rows = rows_of([record(tmp_path / "r", 20, blind_from=15)])
+    assert rows.counts["skipped_without_reward"] == 10
+    assert rows.counts["queries_without_any_reward"] == 5
+    assert np.isnan(rows.reward[15:]).all()
+
+
+def test_an_id_that_is_not_recorded_is_named(made):
+    with pytest.raises(FitError, match="1 query ids are in no recording, the first is 'q-none'"):
+        rows_of([made], ["q1", "q-none"])
+
+
+def test_backends_are_taken_under_the_names_that_serve_them(made):
+    rows = rows_of([made], None, "auto", {"cheap": "small", "other": "nowhere"})
+    assert rows.backends == ("cheap",)
+    assert {label.sample.backend for label in rows.samples} == {"cheap"}
+
+
+def test_backends_of_which_none_is_recorded_are_refused_with_those_that_are(made):
+    with pytest.raises(FitError, match="none of the backends x is recorded; there are small, large"):
+        rows_of([made], None, "auto", {"x": "y"})
+
+
+def test_pairs_of_right_draws_are_counted_without_bias(tmp_path, record):
+    rows = rows_of([record(tmp_path / "r", 12, draws=4)])
+    for query in range(12):
+        drawn = [
+            label.reward for label in rows.samples if label.query == query and label.sample.backend == "small"
+        ]
+        pairs = [one * other for place, one in enumerate(drawn) for other in drawn[place + 1 :]]
+        assert len(pairs) == 6
+        assert rows.both[query, 0] == pytest.approx(np.mean(pairs))
+
+
+def test_task_and_gold_are_not_read(tmp_path, made):
+    """The same recording under shuffled tasks and without gold gives the same bundle."""
+    table = made.sample_table
+    queries = pa.table(
+        {
+            "query_id": [query.query_id for query in made.queries],
+            "query": [query.query for query in made.queries],
+            "task": [f"other {place % 7}" for place in range(len(made.queries))],
+        }
+    )
+    write_recording(tmp_path / "made", made.meta, queries, table)
+    one, other = (fit_bundle(rows_of([found]), 3) for found in (made, Recording.load(tmp_path / "made")))
+    assert one.version == other.version
+
+
+def test_what_is_not_named_does_not_matter(tmp_path, record):
+    """Blind: rewards of the other queries may be null or not, the bundle is the same bit for bit."""
+    ids = [f"q{number}" for number in range(200)]
+    whole, blind = record(tmp_path / "a", 260), record(tmp_path / "b", 260, blind_from=200)
+    cards = [
+        fit([found], ids, None, 4, tmp_path / f"bundle{place}") for place, found in enumerate((whole, blind))
+    ]
+    assert cards[0].files == cards[1].files
