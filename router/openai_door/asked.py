@@ -1,0 +1,174 @@
+"""What a caller of /v1/chat/completions may send, as types. Ranges are `router.query_checks`' business.
+
+Integers are as wide as on the wire. `null` is the same as not sent.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An object of the request: unknown keys are errors."""
+
+
+class ImageAsked(Asked, frozen=True, kw_only=True):
+    """The image of a content part: an http(s) or data URL, passed through."""
+
+    url: str
+    detail: str | None = None  # not passed on
+
+
+class PartAsked(Asked, frozen=True, kw_only=True):
+    """One entry of `content`; `type` is text or image_url."""
+
+    type: str
+    text: str | None = None
+    image_url: ImageAsked | None = None
+
+
+class FunctionCalled(Asked, frozen=True, kw_only=True):
+    """What a model called; `arguments` is JSON text as the model wrote it."""
+
+    name: str
+    arguments: str = ""
+
+
+class CallAsked(Asked, frozen=True, kw_only=True):
+    """A call that the assistant made."""
+
+    id: str = ""
+    type: str = "function"
+    function: FunctionCalled
+    index: int | None = None  # of streamed calls; their order is the list's
+
+
+class TurnAsked(Asked, frozen=True, kw_only=True):
+    """One message."""
+
+    role: str
+    content: str | list[PartAsked] | None = None
+    name: str | None = None
+    tool_call_id: str | None = None
+    tool_calls: list[CallAsked] | None = None
+    reasoning: str | None = None  # vLLM's name for an assistant's thoughts …
+    reasoning_content: str | None = None  # … and its older one
+    # What replies have and clients send back with them; only empty ones mean nothing.
+    refusal: None = None
+    annotations: list[Any] | None = None
+    audio: None = None
+    function_call: None = None
+
+
+class FunctionAsked(Asked, frozen=True, kw_only=True):
+    """A function that the model may call; `parameters` is a JSON schema."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ToolAsked(Asked, frozen=True, kw_only=True):
+    """One entry of `tools`."""
+
+    type: str = "function"
+    function: FunctionAsked | None = None
+
+
+class Named(Asked, frozen=True, kw_only=True):
+    """The name of a function."""
+
+    name: str
+
+
+class ToolForced(Asked, frozen=True, kw_only=True):
+    """The tool that must be called."""
+
+    type: str = "function"
+    function: Named | None = None
+
+
+class StreamOptions(Asked, frozen=True, kw_only=True):
+    """What a stream has besides text."""
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None  # padding against listeners: there is none
+
+
+class ConstraintsAsked(Asked, frozen=True, kw_only=True):
+    """`predictors.observation.Constraints`; see there for ranges."""
+
+    max_cost_micros: Int64 | None = None
+    max_ttft_s: float | None = None
+    min_quality: float | None = None
+    max_risk: float | None = None
+    allowed_backends: list[str] | None = None
+    denied_backends: list[str] | None = None
+    plan: str | None = None
+    on_unavailable: str | None = None  # degrade | fail
+
+
+class PreferencesAsked(Asked, frozen=True, kw_only=True):
+    """`predictors.observation.Preferences`; see there for ranges."""
+
+    cost_weight: float | None = None
+    latency_weight: float | None = None
+
+
+class RouterAsked(Asked, frozen=True, kw_only=True):
+    """What OpenAI has no word for: the rest of the wire's `GenerateRequest`."""
+
+    plan: str | None = None  # as `constraints.plan`
+    constraints: ConstraintsAsked | None = None
+    preferences: PreferencesAsked | None = None
+    mode: str | None = None  # bypass | observe | apply
+    explore: str | None = None  # allow | forbid
+    log: str | None = None  # off | hash | full
+    request_id: str | None = None
+    session_id: str | None = None
+    tenant: str | None = None
+    task_hint: str | None = None
+    verifier: str | None = None
+    features: dict[str, float] | None = None
+    priority: Int32 | None = None
+    timeout_s: float | None = None  # above 0: what there is by then is the answer
+    return_samples: bool | None = None
+    return_reasoning: bool | None = None
+    return_probabilities: bool | None = None
+
+
+class ChatAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """The request. `keys.sort_out` has looked at the keys that are not here."""
+
+    model: str
+    messages: list[TurnAsked]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    tools: list[ToolAsked] | None = None
+    tool_choice: str | ToolForced | None = None
+    response_format: dict[str, Any] | None = None
+    n: Int32 | None = None
+    max_tokens: Int32 | None = None
+    max_completion_tokens: Int32 | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: Int64 | None = None
+    stop: str | list[str] | None = None
+    logit_bias: dict[str, float] | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    user: str | None = None
+    metadata: dict[str, str] | None = None
+    # vLLM's
+    top_k: Int32 | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    thinking_token_budget: Int32 | None = None
+    # ours
+    router: RouterAsked | None = None

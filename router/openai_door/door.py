@@ -1,0 +1,92 @@
+"""The door as a server: bind, answer, let nobody in any more, end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from aiohttp import web
+
+from router.config import ServerConfig
+from router.config_service import address_problem, is_loopback
+from router.domain.plan import Plan
+from router.errors import ConfigError
+from router.idempotency import Replays
+from router.openai_door.app import Routes
+from router.openai_door.chat import Admission, Answers, Chats
+from router.openai_door.models import Models
+from router.query_checks import Known
+
+KEEP_ALIVE_S = 15.0  # proxies close streams that are silent for 60 s
+LAST_BYTES_S = 0.5  # for replies that are being sent when the door closes
+IDLE_S = 75.0  # of a kept connection: longer than the clients', so that they close first
+
+
+class Door:
+    """One HTTP server over the allocator that the gRPC server has too: `start`, `go_away`, `stop`.
+
+    Raises `ConfigError` where a plan's name stands for another choice here.
+    """
+
+    def __init__(
+        self,
+        answers: Answers,
+        plans: Iterable[Plan],
+        known: Known,
+        admission: Admission,
+        config: ServerConfig,
+        *,
+        new_id: Callable[[], str],
+        keep_alive_s: float = KEEP_ALIVE_S,
+        wall_s: Callable[[], float] = time.time,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.config = config
+        chats = Chats(
+            answers=answers,
+            models=Models.of(plans),
+            known=known,
+            admission=admission,
+            replays=Replays(config.replay_s, monotonic_s),
+            new_id=new_id,
+            wall_s=wall_s,
+            keep_alive_s=keep_alive_s,
+        )
+        self._runner = web.AppRunner(
+            Routes(chats, int(wall_s())).application(config.max_message_bytes),
+            handler_cancellation=True,  # a caller that leaves frees its samples at once
+            access_log=None,
+            keepalive_timeout=IDLE_S,
+            shutdown_timeout=LAST_BYTES_S,
+        )
+
+    async def start(self) -> str:
+        """Bind `server.http_listen` and serve; returns the address bound. Raises `ConfigError`."""
+        address = self.config.http_listen
+        if problem := address_problem(address):
+            raise ConfigError(f"server.http_listen: {problem}")
+        if not self.config.allow_remote and not is_loopback(address):
+            raise ConfigError(
+                f"server.http_listen: {address!r} can be reached from other machines, and callers are not "
+                "authenticated; listen on 127.0.0.1, or set server.allow_remote = true where the network keeps "
+                "strangers out"
+            )
+        host, _, port = address.rpartition(":")
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host.strip("[]"), int(port)).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise ConfigError(
+                f"server.http_listen: cannot listen on {address}: is another server running there?"
+            ) from error
+        return f"{host}:{self._runner.addresses[0][1]}"
+
+    async def go_away(self) -> None:
+        """Take no new connections; those that there are go on."""
+        for site in self._runner.sites:
+            await site.stop()
+
+    async def stop(self) -> None:
+        """Close. Requests that still run are cancelled, which frees their backends."""
+        await self._runner.cleanup()

@@ -1,0 +1,31 @@
+"""Headers of requests that name them, and of replies that say what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+DECISION_ID_HEADER = "x-apportion-decision-id"
+PLAN_HEADER = "x-apportion-plan"
+COST_HEADER = "x-apportion-cost-micros"
+REQUEST_ID_HEADER = "x-request-id"
+NAMES_OF_A_REQUEST = ("idempotency-key", REQUEST_ID_HEADER)  # the first that is there counts
+
+
+def request_id(headers: Mapping[str, str]) -> str:
+    """What the caller's headers call the request; "" if nothing."""
+    return next((headers[name] for name in NAMES_OF_A_REQUEST if headers.get(name)), "")
+
+
+def reply_headers(request_id: str, decision_id: str, plan: str) -> dict[str, str]:
+    """What is known when a reply begins."""
+    return {
+        REQUEST_ID_HEADER: header_text(request_id),
+        DECISION_ID_HEADER: decision_id,
+        PLAN_HEADER: header_text(plan),
+    }
+
+
+def header_text(text: str) -> str:
+    """`text` as a header may carry it: what is not printable ASCII in percent-encoding."""
+    return text if text.isascii() and text.isprintable() else quote(text)

@@ -1,0 +1,92 @@
+"""The messages, tools and tool choice of a request, in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from predictors.observation import Message, Part, PartKind, Tool, ToolCall
+from router.errors import InvalidQuery
+from router.field_checks import one_of
+from router.openai_door.asked import CallAsked, PartAsked, ToolAsked, ToolForced, TurnAsked
+from router.query_checks import TOOL_CHOICES
+
+FUNCTION = ("function",)
+
+
+def read_messages(sent: Sequence[TurnAsked]) -> tuple[Message, ...]:
+    """All turns. Raises `InvalidQuery` for what our words do not have."""
+    return tuple(_message(f"messages[{index}]", turn) for index, turn in enumerate(sent))
+
+
+def read_tools(sent: Sequence[ToolAsked]) -> tuple[Tool, ...]:
+    """The functions. Raises `InvalidQuery` for other tools, and for a promise that cannot be kept."""
+    return tuple(_tool(f"tools[{index}]", tool) for index, tool in enumerate(sent))
+
+
+def read_tool_choice(sent: str | ToolForced | None) -> str:
+    """The words "", auto, none, required, or the name of the function that must be called."""
+    if sent is None or isinstance(sent, str):
+        return sent or ""
+    one_of("tool_choice.type", "type of tool", sent.type, FUNCTION)
+    if sent.function is None:
+        raise InvalidQuery(
+            "tool_choice.function", "is missing", '{"name": "the function that must be called"}'
+        )
+    if sent.function.name in TOOL_CHOICES:
+        raise InvalidQuery(
+            "tool_choice.function.name", f"{sent.function.name!r} is a word of its own", "another name"
+        )
+    return sent.function.name
+
+
+def _message(field: str, turn: TurnAsked) -> Message:
+    return Message(
+        role=turn.role,
+        parts=_parts(f"{field}.content", turn.content),
+        name=turn.name or "",
+        tool_call_id=turn.tool_call_id or "",
+        tool_calls=tuple(
+            _call(f"{field}.tool_calls[{index}]", call) for index, call in enumerate(turn.tool_calls or ())
+        ),
+        reasoning=turn.reasoning_content or turn.reasoning or "",
+    )
+
+
+def _parts(field: str, content: str | list[PartAsked] | None) -> tuple[Part, ...]:
+    if content is None:
+        return ()
+    if isinstance(content, str):
+        return (Part(text=content),)
+    return tuple(_part(f"{field}[{index}]", part) for index, part in enumerate(content))
+
+
+def _part(field: str, part: PartAsked) -> Part:
+    one_of(f"{field}.type", "type of content", part.type, ("text", "image_url"))
+    if part.type == "text":
+        if part.text is None:
+            raise InvalidQuery(f"{field}.text", "is missing", "text")
+        return Part(text=part.text)
+    if part.image_url is None:
+        raise InvalidQuery(f"{field}.image_url", "is missing", '{"url": "http(s) or data URL"}')
+    return Part(PartKind.IMAGE_URL, image_url=part.image_url.url)
+
+
+def _call(field: str, call: CallAsked) -> ToolCall:
+    one_of(f"{field}.type", "type of tool", call.type, FUNCTION)
+    return ToolCall(call.id, call.function.name, call.function.arguments)
+
+
+def _tool(field: str, tool: ToolAsked) -> Tool:
+    one_of(f"{field}.type", "type of tool", tool.type, FUNCTION)
+    if tool.function is None:
+        raise InvalidQuery(f"{field}.function", "is missing", "a function with a name")
+    if tool.function.strict:
+        raise InvalidQuery(f"{field}.function.strict", "is not supported", "false")
+    parameters = tool.function.parameters
+    return Tool(
+        tool.function.name,
+        tool.function.description or "",
+        msgspec.json.encode(parameters).decode() if parameters else "",
+    )
