@@ -99,6 +99,9 @@ BOUNDS: dict[tuple[type, str], Bound] = {
     (config.ModeShare, "share"): Bound(Unit.SHARE, 0, 1),
     (config.BudgetConfig, "dollars"): Bound(Unit.DOLLARS, 0, 1e9),
     (config.BudgetConfig, "window_s"): Bound(Unit.SECONDS, 0, 366 * _DAY, above=True),
+    (config.ShadowConfig, "share"): Bound(Unit.SHARE, 0, 1),
+    (config.ShadowConfig, "dollars"): Bound(Unit.DOLLARS, 0, 1e9),
+    (config.ShadowConfig, "window_s"): Bound(Unit.SECONDS, 0, 366 * _DAY, above=True),
     (config.ServerConfig, "drain_s"): Bound(Unit.SECONDS, 0, 3600),
     (config.ServerConfig, "max_message_bytes"): Bound(Unit.BYTES, 65_536, 2**31 - 1),  # gRPC counts in int32
     (config.ServerConfig, "max_prompt_chars"): Bound(Unit.PLAIN, 1, 2**31 - 1),

@@ -32,6 +32,11 @@ def check_service(config: Config, problems: Problems) -> None:
     """Note what does not fit together."""
     _check_defaults(config, problems)
     _check_modes(config, problems)
+    if config.shadow.share > 0 and config.shadow.dollars == 0:
+        problems.add(
+            ("shadow", "dollars"),
+            "share is above 0 and there is no money for it: say how many dollars shadow runs may use per window_s",
+        )
     build_policy(config, problems)
     for path, kind in [
         (("answers",), config.answers),

@@ -16,6 +16,7 @@ COMMANDS = {
     "replay": "training.replay:replay",
     "evaluate": "training.evaluate:evaluate",
     "benchmark": "training.benchmark:benchmark",
+    "report": "training.report:report",
     "demo": "training.demo:demo",
 }
 ERRORS: tuple[type[Exception], ...] = (TrainingError,)

@@ -1,0 +1,145 @@
+"""`apportion report`: what the log alone says about spend, about what `apply` would save, and at what risk."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from training.errors import TrainingError
+
+if TYPE_CHECKING:
+    from router.config import Config
+
+CONFIG = Path("router.toml")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)\Z")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def report(
+    since: Annotated[
+        str,
+        typer.Option(help="Rows from then on: 24h, 7d, 2026-01-01, 2026-01-01T12:00 (UTC). Default: all."),
+    ] = "",
+    until: Annotated[str, typer.Option(help="Rows before then, written the same way. Default: all.")] = "",
+    store: Annotated[
+        Path | None, typer.Option(help="The decision store's SQLite file; its server may be running.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="The configuration that names the store and the bundle."),
+    ] = None,
+    metric: Annotated[str, typer.Option(help="Which outcomes are rewards. Default: the most frequent.")] = "",
+    label: Annotated[
+        list[str] | None, typer.Option(help="NAME=REWARD in [0, 1] of a reported label; may be repeated.")
+    ] = None,
+    labelled: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Labelled queries that the bundle was fitted on. Default: as its card says."
+        ),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a picture (PNG) there.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+) -> None:
+    """Say from the log what was spent, what apply would have saved, and at what risk.
+
+    Reads the store and nothing else; a server that owns it goes on undisturbed. Without --store and --config the
+    configuration is ./router.toml. Predicted savings and quality differences come with intervals that hold, 95 times
+    out of 100, what the next as many such queries realise. --json: money in $, `cost` in $ per 1,000 queries, savings
+    in percent, quality differences in points, rewards and shares as fractions; {"skipped": "why"} where nothing can be
+    said.
+    """
+    from training.report_facts import report as facts_of
+    from training.report_rows import read_log
+    from training.report_text import readable
+
+    now_s = time.time()
+    start, end = moment_of("--since", since, now_s), moment_of("--until", until, now_s)
+    read = _configured(config, store)
+    file = store if store is not None else _store_of(read, config or CONFIG)
+    log = read_log(file, -math.inf if start is None else start, math.inf if end is None else end)
+    newest = next((row.bundle for row in reversed(log.rows) if row.bundle), "")
+    fitted_on = labelled or _labelled(read, config or CONFIG, newest)
+    found = facts_of(log, metric=metric, labels=labels_of(label or []), labelled=fitted_on)
+    print(json.dumps(found, ensure_ascii=False, allow_nan=False) if as_json else readable(found))
+    if plot is not None:
+        from training.report_plot import plot as plot_report
+
+        plot_report(found, plot)
+
+
+def moment_of(option: str, text: str, now_s: float) -> float | None:
+    """Seconds since the epoch of "24h" (ago), "2026-01-01" or "2026-01-01T12:00" (UTC); None for "".
+
+    Raises `TrainingError` for anything else.
+    """
+    if not text:
+        return None
+    ago = _DURATION.match(text.strip())
+    if ago:
+        return now_s - float(ago[1]) * _SECONDS[ago[2]]
+    try:
+        when = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise TrainingError(
+            f"{option}: {text!r} is no time; write 24h, 7d, 2026-01-01 or 2026-01-01T12:00"
+        ) from None
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+
+
+def labels_of(texts: list[str]) -> dict[str, float]:
+    """["good=1", "bad=0"] as label -> reward. Raises `TrainingError` for anything but NAME=REWARD in [0, 1]."""
+    labels: dict[str, float] = {}
+    for text in texts:
+        name, _, value = text.rpartition("=")
+        try:
+            reward = float(value)
+        except ValueError:
+            reward = math.nan
+        if not name or not 0 <= reward <= 1:
+            raise TrainingError(f"--label: {text!r} is not NAME=REWARD with a reward from 0 to 1")
+        labels[name] = reward
+    return labels
+
+
+def _configured(config: Path | None, store: Path | None) -> Config | None:
+    """The configuration, where one is named or needed."""
+    if config is None and (store is not None or not CONFIG.is_file()):
+        return None
+    from router.config_file import load
+
+    return load(config or CONFIG)
+
+
+def _store_of(config: Config | None, path: Path) -> Path:
+    if config is None:
+        raise TrainingError(
+            f"there is no {CONFIG} here; name the store (--store) or a configuration (--config)"
+        )
+    if config.store.sqlite == ":memory:":
+        raise TrainingError(
+            f'{path}: its store keeps nothing ([store] sqlite = ":memory:"); name a file there'
+        )
+    return path.parent / config.store.sqlite
+
+
+def _labelled(config: Config | None, path: Path, version: str) -> float:
+    """How many labelled queries the bundle `version` was fitted on, by its card; infinity where that is not known."""
+    if config is None or not config.bundle or not version:
+        return math.inf
+    from predictors.card import BundleCard
+    from predictors.errors import BundleError
+
+    try:
+        card = BundleCard.from_json(json.loads((path.parent / config.bundle / "card.json").read_bytes()))
+    except (OSError, ValueError, BundleError):
+        return math.inf  # the report is about the log; it says that the fit's own error is left out
+    count = card.counts.get("queries", 0.0) - card.counts.get("queries_without_any_reward", 0.0)
+    return count if card.version == version and count > 0 else math.inf
