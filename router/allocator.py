@@ -36,7 +36,7 @@ from router.progress import Progress
 from router.recount import recount
 from router.selectors import Selection
 from router.stage_call import stage_call
-from router.verifiers import Case
+from router.verifiers import Case, Verifier
 
 TRANSIENT = (BackendUnavailable, BackendTimeout, BackendGarbled)  # another backend may do better
 
@@ -182,7 +182,8 @@ class Allocator:
     async def _verdict(self, progress: Progress, stage: Stage, sample: Sample) -> tuple[Verdict, str]:
         verifier = self.books.verifiers.get(progress.query.verifier) or stage.verifier
         if verifier is not None and sample.finished:
-            score = await asyncio.to_thread(verifier.grade, Case(progress.query.text), sample.answer)
+            async with asyncio.timeout_at(self._loop_deadline(progress)):
+                score = await asyncio.to_thread(score_of, verifier, progress.query, sample)
             if score is not None and score >= 1.0:
                 progress.verified = sample.sample_id
                 return ENOUGH, "verified"
@@ -238,6 +239,14 @@ class Allocator:
     def _committed(self, progress: Progress) -> None:
         if progress.first_text_s is None:
             progress.first_text_s = self.monotonic_s() - progress.started_s
+
+
+def score_of(verifier: Verifier, query: Query, sample: Sample) -> float | None:
+    """The verifier's score of a sample, whose answer is found in the way that the verifier says. May block."""
+    answer = sample.answer
+    if sample.text and verifier.answer_kind != "auto":
+        answer = extract(sample.text, verifier.answer_kind)
+    return verifier.grade(Case(query.text, task=query.task_hint), answer)
 
 
 def act_on(verdict: Verdict, reason: str, progress: Progress, call: Call) -> None:

@@ -6,6 +6,7 @@ Uses no bundle and opens nothing, so that training builds the same plans, with t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from predictors.observation import Sampling
 from router.config import Config, PlanConfig, StageConfig
@@ -14,6 +15,7 @@ from router.config_sections import read_value
 from router.domain.plan import Gate, Plan, Prompt, Stage
 from router.plugin_options import RULE, SELECTOR, VERIFIER, build_plugin
 from router.toml_places import Path
+from router.verifiers import Verifier
 
 _GATE_KEYS = ("signal", "at_least", "below")
 
@@ -26,6 +28,7 @@ def build_plans(config: Config, problems: Problems | None = None) -> dict[str, P
     """
     found = Problems() if problems is None else problems
     plans: dict[str, Plan] = {}
+    named_verifiers(config, found)  # so that what is wrong with one is said once, at its place
     for index, written in enumerate(config.plans):
         path: Path = ("plans", index)
         plan = _plan(written, config, path, found)
@@ -62,7 +65,7 @@ def build_stage(written: StageConfig, config: Config, path: Path, problems: Prob
     selector = build_plugin(SELECTOR, written.select or default, (*path, "select"), problems)
     verifier = None
     if written.verifier:
-        verifier = build_plugin(VERIFIER, written.verifier, (*path, "verifier"), problems)
+        verifier = _verifier(written.verifier, config, (*path, "verifier"), problems)
     gate = _gate(written.gate, (*path, "gate"), problems) if written.gate else None
     if (
         rule is None
@@ -88,6 +91,28 @@ def build_stage(written: StageConfig, config: Config, path: Path, problems: Prob
         gate=gate,
         pool=written.pool,
     )
+
+
+def named_verifiers(config: Config, problems: Problems) -> dict[str, Verifier]:
+    """The verifiers of [verifiers] by name; those that could not be built are noted and left out."""
+    built: dict[str, Verifier] = {}
+    for name, written in config.verifiers.items():
+        verifier = build_plugin(VERIFIER, written, ("verifiers", name), problems)
+        if verifier is not None:
+            built[name] = verifier
+    return built
+
+
+def _verifier(
+    written: str | Mapping[str, Any], config: Config, path: Path, problems: Problems
+) -> Verifier | None:
+    """By a name of [verifiers], a name of the table, or a table of its own."""
+    if isinstance(written, str) and written in config.verifiers:
+        # what is wrong with it is noted at its own place
+        own: Verifier | None = build_plugin(VERIFIER, config.verifiers[written], path, Problems())
+        return own
+    built: Verifier | None = build_plugin(VERIFIER, written, path, problems)
+    return built
 
 
 def _prompt(name: str, config: Config, path: Path, problems: Problems) -> Prompt:

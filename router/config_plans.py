@@ -7,16 +7,18 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from predictors.observation import Message, Observation, Query, Sample, Tally
-from router.build_plans import build_stage
+from router.build_plans import build_stage, named_verifiers
 from router.config import Config, StageConfig
 from router.config_problems import Problems, unknown
 from router.domain.plan import Gate, Plan, Stage
 from router.domain.verdict import Action
 from router.toml_places import Path
+from router.verifiers import VERIFIERS
 
 _MANY = (
     256  # samples after which a rule that was not satisfied is taken to be about something else than counts
 )
+NOT_LIVE = "this verifier needs {}, which a live query does not have; use it in `apportion grade`"
 _PROBABILITIES = ("p_correct/", "p_two_correct/", "plan_quality/", "sample_confidence")
 _NOBODY = Query("", (Message("user"),))
 
@@ -25,6 +27,7 @@ def check_plans(config: Config, plans: Mapping[str, Plan], problems: Problems) -
     """Note what is impossible in `plans`, which were built from `config`."""
     if not config.plans and not problems.touch(("plans",)):
         problems.add((), "there are no plans; a table [[plans]] with name and stages says what may be done")
+    check_verifiers(config, problems)
     first_of: dict[str, str] = {}
     for index, written in enumerate(config.plans):
         path: Path = ("plans", index)
@@ -48,6 +51,18 @@ def check_plans(config: Config, plans: Mapping[str, Plan], problems: Problems) -
                 f"plan {plan.name!r} does exactly what plan {twin!r} does (digest {plan.digest}); remove one"
             )
             problems.add(path, text)
+
+
+def check_verifiers(config: Config, problems: Problems) -> None:
+    """Note verifiers of [verifiers] that hide one of the table, or that no live query can use."""
+    for name, verifier in named_verifiers(config, Problems()).items():
+        path: Path = ("verifiers", name)
+        if not name.strip() or not name.isprintable():
+            problems.add(path, f"a verifier's name is printable text, got {name!r}")
+        if name in VERIFIERS:
+            problems.add(path, f"{name!r} is the name of a kind of verifier; choose another")
+        if verifier.needs:
+            problems.add(path, NOT_LIVE.format(verifier.needs))
 
 
 def check_signal(name: str, config: Config, path: Path, problems: Problems) -> None:
@@ -104,8 +119,7 @@ def _check_stage(stage: Stage, config: Config, path: Path, problems: Problems, *
             problems.add((*path, "gate"), f"never opens: the stage on {stage.backend!r} can never be reached")
     needs = stage.verifier.needs if stage.verifier is not None else ""
     if needs:
-        text = f"this verifier needs {needs}, which a live query does not have; use it in `apportion grade`"
-        problems.add((*path, "verifier"), text)
+        problems.add((*path, "verifier"), NOT_LIVE.format(needs))
     if followed and _always_ends(stage):
         problems.add((*path, "stop"), "always ends the plan here: the next stage can never be reached")
     needed = _needs_samples(stage, first=path[-1] == 0)

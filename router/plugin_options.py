@@ -79,6 +79,13 @@ def _built(plugin: type, kind: str, options: Mapping[str, Any], path: Path, prob
                 (*path, name) if name in values else path, f"{kind} without {name} does nothing; list some"
             )
             return None
+    missing = [
+        item.name for item in fields(plugin) if item.metadata.get("required") and not values.get(item.name)
+    ]
+    if missing:
+        text = f'{kind} without {missing[0]} judges nothing; write {{ kind = "{kind}", {missing[0]} = "…" }}'
+        problems.add((*path, missing[0]) if missing[0] in values else path, text)
+        return None
     try:
         return plugin(**values)
     except (RouterError, ValueError) as error:

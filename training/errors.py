@@ -1,7 +1,8 @@
 """What training raises besides the router's and the predictors' errors.
 
-    TrainingError
-    └── NotEnoughData     a suite or a fit has no meaning on so little; the message says how much is needed
+TrainingError
+├── NotEnoughData     a suite or a fit has no meaning on so little; the message says how much is needed
+└── JudgeRefused      a judge whose labels would mean nothing; the message has the measured rates
 """
 
 from __future__ import annotations
@@ -13,3 +14,11 @@ class TrainingError(Exception):
 
 class NotEnoughData(TrainingError):
     """Too few queries, samples or backends."""
+
+
+class JudgeRefused(TrainingError):
+    """Answers that say nothing do too well with this judge; `null_scores`: null answer -> mean score."""
+
+    def __init__(self, message: str, null_scores: dict[str, float]) -> None:
+        super().__init__(message)
+        self.null_scores = null_scores

@@ -1,7 +1,8 @@
 """`apportion grade`: find the answer in every recorded text and say how right it is.
 
 Answers are extracted by the same code as online, and judged by the same table of verifiers. Which verifier judges
-which task comes from the command line, else from `graders` in the recording's meta.json.
+which task comes from the command line, else from `graders` in the recording's meta.json. What waits for others
+(`judge`, `http`) is asked first, side by side.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ from typing import Annotated, Any
 
 import typer
 
-from router.answers import extract
-from router.plugins import resolve
 from router.recording_format import (
     QUERIES,
     QUERY_COLUMNS,
@@ -27,18 +26,10 @@ from router.recording_format import (
     verify_checksums,
     write_recording,
 )
-from router.verifiers import VERIFIERS, Case, Verifier
+from router.verifiers import VERIFIERS
+from training.ask_ahead import ask_ahead
 from training.errors import TrainingError
-
-EVERY_TASK = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Grader:
-    """A verifier and how answers are extracted for it."""
-
-    verifier: Verifier
-    answer_kind: str
+from training.graders import Grader, answer_of, case_of, named_graders, parse_grader, task_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +38,6 @@ class Graded:
 
     answers: list[str | None]
     rewards: list[float | None]
-
-
-def parse_grader(text: str) -> Grader:
-    """`VERIFIER[:ANSWER_KIND]`; raise UnknownName with the choices."""
-    name, _, kind = text.partition(":")
-    verifier: Verifier = resolve("verifier", VERIFIERS, name)()
-    kind = kind or verifier.answer_kind
-    extract("", kind)
-    extract("x", kind)  # an unknown kind is refused here, with the choices
-    return Grader(verifier, kind)
-
-
-def named_graders(texts: Sequence[str]) -> dict[str, str]:
-    """Task -> `VERIFIER[:ANSWER_KIND]` from `TASK=VERIFIER…`, or from `VERIFIER…` for every task."""
-    named: dict[str, str] = {}
-    for text in texts:
-        task, _, grader = text.rpartition("=")
-        named[task] = grader
-    return named
 
 
 def grade_rows(
@@ -83,21 +55,18 @@ def grade_rows(
 
     @lru_cache(maxsize=100_000)
     def score(query_id: str, task: str, answer: str | None) -> float | None:
-        query = queries[query_id]
-        case = Case(query["query"], query.get("gold"), tuple(references.get(query_id, ())))
-        value = graders[task].verifier.grade(case, answer)
+        case = case_of(queries[query_id], references.get(query_id, ()))
+        value = graders[task].score(case, answer)
         if value is not None and not 0 <= value <= 1:
             raise TrainingError(f"query {query_id!r}: the verifier gave {value}; a score is in [0, 1]")
         return value
 
     graded = Graded([], [])
     for row in rows:
-        task = queries[row["query_id"]].get("task") or EVERY_TASK
-        task = task if task in graders else EVERY_TASK
+        task = task_of(queries[row["query_id"]], graders)
         answer, reward = row.get("answer"), row.get("reward")
         if task in graders and not (keep and reward is not None):
-            if row.get("text") is not None:
-                answer = extract(row["text"], graders[task].answer_kind)
+            answer = answer_of(row, graders[task])
             reward = score(row["query_id"], task, answer)
         graded.answers.append(answer)
         graded.rewards.append(reward)
@@ -114,11 +83,8 @@ def references_of(
     found: dict[str, list[str]] = {}
     finished = [row for row in rows if row["backend"] == backend and row.get("prefix_tokens") is None]
     for row in sorted(finished, key=lambda row: int(row["sample_idx"])):
-        task = queries[row["query_id"]].get("task") or EVERY_TASK
-        grader = graders.get(task) or graders.get(EVERY_TASK)
-        answer = row.get("answer")
-        if grader and row.get("text") is not None:
-            answer = extract(row["text"], grader.answer_kind)
+        grader = graders.get(task_of(queries[row["query_id"]], graders))
+        answer = row.get("answer") if grader is None else answer_of(row, grader)
         if answer is not None:
             found.setdefault(row["query_id"], []).append(answer)
     return found
@@ -132,12 +98,16 @@ def grade(
         list[str] | None,
         typer.Option(
             metavar="[TASK=]NAME[:ANSWER_KIND]",
-            help=f"Of every task or of one; repeat. NAME: {', '.join(VERIFIERS)}. Default: meta.json's graders.",
+            help=f"Of every task or of one; repeat. NAME: {', '.join(VERIFIERS)}; with options as in router.toml: "
+            '\'{ kind = "regex", pattern = "…" }\'. Default: meta.json\'s graders.',
         ),
     ] = None,
-    reference: Annotated[str, typer.Option(help="The backend that `agrees` compares with.")] = "",
+    reference: Annotated[str, typer.Option(help="The backend that `agrees` and `judge` compare with.")] = "",
     out: Annotated[Path | None, typer.Option(help="Another folder for the graded recording.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Rewards that are there already stay.")] = False,
+    concurrency: Annotated[
+        int, typer.Option(min=1, help="Questions in flight to a `judge` or an `http` service.")
+    ] = 16,
 ) -> None:
     """Label a recording's samples: extract their answers, give each a reward."""
     import pyarrow as pa
@@ -162,6 +132,9 @@ def grade(
                 f"{recording}: a sample of query {row['query_id']!r}, which is not in {QUERIES}"
             )
     references = references_of(rows, queries, reference, graders) if "references" in needs else {}
+    graders, judges = ask_ahead(
+        queries, rows, graders, references, recording=recording, concurrency=concurrency, keep=keep
+    )
     graded = grade_rows(queries, rows, graders, references, keep)
     for name, column in (
         ("answer", pa.array(graded.answers, pa.large_string())),
@@ -171,7 +144,7 @@ def grade(
             sample_table = sample_table.set_column(sample_table.column_names.index(name), name, column)
         else:
             sample_table = sample_table.append_column(name, column)
-    extra = dict(meta.extra) | {"graders": named}
+    extra = dict(meta.extra) | {"graders": named} | ({"judges": judges} if judges else {})
     write_recording(out or recording, replace(meta, extra=extra), query_table, sample_table)
     _report(rows, graded)
 

@@ -1,7 +1,8 @@
 """Is this answer right? One table for online verifiers and offline graders.
 
 To add one, write a module here and give it a line in `VERIFIERS`. A verifier is a frozen dataclass, every field with
-a default, and one method. Online it may end a stage (a pass); offline it labels samples.
+a default, and one method. Online it may end a stage (a pass); offline it labels samples. A field without which it
+cannot judge has the metadata `REQUIRED`: configuration must give it, and without it the verifier judges nothing.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
+
+REQUIRED = {"required": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,7 @@ class Case:
     query: str
     gold: str | None = None
     references: Sequence[str] = ()  # answers of the reference backend to the same query
+    task: str = ""  # what the caller calls this kind of query
 
 
 @runtime_checkable
@@ -39,4 +43,8 @@ VERIFIERS = {
     "contains": "router.verifiers.contains:Contains",
     "math": "router.verifiers.mathematics:Math",
     "agrees": "router.verifiers.agrees:Agrees",
+    "judge": "router.verifiers.judge:Judge",
+    "schema": "router.verifiers.schema:Schema",
+    "regex": "router.verifiers.regex:Regex",
+    "http": "router.verifiers.http_hook:Http",
 }

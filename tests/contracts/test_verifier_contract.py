@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,17 +20,62 @@ RIGHT = {"gold": Case("q", gold="B"), "references": Case("q", references=("B", "
 LACKING = Case("q")
 
 
+class Judging(BaseHTTPRequestHandler):
+    """Both a user's own service that wants "B", and a model that prefers the answer "B"."""
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if "messages" in asked:
+            first, second = (
+                part.split("\n")[2] == "B" for part in asked["messages"][1]["content"].split("answer:")[1:]
+            )
+            word = "TIE" if first == second else "FIRST" if first else "SECOND"
+            said = {"choices": [{"message": {"content": word}}]}
+        else:
+            said = {"pass": asked["answer"] == "B"}
+        body = json.dumps(said).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture(scope="module")
+def service():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Judging) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
 @pytest.fixture(params=sorted(VERIFIERS), scope="module")
-def verifier(request):
-    return resolve("verifier", VERIFIERS, request.param)()
+def verifier(request, service):
+    """Each with what it cannot do without."""
+    options = {"regex": {"pattern": "B"}, "http": {"url": service}, "judge": {"url": service, "model": "m"}}
+    return resolve("verifier", VERIFIERS, request.param)(**options.get(request.param, {}))
+
+
+@pytest.mark.parametrize("name", sorted(VERIFIERS))
+def test_it_is_built_without_arguments_and_then_judges_nothing_if_it_requires_some(name):
+    kind = resolve("verifier", VERIFIERS, name)
+    built = kind()
+    if any(item.metadata.get("required") for item in fields(kind)):
+        assert built.grade(Case("q", "B", ("B",)), "B") is None
 
 
 def case_for(verifier: Verifier) -> tuple[Case, str]:
     """A case that the verifier can judge, and an answer that is right in it."""
     case = RIGHT[verifier.needs]
-    if verifier.grade(case, "B") is None:  # it grades numbers
-        return Case("q", gold="12", references=("12",)), "12"
-    return case, "B"
+    if verifier.grade(case, "B") == 1:
+        return case, "B"
+    if verifier.needs == "references":  # it prefers
+        return Case("q", references=("C",)), "B"
+    return Case("q", gold="12", references=("12",)), "12"  # it grades numbers, or JSON
 
 
 def test_it_keeps_the_contract(verifier):

@@ -41,7 +41,7 @@ async def test_equal_formulas_vote_for_one_class(classes):
 
 async def test_numbers_never_need_the_process(classes):
     await tally_of(classes, ["1/2", "0.5", "3", "4"], "math")
-    assert classes._equivalence._worker is None
+    assert classes._equivalence.process.worker is None
 
 
 async def test_answers_that_arrive_together_are_compared_once_the_process_has_started():
@@ -97,19 +97,19 @@ def test_a_pair_is_compared_once():
     assert equivalence.equal("2y", "y+y") is True
     equivalence.close()
     assert equivalence.equal("2y", "y+y") is True
-    assert equivalence._worker is None
+    assert equivalence.process.worker is None
 
 
 def test_an_expression_that_is_too_long_is_not_compared():
     equivalence = MathEquivalence()
     assert equivalence.equal("x" * 1001, "x") is None
-    assert equivalence._worker is None
+    assert equivalence.process.worker is None
 
 
 def test_the_worker_dies_with_the_last_reference():
     equivalence = MathEquivalence()
     assert equivalence.start()
-    worker = equivalence._worker
+    worker = equivalence.process.worker
     del equivalence
     assert worker is not None
     assert worker.poll() is not None

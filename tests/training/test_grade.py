@@ -14,7 +14,8 @@ from router.recording import Recording
 from router.recording_cost import Prices
 from router.recording_format import RecordingMeta, write_recording
 from training.errors import TrainingError
-from training.grade import grade, named_graders
+from training.grade import grade
+from training.graders import named_graders
 
 QUERIES = [
     {"query_id": "sum", "query": "2 + 2?", "task": "sum", "gold": "4"},

@@ -19,7 +19,7 @@ from router.plugins import resolve
 from router.text_split import normalised
 from router.verifiers import VERIFIERS, Case
 from training.errors import TrainingError
-from training.grade import parse_grader
+from training.graders import parse_grader
 from training.workload import KINDS, LEVELS
 from training.workload.generate import Question, questions_of, workload, write_workload
 from training.workload.language import OPPOSITES, PAST, THINGS
