@@ -199,16 +199,3 @@ async def _with_bar(work: Sequence[Sequence[Item]], journal: Journal, drawing: D
             bar.update(task, completed=progress.drawn, said=said)
 
         return await collect(work, journal, drawing, shown)
-
-
-def main() -> None:
-    """Run the command by itself."""
-    try:
-        typer.run(collect_command)
-    except TrainingError as error:
-        print(f"apportion collect: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
-
-
-if __name__ == "__main__":
-    main()
