@@ -31,6 +31,11 @@ from training.ask_ahead import ask_ahead
 from training.errors import TrainingError
 from training.graders import Grader, answer_of, case_of, named_graders, parse_grader, task_of
 
+VERIFIER_HELP = (
+    f"Of every task or of one; repeat. NAME: {', '.join(VERIFIERS)}; with options as in router.toml: "
+    '\'{ kind = "regex", pattern = "…" }\'. Default: meta.json\'s graders.'
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Graded:
@@ -98,8 +103,7 @@ def grade(
         list[str] | None,
         typer.Option(
             metavar="[TASK=]NAME[:ANSWER_KIND]",
-            help=f"Of every task or of one; repeat. NAME: {', '.join(VERIFIERS)}; with options as in router.toml: "
-            '\'{ kind = "regex", pattern = "…" }\'. Default: meta.json\'s graders.',
+            help=VERIFIER_HELP,
         ),
     ] = None,
     reference: Annotated[str, typer.Option(help="The backend that `agrees` and `judge` compare with.")] = "",

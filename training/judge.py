@@ -13,6 +13,7 @@ from typing import Any
 
 from router.backends import Backend
 from router.verifiers.judge import Judge
+from training.errors import TrainingError
 from training.graders import Question
 from training.judge_asking import Asked, ask_all
 from training.judge_cache import JudgeCache
@@ -97,6 +98,8 @@ async def judge_all(
             on_answer=answered,
         )
         if wanted is tests:
+            if judged.asked.refused == len(tested):
+                raise TrainingError(f"judge {model!r} refuses every question: {judged.asked.last_refusal}")
             judged.nulls = check_nulls(model, tests, cache)
     judged.scores |= {key: pair_score(cache, *pair, judge.tie) for key, pair in pairs.items()}
     return judged

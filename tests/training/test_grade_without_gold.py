@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -48,6 +50,18 @@ def test_tasks_are_judged_by_a_pattern_and_by_a_schema(tmp_path):
     }
     grade(folder)
     assert rewards(folder) == [1, 0, 0, 1, 1, 0]
+
+
+def test_the_command_line_takes_options(tmp_path):
+    folder = made(tmp_path / "r")
+    table = '{ kind = "regex", pattern = "[0-9]{4}" }'
+    command = [sys.executable, "-m", "training", "grade", "--recording", str(folder), "--verifier", table]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ran.returncode, rewards(folder)) == (0, [1, 0, 0, 0, 0, 0]), ran.stderr
+    wrong = subprocess.run([*command[:-1], "regex"], capture_output=True, text=True, check=False)
+    assert wrong.returncode != 0
+    assert "Traceback" not in wrong.stderr
+    assert "regex without pattern judges nothing" in wrong.stderr.replace("\n", " ")
 
 
 def test_the_same_pattern_may_see_another_kind_of_answer(tmp_path):

@@ -112,3 +112,9 @@ async def test_a_question_that_the_server_refuses_is_left_unjudged_and_counted(
     assert [case.query for (case, _), score in result.scores.items() if score is None] == ["Question 7?"]
     assert result.asked.refused == 2
     assert "too long" in result.asked.last_refusal
+
+
+async def test_a_server_that_refuses_everything_is_said_to(bench, tmp_path, judged, questions):
+    bench.refuses = "Which is better?"
+    with pytest.raises(TrainingError, match="refuses every question: .*too long"):
+        await judged(bench, tmp_path, "honest", questions(["To {query}: 7"]))
