@@ -16,7 +16,7 @@ import typer
 
 from router.errors import ConfigError, RouterError
 from router.onboarding.first_config import first_config, refuse_to_overwrite, write_config
-from router.onboarding.first_plans import Surveyed, cheapest_first, first_plans
+from router.onboarding.first_plans import Surveyed, cheapest_first, contradiction, first_plans
 from router.onboarding.prices import prices_of
 from router.onboarding.survey import Limits, greet, survey
 from router.onboarding.target import Target, read_targets
@@ -88,6 +88,8 @@ def init(
         return
     typer.echo(survey_text(ordered))
     typer.echo(f"wrote {out}; next: apportion check {shlex.quote(str(out))}")
+    if doubt := contradiction(ordered):
+        typer.echo(doubt, err=True)
     if not all(one.prices.price_out for one in ordered):
         typer.echo("it has no prices yet: fill them in, or give --gpu-dollars-per-hour", err=True)
 

@@ -97,8 +97,7 @@ class Examination:
             said = plain
         self.found["api"] = self._api
         choice = _choices(self.asker.who, said)[0]
-        message = choice.get("message") or {}
-        text = str(message.get("content") or choice.get("text") or "").lstrip()
+        message, text = _record(choice.get("message")), _text(choice).lstrip()
         if message.get("reasoning_content") or message.get("reasoning"):
             self.found["reasoning"] = "reasoning_content"
         else:
@@ -114,7 +113,7 @@ class Examination:
             said = await self._ask(QUESTION, max_tokens=1, **wanted)
             if self._refuses(said, "logprobs"):
                 continue
-            given = _choices(self.asker.who, said)[0].get("logprobs") or {}
+            given = _record(_choices(self.asker.who, said)[0].get("logprobs"))
             self.found["logprobs"] = bool(given.get("content") or given.get("token_logprobs"))
             self.found["top_logprobs"] = _alternatives(given)
             self.found["refused"].pop("logprobs", None)
@@ -137,7 +136,7 @@ class Examination:
         )
         self.found["tools"] = not self._refuses(said, "tools")
         if self.found["tools"]:
-            message = _choices(self.asker.who, said)[0].get("message") or {}
+            message = _record(_choices(self.asker.who, said)[0].get("message"))
             self.found["tool_called"] = bool(message.get("tool_calls"))
 
     async def _schema(self) -> None:
@@ -148,8 +147,7 @@ class Examination:
             self.found["response_format"] = False
             return
         choice = _choices(self.asker.who, said)[0]
-        text = str((choice.get("message") or {}).get("content") or choice.get("text") or "")
-        self.found["response_format"] = _obeys(text, str(choice.get("finish_reason")))
+        self.found["response_format"] = _obeys(_text(choice), str(choice.get("finish_reason")))
 
     def _refuses(self, said: Answer, what: str) -> bool:
         """Whether it calls the request invalid; every other failure is raised."""
@@ -173,12 +171,22 @@ def _choices(who: str, said: Answer) -> list[dict[str, Any]]:
     return choices
 
 
+def _record(value: Any) -> dict[str, Any]:
+    """The value where it is a JSON object; what a server sends may be anything."""
+    return value if isinstance(value, dict) else {}
+
+
+def _text(choice: Mapping[str, Any]) -> str:
+    return str(_record(choice.get("message")).get("content") or choice.get("text") or "")
+
+
 def _alternatives(given: Mapping[str, Any]) -> int:
     """How many alternatives the first token has."""
     content, top = given.get("content"), given.get("top_logprobs")
-    if content:
-        return len(content[0].get("top_logprobs") or ())
-    return len(top[0] or ()) if top else 0
+    if isinstance(content, list) and content:
+        others = _record(content[0]).get("top_logprobs")
+        return len(others) if isinstance(others, list) else 0
+    return len(_record(top[0])) if isinstance(top, list) and top else 0
 
 
 def _obeys(text: str, finish_reason: str) -> bool:

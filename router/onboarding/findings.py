@@ -47,7 +47,9 @@ class Speed:
     first_token_s: float | None = None  # of a short prompt
     tokens_per_second: float | None = None  # generated, one request in flight, after the first token
     in_flight: int = 0  # requests at once in the next figure
-    tokens_per_second_busy: float | None = None  # generated, all of them together
+    tokens_per_second_busy: float | None = (
+        None  # generated, all of them together (and others' too, where seen)
+    )
     prompt_tokens_per_second: float | None = None  # read, of one prompt that was never seen before
     stream_usage: bool | None = None  # token counts come in streams
     prefix_cache: bool | None = None  # the same prompt again is read from the cache

@@ -17,6 +17,7 @@ from router.onboarding.missing import missing
 _BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
 _MAX_TOKENS = 1024  # of one sample
 _MAX_TOKENS_REASONING = 4096  # a thought before the answer
+_FASTEST = 1e9  # tokens per second: what router.toml takes, whatever a server reports
 _RULE = 118  # columns of a heading
 
 
@@ -128,7 +129,8 @@ def _abilities(one: Surveyed) -> Iterator[str]:
     )
     yield f"response_format = {_flag(can.response_format)}"
     if speed.tokens_per_second:
-        yield f"tokens_per_second = {_number(speed.tokens_per_second)}  # measured; for forecasts, until it is learned"
+        fast = _number(min(speed.tokens_per_second, _FASTEST))
+        yield f"tokens_per_second = {fast}  # measured; for forecasts, until it is learned"
     if speed.first_token_s is not None:
         yield f"first_token_s = {_number(speed.first_token_s)}"
 
@@ -147,9 +149,9 @@ def _remarks(one: Surveyed) -> Iterator[str]:
 def _prices(one: Surveyed) -> Iterator[str]:
     prices, speed = one.prices, one.found.speed
     if prices.price_out:
-        busy = speed.tokens_per_second_busy or speed.tokens_per_second or 0.0
+        busy = max(speed.tokens_per_second_busy or 0.0, speed.tokens_per_second or 0.0)
         yield (
-            f"# from dollars per hour and {busy:.4g} tokens/s written by {max(1, speed.in_flight)} requests at once, "
+            f"# from dollars per hour and {busy:.4g} tokens/s written with {max(1, speed.in_flight)} requests at once, "
             f"{speed.prompt_tokens_per_second or 0:.4g} tokens/s read; a fuller server is cheaper"
         )
     else:

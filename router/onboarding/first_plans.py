@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from router.onboarding.findings import Findings
 from router.onboarding.prices import Prices
@@ -38,17 +39,31 @@ class FirstPlan:
 
 
 def cheapest_first(servers: Sequence[Surveyed]) -> list[Surveyed]:
-    """By price where all have one, else by the size in the model's name where all have one, else the fastest first."""
+    """By the size in the model's name where all have one and they differ, else by price, else the fastest first.
+
+    Sizes first, since measured prices are those of an hour in which one server may have been busier than the other.
+    """
     sizes = {one.name: parameters(one.found.identity.model) for one in servers}
 
     def rank(one: Surveyed) -> float:
+        if all(sizes.values()) and len(set(sizes.values())) == len(sizes):
+            return sizes[one.name]
         if all(other.prices.price_out for other in servers):
             return one.prices.price_out
-        if all(sizes.values()):
-            return sizes[one.name]
         return -(one.found.speed.tokens_per_second or 0.0)
 
     return sorted(servers, key=rank)
+
+
+def contradiction(servers: Sequence[Surveyed]) -> str:
+    """Where a smaller model came out dearer than a larger one, in words; "" else. `servers`: `cheapest_first`."""
+    for one, other in pairwise(servers):
+        if one.prices.price_out > other.prices.price_out > 0:
+            return (
+                f"{one.name} ({one.found.identity.model}) came out dearer than {other.name} "
+                f"({other.found.identity.model}): measure again when both servers are idle, or set prices by hand"
+            )
+    return ""
 
 
 def parameters(model: str) -> float:

@@ -11,6 +11,7 @@ from router.config_problems import unknown
 from router.errors import BackendError, BackendGarbled, BackendUnavailable, ConfigError
 from router.onboarding.findings import Identity
 
+LONGEST_CONTEXT = 100_000_000  # tokens: what router.toml takes
 WITHIN_S = 5.0  # of one of these questions, none of which makes the server generate anything
 
 
@@ -45,7 +46,7 @@ async def identify(
         health=health is not None and not health.is_page,
         metrics=bool(counters),
         tokenize=await _counts_tokens(asker, chosen),
-        context_tokens=length if isinstance(length, int) and length > 0 else None,
+        context_tokens=length if type(length) is int and 0 < length <= LONGEST_CONTEXT else None,
         clock_ahead_s=ahead_s,
     )
 

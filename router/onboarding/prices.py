@@ -27,8 +27,9 @@ class Prices:
 
 def prices_of(dollars_per_hour: float | None, speed: Speed) -> Prices:
     """What a token costs on a machine that costs so much; zeros where dollars or throughput are not known."""
-    reading, writing = speed.prompt_tokens_per_second, speed.tokens_per_second_busy or speed.tokens_per_second
-    price_in = per_million(dollars_per_hour, reading)
+    # several that write less than one alone were held up by something else: that is no throughput
+    writing = max(speed.tokens_per_second_busy or 0.0, speed.tokens_per_second or 0.0)
+    price_in = per_million(dollars_per_hour, speed.prompt_tokens_per_second)
     cached = None
     if price_in and speed.prefix_cache and speed.cached_time_share is not None:
         cached = min(price_in, _plain(price_in * max(LEAST_CACHED, speed.cached_time_share)))

@@ -1,8 +1,9 @@
 """How fast a server is: time to the first token, tokens per second alone and together, what its prefix cache saves.
 
 Streams are left when their time is over, so that a slow server costs as much time as a fast one. When it fails: the
-figures are those of the load that the server has meanwhile; and a server gives more tokens per second to hundreds of
-requests than to the few that are in flight here, so that prices made from them are on the dear side.
+figures are those of the load that the server has meanwhile (where it has vLLM's counters, what it writes for others is
+counted too); and a server gives more tokens per second to hundreds of requests than to the few that are in flight
+here, so that prices made from them are on the dear side.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from router.onboarding.findings import Identity, Speed
 
 LONG_PROMPT_WORDS = 400  # about 500 tokens: enough for the reading to outweigh the request itself
 CONTEXT_SHARE = 4  # a long prompt has at most a fourth of the context in words: rare words are several tokens
+GENERATED = ("vllm:generation_tokens_total",)
+CACHE_HITS = ("vllm:prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits_total")  # newer and older servers
+OTHERS = 1.2  # times our own tokens: more than what the two readings of the counter catch by themselves
 BY_TIME = 0.5  # of the first time: what counts as cached where nothing is reported
 WORDS = (
     *("river", "stone", "garden", "window", "letter", "morning", "bread", "silver", "winter", "music"),
@@ -75,35 +79,39 @@ class SpeedTest:
         heard = await self._generate(self.effort.alone_s)
         self.found["first_token_s"] = heard.first_s
         self.found["stream_usage"] = self._usage_seen(heard)
-        if heard.first_s is not None and heard.last_s is not None and heard.last_s > heard.first_s:
-            self.found["tokens_per_second"] = (heard.tokens - 1) / (heard.last_s - heard.first_s)
+        if heard.tokens > 1 and heard.first_s is not None and (heard.last_s or 0.0) > heard.first_s:
+            self.found["tokens_per_second"] = (heard.tokens - 1) / ((heard.last_s or 0.0) - heard.first_s)
 
     async def _together(self) -> None:
-        many = self.effort.in_flight
-        started = asyncio.get_running_loop().time()
+        what, many = f"speed of {self.effort.in_flight} requests at once", self.effort.in_flight
+        before, started = await self._counter(*GENERATED), asyncio.get_running_loop().time()
         ended = await asyncio.gather(
             *(self._generate(self.effort.together_s) for _ in range(many)), return_exceptions=True
         )
+        took_s = asyncio.get_running_loop().time() - started
+        after = await self._counter(*GENERATED)
         heard = [one for one in ended if isinstance(one, Streamed)]
         for one in ended:
             if isinstance(one, BaseException) and not isinstance(one, BackendError):
                 raise one
         if len(heard) < many:
-            self.notes.append(f"speed of {many} requests at once: {many - len(heard)} of them failed")
-        took_s = asyncio.get_running_loop().time() - started
-        tokens = sum(one.tokens for one in heard)
-        if tokens and took_s > 0:
+            self.notes.append(f"{what}: {many - len(heard)} of them failed")
+        own = sum(one.tokens for one in heard)
+        everybody = own if before is None or after is None else after - before
+        if everybody > OTHERS * own:
+            self.notes.append(f"{what}: other callers were there; of {everybody:.0f} tokens {own} were ours")
+        if own and took_s > 0:
             self.found["in_flight"] = many
-            self.found["tokens_per_second_busy"] = tokens / took_s
+            self.found["tokens_per_second_busy"] = max(own, everybody) / took_s
 
     async def _prefix(self) -> None:
         room = self.identity.context_tokens
         words = LONG_PROMPT_WORDS if room is None else min(LONG_PROMPT_WORDS, room // CONTEXT_SHARE)
         prompt = f"{self._words(words)}\nWhich of these words comes first?"
-        before = await self._hits()
+        before = await self._counter(*CACHE_HITS)
         first = await self._stream(prompt, self.effort.prompt_s, max_tokens=1)
         again = await self._stream(prompt, self.effort.prompt_s, max_tokens=1)
-        after = await self._hits()
+        after = await self._counter(*CACHE_HITS)
         read = first.usage.prompt_tokens if first.usage is not None else None
         if first.first_s is None or again.first_s is None:
             return
@@ -159,8 +167,8 @@ class SpeedTest:
             return True
         return False if heard.whole else None  # it comes at the end, where nobody waited for it
 
-    async def _hits(self) -> float | None:
-        """`vllm:prefix_cache_hits_total` over all engines; None where there is no such counter."""
+    async def _counter(self, *names: str) -> float | None:
+        """A counter of its metrics, over all engines; None where there is none of these names."""
         if not self.identity.metrics:
             return None
         try:
@@ -169,7 +177,7 @@ class SpeedTest:
             return None
         counts = []
         for line in said.body.decode("utf-8", "replace").splitlines():
-            if line.startswith(("vllm:prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits_total")):
+            if line.startswith(names):
                 try:
                     counts.append(float(line.rsplit(" ", 1)[-1]))
                 except ValueError:

@@ -158,7 +158,7 @@ def pages() -> Iterator[Callable[..., str]]:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory) -> Path:
     """A self-signed certificate of 127.0.0.1; its key is beside it, `key.pem`."""
-    folder = tmp_path_factory.mktemp("tls")
+    folder: Path = tmp_path_factory.mktemp("tls")
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stub")])
     now = datetime.now(UTC)

@@ -39,7 +39,7 @@ def doctor(apportion, tmp_path):
     return run
 
 
-ABLE = {"context_tokens": 4096, "logprobs": True, "tools": True, "response_format": True}
+ABLE: dict[str, Any] = {"context_tokens": 4096, "logprobs": True, "tools": True, "response_format": True}
 
 
 def test_what_is_true_is_healthy(doctor, able):
@@ -59,7 +59,7 @@ def test_what_init_writes_is_healthy(apportion, doctor, able, tmp_path):
     assert code == 0
 
 
-PROMISES = {
+PROMISES: dict[str, str] = {
     "logprobs": "cascades and votes can use agreement only",
     "tools": "queries with tools never go here",
     "response_format": "queries with a response format never go here",
@@ -88,7 +88,7 @@ def test_what_is_missing_is_said_with_its_cost(doctor, plain):
     assert found["backends.small.stream_usage"][1].endswith("costs are estimates")
 
 
-SERVERS = [
+SERVERS: list[tuple[dict[str, Any], str, str]] = [
     ({"model": "other"}, "backends.small", "unknown model 'other'; choose from tiny-135M"),
     ({"context_tokens": 9000}, "backends.small.context_tokens", "the server takes 4096"),
     ({"max_tokens": 5000}, "backends.small.max_tokens", "more than the 4096 tokens"),

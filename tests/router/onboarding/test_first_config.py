@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from router.build_plans import build_plans
@@ -9,7 +11,14 @@ from router.config import BackendConfig
 from router.config_file import load
 from router.errors import ConfigError
 from router.onboarding.first_config import first_config, write_config
-from router.onboarding.first_plans import PROMPTS, cheapest_first, first_plans, parameters
+from router.onboarding.first_plans import (
+    PROMPTS,
+    Surveyed,
+    cheapest_first,
+    contradiction,
+    first_plans,
+    parameters,
+)
 from training.prompts import PROMPTS as COLLECTED
 
 
@@ -25,7 +34,7 @@ def written(tmp_path):
     return write
 
 
-CASES = {
+CASES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "one": [("small", {})],
     "two with prices": [
         ("small", {"dollars": 1.0}),
@@ -129,11 +138,28 @@ def test_a_cascade_over_a_server_without_log_probabilities_asks_for_agreement(wr
     assert stage.max_samples == 3
 
 
-def test_without_prices_the_size_in_the_name_says_which_is_cheaper_else_the_speed(surveyed):
-    big, small = surveyed("x", model="Qwen2.5-32B-Instruct"), surveyed("y", model="SmolLM2-135M")
-    assert [one.name for one in cheapest_first([big, small])] == ["y", "x"]
-    slow, fast = surveyed("x", tokens_per_second=5.0), surveyed("y", tokens_per_second=500.0)
-    assert [one.name for one in cheapest_first([slow, fast])] == ["y", "x"]
+def order(*servers: Surveyed) -> list[str]:
+    return [one.name for one in cheapest_first(servers)]
+
+
+def test_the_size_in_the_name_says_which_comes_first_whatever_a_busy_hour_measured(surveyed):
+    big = surveyed("x", model="Qwen2.5-32B-Instruct", dollars=1.0)
+    small = surveyed(
+        "y", model="SmolLM2-135M", dollars=1.0, tokens_per_second_busy=1.0, tokens_per_second=1.0
+    )
+    assert order(big, small) == ["y", "x"]
+    assert contradiction([small, big]).startswith("y (SmolLM2-135M) came out dearer than x")
+    assert contradiction([surveyed("y"), big]) == ""
+
+
+def test_without_sizes_the_price_says_which_comes_first_else_the_speed(surveyed):
+    assert order(surveyed("x", dollars=9.0), surveyed("y", dollars=1.0)) == ["y", "x"]
+    assert order(surveyed("x", tokens_per_second=5.0), surveyed("y", tokens_per_second=500.0)) == ["y", "x"]
+
+
+def test_several_requests_that_write_less_than_one_make_no_price(surveyed):
+    held_up = surveyed("small", dollars=3.6, tokens_per_second=50.0, tokens_per_second_busy=0.3)
+    assert held_up.prices.price_out == 20.0
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,15 @@ async def test_a_plain_server_without_vllms_pages_is_one_too(pages):
     assert (who.model, who.version, who.vllm, who.metrics, who.tokenize) == ("gpt", "", False, False, False)
 
 
+STRANGE = [{"id": "m", "max_model_len": length} for length in (True, -1, 0, "4096", 1e9, 10**12, None)]
+
+
+@pytest.mark.parametrize("entry", STRANGE, ids=[repr(entry["max_model_len"]) for entry in STRANGE])
+async def test_a_context_length_that_makes_no_sense_is_none(pages, entry):
+    who = await meet(pages({MODELS: (200, "application/json", json.dumps({"data": [entry, "x", {}]}))}))
+    assert (who.models, who.context_tokens) == (("m",), None)
+
+
 class _Late:
     """Another clock on the other side."""
 

@@ -75,7 +75,8 @@ def test_the_model_of_a_server_with_two_is_chosen(init, two_models, tmp_path):
 
 def test_one_server_of_two_models_is_two_backends(init, two_models, tmp_path):
     assert init(f"a={two_models.url}#one", f"b={two_models.url}#two").exit_code == 0
-    assert [backend.model for backend in load(tmp_path / "router.toml").backends.values()] == ["one", "two"]
+    written = load(tmp_path / "router.toml").backends
+    assert {name: backend.model for name, backend in written.items()} == {"a": "one", "b": "two"}
 
 
 def test_everything_that_is_wrong_is_said_at_once_a_line_each_and_nothing_is_written(

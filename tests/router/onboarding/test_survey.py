@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from router.backends.stub_process import StubProcess
-from router.errors import BackendTimeout, BackendUnavailable
+from router.errors import BackendGarbled, BackendTimeout, BackendUnavailable
+from router.onboarding.findings import Findings
+from router.onboarding.speed import GENERATED, SpeedTest
 
 
 async def test_a_server_that_does_everything_is_found_to(ask, able):
@@ -99,3 +104,52 @@ async def test_streams_that_die_are_noted_and_do_not_end_the_survey(ask):
     assert found.speed.tokens_per_second is None
     assert found.speed.tokens_per_second_busy
     assert any(note.startswith("speed of one request: not measured: ") for note in found.notes)
+
+
+async def test_what_the_server_writes_for_others_meanwhile_is_part_of_its_speed(ask, able, monkeypatch):
+    """The counter goes up by 1,000,000 with each reading, as if others were served a million tokens."""
+    said: list[int] = []
+
+    async def counter(self: SpeedTest, *names: str) -> float | None:
+        said.append(1_000_000 * len(said))
+        return float(said[-1]) if names == GENERATED else None
+
+    monkeypatch.setattr(SpeedTest, "_counter", counter)
+    found = await ask(able.url)
+    assert any("other callers were there; of 1000000 tokens 96 were ours" in note for note in found.notes)
+    assert found.speed.tokens_per_second_busy is not None
+    assert found.speed.tokens_per_second_busy > 1_000_000 / 20
+
+
+@pytest.fixture
+def odd(ask, pages):
+    """`await odd(reply)` surveys a server that gives this reply to everything."""
+
+    async def run(reply: dict[str, Any]) -> Findings:
+        models = (200, "application/json", json.dumps({"data": [{"id": "m"}]}))
+        said = (200, "application/json", json.dumps(reply))
+        found: Findings = await ask(pages({"/v1/models": models, "/v1/chat/completions": said}), seconds=5.0)
+        return found
+
+    return run
+
+
+@pytest.mark.parametrize("reply", [{}, {"choices": []}, {"choices": "none"}, {"choices": [3]}], ids=str)
+async def test_replies_without_choices_are_refused_in_a_sentence(odd, reply):
+    with pytest.raises(BackendGarbled, match="no choices instead of an answer"):
+        await odd(reply)
+
+
+ODD: list[dict[str, Any]] = [
+    {"message": "5", "logprobs": [1]},
+    {"message": {"content": ["5"]}, "logprobs": {"content": ["x"]}},
+    {"text": 5, "logprobs": {"top_logprobs": [3], "token_logprobs": 1}, "finish_reason": 1},
+]
+
+
+@pytest.mark.parametrize("choice", ODD, ids=[str(choice)[:40] for choice in ODD])
+async def test_choices_of_odd_shapes_are_read_as_far_as_they_go(odd, choice):
+    found = await odd({"choices": [choice], "kv_transfer_params": 3})
+    assert (found.abilities.top_logprobs, found.abilities.hidden_states) == (0, False)
+    assert found.speed.tokens_per_second is None
+    assert any("no event stream where one was asked for" in note for note in found.notes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def answered(tls):
     """`await answered(ca_file=…)` asks the TLS server through the backend that serves queries."""
 
     async def run(backend: VLLM | None = None, **config: str) -> int:
-        known = {"urls": (tls,), "model": "behind-tls", "api_key_env": "THE_KEY"} | config
+        known: dict[str, Any] = {"urls": (tls,), "model": "behind-tls", "api_key_env": "THE_KEY"} | config
         backend = backend or VLLM("small", BackendConfig(**known), ENVIRON)
         query = Query("r", (Message("user", (Part(text="hello"),)),))
         call = Call(query, 0, Sampling(max_tokens=20), Prompt(), max_samples=1, width=1, seed=1)
