@@ -116,5 +116,5 @@ async def test_a_question_that_the_server_refuses_is_left_unjudged_and_counted(
 
 async def test_a_server_that_refuses_everything_is_said_to(bench, tmp_path, judged, questions):
     bench.refuses = "Which is better?"
-    with pytest.raises(TrainingError, match="refuses every question: .*too long"):
+    with pytest.raises(TrainingError, match=r"refuses every question: .*too long"):
         await judged(bench, tmp_path, "honest", questions(["To {query}: 7"]))
