@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import random
-import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import (
-    AbstractAsyncContextManager,
-    asynccontextmanager,
-    contextmanager,
     redirect_stderr,
     redirect_stdout,
 )
@@ -23,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -31,8 +25,6 @@ from cryptography.x509.oid import NameOID
 
 from router.__main__ import commands
 from router.backends.stub_process import StubProcess
-from router.backends.stub_server import StubServer
-from router.backends.stub_texts import MadeUp
 from router.config import BackendConfig
 from router.onboarding.findings import Abilities, Findings, Identity, Speed
 from router.onboarding.first_plans import Surveyed
@@ -180,97 +172,6 @@ def certificate(tmp_path_factory) -> Path:
     )
     (folder / "certificate.pem").write_bytes(made.public_bytes(pem))
     return folder / "certificate.pem"
-
-
-@pytest.fixture(scope="session")
-def tls(certificate: Path) -> Iterator[str]:
-    """The url of a stub server behind TLS, with a key."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
-
-    @asynccontextmanager
-    async def serving() -> AsyncIterator[str]:
-        server = StubServer(MadeUp(("behind-tls",)), api_key="open sesame")
-        runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=0.5)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-        try:
-            yield f"https://127.0.0.1:{runner.addresses[0][1]}"
-        finally:
-            await runner.cleanup()
-
-    with elsewhere(serving) as url:
-        yield url
-
-
-@contextmanager
-def elsewhere(start: Callable[[], AbstractAsyncContextManager[Any]]) -> Iterator[Any]:
-    """What `start` gives, kept running by an event loop in a thread of its own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    context = start()
-    try:
-        yield asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result(30)
-    finally:
-        asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result(30)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(30)
-        loop.close()
-
-
-class Proxy:
-    """An HTTP proxy that only knows CONNECT; `heads` are the requests that it saw."""
-
-    def __init__(self, login: str = "") -> None:
-        self.login = login
-        self.heads: list[str] = []
-        self.url = ""
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[Proxy]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        try:
-            yield self
-        finally:
-            server.close()
-            await server.wait_closed()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        self.heads.append(head)
-        if self.login and f"Basic {self.login}" not in head:
-            writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
-            await writer.drain()
-            writer.close()
-            return
-        host, port = head.split()[1].split(":")
-        there, back = await asyncio.open_connection(host, int(port))
-        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        await asyncio.gather(_pump(reader, back), _pump(there, writer), return_exceptions=True)
-
-
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    try:
-        while received := await source.read(65_536):
-            sink.write(received)
-            await sink.drain()
-    finally:
-        sink.close()
-
-
-@pytest.fixture
-def proxy() -> Iterator[Proxy]:
-    with elsewhere(Proxy().running) as started:
-        yield started
-
-
-@pytest.fixture
-def guarded_proxy() -> Iterator[Proxy]:
-    """It wants the login me:secret."""
-    with elsewhere(Proxy("bWU6c2VjcmV0").running) as started:
-        yield started
 
 
 @pytest.fixture
