@@ -1,4 +1,4 @@
-"""The gRPC server: two ports, health, reflection, and an orderly end."""
+"""The gRPC server: two ports, health, reflection, the OpenAI door beside them, and an orderly end."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import grpc
 import structlog
@@ -23,9 +23,13 @@ from router.server_admin import AdminCalls
 from router.server_admission import Admission
 from router.server_calls import Calls
 from router.server_listen import grpc_server, listen
-from router.server_router import QUERY_CALLS, Counter, RouterCalls
+from router.server_router import QUERY_CALLS, Counter, RouterCalls, new_id
+from router.shadow import Shadowed, Shadows
 from router.v1 import apportion_router_pb2 as pb
 from router.wire import ADMIN_SERVICE, ROUTER_SERVICE
+
+if TYPE_CHECKING:  # an HTTP server, imported where one is wanted
+    from router.openai_door.door import Door
 
 KEEP_ALIVE_S = 15.0  # proxies close streams that are silent for 60 s
 GO_AWAY_AFTER_S = 1.0  # of draining: time for health to be seen, before callers are told to connect elsewhere
@@ -39,6 +43,16 @@ class Service(Protocol):
     @property
     def allocator(self) -> Allocator:
         """Answers queries."""
+        ...
+
+    @property
+    def answers(self) -> Allocator | Shadowed:
+        """The same, with shadow runs behind it where there are any."""
+        ...
+
+    @property
+    def shadows(self) -> Shadows | None:
+        """What runs in the background; None: nothing does."""
         ...
 
     @property
@@ -57,10 +71,11 @@ class Addresses:
 
     router: str
     admin: str
+    http: str = ""  # of the OpenAI door; "": it is not open
 
 
 class Servers:
-    """Both gRPC servers of one process: `start`, then `stop`."""
+    """All servers of one process: `start`, then `stop`."""
 
     def __init__(
         self,
@@ -73,10 +88,10 @@ class Servers:
     ) -> None:
         config, books = service.config.server, service.allocator.books
         self.config, self.go_away_after_s, counter = config, go_away_after_s, Counter()
-        self.admission = Admission(config.max_queries)
+        self.admission, self.shadows = Admission(config.max_queries), service.shadows
         self.health = health.aio.HealthServicer()
         router_calls = RouterCalls(
-            allocator=service.allocator,
+            allocator=service.answers,
             store=books.store,
             known=known_names(service),
             prices=books.prices,
@@ -101,6 +116,7 @@ class Servers:
             ROUTER_SERVICE, Calls(services["Router"], router_calls, limit, self.admission, QUERY_CALLS)
         )
         self.admin = self._server(ADMIN_SERVICE, Calls(services["Admin"], admin_calls, limit))
+        self.door = door_of(service, self.admission, keep_alive_s, wall_s, monotonic_s)
 
     def _server(self, name: str, calls: Calls) -> grpc.aio.Server:
         server = grpc_server(self.config.max_message_bytes)
@@ -117,6 +133,8 @@ class Servers:
             listen(self.router, "listen", self.config.listen, allow_remote=remote),
             listen(self.admin, "admin_listen", self.config.admin_listen, allow_remote=remote),
         )
+        if self.door is not None:
+            addresses = replace(addresses, http=await self.door.start())
         await self.router.start()
         await self.admin.start()
         for name in ("", ROUTER_SERVICE, ADMIN_SERVICE):
@@ -127,9 +145,11 @@ class Servers:
         """Say NOT_SERVING, refuse new calls, wait `drain_s` for the running ones; whether they all ended.
 
         Admin and health go on answering meanwhile; the callers' port closes after a second, with a GOAWAY, so that
-        their next calls find another replica. Running calls do not notice.
+        their next calls find another replica. Running calls do not notice. Shadow runs are cut at once.
         """
         self.admission.draining = True
+        if self.shadows is not None:
+            await self.shadows.close()
         await self.health.enter_graceful_shutdown()
         closing = asyncio.create_task(self._go_away())
         try:
@@ -139,12 +159,15 @@ class Servers:
 
     async def _go_away(self) -> None:
         await asyncio.sleep(self.go_away_after_s)
+        if self.door is not None:
+            await self.door.go_away()
         await self.router.stop(self.config.drain_s)  # `drain` ends sooner, and `stop` cuts what is left
 
     async def stop(self) -> None:
-        """End both servers; calls that still run are cancelled, which frees their backends and settles them."""
+        """End all servers; calls that still run are cancelled, which frees their backends and settles them."""
         self.admission.draining = True
-        await asyncio.gather(self.router.stop(None), self.admin.stop(None))
+        door = () if self.door is None else (self.door.stop(),)
+        await asyncio.gather(self.router.stop(None), self.admin.stop(None), *door)
         await self.admission.drain(CANCEL_S)
 
 
@@ -157,6 +180,32 @@ def known_names(service: Service) -> Known:
         verifiers=frozenset(books.verifiers),
         extra=frozenset(key for backend in config.backends.values() for key in backend.extra_allowed),
         max_prompt_chars=config.server.max_prompt_chars,
+    )
+
+
+def door_of(
+    service: Service,
+    admission: Admission,
+    keep_alive_s: float,
+    wall_s: Callable[[], float],
+    monotonic_s: Callable[[], float],
+) -> Door | None:
+    """The OpenAI door, where the configuration wants one; not yet listening. Raises `ConfigError`."""
+    config = service.config.server
+    if not config.http_listen:
+        return None
+    from router.openai_door.door import Door
+
+    return Door(
+        service.answers,
+        service.allocator.books.chooser.menu.plans,
+        known_names(service),
+        admission,
+        config,
+        new_id=new_id,
+        keep_alive_s=keep_alive_s,
+        wall_s=wall_s,
+        monotonic_s=monotonic_s,
     )
 
 
@@ -178,7 +227,7 @@ async def serve(service: Service, on_ready: Callable[[Addresses], None] | None =
     servers = Servers(service)
     try:
         addresses = await servers.start()
-        log.info("serving", router=addresses.router, admin=addresses.admin)
+        log.info("serving", router=addresses.router, admin=addresses.admin, http=addresses.http)
         if on_ready:
             on_ready(addresses)
         await asked.wait()

@@ -1,4 +1,4 @@
-"""`apportion serve`: configuration, then the service, then the gRPC server until SIGTERM."""
+"""`apportion serve`: configuration, then the service, then its servers until SIGTERM."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ def serve(
     admin_listen: Annotated[
         str, typer.Option(help="HOST:PORT of the Admin service. Default: server.admin_listen.")
     ] = "",
+    http_listen: Annotated[
+        str,
+        typer.Option(
+            help="HOST:PORT of the OpenAI door. Default: server.http_listen; without one it is closed."
+        ),
+    ] = "",
     bundle: Annotated[
         Path | None, typer.Option(help="Folder of what was learned. Default: the configuration's bundle.")
     ] = None,
@@ -38,14 +44,16 @@ def serve(
 ) -> None:
     """Answer queries until SIGTERM or SIGINT, then drain.
 
-    When both ports listen one line is printed on standard output:
-    `listening router=127.0.0.1:50051 admin=127.0.0.1:50052`. On SIGTERM new queries are refused and running ones may
+    When all ports listen one line is printed on standard output:
+    `listening router=127.0.0.1:50051 admin=127.0.0.1:50052`, with ` http=127.0.0.1:8080` after it where the OpenAI door
+    is open. On SIGTERM new queries are refused and running ones may
     end within server.drain_s seconds; a second signal cuts them.
     """
     chosen = overridden(
         load(config, serving=bundle is None),
         listen=listen,
         admin_listen=admin_listen,
+        http_listen=http_listen,
         bundle=bundle,
         mode=mode,
     )
@@ -55,7 +63,8 @@ def serve(
     from router.server import serve as serve_until_told
 
     def ready(bound: Addresses) -> None:
-        typer.echo(f"listening router={bound.router} admin={bound.admin}")
+        http = f" http={bound.http}" if bound.http else ""
+        typer.echo(f"listening router={bound.router} admin={bound.admin}{http}")
         sys.stdout.flush()
 
     service = assemble(chosen, base=config.parent)
@@ -67,18 +76,28 @@ def overridden(
     *,
     listen: str = "",
     admin_listen: str = "",
+    http_listen: str = "",
     bundle: Path | None = None,
     mode: Literal["bypass", "observe", "apply"] | None = None,
 ) -> Config:
     """The configuration with what the command line says instead. Raises `ConfigError` naming the option."""
     server = config.server
-    for option, address in (("--listen", listen), ("--admin-listen", admin_listen)):
+    for option, address in (
+        ("--listen", listen),
+        ("--admin-listen", admin_listen),
+        ("--http-listen", http_listen),
+    ):
         text = address_problem(address) if address else ""
         if address and not text and not server.allow_remote and not is_loopback(address):
             text = f"{address!r} can be reached from other machines; [server] allow_remote = true permits it"
         if text:
             raise ConfigError(f"{option}: {text}")
-    server = replace(server, listen=listen or server.listen, admin_listen=admin_listen or server.admin_listen)
+    server = replace(
+        server,
+        listen=listen or server.listen,
+        admin_listen=admin_listen or server.admin_listen,
+        http_listen=http_listen or server.http_listen,
+    )
     if bundle is not None and not bundle.is_dir():
         raise ConfigError(f"--bundle: there is no folder {bundle}")
     return replace(

@@ -9,7 +9,8 @@
 plans on that backend alone. What OpenAI has no word for goes in an object `router` (of the official client:
 `extra_body={"router": {…}}`; its keys are those of `asked.RouterAsked`). Replies carry one too (`reply.Told`), and the
 headers `x-apportion-decision-id`, `x-apportion-plan` and `x-apportion-cost-micros`. What a stream cost is known at its
-end: it is in `router` of the last finish chunk, not in a header. `usage` counts the tokens of all samples.
+end: it is in `router` of the last finish chunk, not in a header. `usage` counts the tokens of all samples. A plan whose
+rule is satisfied early gives fewer answers than `n`.
 
 A request that has a name is worked off once: `router.request_id`, else the header `idempotency-key`, else
 `x-request-id`. The same name with another body is refused with 409, so a proxy that gives one `x-request-id` to several

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from router.errors import InvalidQuery
+from router.field_checks import short_text, shown
+
 DECISION_ID_HEADER = "x-apportion-decision-id"
 PLAN_HEADER = "x-apportion-plan"
 COST_HEADER = "x-apportion-cost-micros"
@@ -13,8 +16,13 @@ NAMES_OF_A_REQUEST = ("idempotency-key", REQUEST_ID_HEADER)  # the first that is
 
 
 def request_id(headers: Mapping[str, str]) -> str:
-    """What the caller's headers call the request; "" if nothing."""
-    return next((headers[name] for name in NAMES_OF_A_REQUEST if headers.get(name)), "")
+    """What the caller's headers call the request; "" if nothing. Raises `InvalidQuery`."""
+    for name in NAMES_OF_A_REQUEST:
+        if value := headers.get(name):
+            if header_text(value) != value:
+                raise InvalidQuery(name, f"{shown(value)} cannot be a name", "printable ASCII")
+            return short_text(name, value)
+    return ""
 
 
 def reply_headers(request_id: str, decision_id: str, plan: str) -> dict[str, str]:

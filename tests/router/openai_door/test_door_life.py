@@ -1,0 +1,122 @@
+"""Callers who leave, a house that is full, a door that closes, addresses and names that cannot be had."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import openai
+import pytest
+
+from router.config import ServerConfig
+from router.domain.plan import Plan, Stage
+from router.errors import ConfigError
+from router.openai_door.door import Door
+from router.openai_door.models import Models
+from router.query_checks import Known
+from router.selectors.first import First
+from router.stopping.never import Never
+
+
+async def test_a_caller_who_leaves_frees_the_backend(house):
+    asked = asyncio.create_task(house.ask("gated"))
+    await house.gated.entered.acquire()
+    asked.cancel()
+    await asyncio.wait_for(house.gated.left.acquire(), 5)
+    with contextlib.suppress(asyncio.CancelledError):
+        await asked
+    assert house.admission.queries == 0
+
+
+async def test_a_caller_who_leaves_in_the_middle_of_a_stream_frees_the_backend(house):
+    stream = await house.ask("gated", stream=True)
+    await anext(stream)
+    await stream.close()
+    await asyncio.wait_for(house.gated.left.acquire(), 5)
+
+
+async def test_a_request_that_was_left_is_logged_as_cancelled(house):
+    stream = await house.ask("gated", stream=True)
+    await anext(stream)
+    await stream.close()
+    await asyncio.wait_for(house.gated.left.acquire(), 5)
+    async with asyncio.timeout(5):
+        while not (rows := await house.rows()):  # noqa: ASYNC110 (nobody is told when a row is logged)
+            await asyncio.sleep(0.005)
+    assert rows[0].status.value == "cancelled"
+
+
+@pytest.mark.parametrize("server_settings", [{"max_queries": 1}])
+async def test_more_queries_than_may_run_are_shed_with_a_time_to_come_back(house):
+    running = asyncio.create_task(house.ask("gated"))
+    await house.gated.entered.acquire()
+    response = await house.post()
+    told = (await response.json())["error"]
+    assert (response.status, response.headers["Retry-After"]) == (429, "1")
+    assert (told["type"], told["code"]) == ("rate_limit_error", "rate_limit_exceeded")
+    assert "x-should-retry" not in response.headers
+    house.gated.gate.set()
+    await running
+
+
+async def test_a_draining_door_answers_who_runs_and_refuses_the_others(house):
+    running = asyncio.create_task(house.ask("gated"))
+    await house.gated.entered.acquire()
+    assert (await house.http.get(f"{house.url}/health")).status == 200
+    house.admission.draining = True
+    response = await house.post()
+    assert (response.status, response.headers["Retry-After"]) == (503, "1")
+    assert (await response.json())["error"]["code"] == "draining"
+    assert (await house.http.get(f"{house.url}/health")).status == 503
+    house.gated.gate.set()
+    assert (await running).choices[0].message.content == "alpha beta"
+
+
+async def test_going_away_takes_no_new_connections_and_ends_the_old_ones_in_peace(house):
+    running = asyncio.create_task(house.ask("gated"))
+    await house.gated.entered.acquire()
+    await house.door.go_away()
+    with pytest.raises(OSError, match="onnect"):
+        await asyncio.open_connection(*house.url.removeprefix("http://").split(":"))
+    house.gated.gate.set()
+    assert (await running).choices[0].message.content == "alpha beta"
+
+
+async def test_closing_cuts_what_still_runs(house):
+    running = asyncio.create_task(house.ask("gated"))
+    await house.gated.entered.acquire()
+    await house.door.stop()
+    await asyncio.wait_for(house.gated.left.acquire(), 5)
+    with pytest.raises(openai.APIConnectionError):
+        await running
+
+
+@pytest.mark.parametrize(
+    ("address", "piece"),
+    [
+        ("0.0.0.0:0", "can be reached from other machines"),
+        ("nowhere", "HOST:PORT"),
+        ("http://127.0.0.1:1", "without a scheme"),
+        ("{taken}", "is another server running there"),
+    ],
+)
+async def test_an_address_that_cannot_be_had_is_refused(house, address: str, piece: str):
+    taken = house.url.removeprefix("http://")
+    config = ServerConfig(http_listen=address.format(taken=taken))
+    door = Door(
+        house.service.allocator, (), Known(frozenset(), frozenset()), house.admission, config, new_id=str
+    )
+    with pytest.raises(ConfigError, match=piece):
+        await door.start()
+
+
+def plan(name: str, *backends: str) -> Plan:
+    return Plan(name, tuple(Stage(backend, Never(), First()) for backend in backends))
+
+
+def test_a_plan_must_not_be_called_like_another_choice():
+    with pytest.raises(ConfigError, match=r"'auto' is a model's name of the OpenAI door"):
+        Models.of([plan("auto", "s")])
+    with pytest.raises(ConfigError, match="'backend/s'"):
+        Models.of([plan("backend/s", "s")])
+    assert Models.of([plan("backend/s", "s", "l")]).names == ("auto", "backend/s")
