@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from urllib.parse import quote
 
 import aiohttp
-from yarl import URL
 
 from router.config import BackendConfig
 from router.errors import BackendUnavailable
@@ -55,12 +55,14 @@ def _trusted(name: str, config: BackendConfig) -> ssl.SSLContext | bool:
         raise BackendUnavailable(f"{name}: ca_file {config.ca_file!r} cannot be used: {error}") from error
 
 
-def _proxy(name: str, config: BackendConfig, environ: Mapping[str, str]) -> URL | None:
+def _proxy(name: str, config: BackendConfig, environ: Mapping[str, str]) -> str | None:
     if not config.proxy:
         return None
     user, _, password = _variable(name, "proxy_auth_env", config.proxy_auth_env, environ).partition(":")
-    url = URL(config.proxy)
-    return url.with_user(user).with_password(password) if user else url
+    if not user:
+        return config.proxy
+    scheme, _, place = config.proxy.partition("://")
+    return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{place}"
 
 
 def _variable(name: str, key: str, variable: str, environ: Mapping[str, str]) -> str:

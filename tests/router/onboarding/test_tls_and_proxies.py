@@ -25,7 +25,7 @@ from router.domain.plan import Prompt
 from router.domain.usage import Meter
 from router.errors import BackendUnavailable
 
-ENVIRON = {"THE_KEY": "open sesame", "LOGIN": "me:secret"}
+ENVIRON = {"THE_KEY": "open sesame", "LOGIN": "me:se@cr:et"}
 
 
 @pytest.fixture(scope="session")
@@ -114,8 +114,8 @@ def proxy() -> Iterator[Proxy]:
 
 @pytest.fixture
 def guarded_proxy() -> Iterator[Proxy]:
-    """It wants the login me:secret."""
-    with elsewhere(Proxy("bWU6c2VjcmV0").running) as started:
+    """It wants the login me:se@cr:et."""
+    with elsewhere(Proxy("bWU6c2VAY3I6ZXQ=").running) as started:
         yield started
 
 
