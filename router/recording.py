@@ -127,7 +127,8 @@ class Recording:
     def load(cls, folder: str | Path, *, verify: bool = True, hidden: bool = True) -> Recording:
         """Read and check a folder; raise RecordingError that names file, column and what was expected.
 
-        `verify=False` skips the checksums; `hidden=False` leaves the hidden vectors on disk.
+        Warns where a file changed since `meta.json` was written; `verify=False` skips that check.
+        `hidden=False` leaves the hidden vectors on disk.
         """
         path = Path(folder)
         meta = read_meta(path)

@@ -21,7 +21,11 @@ def fit(
         Path | None, typer.Option("--queries", help="Query ids to fit on, one a line; default: all.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="router.toml: its backends, and plans to fit heads for.")
+        Path | None,
+        typer.Option(
+            "--config",
+            help="router.toml: its backends, and plans to fit heads for. Default: a menu made from the recording.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of folds and learners.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the bundle's card as JSON.")] = False,
@@ -29,15 +33,19 @@ def fit(
     """Learn from recordings: how likely each backend is right, what it costs, what each plan would give.
 
     Reads only the queries that are named, and never their `task` or `gold`. Samples without a reward are skipped and
-    counted. Without --config all recorded backends are fitted under their own names, and no plans.
+    counted. Without --config the plans are those of a menu made from the recording, the same that `replay` makes; with
+    several recordings, no plans.
     """
     from router.config_file import load
     from router.recording import Recording
     from training.fit import fit as fit_recordings
+    from training.menu import menu_of
 
     ids = None if queries is None else read_ids(queries)
-    settings = None if config is None else load(config)
     recordings = [Recording.load(folder, hidden=False) for folder in recording]
+    settings = None if config is None else load(config)
+    if settings is None and len(recordings) == 1:
+        settings = menu_of(recordings[0], recording[0])
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     card = fit_recordings(recordings, ids, settings, seed, out, created=created)
     if as_json:

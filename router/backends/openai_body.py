@@ -19,9 +19,8 @@ from router.backends.prompting import with_prompt
 from router.config import BackendConfig
 from router.errors import BackendRefused
 
-TOP_ALTERNATIVES = (
-    5  # per token where logprobs are wanted: what OpenAI's completions allow, and cheap to send
-)
+TOP_ALTERNATIVES = 10  # per token where logprobs are wanted: as many as `collect` records
+TOP_OF_COMPLETIONS = 5  # the most that OpenAI's completions allow
 MAX_SEED = 2**31  # some servers keep seeds in 32 bits
 CHARS_PER_TOKEN = 4  # of UTF-8 bytes; used only where a server reports no usage
 
@@ -40,7 +39,8 @@ def request_body(call: Call, config: BackendConfig) -> dict[str, Any]:
         body["prompt"] = "\n\n".join(message.text for message in messages)
     body |= wire_sampling(call.sampling)
     if call.logprobs and config.logprobs:
-        wanted = max(TOP_ALTERNATIVES, call.sampling.logprobs or 0)
+        usual = TOP_ALTERNATIVES if config.api == "chat" else TOP_OF_COMPLETIONS
+        wanted = max(usual, call.sampling.logprobs or 0)
         body |= {"logprobs": True, "top_logprobs": wanted} if config.api == "chat" else {"logprobs": wanted}
     if call.query.response_format:
         body["response_format"] = _json("response_format", call.query.response_format)

@@ -122,12 +122,14 @@ async def test_an_empty_answer_is_a_sample(scripted_process, connect, make_call,
     assert (sample.text, sample.tokens_out, sample.finish_reason) == ("", 0, "stop")
 
 
-@pytest.mark.parametrize("api", ["chat", "completions"])
-async def test_logprobs_become_their_mean_and_the_first_entropy(stub, connect, make_call, draw, api):
+@pytest.mark.parametrize(("api", "alternatives"), [("chat", 10), ("completions", 5)])
+async def test_logprobs_become_their_mean_and_the_first_entropy(
+    stub, connect, make_call, draw, api, alternatives
+):
     backend = connect(stub.url, api=api, logprobs=True)
     (sample,) = (await draw(backend, make_call(logprobs=True))).samples
     weights = [
-        math.exp(-rank) for rank in range(5)
+        math.exp(-rank) for rank in range(alternatives)
     ]  # the stub's alternatives, each one nat below the one before
     shares = [weight / sum(weights) for weight in weights]
     assert sample.mean_logprob == pytest.approx(-0.3)
