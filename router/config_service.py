@@ -127,13 +127,10 @@ def _check_modes(config: Config, problems: Problems) -> None:
 
 def _check_addresses(config: Config, problems: Problems) -> None:
     taken: dict[str, str] = {}
-    if config.server.http_listen:
-        text = "there is no door for OpenAI's clients in this version; leave it empty and use gRPC"
-        problems.add(("server", "http_listen"), text)
-    for key in ("listen", "admin_listen"):
+    for key in ("listen", "admin_listen", "http_listen"):
         address: str = getattr(config.server, key)
         path: Path = ("server", key)
-        if problems.touch(path):
+        if (key == "http_listen" and not address) or problems.touch(path):
             continue
         text = address_problem(address)
         if text:

@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection
 
 from router.allocator import Allocator
 from router.config import Config
+from router.errors import ConfigError
 from router.idempotency import Replays
 from router.query_checks import Known
 from router.server_admin import AdminCalls
@@ -215,6 +216,11 @@ async def serve(service: Service, on_ready: Callable[[Addresses], None] | None =
     `on_ready` is told the addresses bound. Raises `ConfigError` where an address cannot be had; the service is closed
     in every case.
     """
+    try:
+        servers = Servers(service)
+    except ConfigError:
+        await service.close()
+        raise
     log = structlog.get_logger()
     loop = asyncio.get_running_loop()
     asked, forced = asyncio.Event(), asyncio.Event()
@@ -224,7 +230,6 @@ async def serve(service: Service, on_ready: Callable[[Addresses], None] | None =
 
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal)
-    servers = Servers(service)
     try:
         addresses = await servers.start()
         log.info("serving", router=addresses.router, admin=addresses.admin, http=addresses.http)

@@ -74,8 +74,8 @@ WRONG = [
         "the address of listen",
     ),
     (
-        GOOD + "[server]\nhttp_listen = '127.0.0.1:8080' #!\n",
-        "server.http_listen: there is no door for OpenAI's clients",
+        GOOD + "[server]\nhttp_listen = '0.0.0.0:8080' #!\n",
+        "server.http_listen: '0.0.0.0:8080' can be reached",
     ),
     (top("bundle = 'nowhere'"), "bundle: there is no folder", "apportion fit"),
     (GOOD + "[store]\nsqlite = 'no/where.db' #!\n", "store.sqlite: there is no folder"),

@@ -190,6 +190,9 @@ untrained = "small"
 [store]
 sqlite = "decisions.db"
 
+[server]
+http_listen = "127.0.0.1:0"
+
 [budget]
 dollars = {dollars}
 
@@ -279,7 +282,7 @@ def serve_door(
         config.write_text(CONFIG.format(small=small.url, large=large.url, dollars=dollars))
         any_port = "127.0.0.1:0"
         command = [sys.executable, "-m", "router", "serve", "--config", str(config)]
-        command += ["--listen", any_port, "--admin-listen", any_port, "--http-listen", any_port]
+        command += ["--listen", any_port, "--admin-listen", any_port]
         log = folder / "log"
         with log.open("w") as file:
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True)

@@ -120,6 +120,7 @@ async def test_the_models_are_auto_the_plans_and_the_backends(house):
         ("GET", "/", 404, "/v1/models"),
         ("GET", "/v1/chat/completions", 405, "POST"),
         ("POST", "/v1/models", 405, "GET"),
+        ("GET", "/v1/models/%ff%00", 404, "unknown model"),
     ],
 )
 async def test_what_is_not_served_is_said_in_openais_shape(

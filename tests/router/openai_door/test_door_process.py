@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from pathlib import Path
 
 import openai
 import pytest
@@ -54,6 +55,31 @@ async def test_sigterm_lets_a_running_stream_end(serve_door, door_stubs):
     assert await asyncio.to_thread(served.process.wait, 30) == 0
 
 
+CONFIG = """
+reference = "one"
+[backends.b]
+kind = "scripted"
+[[plans]]
+name = "one"
+stages = [{ backend = "b" }]
+[server]
+listen = "127.0.0.1:0"
+admin_listen = "127.0.0.1:0"
+[store]
+sqlite = ":memory:"
+"""
+
+
+def refused(config: Path, text: str, http_listen: str) -> str:
+    """What the command says when it does not start."""
+    config.write_text(text)
+    command = [sys.executable, "-m", "router", "serve", "--config", str(config), "--http-listen", http_listen]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert told.returncode != 0
+    assert "Traceback" not in told.stderr
+    return told.stderr
+
+
 @pytest.mark.parametrize(
     ("address", "piece"),
     [
@@ -65,20 +91,12 @@ async def test_sigterm_lets_a_running_stream_end(serve_door, door_stubs):
 def test_an_address_that_cannot_be_had_ends_the_command_with_a_sentence(
     served, tmp_path, address: str, piece: str
 ):
-    config = tmp_path / "router.toml"
-    config.write_text(
-        'reference = "one"\n[backends.b]\nkind = "scripted"\n[[plans]]\nname = "one"\nstages = [{ backend = "b" }]\n'
-        '[server]\nlisten = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\n[store]\nsqlite = ":memory:"\n'
-    )
     taken = served.base_url.removeprefix("http://").removesuffix("/v1")
-    command = [sys.executable, "-m", "router", "serve", "--config", str(config)]
-    told = subprocess.run(
-        [*command, "--http-listen", address.format(taken=taken)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    assert piece in refused(tmp_path / "router.toml", CONFIG, address.format(taken=taken))
+
+
+def test_a_plan_with_a_name_of_the_doors_own_ends_the_command_with_a_sentence(tmp_path):
+    text = CONFIG.replace('"one"', '"auto"')
+    assert "'auto' is a model's name of the OpenAI door" in refused(
+        tmp_path / "router.toml", text, "127.0.0.1:0"
     )
-    assert told.returncode != 0
-    assert piece in told.stderr
-    assert "Traceback" not in told.stderr

@@ -36,6 +36,13 @@ async def test_the_bodys_own_name_comes_first(house):
     assert reply.model_extra["router"]["request_id"] == "body"
 
 
+@pytest.mark.parametrize("header", ["idempotency-key", "x-request-id"])
+@pytest.mark.parametrize("name", ["x" * 129, "\u00fc"])
+async def test_a_name_that_is_none_is_refused(house, header: str, name: str):
+    response = await house.post(headers={header: name})
+    assert (response.status, (await response.json())["error"]["param"]) == (400, header)
+
+
 async def test_requests_without_a_name_are_worked_off_one_by_one(house):
     first, second = await house.ask(), await house.ask()
     assert first.id != second.id
