@@ -255,3 +255,23 @@ def test_rows_of_one_group_count_as_one():
     apart, together = np.arange(4), np.array([0, 0, 1, 1])
     assert mean_variance(values, together) == pytest.approx(0.25)
     assert mean_variance(values, apart) == pytest.approx(np.var(values, ddof=1) / 4)
+
+
+def test_the_same_week_played_again_under_apply_is_within_the_intervals():
+    """Its queries and the reference's answers are those that were observed: less is left to chance."""
+    held = np.zeros(3)
+    for number in range(REPETITIONS):
+        world = World(np.random.default_rng([11, number]))
+        seen = world.observed(300)
+        plan, right = world.drawn(seen.probability), world.rng.random((300, 3)) < seen.quality
+        same = plan == LARGE
+        cost = np.where(same, seen.cost, world.costs(seen.forecast, plan))
+        gain = right[np.arange(300), plan].mean() - right[:, LARGE].mean()
+        money, worth = predict_money(seen), worth_of(seen)
+        pairs = (
+            (money.saving, 1 - cost.sum() / seen.cost.sum()),
+            (money.apply, cost.mean()),
+            (worth.difference, gain),
+        )
+        held += [interval.lo <= value <= interval.hi for interval, value in pairs]
+    assert (held / REPETITIONS >= LEAST).all()
