@@ -36,7 +36,8 @@ class BackendConfig(Section, frozen=True):
     recorded_as: str = ""  # the backend's name there; default: its own
     pace: float = 0.0  # 0: at once; 1: as fast as recorded; 2: twice as fast
     # kind = "scripted"
-    script: tuple[str, ...] = ("ok",)  # texts in order, repeated; "!timeout", "!unavailable", "!hang" are faults
+    # texts in order, repeated; "!timeout", "!unavailable", "!hang" are faults
+    script: tuple[str, ...] = ("ok",)
     # prices
     price_in: float = 0.0
     price_cached_in: float | None = None  # default: price_in
@@ -54,7 +55,10 @@ class BackendConfig(Section, frozen=True):
 
 
 class StageConfig(Section, frozen=True):
-    """One entry of a plan's `stages`. `stop`, `select` and `verifier` are a name, or a table with `kind` and options."""
+    """One entry of a plan's `stages`.
+
+    `stop`, `select` and `verifier` are a name, or a table with `kind` and options.
+    """
 
     backend: str
     prompt: str = ""  # a name of [prompts]
@@ -87,7 +91,10 @@ class PromptConfig(Section, frozen=True):
 
 
 class ModeShare(Section, frozen=True):
-    """[[modes]]: the first entry that matches a query gives its mode; `share` is of sessions (else requests), by hash."""
+    """[[modes]]: the first entry that matches a query gives its mode.
+
+    `share` is of sessions (else of requests), by hash.
+    """
 
     mode: Literal["bypass", "observe", "apply"]
     tenant: str = ""  # empty: all
@@ -115,7 +122,8 @@ class ServerConfig(Section, frozen=True):
     listen: str = "127.0.0.1:50051"
     admin_listen: str = "127.0.0.1:50052"
     http_listen: str = ""  # the OpenAI door; empty: off
-    allow_remote: bool = False  # true: may listen on other addresses than the loopback's; there is no authentication
+    # true: may listen on other addresses than the loopback's; there is no authentication
+    allow_remote: bool = False
     drain_s: float = 20.0  # k8s sends SIGKILL after 30 s
     max_message_bytes: int = 16 * 1024 * 1024
     max_prompt_chars: int = 4_000_000
@@ -135,7 +143,7 @@ class Config(Section, frozen=True):
 
     backends: Mapping[str, BackendConfig]
     plans: tuple[PlanConfig, ...]
-    reference: str = ""  # the plan of bypass and observe; default: the last plan with one stage and one sample
+    reference: str = ""  # the plan of bypass and observe; default: the last one with one stage and one sample
     untrained: str = ""  # the plan served without a bundle; default: the reference
     mode: Literal["bypass", "observe", "apply"] = "apply"
     modes: tuple[ModeShare, ...] = ()
