@@ -167,9 +167,7 @@ class Sample:
     tokens_cached: int = 0  # of tokens_in, those read from the prefix cache
     tokens_out: int = 0  # reasoning included
     tokens_reasoning: int = 0  # of tokens_out
-    usage_estimated: bool = (
-        False  # the backend did not report this sample's tokens: they were counted and guessed
-    )
+    usage_estimated: bool = False  # the backend did not report its tokens: they were counted and guessed
     mean_logprob: float | None = None  # nats per token, <= 0
     first_entropy: float | None = None  # nats over the top alternatives of the first token, >= 0
     confidence: float | None = None  # stated by the model or the recording, [0, 1]

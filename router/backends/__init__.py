@@ -21,9 +21,7 @@ class Call:
     """One stage's request to a backend, everything resolved."""
 
     query: Query
-    stage: (
-        int  # copied into the samples; `sample_id` is f"{stage}.{n}", n counting from 0 in order of starting
-    )
+    stage: int  # copied into the samples; `sample_id` is f"{stage}.{n}", n counting in order of starting
     sampling: Sampling  # the query's over the stage's; `max_tokens` is always set
     prompt: Prompt
     max_samples: int
@@ -33,9 +31,7 @@ class Call:
     growing: bool = False  # yield unfinished samples at check-points
     logprobs: bool = False  # fill `mean_logprob` and `first_entropy`
     time_left_s: float | None = None  # until the caller's deadline
-    pruned: set[str] = field(
-        default_factory=set
-    )  # filled by the consumer: ids to cut before the next yield, where it can
+    pruned: set[str] = field(default_factory=set)  # filled by the consumer: ids to cut, where it can
 
 
 @dataclass(frozen=True, slots=True)

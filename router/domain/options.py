@@ -11,9 +11,7 @@ from router.domain.decision import Keep, Mode
 class Options:
     """Set by the door that the query came through."""
 
-    mode: Mode | None = (
-        None  # None: as configured for the tenant and share of traffic; never cleverer than that
-    )
+    mode: Mode | None = None  # None: as configured for the tenant and share; never cleverer than that
     explore: bool = True  # False: the most probable plan
     keep: Keep | None = None  # None: as configured; never more than that
     stream: bool = False  # AnswerDelta as soon as the plan commits
