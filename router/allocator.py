@@ -15,7 +15,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from predictors.observation import Query, Sample
-from router.answer_classes import AnswerClasses, voted
+from router.answering.classes import AnswerClasses, voted
+from router.answering.recount import recount
 from router.answers import extract
 from router.backends import Backend, Call
 from router.books import Books
@@ -33,7 +34,6 @@ from router.errors import (
     RouterError,
 )
 from router.progress import Progress
-from router.recount import recount
 from router.selectors import Selection
 from router.stage_call import stage_call
 from router.verifiers import Case, Verifier

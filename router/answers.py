@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from router.answer_marks import (
+from router.answering.marks import (
     after_thinking,
     fenced_block,
     is_choice,
@@ -27,7 +27,13 @@ from router.answer_marks import (
     pick_choice,
     window,
 )
-from router.answer_numbers import canonical_number, count_numbers, first_number, last_number, parse_number
+from router.answering.number_forms import (
+    canonical_number,
+    count_numbers,
+    first_number,
+    last_number,
+    parse_number,
+)
 from router.errors import UnknownName
 
 LONG = 200  # characters; a longer canonical string is replaced by its digest

@@ -17,15 +17,15 @@ from predictors.errors import BundleError
 from predictors.observation import Query
 from predictors.untrained import Untrained
 from router.allocator import Allocator
-from router.answer_classes import AnswerClasses
+from router.answering.classes import AnswerClasses
 from router.backend_terms import bounds_of, prices_of, speeds_of
 from router.backends import BACKENDS, Backend
 from router.books import Books, Settings
-from router.build_plans import build_plans, named_verifiers
 from router.choose import Chooser, Menu
 from router.config import Config
-from router.config_problems import Problems
-from router.config_service import build_policy, policy_name, reference_plan, untrained_plan
+from router.configuration.build_plans import build_plans, named_verifiers
+from router.configuration.problems import Problems
+from router.configuration.service import build_policy, policy_name, reference_plan, untrained_plan
 from router.decisions import DecisionStore
 from router.domain.decision import Keep, Mode
 from router.domain.plan import Plan

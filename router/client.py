@@ -21,15 +21,15 @@ from typing import Any, Self, TypeVar, Unpack
 import grpc
 
 from predictors.observation import Constraints, Message, Part, Preferences, Sampling, Tool, ToolCall
-from router.client_admin import AdminClient, SyncAdminClient
-from router.client_channel import (
+from router.clients.admin import AdminClient, SyncAdminClient
+from router.clients.channel import (
     DEFAULT_RETRIES,
     DEFAULT_TARGET,
     DEFAULT_TIMEOUT_S,
     SERVICE_CONFIG,
     options,
 )
-from router.client_errors import (
+from router.clients.errors import (
     ApportionError,
     Busy,
     Conflict,
@@ -41,11 +41,11 @@ from router.client_errors import (
     Unavailable,
     translated,
 )
-from router.client_read import read_decided, read_estimate, read_event, read_reply, read_reported_many
-from router.client_request import Ask, generate_request, message, outcome_request
-from router.client_retry import Attempts
-from router.client_sync import SyncClient
-from router.client_types import (
+from router.clients.read import read_decided, read_estimate, read_event, read_reply, read_reported_many
+from router.clients.request import Ask, generate_request, message, outcome_request
+from router.clients.retry import Attempts
+from router.clients.sync import SyncClient
+from router.clients.values import (
     AnswerDelta,
     Decided,
     Done,

@@ -1,4 +1,4 @@
-"""router.toml as typed data. Reading and checking it is `router.config_file`; turning it into objects is `assemble`.
+"""router.toml as typed data. `router.configuration.file` reads and checks it, `assemble` turns it into objects.
 
 Money is in $ per 1M tokens (the same number as micro-dollars per token), times in seconds.
 """

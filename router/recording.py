@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router.errors import RecordingError, UnknownName
-from router.recording_cost import (
+from router.recordings.cost import (
     Prices,
     cost_of,
     latency_of,
     tokens_in_of,
     tokens_out_of,
 )
-from router.recording_format import (
+from router.recordings.format import (
     QUERIES,
     QUERY_COLUMNS,
     SAMPLE_COLUMNS,
@@ -33,7 +33,7 @@ from router.recording_format import (
     read_table,
     verify_checksums,
 )
-from router.text_split import split_by_text
+from router.recordings.text_split import split_by_text
 
 __all__ = [
     "Prices",
@@ -223,7 +223,7 @@ def _joined(column: Any) -> Any:
 
 
 def _assemble(folder: Path, meta: RecordingMeta, query_table: Any, sample_table: Any) -> Recording:
-    from router.recording_columns import arrange
+    from router.recordings.columns import arrange
 
     sample_table = sample_table.combine_chunks()
     ids = query_table.column("query_id").to_pylist()

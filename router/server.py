@@ -16,18 +16,18 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from router.allocator import Allocator
+from router.checks.queries import Known
 from router.config import Config
 from router.errors import ConfigError
 from router.idempotency import Replays
-from router.query_checks import Known
-from router.server_admin import AdminCalls
-from router.server_admission import Admission
-from router.server_calls import Calls
-from router.server_listen import grpc_server, listen
-from router.server_router import QUERY_CALLS, Counter, RouterCalls, new_id
+from router.serving.admin import AdminCalls
+from router.serving.admission import Admission
+from router.serving.calls import Calls
+from router.serving.listen import grpc_server, listen
+from router.serving.router import QUERY_CALLS, Counter, RouterCalls, new_id
 from router.shadow import Shadowed, Shadows
 from router.v1 import apportion_router_pb2 as pb
-from router.wire import ADMIN_SERVICE, ROUTER_SERVICE
+from router.wire.parts import ADMIN_SERVICE, ROUTER_SERVICE
 
 if TYPE_CHECKING:  # an HTTP server, imported where one is wanted
     from router.openai_door.door import Door

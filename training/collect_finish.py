@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from router.recording_cost import Prices
-from router.recording_format import RecordingMeta, write_recording
+from router.recordings.cost import Prices
+from router.recordings.format import RecordingMeta, write_recording
 from training.collect_journal import Key, key_of, read_rows
 from training.collect_queries import CollectedQuery
 from training.errors import NotEnoughData, TrainingError

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router.recording import Recording
-from router.recording_cost import SNAPSHOT_TOKENS, Prices
+from router.recordings.cost import SNAPSHOT_TOKENS, Prices
 
 NO_ANSWER = -1  # in `answer`
 

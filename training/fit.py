@@ -21,7 +21,7 @@ from predictors.lengths import fit_lengths
 from predictors.pass_rate import PRIOR_RHO
 from router.config import Config
 from router.recording import Recording
-from router.text_split import split_by_text
+from router.recordings.text_split import split_by_text
 from training.fit_query import QueryFit, fit_query_heads
 from training.fit_rows import FitRows, rows_of
 from training.fit_samples import SampleFit, fit_sample_head

@@ -36,7 +36,7 @@ def fit(
     counted. Without --config the plans are those of a menu made from the recording, the same that `replay` makes; with
     several recordings, no plans.
     """
-    from router.config_file import load
+    from router.configuration.file import load
     from router.recording import Recording
     from training.fit import fit as fit_recordings
     from training.menu import menu_of

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from predictors.bundle import Bundle
 from predictors.calibration import Curve, brier_skill, constant_curve, fit_curve
 from predictors.plan_heads import PlanHeads, plan_inputs
-from router.build_plans import build_plans
 from router.config import Config
+from router.configuration.build_plans import build_plans
 from router.domain.plan import Plan
 from router.recording import Recording
 from training.fit import Fitted

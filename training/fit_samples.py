@@ -18,7 +18,7 @@ from predictors.observation import Tally
 from predictors.sample_head import SampleHead, sample_row
 from predictors.stack import guarded_blend
 from predictors.trees import Trees
-from router.answer_classes import voted
+from router.answering.classes import voted
 from router.answers import canonical
 from training.fit_rows import FitRows, LabelledSample
 

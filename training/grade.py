@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from router.recording_format import (
+from router.recordings.format import (
     QUERIES,
     QUERY_COLUMNS,
     SAMPLE_COLUMNS,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from router.answers import extract
-from router.config_problems import Problems, shown
-from router.plugin_options import VERIFIER, build_plugin
+from router.configuration.plugin_options import VERIFIER, build_plugin
+from router.configuration.problems import Problems, shown
 from router.plugins import resolve
 from router.verifiers import VERIFIERS, Case, Verifier
 from training.errors import TrainingError

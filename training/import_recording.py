@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from router.plugins import resolve
-from router.recording_cost import Prices
-from router.recording_format import QUERY_COLUMNS, SAMPLE_COLUMNS, RecordingMeta, write_recording
+from router.recordings.cost import Prices
+from router.recordings.format import QUERY_COLUMNS, SAMPLE_COLUMNS, RecordingMeta, write_recording
 from training.errors import TrainingError
 from training.importers import IMPORTERS, Importer
 from training.importers.rows import ImportedRows

@@ -15,7 +15,7 @@ from router.assemble import build_backends
 from router.backends import Backend, Call
 from router.backends.vllm import VLLM
 from router.config import BackendConfig
-from router.config_file import load
+from router.configuration.file import load
 from router.domain.plan import Prompt
 from router.domain.usage import Meter
 from router.errors import BackendGarbled, BackendRefused, BackendTimeout, BackendUnavailable, UnknownName

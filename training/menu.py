@@ -1,7 +1,7 @@
 """A menu of plans for a recording: what `replay`, `fit` and the demo use where no router.toml is given.
 
 Every backend alone; a vote where enough samples were recorded; cascades from the cheapest backend to each dearer one,
-by its confidence and by its agreement with itself. Rewards and gold answers are not read. The number of plans is
+by its confidence. Rewards and gold answers are not read. The number of plans is
 bounded, since each one more makes every decision dearer: with many backends there are fewer of each kind.
 """
 
@@ -95,25 +95,19 @@ def _plans(recording: Recording, by_cost: list[str]) -> Iterator[PlanConfig]:
             yield PlanConfig(name=f"{name}-vote", stages=(_vote(name, samples),))
     if not comes_back(recording, cheapest):
         return
-    samples = samples_each(recording, cheapest)
     for name in dearer:
         for threshold in _thresholds(len(by_cost)):
             first = StageConfig(backend=cheapest, stop={"kind": "confident", "threshold": threshold})
             yield PlanConfig(
                 name=f"{cheapest}-to-{name}@{threshold:g}", stages=(first, StageConfig(backend=name))
             )
-        if samples >= ENOUGH_TO_VOTE and _votes(recording, cheapest) and len(by_cost) <= MOST_VOTES:
-            yield PlanConfig(
-                name=f"{cheapest}-agree-to-{name}",
-                stages=(_agree(cheapest, 3, 2), StageConfig(backend=name)),
-            )
 
 
 def _thresholds(backends: int) -> tuple[float, ...]:
-    """Of the cascades' confidence."""
+    """Of the cascades' confidence; low ones are for prices at which the dearer backend must be much better."""
     if backends == 2:
-        return (0.3, 0.5, 0.7, 0.85)
-    return (0.4, 0.7) if backends <= MOST_VOTES else (0.6,)
+        return (0.2, 0.4, 0.7)
+    return (0.25, 0.6) if backends <= MOST_VOTES else (0.4,)
 
 
 def _votes(recording: Recording, backend: str) -> bool:

@@ -11,7 +11,7 @@ from router.config import Config
 
 
 def toml_of(config: Config) -> str:
-    """TOML that `router.config_file.load` reads back as an equal configuration."""
+    """TOML that `router.configuration.file.load` reads back as an equal configuration."""
     plain = _changed(config)
     backends, plans = plain.pop("backends", {}), plain.pop("plans", [])
     tables = {key: plain.pop(key) for key in [key for key, value in plain.items() if isinstance(value, dict)]}

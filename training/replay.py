@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from router.config import Config
-from router.config_file import load
+from router.configuration.file import load
 from router.recording import Recording
 from training.benchmark import progress_bar
 from training.decision_rows import DecisionRows, RowKey

@@ -7,12 +7,11 @@ decisions are the same, bit for bit. A query is asked under its own id, as a cli
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from predictors import Predictions
 from predictors.observation import Constraints, Message, Part, Query, Sample
@@ -25,12 +24,9 @@ from router.domain.decision import Decision
 from router.domain.events import Done
 from router.domain.options import Options
 from router.recording import Recording
-from router.recording_cost import Prices
-from training.decision_rows import NO_ANSWER, DecisionRows, Named, RowKey, cost_of_samples
-from training.decisions_file import find_rows
+from training.decision_rows import DecisionRows, RowKey
+from training.decisions_taken import Taken, rows_of_taken, with_small_wrong
 from training.errors import TrainingError
-
-SMALL_WRONG = "p_small_wrong"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +81,18 @@ async def _replay(
     found: list[Replayed] = []
     try:
         for number, place in enumerate(places):
-            async for event in service.allocator.run(_query(config, recording, place), Options()):
-                if isinstance(event, Done):
-                    found.append(Replayed(place, event.decision, event.answers[0] if event.answers else None))
+            found.append(await _answered(service, place, _query(config, recording, place)))
             progress((number + 1) / len(places))
     finally:
         await service.close()
     return found
+
+
+async def _answered(service: Service, place: int, query: Query) -> Replayed:
+    async for event in service.allocator.run(query, Options()):
+        if isinstance(event, Done):
+            return Replayed(place, event.decision, event.answers[0] if event.answers else None)
+    raise TrainingError(f"replay: query {query.request_id!r} ended without a decision")
 
 
 def recorded_service(
@@ -152,74 +153,16 @@ def _query(config: Config, recording: Recording, place: int) -> Query:
 def as_rows(
     replayed: Sequence[Replayed], recording: Recording, config: Config, key: RowKey, cheapest: str
 ) -> DecisionRows:
-    """The decisions as one block; `cheapest` is the backend that `p_small_wrong` speaks of.
-
-    Costs follow the recording's cost rule at the configuration's prices.
-    """
-    n = len(replayed)
-    played = {name: section.recorded_as or name for name, section in config.backends.items()}
+    """The decisions as one block; `cheapest` is the backend that `p_small_wrong` speaks of."""
     taken = [
-        (
+        Taken(
             at.place,
-            recording.backends.index(played[sample.backend]),
-            sample.index,
-            _prefix(sample.prefix_tokens),
+            at.decision.plan,
+            tuple((sample.backend, sample.index, sample.prefix_tokens) for sample in at.decision.samples),
+            None if at.answer is None else at.answer.answer,
+            at.decision.probabilities,
+            with_small_wrong(at.decision.signals, cheapest),
         )
         for at in replayed
-        for sample in at.decision.samples
     ]
-    named = np.array(taken, dtype=np.int64).reshape(-1, 4)
-    plans = tuple(dict.fromkeys(at.decision.plan for at in replayed))
-    answers = tuple(dict.fromkeys(text for at in replayed if (text := _text(at)) is not None))
-    number = {text: place for place, text in enumerate(answers)}
-    counts = [len(at.decision.samples) for at in replayed]
-    rows = DecisionRows(
-        key=key,
-        query=np.array([at.place for at in replayed], dtype=np.int32),
-        plans=plans,
-        plan=np.array([plans.index(at.decision.plan) for at in replayed], dtype=np.int32),
-        samples_from=np.concatenate(([0], np.cumsum(counts))).astype(np.int32),
-        sample_row=find_rows(recording, named[:, 0], named[:, 1], named[:, 2], named[:, 3]),
-        answer=np.array(
-            [NO_ANSWER if (text := _text(at)) is None else number[text] for at in replayed], np.int32
-        ),
-        cost=np.zeros(n),
-        probabilities=_named([at.decision.probabilities for at in replayed]),
-        signals=_named([_signals(at.decision.signals, cheapest) for at in replayed]),
-        answers=answers,
-    )
-    prices = {
-        played[name]: Prices(section.price_in, section.price_out) for name, section in config.backends.items()
-    }
-    every = {name: prices.get(name, price) for name, price in recording.prices.items()}
-    return replace(rows, cost=cost_of_samples(rows, recording, every))
-
-
-def _prefix(tokens: int | None) -> int:
-    return -1 if tokens is None else tokens
-
-
-def _text(at: Replayed) -> str | None:
-    return None if at.answer is None else at.answer.answer
-
-
-def _signals(signals: Mapping[str, float], cheapest: str) -> dict[str, float]:
-    right = signals.get(f"p_correct/{cheapest}")
-    return {**({} if right is None else {SMALL_WRONG: 1 - right}), **signals}
-
-
-def _named(rows: Sequence[Mapping[str, float]]) -> Named:
-    names = tuple(dict.fromkeys(name for row in rows for name in row))
-    number = {name: place for place, name in enumerate(names)}
-    entries = list(_entries(rows))
-    return Named(
-        names,
-        np.concatenate(([0], np.cumsum([len(row) for row in rows]))).astype(np.int32),
-        np.array([number[name] for name, _ in entries], dtype=np.int32),
-        np.array([value for _, value in entries], dtype=np.float64),
-    )
-
-
-def _entries(rows: Sequence[Mapping[str, float]]) -> Iterator[tuple[str, float]]:
-    for row in rows:
-        yield from row.items()
+    return rows_of_taken(taken, recording, config, key)

@@ -113,7 +113,7 @@ def _configured(config: Path | None, store: Path | None) -> Config | None:
     """The configuration, where one is named or needed."""
     if config is None and (store is not None or not CONFIG.is_file()):
         return None
-    from router.config_file import load
+    from router.configuration.file import load
 
     return load(config or CONFIG)
 

@@ -27,7 +27,7 @@ from router.domain.events import Delta
 from router.domain.usage import Meter, Usage
 from router.errors import BackendUnavailable, NotRecorded, RecordingError
 from router.recording import RecordedSample, Recording
-from router.recording_cost import SNAPSHOT_TOKENS
+from router.recordings.cost import SNAPSHOT_TOKENS
 
 QUERY_ID = "x-recording-query-id"
 

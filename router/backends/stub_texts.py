@@ -17,7 +17,7 @@ import msgspec
 from router.backends.timeline import pieces
 from router.errors import ConfigError, UnknownName
 from router.recording import Recording
-from router.recording_cost import FIRST_TOKEN_S, TOKENS_PER_S
+from router.recordings.cost import FIRST_TOKEN_S, TOKENS_PER_S
 
 WORD = re.compile(r"\s*\w+|\s*[^\w\s]|\s+\Z")
 MEAN_LOGPROB = -0.3  # nats per token, where none was recorded

@@ -115,7 +115,7 @@ def outcome(
 
 def _shown(events: Iterator[StreamEvent], *, json: bool) -> Reply:
     """Print the answer as it comes; the reply at the end."""
-    from router.client_types import AnswerDelta, Done
+    from router.clients.values import AnswerDelta, Done
 
     reply: Reply | None = None
     for event in events:

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from router.config_file import examine
-from router.config_problems import Problem
-from router.config_summary import summary
+from router.configuration.file import examine
+from router.configuration.problems import Problem
+from router.configuration.summary import summary
 from router.errors import ConfigError
 
 

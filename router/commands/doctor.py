@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from router.commands.tables import table
-from router.config_file import Examined, examine
+from router.configuration.file import Examined, examine
 from router.errors import ConfigError
 from router.onboarding.check_place import check_place
 from router.onboarding.checkup import Finding, Health, healthy

@@ -10,9 +10,9 @@ from router.commands.connection import ADMIN, ask_admin
 from router.commands.tables import as_json, moment, money, short, table
 
 if TYPE_CHECKING:
-    from router.client_admin import AdminClient
-    from router.client_admin_types import LoggedDecision
-    from router.client_types import PlanInfo
+    from router.clients.admin import AdminClient
+    from router.clients.admin_types import LoggedDecision
+    from router.clients.values import PlanInfo
 
 Server = Annotated[
     str, typer.Option("--server", "-s", envvar="APPORTION_ADMIN", help="HOST:PORT of the Admin service.")

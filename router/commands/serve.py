@@ -11,8 +11,8 @@ import typer
 from msgspec.structs import replace
 
 from router.config import Config
-from router.config_file import load
-from router.config_service import address_problem, is_loopback
+from router.configuration.file import load
+from router.configuration.service import address_problem, is_loopback
 from router.errors import ConfigError
 
 

@@ -9,8 +9,8 @@ from router.commands.tables import distribution, moment, money, table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from router.client_admin_types import LoggedDecision
-    from router.client_types import DecisionInfo, Reply, Report, SampleSeen, Used
+    from router.clients.admin_types import LoggedDecision
+    from router.clients.values import DecisionInfo, Reply, Report, SampleSeen, Used
 
 
 def reply_text(reply: Reply) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from router.config import BackendConfig
-from router.config_file import load
+from router.configuration.file import load
 from router.errors import ConfigError
 from router.onboarding.first_plans import PROMPTS, Surveyed, cheapest_first, first_plans, toml_text
 from router.onboarding.missing import missing

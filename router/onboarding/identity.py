@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from router.backends.openai_ask import Answer, Asker
-from router.config_problems import unknown
+from router.configuration.problems import unknown
 from router.errors import BackendError, BackendGarbled, BackendUnavailable, ConfigError
 from router.onboarding.findings import Identity
 

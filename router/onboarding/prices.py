@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from router.config_bounds import CHEAPEST
+from router.configuration.bounds import CHEAPEST
 from router.onboarding.findings import Speed
 
 DEAREST = 1_000_000.0  # $ per 1M tokens: what router.toml takes

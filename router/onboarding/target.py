@@ -9,7 +9,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from router.config import BackendConfig
-from router.config_problems import unknown
+from router.configuration.problems import unknown
 from router.errors import ConfigError
 
 T = TypeVar("T")

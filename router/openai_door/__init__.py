@@ -16,7 +16,7 @@ A request that has a name is worked off once: `router.request_id`, else the head
 `x-request-id`. The same name with another body is refused with 409, so a proxy that gives one `x-request-id` to several
 requests must not be between. Names are this door's own: the gRPC server does not know them.
 
-Ranges are the wire's (`router.query_checks`). A key that would change the answer and cannot be honoured is refused by
+Ranges are the wire's (`router.checks.queries`). A key that would change the answer and cannot be honoured is refused by
 its name. Not supported yet:
 
 * `logprobs` of tokens; `parallel_tool_calls: false`; tools that are not functions, functions that are `strict`,

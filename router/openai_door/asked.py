@@ -1,4 +1,4 @@
-"""What a caller of /v1/chat/completions may send, as types. Ranges are `router.query_checks`' business.
+"""What a caller of /v1/chat/completions may send, as types. Ranges are `router.checks.queries`' business.
 
 Integers are as wide as on the wire. `null` is the same as not sent.
 """

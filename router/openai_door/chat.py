@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 
 from predictors.observation import Query
+from router.checks.queries import Known
 from router.domain.events import Done, Event
 from router.domain.options import Options
 from router.domain.usage import whole_micros
@@ -20,7 +21,6 @@ from router.openai_door.models import Models
 from router.openai_door.read_chat import Chat, read_chat
 from router.openai_door.reply import Completion, completion
 from router.openai_door.telling import Telling
-from router.query_checks import Known
 
 Tell = Callable[[Event], Awaitable[None]]
 

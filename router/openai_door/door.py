@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable
 
 from aiohttp import web
 
+from router.checks.queries import Known
 from router.config import ServerConfig
-from router.config_service import address_problem, is_loopback
+from router.configuration.service import address_problem, is_loopback
 from router.domain.plan import Plan
 from router.errors import ConfigError
 from router.idempotency import Replays
 from router.openai_door.app import Routes
 from router.openai_door.chat import Admission, Answers, Chats
 from router.openai_door.models import Models
-from router.query_checks import Known
 
 KEEP_ALIVE_S = 15.0  # proxies close streams that are silent for 60 s
 LAST_BYTES_S = 0.5  # for replies that are being sent when the door closes

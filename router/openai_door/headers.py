@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from router.checks.fields import short_text, shown
 from router.errors import InvalidQuery
-from router.field_checks import short_text, shown
 
 DECISION_ID_HEADER = "x-apportion-decision-id"
 PLAN_HEADER = "x-apportion-plan"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from router.checks.fields import choices, shown
 from router.errors import InvalidQuery
-from router.field_checks import choices, shown
 from router.openai_door.asked import ChatAsked
 
 READ = frozenset(ChatAsked.__struct_fields__)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from predictors.observation import Constraints
+from router.checks.fields import SHOWN_CHARS
 from router.domain.plan import Plan
 from router.errors import ConfigError, InvalidQuery, UnknownName
-from router.field_checks import SHOWN_CHARS
 
 AUTO = "auto"  # the policy chooses
 BACKEND = "backend/"

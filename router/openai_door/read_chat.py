@@ -1,4 +1,4 @@
-"""A request's body as a `Query` and `Options`: types here, ranges in `router.query_checks`, as for every door."""
+"""A request's body as a `Query` and `Options`: types here, ranges in `router.checks.queries`, as for every door."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from predictors.observation import Constraints, OnUnavailable, Preferences, Query, Sampling
+from router.checks.fields import SHOWN_CHARS, choices, one_of, seconds_above_zero
+from router.checks.queries import DEFAULT_TENANT, Known, check_query
 from router.domain.decision import Keep, Mode
 from router.domain.options import Options
 from router.errors import InvalidQuery
-from router.field_checks import SHOWN_CHARS, choices, one_of, seconds_above_zero
 from router.idempotency import digest_of
 from router.openai_door import asked as shapes
 from router.openai_door.asked import ChatAsked, ConstraintsAsked, PreferencesAsked, RouterAsked
@@ -22,7 +23,6 @@ from router.openai_door.keys import sort_out
 from router.openai_door.models import Models
 from router.openai_door.names import as_asked
 from router.openai_door.read_messages import read_messages, read_tool_choice, read_tools
-from router.query_checks import DEFAULT_TENANT, Known, check_query
 
 Word = TypeVar("Word", bound=Enum)
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import msgspec
 
 from predictors.observation import Message, Part, PartKind, Tool, ToolCall
+from router.checks.fields import one_of
+from router.checks.queries import TOOL_CHOICES
 from router.errors import InvalidQuery
-from router.field_checks import one_of
 from router.openai_door.asked import CallAsked, PartAsked, ToolAsked, ToolForced, TurnAsked
-from router.query_checks import TOOL_CHOICES
 
 FUNCTION = ("function",)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from router.answer_marks import pick_choice
+from router.answering.marks import pick_choice
 from router.verifiers import Case
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from router.answer_numbers import canonical_number
+from router.answering.math_equivalence import MathEquivalence
+from router.answering.number_forms import canonical_number
 from router.answers import canonical, extract
 from router.errors import ConfigError
-from router.math_equivalence import MathEquivalence
 from router.verifiers import Case
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
-from router.answer_numbers import parse_number
+from router.answering.number_forms import parse_number
 from router.answers import extract
 from router.errors import ConfigError
 from router.verifiers import Case

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
+from router.answering.text_check import TextCheck
 from router.errors import ConfigError
-from router.text_check import TextCheck
 from router.verifiers import REQUIRED, Case
 
 

@@ -14,8 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from router.answering.text_check import TextCheck
 from router.errors import ConfigError
-from router.text_check import TextCheck
 from router.verifiers import Case
 
 

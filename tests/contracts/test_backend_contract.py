@@ -24,8 +24,8 @@ from router.domain.plan import Prompt
 from router.domain.usage import Meter
 from router.errors import BackendError
 from router.plugins import resolve
-from router.recording_cost import Prices
-from router.recording_format import RecordingMeta, write_recording
+from router.recordings.cost import Prices
+from router.recordings.format import RecordingMeta, write_recording
 
 QUESTION = "What is 2 + 2?"
 

@@ -10,7 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from router.config_file import load
+from router.configuration.file import load
 
 BASE = Path(__file__).parents[2] / "k8s" / "base"
 KUSTOMIZATION = yaml.safe_load((BASE / "kustomization.yaml").read_text())

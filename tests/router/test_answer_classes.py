@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from predictors.observation import Tally
-from router.answer_classes import AnswerClasses, voted
-from router.math_equivalence import MathEquivalence
+from router.answering.classes import AnswerClasses, voted
+from router.answering.math_equivalence import MathEquivalence
 
 HOSTILE = "9^{9^{9^{9^{9}}}} + (10^{10})!"
 
@@ -116,7 +116,7 @@ def test_the_worker_dies_with_the_last_reference():
 
 
 def test_the_worker_imports_nothing_of_ours():
-    from router.math_equivalence import WORKER
+    from router.answering.math_equivalence import WORKER
 
     lines = [line.split() for line in WORKER.read_text().splitlines()]
     imported = {line[1].partition(".")[0] for line in lines if line and line[0] in {"import", "from"}}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.answer_numbers import canonical_number, parse_number
+from router.answering.number_forms import canonical_number, parse_number
 from router.answers import ANSWER_KINDS, canonical, extract
 from router.errors import UnknownName
 

@@ -10,14 +10,14 @@ import pytest
 from predictors.observation import Message, Part, Query
 from router.assemble import NO_BUNDLE, assemble, build_backends
 from router.backends.recorded import Recorded
-from router.config_file import load
+from router.configuration.file import load
 from router.decisions.memory import Memory
 from router.domain.decision import Decision, Mode
 from router.domain.events import Done
 from router.domain.options import Options
 from router.errors import ConfigError, RecordingError, StoreError
-from router.recording_cost import Prices
-from router.recording_format import RecordingMeta, write_recording
+from router.recordings.cost import Prices
+from router.recordings.format import RecordingMeta, write_recording
 
 SCRIPTED = """
 mode = "apply"

@@ -17,14 +17,14 @@ from predictors.errors import BundleError
 from predictors.observation import Message, Part, Query
 from predictors.untrained import Untrained
 from router.assemble import assemble, load_predictions
-from router.build_plans import build_plans
-from router.config_file import load
+from router.configuration.build_plans import build_plans
+from router.configuration.file import load
 from router.domain.events import Done
 from router.domain.options import Options
 from router.known_plans import WithoutPlans
 from router.recording import Recording
-from router.recording_cost import Prices
-from router.recording_format import RecordingMeta, write_recording
+from router.recordings.cost import Prices
+from router.recordings.format import RecordingMeta, write_recording
 from training.fit import fit
 
 TOML = """

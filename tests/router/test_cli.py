@@ -233,8 +233,8 @@ def test_check_of_a_good_file_reads_well(good):
 
 
 def test_check_and_the_service_give_a_plan_the_same_digest(good):
-    from router.build_plans import build_plans
-    from router.config_file import load
+    from router.configuration.build_plans import build_plans
+    from router.configuration.file import load
 
     found = json.loads(run("check", good, "--json").output)["plans"]
     assert {name: plan["digest"] for name, plan in found.items()} == {
@@ -262,7 +262,7 @@ def test_a_wrong_option_of_serve_is_named(good, options, words):
 
 def test_a_mode_on_the_command_line_holds_for_everybody(tmp_path):
     from router.commands.serve import overridden
-    from router.config_file import load
+    from router.configuration.file import load
 
     (tmp_path / "router.toml").write_text(GOOD + '[[modes]]\nmode = "apply"\ntenant = "a"\n')
     chosen = overridden(load(tmp_path / "router.toml"), mode="bypass")

@@ -13,8 +13,8 @@ import pytest
 
 from router.errors import RecordingError, UnknownName
 from router.recording import Recording
-from router.recording_cost import Prices, stopped_cost
-from router.recording_format import ChangedRecording, RecordingMeta, sha256_of, write_recording
+from router.recordings.cost import Prices, stopped_cost
+from router.recordings.format import ChangedRecording, RecordingMeta, sha256_of, write_recording
 
 PRICES = {"small": Prices(0.1, 0.2), "large": Prices(1.0, 2.0)}
 QUERIES: list[dict[str, Any]] = [

@@ -13,7 +13,7 @@ from predictors.observation import Message, Part, Query
 from router.assemble import Service, assemble
 from router.client import Client
 from router.config import Config
-from router.config_file import load
+from router.configuration.file import load
 from router.domain.decision import Decision, Keep, Mode, Status
 from router.domain.events import Done
 from router.domain.options import Options

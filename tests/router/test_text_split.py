@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from router.errors import RecordingError
-from router.text_split import normalised, split_by_text
+from router.recordings.text_split import normalised, split_by_text
 
 
 def test_duplicates_up_to_case_and_white_space_fall_on_the_same_side() -> None:

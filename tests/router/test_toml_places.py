@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.toml_places import Path, find_places
+from router.configuration.places import Path, find_places
 
 HARD = '''# [not.a.table]
 mode = "apply" # plans = [1]

@@ -6,8 +6,8 @@ import grpc
 import pytest
 
 from router import errors
-from router.client_errors import Busy, OutOfBudget, from_status
-from router.wire_errors import CODES, MAX_MESSAGE_BYTES, read_trailers, refusal
+from router.clients.errors import Busy, OutOfBudget, from_status
+from router.wire.errors import CODES, MAX_MESSAGE_BYTES, read_trailers, refusal
 
 C = grpc.StatusCode
 CASES: list[tuple[Exception, grpc.StatusCode, str]] = [

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -18,3 +20,13 @@ def url() -> Iterator[str]:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
         process.terminate()
+
+
+@pytest.fixture(scope="session")
+def made() -> ModuleType:
+    """`made.py`: recordings with a known truth."""
+    spec = importlib.util.spec_from_file_location("made_recordings", Path(__file__).with_name("made.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -15,8 +15,8 @@ import pytest
 
 from router.errors import UnknownName
 from router.recording import Recording
-from router.recording_cost import Prices
-from router.recording_format import RecordingMeta, write_recording
+from router.recordings.cost import Prices
+from router.recordings.format import RecordingMeta, write_recording
 from training.errors import TrainingError
 from training.grade import grade
 from training.graders import named_graders, parse_grader

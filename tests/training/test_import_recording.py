@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from router.recording import Recording
-from router.recording_cost import Prices
+from router.recordings.cost import Prices
 from training.errors import TrainingError
 from training.import_recording import configured, import_recording, pairs
 from training.importers.csv_file import CSV

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from router.plugins import resolve
-from router.text_split import normalised
+from router.recordings.text_split import normalised
 from router.verifiers import VERIFIERS, Case
 from training.errors import TrainingError
 from training.graders import parse_grader

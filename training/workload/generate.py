@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from random import Random
 
-from router.text_split import normalised
+from router.recordings.text_split import normalised
 from training.errors import TrainingError
 from training.workload import KINDS, LEVELS, Draft
 

@@ -12,7 +12,7 @@ import pytest
 from predictors import Look
 from predictors.observation import Message, Observation, Part, Query, Signals
 from router.allocator import Allocator
-from router.answer_classes import AnswerClasses
+from router.answering.classes import AnswerClasses
 from router.backends.scripted import Scripted
 from router.books import Books, Settings
 from router.choose import Chooser, Menu

@@ -18,8 +18,8 @@ from router.config import BackendConfig
 from router.domain.events import Delta
 from router.domain.plan import Prompt
 from router.domain.usage import Meter
-from router.recording_cost import Prices
-from router.recording_format import RecordingMeta, write_recording
+from router.recordings.cost import Prices
+from router.recordings.format import RecordingMeta, write_recording
 
 SCRIPT = """\
 {"match": "think", "reasoning": "Two and two make four.", "text": "It is 4."}

@@ -10,7 +10,7 @@ import pytest
 from router.backends.recorded import QUERY_ID, Recorded
 from router.backends.recording_shelf import RecordingShelf
 from router.config import BackendConfig
-from router.recording_format import (
+from router.recordings.format import (
     QUERIES,
     QUERY_COLUMNS,
     SAMPLE_COLUMNS,

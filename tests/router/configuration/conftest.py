@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from router.config_file import load
+from router.configuration.file import load
 from router.errors import ConfigError
 
 

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from router import config
-from router.config_bounds import BOUNDS
-from router.config_file import examine, load
+from router.configuration.bounds import BOUNDS
+from router.configuration.file import examine, load
 from router.errors import ConfigError
 
 SMALL = '[backends.small]\nurls = ["http://127.0.0.1:1"]\nmodel = "m"\n'

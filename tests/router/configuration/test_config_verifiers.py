@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from router.assemble import online_verifiers
-from router.build_plans import build_plans
 from router.config import Config
-from router.config_file import load
+from router.configuration.build_plans import build_plans
+from router.configuration.file import load
 from router.errors import ConfigError
 from router.verifiers.regex import Regex
 

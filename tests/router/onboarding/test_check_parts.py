@@ -6,16 +6,16 @@ import json
 
 import pytest
 
-from router.build_plans import build_plans
 from router.config import BackendConfig
-from router.config_file import load
+from router.configuration.build_plans import build_plans
+from router.configuration.file import load
 from router.onboarding.check_backend import check_identity
 from router.onboarding.check_place import check_bundle
 from router.onboarding.checkup import Finding, Health
 from router.onboarding.findings import Identity
 from router.recording import Recording
-from router.recording_cost import Prices
-from router.recording_format import RecordingMeta, write_recording
+from router.recordings.cost import Prices
+from router.recordings.format import RecordingMeta, write_recording
 from training.fit import fit
 
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from router.decisions.owner import Owner
-from router.recording_cost import Prices
-from router.recording_format import RecordingMeta, write_recording
+from router.recordings.cost import Prices
+from router.recordings.format import RecordingMeta, write_recording
 
 PLANS = '[[plans]]\nname = "one"\nstages = [{ backend = "small" }]\n'
 SERVER = '[server]\nlisten = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\n'

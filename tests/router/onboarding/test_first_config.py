@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from router.build_plans import build_plans
 from router.config import BackendConfig
-from router.config_file import load
+from router.configuration.build_plans import build_plans
+from router.configuration.file import load
 from router.errors import ConfigError
 from router.onboarding.first_config import first_config, write_config
 from router.onboarding.first_plans import (

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from router.config_file import load
+from router.configuration.file import load
 
 
 @pytest.fixture

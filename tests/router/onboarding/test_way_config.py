@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from router.config_file import load
+from router.configuration.file import load
 from router.errors import ConfigError
 
 TAIL = '[[plans]]\nname = "one"\nstages = [{ backend = "small" }]\n'

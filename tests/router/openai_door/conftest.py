@@ -26,7 +26,7 @@ from router.domain.events import Delta
 from router.domain.usage import Meter, Usage
 from router.openai_door.door import Door
 from router.server import known_names
-from router.server_admission import Admission
+from router.serving.admission import Admission
 
 STORY = "Once upon a time there was a fox"
 STOPS_WITHIN_S = 30.0

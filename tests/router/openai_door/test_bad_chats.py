@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from router.checks.queries import Known
 from router.errors import InvalidQuery, RouterError
 from router.openai_door.models import Models
 from router.openai_door.read_chat import read_chat
-from router.query_checks import Known
 
 KNOWN = Known(
     plans=frozenset(("small", "large")),

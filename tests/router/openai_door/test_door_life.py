@@ -8,12 +8,12 @@ import contextlib
 import openai
 import pytest
 
+from router.checks.queries import Known
 from router.config import ServerConfig
 from router.domain.plan import Plan, Stage
 from router.errors import ConfigError
 from router.openai_door.door import Door
 from router.openai_door.models import Models
-from router.query_checks import Known
 from router.selectors.first import First
 from router.stopping.never import Never
 

@@ -16,11 +16,11 @@ from predictors.observation import (
     Sampling,
     ToolCall,
 )
+from router.checks.queries import Known
 from router.domain.decision import Keep, Mode
 from router.errors import InvalidQuery, UnknownName
 from router.openai_door.models import Models
 from router.openai_door.read_chat import Chat, read_chat
-from router.query_checks import Known
 
 KNOWN = Known(
     plans=frozenset(("small", "large")),

@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import pytest
 
+from router.checks.queries import Known
 from router.client import (
     SERVICE_CONFIG,
     AnswerDelta,
@@ -28,15 +29,14 @@ from router.client import (
     Unavailable,
     message,
 )
-from router.client_errors import Busy, OutOfBudget
-from router.client_retry import Attempts
+from router.clients.errors import Busy, OutOfBudget
+from router.clients.retry import Attempts
 from router.errors import BudgetExceeded, Draining, Overloaded, RouterError
-from router.query_checks import Known
-from router.server_calls import Calls
+from router.serving.calls import Calls
 from router.v1 import apportion_router_pb2 as pb
 from router.v1 import apportion_router_pb2_grpc as pb_grpc
-from router.wire import ON_UNAVAILABLE
-from router.wire_query import read_options, read_query
+from router.wire.parts import ON_UNAVAILABLE
+from router.wire.query import read_options, read_query
 
 REPLY = pb.GenerateReply(
     decision_id="d",

@@ -10,11 +10,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from router.checks.queries import Known
 from router.errors import InvalidQuery
-from router.query_checks import Known
 from router.v1 import apportion_router_pb2 as pb
-from router.wire_outcome import read_outcome
-from router.wire_query import read_options, read_query
+from router.wire.outcome import read_outcome
+from router.wire.query import read_options, read_query
 
 KNOWN = Known(frozenset("p"), frozenset("b"), frozenset("v"), frozenset("g"))
 

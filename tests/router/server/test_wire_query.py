@@ -9,11 +9,11 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from predictors.observation import Constraints, PartKind, Preferences, Sampling
+from router.checks.queries import Known
 from router.domain.decision import Keep, Mode
 from router.errors import InvalidQuery
-from router.query_checks import Known
 from router.v1 import apportion_router_pb2 as pb
-from router.wire_query import read_options, read_query
+from router.wire.query import read_options, read_query
 
 KNOWN = Known(
     plans=frozenset(("small", "large")),

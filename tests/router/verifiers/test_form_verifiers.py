@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
+from router.answering.text_check import WORKER
 from router.answers import extract
 from router.domain.plan import canonical
 from router.errors import ConfigError
-from router.text_check import WORKER
 from router.verifiers import Case
 from router.verifiers.regex import Regex
 from router.verifiers.schema import Schema

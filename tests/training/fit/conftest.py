@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from router.recording import Recording
-from router.recording_cost import Prices
-from router.recording_format import RecordingMeta, write_recording
+from router.recordings.cost import Prices
+from router.recordings.format import RecordingMeta, write_recording
 from training.fit_rows import rows_of
 
 BACKENDS = ("small", "large")

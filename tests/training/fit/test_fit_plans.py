@@ -7,8 +7,8 @@ import pytest
 
 from predictors.bundle import Bundle
 from predictors.observation import Message, Observation, Part, Query
-from router.build_plans import build_plans
-from router.config_file import load
+from router.configuration.build_plans import build_plans
+from router.configuration.file import load
 from training.fit import fit, fit_held_out
 from training.fit_samples import fit_sample_head
 from training.held_out import HeldOut

@@ -6,7 +6,7 @@ import pytest
 
 from predictors.errors import FitError
 from router.recording import Recording
-from router.recording_format import write_recording
+from router.recordings.format import write_recording
 from training.fit import fit, fit_bundle
 from training.fit_rows import rows_of
 

@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.errors import FitError
-from router.recording_cost import CHARS_PER_TOKEN
+from predictors.observation import Query
+from router.backends.recorded import QUERY_ID
+from router.recordings.cost import CHARS_PER_TOKEN
 from training.errors import NotEnoughData
 from training.fit import Fitted, fit_held_out
 from training.fit_rows import FitRows, rows_of
+from training.held_out import HeldOut
 from training.suites.routing.operating_points import Estimates
 from training.suites.routing.problem import Fold
 
@@ -46,8 +49,7 @@ def learn(fold: Fold, train: NDArray[np.int64], samples_of: str = "") -> Learned
         fitted = fit_held_out(rows, problem.seed, with_samples=bool(samples_of), per_fold=bool(samples_of))
     except FitError as error:
         raise NotEnoughData(f"fold {fold.fold}: {error}") from error
-    named = zip(fitted.query.held_out, fitted.features, strict=True)
-    held_out = _columns([fitted.bundle.name(heads, features.dense) for heads, features in named])
+    held_out = held_out_signals(fitted)
     texts = problem.texts
     signals = fitted.bundle.look_many([texts[place] for place in fold.test])
     estimates = Estimates(
@@ -58,6 +60,14 @@ def learn(fold: Fold, train: NDArray[np.int64], samples_of: str = "") -> Learned
         p_small_wrong=1 - signals[f"p_correct/{problem.backends[fold.cheapest]}"],
     )
     return Learned(train, rows, fitted, held_out, signals, estimates)
+
+
+def held_out_signals(fitted: Fitted) -> dict[str, Floats]:
+    """What is said of each query of the fit by heads that were fitted without it, (n_train,) each."""
+    count = len(fitted.rows.texts)
+    seen = HeldOut(fitted, {str(place): place for place in range(count)})
+    asked = (Query(str(place), (), metadata={QUERY_ID: str(place)}) for place in range(count))
+    return _columns([seen.look(query).signals for query in asked])
 
 
 def ids_of(fold: Fold, places: NDArray[np.int64]) -> list[str]:

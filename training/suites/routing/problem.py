@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from router.draw import unit
 from router.recording import Recording
-from router.text_split import split_by_text
+from router.recordings.text_split import split_by_text
 from training.errors import NotEnoughData
 
 FOLDS = 5
@@ -156,7 +156,7 @@ def folds_by_task(problem: Problem) -> list[Fold]:
         return []
     order = np.random.default_rng([problem.seed, 1]).permutation(len(names))
     of_task = {names[place]: turn % FOLDS for turn, place in enumerate(order)}
-    from router.text_split import normalised
+    from router.recordings.text_split import normalised
 
     of_text: dict[str, int] = {}
     parts = [

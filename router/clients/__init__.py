@@ -1,0 +1,1 @@
+"""The parts of the typed client; users import `router.client`."""

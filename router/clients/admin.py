@@ -1,0 +1,191 @@
+"""The operators' clients, over asyncio and blocking: status, plans, backends, mode, logged decisions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+
+from router.clients.admin_types import (
+    BackendInfo,
+    LoggedDecision,
+    ServerStatus,
+    read_backend,
+    read_logged,
+    read_status,
+)
+from router.clients.channel import DEFAULT_ADMIN_TARGET, options
+from router.clients.errors import translated
+from router.clients.read import read_plan
+from router.clients.values import PlanInfo
+from router.domain.decision import Mode
+from router.v1 import apportion_router_pb2 as pb
+from router.v1 import apportion_router_pb2_grpc as pb_grpc
+from router.wire.parts import MODE_NUMBERS, MODES
+
+ADMIN_TIMEOUT_S = 10.0
+
+
+class AdminClient:
+    """The admin port over asyncio.
+
+        async with AdminClient("127.0.0.1:50052") as admin:
+            print((await admin.status()).mode)
+
+    Every call raises `ApportionError`.
+    """
+
+    def __init__(self, target: str = DEFAULT_ADMIN_TARGET, *, timeout_s: float = ADMIN_TIMEOUT_S) -> None:
+        self.timeout_s = timeout_s
+        self._channel = grpc.aio.insecure_channel(target, options=options())
+        self._stub = pb_grpc.AdminStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._channel.close()
+
+    async def status(self) -> ServerStatus:
+        """How the replica is."""
+        return read_status(await self._call(self._stub.GetStatus, pb.GetStatusRequest()))
+
+    async def plans(self) -> tuple[PlanInfo, ...]:
+        """The menu."""
+        found: list[PlanInfo] = []
+        token = ""
+        while True:
+            reply = await self._call(self._stub.ListPlans, pb.ListPlansRequest(page_token=token))
+            found += (read_plan(plan) for plan in reply.plans)
+            token = reply.next_page_token
+            if not token:
+                return tuple(found)
+
+    async def backends(self) -> tuple[BackendInfo, ...]:
+        """The model servers."""
+        found: list[BackendInfo] = []
+        token = ""
+        while True:
+            reply = await self._call(self._stub.ListBackends, pb.ListBackendsRequest(page_token=token))
+            found += (read_backend(item) for item in reply.backends)
+            token = reply.next_page_token
+            if not token:
+                return tuple(found)
+
+    async def set_mode(self, mode: Mode, tenant: str = "", share: float | None = None) -> Mode:
+        """Let `mode` hold from now on, for a tenant or a share of traffic in [0, 1]; returns what held before.
+
+        `set_mode(Mode.BYPASS)` ends all cleverness.
+        """
+        request = pb.SetModeRequest(mode=MODE_NUMBERS[mode], tenant=tenant, share=share)
+        return MODES[(await self._call(self._stub.SetMode, request)).previous]
+
+    async def decision(self, decision_id: str) -> LoggedDecision:
+        """One row, with what was reported about it. Raises `NotFound`."""
+        request = pb.GetDecisionRequest(decision_id=decision_id)
+        return read_logged((await self._call(self._stub.GetDecision, request)).decision)
+
+    async def decisions(self, tenant: str = "", page_size: int = 100) -> AsyncIterator[LoggedDecision]:
+        """All rows, newest first, page by page as they are asked for."""
+        token = ""
+        while True:
+            request = pb.ListDecisionsRequest(page_size=page_size, page_token=token, tenant=tenant)
+            reply = await self._call(self._stub.ListDecisions, request)
+            for decision in reply.decisions:
+                yield read_logged(decision)
+            token = reply.next_page_token
+            if not token:
+                return
+
+    async def _call(self, method: Any, request: object) -> Any:
+        try:
+            return await method(request, timeout=self.timeout_s)
+        except grpc.RpcError as error:
+            raise translated(error) from error
+
+
+class SyncAdminClient:
+    """The admin port over a blocking channel; its calls mean what those of `AdminClient` mean.
+
+    with SyncAdminClient("127.0.0.1:50052") as admin:
+        print(admin.status().mode)
+    """
+
+    def __init__(self, target: str = DEFAULT_ADMIN_TARGET, *, timeout_s: float = ADMIN_TIMEOUT_S) -> None:
+        self.timeout_s = timeout_s
+        self._channel = grpc.insecure_channel(target, options=options())
+        self._stub = pb_grpc.AdminStub(self._channel)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def status(self) -> ServerStatus:
+        """How the replica is."""
+        return read_status(self._call(self._stub.GetStatus, pb.GetStatusRequest()))
+
+    def plans(self) -> tuple[PlanInfo, ...]:
+        """The menu."""
+        found: list[PlanInfo] = []
+        token = ""
+        while True:
+            reply = self._call(self._stub.ListPlans, pb.ListPlansRequest(page_token=token))
+            found += (read_plan(plan) for plan in reply.plans)
+            token = reply.next_page_token
+            if not token:
+                return tuple(found)
+
+    def backends(self) -> tuple[BackendInfo, ...]:
+        """The model servers."""
+        found: list[BackendInfo] = []
+        token = ""
+        while True:
+            reply = self._call(self._stub.ListBackends, pb.ListBackendsRequest(page_token=token))
+            found += (read_backend(item) for item in reply.backends)
+            token = reply.next_page_token
+            if not token:
+                return tuple(found)
+
+    def set_mode(self, mode: Mode, tenant: str = "", share: float | None = None) -> Mode:
+        """Let `mode` hold from now on; returns what held before."""
+        request = pb.SetModeRequest(mode=MODE_NUMBERS[mode], tenant=tenant, share=share)
+        return MODES[self._call(self._stub.SetMode, request).previous]
+
+    def decision(self, decision_id: str) -> LoggedDecision:
+        """One row, with what was reported about it. Raises `NotFound`."""
+        request = pb.GetDecisionRequest(decision_id=decision_id)
+        return read_logged(self._call(self._stub.GetDecision, request).decision)
+
+    def decisions(self, tenant: str = "", page_size: int = 100) -> Iterator[LoggedDecision]:
+        """All rows, newest first, page by page as they are asked for."""
+        token = ""
+        while True:
+            request = pb.ListDecisionsRequest(page_size=page_size, page_token=token, tenant=tenant)
+            reply = self._call(self._stub.ListDecisions, request)
+            for decision in reply.decisions:
+                yield read_logged(decision)
+            token = reply.next_page_token
+            if not token:
+                return
+
+    def _call(self, method: Any, request: object) -> Any:
+        try:
+            return method(request, timeout=self.timeout_s)
+        except grpc.RpcError as error:
+            raise translated(error) from error

@@ -1,0 +1,97 @@
+"""A configuration in words: backends with prices, plans with digests, and what a query may cost at most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from predictors.observation import Message, Part, Query
+from router.backend_terms import bounds_of, price_of
+from router.config import Config
+from router.configuration.service import reference_plan, untrained_plan
+from router.domain.plan import Gate, Plan, Stage
+from router.worst_case import worst_cost
+
+PROMPT_BYTES = 1000  # of the query whose worst case is shown: about 160 words
+
+
+def summary(config: Config, plans: Mapping[str, Plan]) -> dict[str, Any]:
+    """Everything that `apportion check` shows, as JSON types; money in dollars and $ per 1M tokens."""
+    bounds = bounds_of(config)
+    query = Query("", (Message("user", (Part(text="x" * PROMPT_BYTES),)),))
+    prices = {name: price_of(backend) for name, backend in config.backends.items()}
+    return {
+        "mode": config.mode,
+        "policy": config.policy if isinstance(config.policy, str) else dict(config.policy),
+        "bundle": config.bundle,
+        "reference": reference_plan(config),
+        "untrained": untrained_plan(config),
+        "budget": {"dollars": config.budget.dollars, "window_s": config.budget.window_s},
+        "backends": {
+            name: {
+                "kind": backend.kind,
+                "from": _source(name, backend.kind, config),
+                "price_in": prices[name].per_token_in,
+                "price_cached_in": prices[name].per_token_cached,
+                "price_out": prices[name].per_token_out,
+                "max_tokens": backend.max_tokens,
+                "context_tokens": backend.context_tokens,
+            }
+            for name, backend in config.backends.items()
+        },
+        "plans": {
+            name: {
+                "digest": plan.digest,
+                "commit": plan.commit.value,
+                "stages": [stage_text(stage) for stage in plan.stages],
+                "worst_case_dollars": worst_cost(query, plan, bounds) / 1e6,
+            }
+            for name, plan in plans.items()
+        },
+        "worst_case_prompt_bytes": PROMPT_BYTES,
+    }
+
+
+def stage_text(stage: Stage) -> str:
+    """One stage on one line: `small: up to 8 samples, 3 at a time, stop agreement(needed=3), select majority()`."""
+    several = (
+        f"up to {stage.max_samples} samples, {stage.width} at a time" if stage.max_samples > 1 else "1 sample"
+    )
+    words = [several, f"stop {plugin_text(stage.stop)}", f"select {plugin_text(stage.select)}"]
+    if stage.prompt.name:
+        words.append(f"prompt {stage.prompt.name}")
+    if stage.verifier is not None:
+        words.append(f"verifier {plugin_text(stage.verifier)}")
+    if stage.gate is not None:
+        words.append(f"if {_gate_text(stage.gate)}")
+    if stage.pool:
+        words.append("over the samples of all stages")
+    return f"{stage.backend}: {', '.join(words)}"
+
+
+def plugin_text(plugin: Any) -> str:
+    """A plug-in with its options: `AnyOf(rules=[Agreement(needed=4), Never])`."""
+    if isinstance(plugin, tuple):
+        return f"[{', '.join(plugin_text(item) for item in plugin)}]"
+    if not is_dataclass(plugin):
+        return str(plugin)
+    options = ", ".join(
+        f"{field.name}={plugin_text(getattr(plugin, field.name))}" for field in fields(plugin)
+    )
+    return f"{type(plugin).__name__}({options})" if options else type(plugin).__name__
+
+
+def _gate_text(gate: Gate) -> str:
+    low = "" if gate.at_least is None else f"{gate.at_least:g} <= "
+    high = "" if gate.below is None else f" < {gate.below:g}"
+    return f"{low}{gate.signal}{high}"
+
+
+def _source(name: str, kind: str, config: Config) -> str:
+    backend = config.backends[name]
+    if kind == "vllm":
+        return f"{backend.model} at {', '.join(backend.urls)}"
+    if kind == "recorded":
+        return f"{backend.recorded_as or name} of {backend.recording}"
+    return f"{len(backend.script)} texts" if kind == "scripted" else ""

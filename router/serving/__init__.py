@@ -1,0 +1,1 @@
+"""The parts of the gRPC server: calls, admission, streams, the admin port."""

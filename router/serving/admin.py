@@ -1,0 +1,146 @@
+"""The Admin service: status, plans, backends, mode, decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from router.backends import Backend
+from router.books import Books
+from router.checks.fields import SHARE, short_text
+from router.config import Config
+from router.errors import InvalidQuery, UnknownName
+from router.serving.admission import Admission
+from router.serving.calls import Call
+from router.serving.router import Counter
+from router.v1 import apportion_router_pb2 as pb
+from router.wire.admin import backend_info, balance_to_wire, page_of, page_size, plan_info
+from router.wire.checks import enum
+from router.wire.decision import logged_decision
+from router.wire.parts import MODE_NUMBERS, MODES, timestamp
+
+
+class StoreHealth(Protocol):
+    """What a store that outlives its process says about itself as `health`."""
+
+    @property
+    def committed(self) -> int:
+        """Rows since the start."""
+        ...
+
+    @property
+    def in_spool(self) -> int:
+        """Rows kept aside while the store is away."""
+        ...
+
+    @property
+    def dropped(self) -> int:
+        """Rows that could not be kept anywhere."""
+        ...
+
+    @property
+    def lost(self) -> int:
+        """Rows that earlier lives of the store took with them."""
+        ...
+
+    @property
+    def away(self) -> str:
+        """Why the store refuses; "" where it does not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AdminCalls:
+    """What the calls do."""
+
+    books: Books
+    backends: Mapping[str, Backend]
+    config: Config
+    admission: Admission
+    version: str
+    started_at: float  # seconds since the epoch
+    counter: Counter
+
+    async def get_status(self, request: pb.GetStatusRequest, call: Call) -> pb.GetStatusReply:
+        """How this replica is."""
+        settings, chooser = self.books.settings, self.books.chooser
+        health: StoreHealth | None = getattr(self.books.store, "health", None)  # a store in memory has none
+        kept = health.committed + health.in_spool + health.dropped if health else self.books.decided
+        away = (f"the decision store is away: {health.away}",) if health and health.away else ()
+        return pb.GetStatusReply(
+            version=self.version,
+            replica=settings.replica,
+            started_at=timestamp(self.started_at),
+            mode=MODE_NUMBERS[self.books.modes.default],
+            policy=chooser.policy_name,
+            bundle=chooser.predictions.version,
+            price=chooser.price,
+            in_flight=self.admission.queries,
+            decisions=self.books.decided,
+            outcomes=self.counter.outcomes,
+            lost_rows=health.lost if health else 0,
+            budget=balance_to_wire(self.books.ledger.balance(), self.config.budget.window_s),
+            degraded=settings.degraded + away,
+            draining=self.admission.draining,
+            queued_rows=max(0, self.books.decided - kept),
+            spooled_rows=health.in_spool if health else 0,
+        )
+
+    async def list_plans(self, request: pb.ListPlansRequest, call: Call) -> pb.ListPlansReply:
+        """The menu, in the order of the configuration."""
+        menu = self.books.chooser.menu
+        page, following = page_of(menu.plans, request.page_size, request.page_token)
+        plans = [plan_info(plan, reference=menu.reference.name) for plan in page]
+        return pb.ListPlansReply(plans=plans, next_page_token=following)
+
+    async def list_backends(self, request: pb.ListBackendsRequest, call: Call) -> pb.ListBackendsReply:
+        """The model servers, in the order of the configuration."""
+        page, following = page_of(tuple(self.backends), request.page_size, request.page_token)
+        infos = [
+            backend_info(
+                name,
+                self.config.backends[name],
+                self.backends[name].capabilities,
+                self.books.prices[name],
+                in_flight(self.backends[name]),
+            )
+            for name in page
+        ]
+        return pb.ListBackendsReply(backends=infos, next_page_token=following)
+
+    async def set_mode(self, request: pb.SetModeRequest, call: Call) -> pb.SetModeReply:
+        """How much cleverness is allowed from now on, until the next start."""
+        mode = enum("mode", request.mode, MODES, pb.Mode.Name)
+        share = request.share if request.HasField("share") else 1.0
+        SHARE.check("share", share)
+        previous = self.books.modes.set(mode, short_text("tenant", request.tenant), share)
+        return pb.SetModeReply(previous=MODE_NUMBERS[previous], mode=request.mode)
+
+    async def get_decision(self, request: pb.GetDecisionRequest, call: Call) -> pb.GetDecisionReply:
+        """One row with what was reported about it."""
+        decision_id = short_text("decision_id", request.decision_id)
+        if not decision_id:
+            raise InvalidQuery("decision_id", "is empty", "the id of a decision")
+        decision = await self.books.store.decision(decision_id)
+        if decision is None:
+            raise UnknownName("decision", decision_id)
+        outcomes = await self.books.store.outcomes(decision_id)
+        return pb.GetDecisionReply(decision=logged_decision(decision, self.books.prices, outcomes))
+
+    async def list_decisions(self, request: pb.ListDecisionsRequest, call: Call) -> pb.ListDecisionsReply:
+        """Rows, newest first; fewer than asked for where more would be larger than a message may be."""
+        size, tenant = page_size(request.page_size), short_text("tenant", request.tenant)
+        while True:
+            page = await self.books.store.decisions(size, request.page_token, tenant or None)
+            rows = [logged_decision(decision, self.books.prices) for decision in page.decisions]
+            reply = pb.ListDecisionsReply(decisions=rows, next_page_token=page.next_token)
+            if len(rows) <= 1 or reply.ByteSize() <= self.config.server.max_message_bytes:
+                return reply
+            size = len(rows) // 2
+
+
+def in_flight(backend: Backend) -> int:
+    """Samples that a backend is drawing; 0 where it does not count them (`in_flight`, a number or a collection)."""
+    counted = getattr(backend, "in_flight", 0)
+    return counted if isinstance(counted, int) else len(counted)

@@ -1,0 +1,183 @@
+"""A service's calls as gRPC handlers over raw bytes: our size check speaks first, and every error has details.
+
+The table of calls is the service's own descriptor: a call without a method (`GenerateStream` -> `generate_stream`)
+answers UNIMPLEMENTED with a sentence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from router.errors import DeadlineExceeded, InvalidQuery, NotBuilt, RouterError
+from router.serving.admission import Admission
+from router.wire.errors import INTERNAL_MESSAGE, refusal
+from router.wire.parts import DECISION_ID_TRAILER
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+Parse = Callable[[bytes], Any]
+Send = Callable[[Message], Awaitable[None]]
+Reply = Message | bytes
+
+
+@dataclass(slots=True)
+class Call:
+    """One running call: what the caller's metadata say, and what goes into its trailers."""
+
+    time_left_s: float | None = None  # until the caller's deadline
+    decision_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """How the calls of one service are handled."""
+
+    service: ServiceDescriptor
+    methods: object  # has a coroutine per served call
+    max_message_bytes: int
+    admission: Admission | None = None  # None: also while draining, and without limit
+    queries: frozenset[str] = frozenset()  # calls that count against the limit
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """What a server takes."""
+        handlers = {method.name: self._handler(method) for method in self.service.methods}
+        return grpc.method_handlers_generic_handler(self.service.full_name, handlers)
+
+    def _handler(self, call: MethodDescriptor) -> grpc.RpcMethodHandler[bytes, bytes]:
+        method = getattr(self.methods, snake(call.name), None)
+        if method is None:
+            method = _not_built(f"{self.service.full_name}/{call.name}")
+        parse = self._parser(call)
+        if call.client_streaming and call.server_streaming:
+            return grpc.stream_stream_rpc_method_handler(self._stream_in(call, method, parse, replies=False))
+        if call.client_streaming:
+            return grpc.stream_unary_rpc_method_handler(self._stream_in(call, method, parse, replies=True))
+        if call.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(self._stream_out(call, method, parse))
+        return grpc.unary_unary_rpc_method_handler(self._unary(call, method, parse))
+
+    def _unary(self, call: MethodDescriptor, method: Any, parse: Parse) -> Any:
+        async def handle(raw: bytes, context: Context) -> bytes:
+            running = Call()
+            try:
+                with self._admit(call):
+                    running.time_left_s = time_left(context)
+                    reply = self._encoded(await method(parse(raw), running))
+            except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets a status)
+                await refuse(context, error, running, call.full_name)
+            set_trailers(context, running)
+            return reply
+
+        return handle
+
+    def _stream_out(self, call: MethodDescriptor, method: Any, parse: Parse) -> Any:
+        async def handle(raw: bytes, context: Context) -> None:
+            running = Call()
+
+            async def send(event: Message) -> None:
+                await context.write(self._encoded(event))
+
+            try:
+                with self._admit(call):
+                    running.time_left_s = time_left(context)
+                    await method(parse(raw), running, send)
+            except Exception as error:  # noqa: BLE001 (as above)
+                await refuse(context, error, running, call.full_name)
+            set_trailers(context, running)
+
+        return handle
+
+    def _stream_in(self, call: MethodDescriptor, method: Any, parse: Parse, *, replies: bool) -> Any:
+        async def messages(raws: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+            async for raw in raws:
+                try:
+                    yield parse(raw)
+                except InvalidQuery as error:
+                    yield error  # one bad message need not end the stream
+
+        async def handle(raws: AsyncIterator[bytes], context: Context) -> bytes | None:
+            running = Call()
+            reply = None
+            try:
+                with self._admit(call):
+                    running.time_left_s = time_left(context)
+                    reply = await method(messages(raws), running)
+            except Exception as error:  # noqa: BLE001 (as above)
+                await refuse(context, error, running, call.full_name)
+            set_trailers(context, running)
+            return self._encoded(reply) if replies else None
+
+        return handle
+
+    def _admit(self, call: MethodDescriptor) -> AbstractContextManager[None]:
+        return self.admission.enter(query=call.name in self.queries) if self.admission else nullcontext()
+
+    def _parser(self, call: MethodDescriptor) -> Parse:
+        kind = GetMessageClass(call.input_type)
+        limit = self.max_message_bytes
+
+        def parse(raw: bytes) -> Message:
+            if len(raw) > limit:
+                raise InvalidQuery("request", f"{len(raw):,} bytes", f"at most {limit:,} bytes")
+            try:
+                return kind.FromString(raw)
+            except DecodeError as error:
+                problem = f"not a valid {call.input_type.name}: broken protobuf, or text that is not UTF-8"
+                raise InvalidQuery("request", problem, "protobuf with UTF-8 text") from error
+
+        return parse
+
+    def _encoded(self, reply: Reply) -> bytes:
+        data = reply if isinstance(reply, bytes) else reply.SerializeToString()
+        if len(data) > self.max_message_bytes:
+            raise InvalidQuery(
+                "request",
+                f"the reply has {len(data):,} bytes",
+                f"at most {self.max_message_bytes:,}: ask for less",
+            )
+        return data
+
+
+def time_left(context: Context) -> float | None:
+    """Seconds until the caller's deadline, None without one. Raises `DeadlineExceeded` where it is over."""
+    left_s: float | None = context.time_remaining()  # None without a deadline, whatever the stub says
+    if left_s is not None and left_s <= 0:
+        raise DeadlineExceeded("the deadline was over before the call came in")
+    return left_s
+
+
+async def refuse(context: Context, error: Exception, call: Call, name: str) -> NoReturn:
+    """End the call with the error's status; an error that is not of our tree is logged, and told without its text."""
+    if not isinstance(error, RouterError):
+        structlog.get_logger().error(
+            INTERNAL_MESSAGE, call=name, decision_id=call.decision_id, exc_info=error, error=repr(error)
+        )
+    told = refusal(error, call.decision_id)
+    await context.abort(told.code, told.message, told.trailers)
+
+
+def set_trailers(context: Context, call: Call) -> None:
+    """The decision id, where there is one, also for calls that went well."""
+    if call.decision_id:
+        context.set_trailing_metadata(((DECISION_ID_TRAILER, call.decision_id),))
+
+
+def snake(name: str) -> str:
+    """`GenerateStream` -> `generate_stream`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def _not_built(name: str) -> Callable[..., Awaitable[Reply]]:
+    async def refused(*_: object) -> Reply:
+        raise NotBuilt(f"{name} is part of the wire, and this version does not serve it")
+
+    return refused

@@ -1,0 +1,210 @@
+"""The Router service: Generate, GenerateStream, Decide, EstimateCost, ReportOutcome, ReportOutcomes."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Protocol
+
+from predictors.observation import Query
+from router.allocator import Decided
+from router.checks.queries import DEFAULT_TENANT, Known
+from router.choose import Chosen
+from router.decisions import DecisionStore
+from router.domain.decision import Outcome
+from router.domain.events import Done, Event, Started
+from router.domain.options import Options
+from router.errors import InvalidQuery
+from router.idempotency import Claim, Replays, digest_of
+from router.serving.calls import Call, Send
+from router.serving.stream import Stream, Telling, tell_again
+from router.v1 import apportion_router_pb2 as pb
+from router.wire.outcome import read_outcome
+from router.wire.parts import Prices
+from router.wire.query import read_options, read_query
+from router.wire.reply import decided, estimated, reply
+
+OUTCOMES_AT_ONCE = 500  # of a stream, in one commit
+REFUSALS_TOLD = 100
+ENVELOPE_BYTES = 1024  # of the stream's event around a reply, and of the note that samples are missing
+QUERY_CALLS = frozenset(("Generate", "GenerateStream", "Decide", "EstimateCost"))
+
+
+class Answers(Protocol):
+    """The allocator, as this service uses it."""
+
+    def run(self, query: Query, options: Options) -> AsyncGenerator[Event, None]:
+        """Started, what happens, Done."""
+        ...
+
+    def decide(self, query: Query, options: Options) -> Decided:
+        """The first decision alone, logged."""
+        ...
+
+    def estimate(self, query: Query, options: Options) -> Chosen:
+        """What would be chosen; nothing is logged."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A finished reply as it went over the wire, and whether it streamed."""
+
+    reply: bytes
+    commit: pb.Commit.ValueType
+
+
+def new_id() -> str:
+    """A name that nobody had: 32 hex digits."""
+    return uuid.uuid4().hex
+
+
+@dataclass(slots=True)
+class Counter:
+    """What this process has done since its start."""
+
+    outcomes: int = 0  # committed, without duplicates
+
+
+@dataclass(frozen=True, slots=True)
+class RouterCalls:
+    """What the calls do. A query under a request id of the caller's own is worked off once."""
+
+    allocator: Answers
+    store: DecisionStore
+    known: Known
+    prices: Prices
+    reference: str  # name of the reference plan
+    replays: Replays[Kept]
+    max_message_bytes: int
+    wall_s: Callable[[], float]
+    counter: Counter
+    keep_alive_s: float = 15.0
+    new_id: Callable[[], str] = new_id
+
+    async def generate(self, request: pb.GenerateRequest, call: Call) -> bytes:
+        """The whole walk; the reply at its end."""
+        query = read_query(request, self.known, self.new_id)
+        options = read_options(request, stream=False, time_left_s=call.time_left_s)
+        if not request.request_id:
+            return (await self._answer(query, options, request, call)).SerializeToString()
+        with await self._claim(request) as claim:
+            if claim.result is None:
+                answer = (await self._answer(query, options, request, call)).SerializeToString()
+                claim.finish(Kept(answer, pb.COMMIT_AT_END), len(answer))
+                return answer
+        call.decision_id = pb.GenerateReply.FromString(claim.result.reply).decision_id
+        return claim.result.reply
+
+    async def generate_stream(self, request: pb.GenerateRequest, call: Call, send: Send) -> None:
+        """The whole walk, told as it happens. Who joins a running request is told its end."""
+        query = read_query(request, self.known, self.new_id)
+        options = read_options(request, stream=True, time_left_s=call.time_left_s)
+        async with Stream(send, self.keep_alive_s) as stream:
+            telling = Telling(stream, request, self.prices, call, query.request_id)
+            if not request.request_id:
+                answer = await self._told(query, options, telling)
+                await stream.write(pb.GenerateStreamEvent(done=pb.Done(reply=answer)))
+                return
+            with await self._claim(request) as claim:
+                if claim.result is None:
+                    answer = await self._told(query, options, telling)
+                    data = answer.SerializeToString()
+                    commit = pb.COMMIT_FIRST_TOKEN if telling.streams else pb.COMMIT_AT_END
+                    claim.finish(Kept(data, commit), len(data))
+                    await stream.write(pb.GenerateStreamEvent(done=pb.Done(reply=answer)))
+                    return
+            kept = pb.GenerateReply.FromString(claim.result.reply)
+            call.decision_id = kept.decision_id
+            await tell_again(stream, kept, claim.result.commit)
+
+    async def decide(self, request: pb.GenerateRequest, call: Call) -> pb.DecideReply:
+        """The first decision alone."""
+        query = read_query(request, self.known, self.new_id)
+        options = read_options(request, stream=False, time_left_s=call.time_left_s)
+        done = self.allocator.decide(query, options)
+        call.decision_id = done.decision.decision_id
+        return decided(
+            done.decision,
+            done.plan,
+            done.chosen.forecasts,
+            reference=self.reference,
+            probabilities=request.return_probabilities,
+        )
+
+    async def estimate_cost(self, request: pb.GenerateRequest, call: Call) -> pb.EstimateCostReply:
+        """A dry run."""
+        query = read_query(request, self.known, self.new_id)
+        options = read_options(request, stream=False, time_left_s=call.time_left_s)
+        return estimated(self.allocator.estimate(query, options))
+
+    async def report_outcome(self, report: pb.ReportOutcomeRequest, call: Call) -> pb.ReportOutcomeReply:
+        """One outcome; OK means committed."""
+        outcome = read_outcome(report, self.new_id, self.wall_s())
+        (new,) = await self.store.report([outcome])
+        self.counter.outcomes += new
+        call.decision_id = outcome.decision_id
+        return pb.ReportOutcomeReply(key=outcome.key, duplicate=not new)
+
+    async def report_outcomes(
+        self, reports: AsyncIterator[pb.ReportOutcomeRequest | InvalidQuery], call: Call
+    ) -> pb.ReportOutcomesReply:
+        """Many outcomes; the bad ones are counted and told, the others committed."""
+        total = pb.ReportOutcomesReply()
+        waiting: list[Outcome] = []
+        position = -1
+        async for report in reports:
+            position += 1
+            try:
+                if isinstance(report, InvalidQuery):
+                    raise report
+                waiting.append(read_outcome(report, self.new_id, self.wall_s()))
+            except InvalidQuery as error:
+                total.refused += 1
+                if len(total.refusals) < REFUSALS_TOLD:
+                    total.refusals.add(position=position, field=error.field, problem=str(error))
+            if len(waiting) >= OUTCOMES_AT_ONCE:
+                await self._commit(waiting, total)
+        await self._commit(waiting, total)
+        return total
+
+    async def _commit(self, waiting: list[Outcome], total: pb.ReportOutcomesReply) -> None:
+        if waiting:
+            new = sum(await self.store.report(waiting))
+            total.committed += new
+            self.counter.outcomes += new
+            total.duplicates += len(waiting) - new
+            waiting.clear()
+
+    async def _claim(self, request: pb.GenerateRequest) -> Claim[Kept]:
+        body = digest_of(request.SerializeToString(deterministic=True))
+        return await self.replays.claim((request.tenant or DEFAULT_TENANT, request.request_id), body)
+
+    async def _answer(
+        self, query: Query, options: Options, request: pb.GenerateRequest, call: Call
+    ) -> pb.GenerateReply:
+        async with aclosing(self.allocator.run(query, options)) as events:
+            async for event in events:
+                if isinstance(event, Started):
+                    call.decision_id = event.decision_id
+                elif isinstance(event, Done):
+                    return self._fitted(reply(event, request, self.prices))
+        raise AssertionError("the allocator ended without Done")
+
+    async def _told(self, query: Query, options: Options, telling: Telling) -> pb.GenerateReply:
+        async with aclosing(self.allocator.run(query, options)) as events:
+            async for event in events:
+                if answer := await telling.tell(event):
+                    return self._fitted(answer)
+        raise AssertionError("the allocator ended without Done")
+
+    def _fitted(self, answer: pb.GenerateReply) -> pb.GenerateReply:
+        """The reply without samples that would make it larger than a message may be; it says so."""
+        if answer.samples and answer.ByteSize() > self.max_message_bytes - ENVELOPE_BYTES:
+            answer.decision.degraded.append(
+                f"{len(answer.samples)} samples left out: the reply was too large"
+            )
+            del answer.samples[:]
+        return answer

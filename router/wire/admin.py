@@ -1,0 +1,129 @@
+"""What operators see on the wire: plans, backends, the budget, and pages of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import TypeVar
+
+from router.backends import Capabilities
+from router.checks.fields import Range, shown
+from router.config import BackendConfig
+from router.domain.plan import Gate, Plan, Stage
+from router.domain.usage import Price
+from router.errors import InvalidQuery
+from router.ledger import Balance
+from router.selectors import SELECTORS
+from router.stopping import STOPPING_RULES
+from router.v1 import apportion_router_pb2 as pb
+from router.verifiers import VERIFIERS
+from router.wire.checks import duration
+from router.wire.parts import COMMIT_NUMBERS, sampling_to_wire
+
+Item = TypeVar("Item")
+
+DEFAULT_PAGE, PAGE = 100, Range(1, 1000)
+
+
+def plan_info(plan: Plan, *, reference: str) -> pb.PlanInfo:
+    """A plan in words; `reference` is the name of the reference plan."""
+    return pb.PlanInfo(
+        name=plan.name,
+        digest=plan.digest,
+        commit=COMMIT_NUMBERS[plan.commit],
+        stages=[_stage(stage) for stage in plan.stages],
+        reference=plan.name == reference,
+    )
+
+
+def _stage(stage: Stage) -> pb.StageInfo:
+    return pb.StageInfo(
+        backend=stage.backend,
+        prompt=stage.prompt.name,
+        max_samples=stage.max_samples,
+        width=stage.width,
+        stop=in_words(stage.stop, STOPPING_RULES),
+        select=in_words(stage.select, SELECTORS),
+        verifier=in_words(stage.verifier, VERIFIERS) if stage.verifier else "",
+        gate=_gate(stage.gate) if stage.gate else "",
+        pool=stage.pool,
+        sampling=sampling_to_wire(stage.sampling),
+    )
+
+
+def in_words(plugin: object, table: Mapping[str, str]) -> str:
+    """A plug-in by its name in the table and its options: `agreement(needed=3)`."""
+    kind = type(plugin)
+    names = {target: name for name, target in table.items()}
+    name = names.get(f"{kind.__module__}:{kind.__qualname__}", kind.__qualname__)
+    if not is_dataclass(plugin):
+        return name
+    options = ", ".join(
+        f"{item.name}={_option(getattr(plugin, item.name), table)}" for item in fields(plugin)
+    )
+    return f"{name}({options})" if options else name
+
+
+def _option(value: object, table: Mapping[str, str]) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_option(item, table) for item in value)}]"
+    return in_words(value, table) if is_dataclass(value) else repr(value)
+
+
+def _gate(gate: Gate) -> str:
+    least = f"{gate.at_least:g} <= " if gate.at_least is not None else ""
+    below = f" < {gate.below:g}" if gate.below is not None else ""
+    return f"{least}{gate.signal}{below}"
+
+
+def backend_info(
+    name: str, config: BackendConfig, capabilities: Capabilities, price: Price, in_flight: int
+) -> pb.BackendInfo:
+    """A backend as it is configured, and what it can pass on; prices in $ per 1M tokens."""
+    return pb.BackendInfo(
+        name=name,
+        kind=config.kind,
+        model=config.model,
+        urls=config.urls,
+        state=pb.BACKEND_STATE_ENABLE,
+        price_in=price.per_token_in,
+        price_cached_in=price.per_token_cached,
+        price_out=price.per_token_out,
+        tools=capabilities.tools,
+        images=capabilities.images,
+        response_format=capabilities.response_format,
+        logprobs=capabilities.logprobs,
+        context_tokens=capabilities.context_tokens,
+        in_flight=in_flight,
+    )
+
+
+def balance_to_wire(balance: Balance, window_s: float) -> pb.Balance:
+    """Where the one account stands."""
+    return pb.Balance(
+        account="default",
+        currency="USD",
+        limit=balance.limit,
+        spent=balance.spent,
+        reserved=balance.reserved,
+        window=duration(window_s),
+    )
+
+
+def page_size(asked: int) -> int:
+    """The size of a page: as asked for within [1, 1000], 100 where not asked."""
+    if asked:
+        PAGE.check("page_size", asked)
+    return asked or DEFAULT_PAGE
+
+
+def page_of(items: Sequence[Item], asked: int, token: str) -> tuple[Sequence[Item], str]:
+    """One page of a list that does not change, and the token of the next ("" on the last)."""
+    size = page_size(asked)
+    if token and not (token.isascii() and token.isdigit() and int(token[:10]) < len(items)):
+        raise InvalidQuery(
+            "page_token", f"{shown(token)} is not one", "the next_page_token of the page before"
+        )
+    start = int(token or 0)
+    end = start + size
+    return items[start:end], str(end) if end < len(items) else ""
