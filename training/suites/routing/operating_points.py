@@ -18,6 +18,7 @@ from training.suites.routing.problem import Fold
 from training.utility_rule import best_plan
 
 POINTS = 41  # evenly spaced over the share of dear calls, or over the cost
+TIE = 1e-9  # gains that differ by less are equal
 PRICES = 240  # tried to find them
 
 
@@ -68,8 +69,11 @@ def share_labels() -> tuple[str, ...]:
 def _by_share(fold: Fold, estimates: Estimates) -> tuple[tuple[str, ...], NDArray[np.int16]]:
     small = fold.cheapest
     large = 1 - small
-    cut = thresholds(estimates.train_quality[:, large] - estimates.train_quality[:, small])
+    train_gain = estimates.train_quality[:, large] - estimates.train_quality[:, small]
     gain = estimates.test_quality[:, large] - estimates.test_quality[:, small]
+    # Equal gains (a table's cell, a constant) are split by chance: a share in between is a mix, not all or none.
+    cut = thresholds(train_gain + fold.rng("train ties").uniform(-TIE, TIE, len(train_gain)))
+    gain = gain + fold.rng("ties").uniform(-TIE, TIE, len(gain))
     return share_labels(), np.where(gain[None, :] > cut[:, None], large, small).astype(np.int16)
 
 

@@ -1,0 +1,61 @@
+"""The menu that is made from a recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from router.configuration.build_plans import build_plans
+from router.configuration.file import load
+from router.recording import Recording
+from training.menu import cheapest_first, menu_of
+from training.menu_toml import toml_of
+
+
+def names(made: ModuleType, folder: Path, **options: object) -> list[str]:
+    recording = Recording.load(made.write_pattern(folder, 60, **options))
+    return [plan.name for plan in menu_of(recording, folder).plans]
+
+
+def test_every_backend_alone_a_vote_of_each_and_cascades(made: ModuleType, tmp_path: Path) -> None:
+    found = names(made, tmp_path / "a", samples=4)
+    assert found[:4] == ["small", "large", "small-vote", "large-vote"]
+    assert all(name.startswith("small-to-large@") for name in found[4:]) and len(found) > 4
+
+
+def test_two_samples_are_too_few_to_vote(made: ModuleType, tmp_path: Path) -> None:
+    assert not any(name.endswith("-vote") for name in names(made, tmp_path / "a", samples=2))
+
+
+def test_without_anything_to_look_at_there_is_no_cascade(made: ModuleType, tmp_path: Path) -> None:
+    assert names(made, tmp_path / "a", samples=4, answers=False) == ["small", "large"]
+
+
+@pytest.mark.parametrize(("samples", "rule"), [(4, "agreement"), (8, "majority_certificate")])
+def test_the_vote_stops_by_what_its_number_of_samples_allows(
+    made: ModuleType, tmp_path: Path, samples: int, rule: str
+) -> None:
+    folder = tmp_path / "a"
+    recording = Recording.load(made.write_pattern(folder, 60, samples=samples))
+    plans = {plan.name: plan for plan in menu_of(recording, folder).plans}
+    stop = plans["small-vote"].stages[0].stop
+    assert not isinstance(stop, str) and stop["kind"] == rule
+    assert plans["small-vote"].stages[0].max_samples == samples
+
+
+def test_the_reference_is_the_dearest_backend_alone(made: ModuleType, tmp_path: Path) -> None:
+    recording = Recording.load(made.write_pattern(tmp_path / "a", 60))
+    assert menu_of(recording, tmp_path / "a").reference == cheapest_first(recording)[-1] == "large"
+
+
+def test_its_toml_is_read_back_as_the_same_configuration(made: ModuleType, tmp_path: Path) -> None:
+    folder = made.write_pattern(tmp_path / 'a "quoted" folder', 60, samples=4)
+    menu = menu_of(Recording.load(folder), folder, price=1234.5, seed=3)
+    (tmp_path / "router.toml").write_text(toml_of(menu))
+    read = load(tmp_path / "router.toml")
+    assert read == menu
+    assert {name: plan.digest for name, plan in build_plans(read).items()} == {
+        name: plan.digest for name, plan in build_plans(menu).items()
+    }

@@ -1,0 +1,133 @@
+"""Replay is the live allocator, and is blind to how things turned out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+
+from router.errors import UnknownName
+from router.recording import Recording
+from training.decision_rows import RowKey, answering_row, cost_of_samples
+from training.decisions_file import read_decisions
+from training.errors import TrainingError
+from training.fit import fit
+from training.menu import menu_of
+from training.replay_run import as_rows, replay
+
+pytestmark = pytest.mark.timeout(300)  # fits a bundle
+
+
+@pytest.fixture(scope="module")
+def folders(made: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """A recording, the same without rewards and gold, and a bundle fitted on its first 150 queries."""
+    root = tmp_path_factory.mktemp("replay")
+    seen = made.write_pattern(root / "seen" / "pattern", 240, 4)
+    blind = made.write_pattern(root / "blind" / "pattern", 240, 4, rewards=False)
+    recording = Recording.load(seen)
+    ids = [query.query_id for query in recording.queries[:150]]
+    fit([recording], ids, menu_of(recording, seen), 0, root / "bundle")
+    (root / "test.txt").write_text("\n".join(query.query_id for query in recording.queries[150:]))
+    return seen, blind, root
+
+
+def run(*arguments: str) -> dict[str, dict[str, dict[str, float]]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "training", "replay", *arguments, "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, dict[str, dict[str, float]]] = json.loads(done.stdout)
+    return found
+
+
+def written(folders: tuple[Path, Path, Path], which: int, out: Path) -> bytes:
+    root = folders[2]
+    paths = (
+        "--recording",
+        str(folders[which]),
+        "--bundle",
+        str(root / "bundle"),
+        "--queries",
+        str(root / "test.txt"),
+    )
+    run(*paths, "--decisions", str(out), "--price", "0", "--price", "3000")
+    return out.read_bytes()
+
+
+def test_without_rewards_and_gold_the_decisions_are_bit_identical(
+    folders: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    assert written(folders, 0, tmp_path / "a.parquet") == written(folders, 1, tmp_path / "b.parquet")
+
+
+def test_every_query_is_decided_at_every_price(folders: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    written(folders, 1, tmp_path / "a.parquet")
+    table = pq.read_table(tmp_path / "a.parquet")
+    points = set(zip(table["operating_point"].to_pylist(), table["query_id"].to_pylist(), strict=True))
+    assert len(table) == len(points) == 180
+
+
+def test_a_price_makes_it_cheaper(folders: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    written(folders, 0, tmp_path / "a.parquet")
+    recording = Recording.load(folders[0])
+    free, dear = read_decisions(tmp_path / "a.parquet", {"pattern": recording})
+    assert dear.cost.mean() < free.cost.mean()
+
+
+def test_costs_are_those_of_the_samples(folders: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    written(folders, 0, tmp_path / "a.parquet")
+    recording = Recording.load(folders[0])
+    for rows in read_decisions(tmp_path / "a.parquet", {"pattern": recording}):
+        assert cost_of_samples(rows, recording).tolist() == rows.cost.tolist()
+
+
+def test_what_is_learned_pays(folders: tuple[Path, Path, Path]) -> None:
+    seen, _, root = folders
+    recording = Recording.load(seen)
+    ids = (root / "test.txt").read_text().split()
+    config = menu_of(recording, seen, price=3000.0)
+    from predictors.bundle_files import load_bundle
+
+    found = replay(config, recording, ids, predictions=load_bundle(root / "bundle"))
+    rows = as_rows(found, recording, config, RowKey("replay", "pattern", "a", 0, 0, "x"), "small")
+    quality = recording.columns.reward[answering_row(rows, recording)].mean()
+    large = recording.columns.cost[recording.columns.backend == recording.backends.index("large")].mean()
+    assert quality > 0.8
+    assert rows.cost.mean() < 0.8 * large
+
+
+def test_rows_know_the_samples_in_order_and_the_plan_that_drew_them(
+    folders: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    written(folders, 0, tmp_path / "a.parquet")
+    for row in pq.read_table(tmp_path / "a.parquet").to_pylist():
+        backends = [sample["backend"] for sample in row["samples"]]
+        assert backends == sorted(backends, reverse=True)  # small comes before large in every plan
+        assert dict(row["probabilities"])[row["plan"]] == 1.0
+        assert dict(row["signals"])["p_small_wrong"] == pytest.approx(
+            1 - dict(row["signals"])["p_correct/small"]
+        )
+
+
+def test_a_query_that_is_not_recorded_is_named(folders: tuple[Path, Path, Path]) -> None:
+    recording = Recording.load(folders[0])
+    with pytest.raises(UnknownName, match="nobody"):
+        replay(menu_of(recording, folders[0]), recording, ["nobody"])
+
+
+def test_a_backend_that_is_not_recorded_is_named(folders: tuple[Path, Path, Path]) -> None:
+    recording = Recording.load(folders[0])
+    menu = menu_of(recording, folders[0])
+    renamed = msgspec.structs.replace(menu.backends["small"], recorded_as="tiny")
+    config = msgspec.structs.replace(menu, backends={**menu.backends, "small": renamed})
+    with pytest.raises(TrainingError, match="no backend 'tiny'; it has small, large"):
+        replay(config, recording, ["q0000"])
