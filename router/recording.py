@@ -132,10 +132,10 @@ class Recording:
         """
         path = Path(folder)
         meta = read_meta(path)
-        if verify:
-            verify_checksums(path, meta)
         query_table = read_table(path / QUERIES, QUERY_COLUMNS)
         sample_table = read_table(path / SAMPLES, SAMPLE_COLUMNS, skip=() if hidden else ("hidden",))
+        if verify:  # after reading: what cannot be read at all is an error, not a change
+            verify_checksums(path, meta)
         return _assemble(path, meta, query_table, sample_table)
 
     @property

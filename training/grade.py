@@ -117,9 +117,9 @@ def grade(
     import pyarrow as pa
 
     meta = read_meta(recording)
-    verify_checksums(recording, meta)
     query_table = read_table(recording / QUERIES, QUERY_COLUMNS)
     sample_table = read_table(recording / SAMPLES, SAMPLE_COLUMNS)
+    verify_checksums(recording, meta)
     named = named_graders(verifier) if verifier else dict(meta.extra.get("graders", {}))
     if not named:
         raise TrainingError(f"{recording}: say --verifier; choose from {', '.join(VERIFIERS)}")

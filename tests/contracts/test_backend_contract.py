@@ -65,8 +65,7 @@ async def backend(kind: str, request) -> AsyncIterator[Backend]:
         options = {"recording": str(request.getfixturevalue("folder"))}
     elif kind == "scripted":
         options = {"script": ("one two three", "four five", "six")}
-    else:
-        pytest.skip(f"{kind}: what it needs to answer is not known here; give it a line in this fixture")
+    # a backend that needs nothing to answer is tested as it is; one that does gets its line here
     made = resolve("backend kind", BACKENDS, kind)(kind, BackendConfig(kind=kind, **options))
     yield made
     await made.close()

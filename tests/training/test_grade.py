@@ -151,7 +151,7 @@ def test_a_recording_that_names_no_grader_asks_for_one(tmp_path: Path) -> None:
 def test_a_damaged_recording_is_not_graded(tmp_path: Path) -> None:
     folder = made(tmp_path / "r")
     (folder / "samples.parquet").write_bytes(b"nothing")
-    with pytest.raises(RecordingError, match="checksum mismatch"):
+    with pytest.raises(RecordingError, match=r"samples\.parquet"):
         grade(folder, ["number"])
 
 
