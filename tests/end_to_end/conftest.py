@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -153,3 +153,17 @@ def served(serve):
     server = serve()
     assert server.router, server.log
     return server
+
+
+@pytest.fixture
+def server_of() -> Iterator[Callable[[Path], Server]]:
+    """Starts servers of any configuration."""
+    started: list[Server] = []
+
+    def start(config: Path) -> Server:
+        started.append(Server(config))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
