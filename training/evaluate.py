@@ -1,0 +1,68 @@
+"""`apportion evaluate`: how decisions turned out, from a decisions file and the recordings' rewards alone.
+
+`replay` decides without seeing a reward; this is the process that may see them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from router.recording import Recording
+from training.decision_rows import DecisionRows, answering_row
+from training.decisions_file import read_decisions
+from training.errors import NotEnoughData
+from training.replay import summary
+
+Z_95 = 1.959963984540054
+
+
+def evaluate(
+    decisions: Annotated[Path, typer.Option(help="Parquet file of `replay` or of a benchmark.")],
+    recording: Annotated[
+        list[Path], typer.Option("--recording", help="A recording's folder, graded; may be repeated.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say how logged decisions turned out: reward with its 95 % interval, cost, samples and plans of each policy.
+
+    Queries whose answer has no reward are left out of the reward and counted.
+    """
+    recordings = {found.name: found for found in map(Recording.load, recording)}
+    blocks = [
+        {"subject": rows.key.subject, "operating_point": rows.key.operating_point}
+        | {"recording": rows.key.recording, "seed": rows.key.seed, "fold": rows.key.fold}
+        | outcome(rows, recordings[rows.key.recording])
+        for rows in read_decisions(decisions, recordings)
+    ]
+    if not blocks:
+        raise NotEnoughData(f"{decisions}: no decisions")
+    if as_json:
+        print(json.dumps({"decisions": blocks}))
+        return
+    for block in blocks:
+        reward = block["reward"]
+        said = "no reward" if reward is None else f"{reward:.3f} ± {block['half_width']:.3f}"
+        left_out = f", {block['unlabelled']} without a reward" if block["unlabelled"] else ""
+        print(
+            f"{block['recording']} {block['subject']} {block['operating_point']}: reward {said}, "
+            f"${block['cost']:.4f} per 1,000 queries, {block['samples']:.2f} samples per query"
+            f" ({block['queries']} queries{left_out})"
+        )
+
+
+def outcome(rows: DecisionRows, recording: Recording) -> dict[str, Any]:
+    """The summary, and the answers' mean reward with the half width of its normal 95 % interval (None: no labels)."""
+    reward = recording.columns.reward[answering_row(rows, recording)].astype(float)
+    labelled = reward[~np.isnan(reward)]
+    spread = float(labelled.std(ddof=1)) if len(labelled) > 1 else 0.0
+    return summary(rows) | {
+        "reward": float(labelled.mean()) if len(labelled) else None,
+        "half_width": Z_95 * spread / math.sqrt(len(labelled)) if len(labelled) else None,
+        "unlabelled": int(len(reward) - len(labelled)),
+    }
