@@ -13,16 +13,15 @@ from numpy.typing import NDArray
 
 from predictors import Predictions
 from predictors.observation import Constraints, Message, Part, Query, Sample
-from router.assemble import Service, assemble
-from router.backends import Backend
-from router.backends.recorded import QUERY_ID, Recorded
-from router.backends.recording_shelf import RecordingShelf
-from router.config import BackendConfig, BudgetConfig, Config, StoreConfig
+from router.assemble import Service
+from router.backends.recorded import QUERY_ID
+from router.config import Config
 from router.domain.events import Done
 from router.domain.options import Options
 from router.domain.plan import Plan
 from router.errors import RouterError
 from router.recording import Recording
+from training.replay_run import recorded_service
 
 Floats = NDArray[np.float64]
 
@@ -35,18 +34,6 @@ class PlanOutcomes:
     stages: tuple[int, ...]  # of each plan
     reward: Floats = field(compare=False)  # (n, plans) of the selected answer
     samples: Floats = field(compare=False)  # (n, sum of stages) finished samples of each stage, plan by plan
-
-
-class _OneRecording(RecordingShelf):
-    """A shelf with one recording on it, whatever is asked for."""
-
-    def __init__(self, recording: Recording) -> None:
-        super().__init__()
-        self._only = recording
-
-    def held(self, folder: str) -> Recording | None:
-        """The recording."""
-        return self._only
 
 
 def replay_plans(
@@ -70,7 +57,8 @@ async def _replay(
     stages = tuple(len(plan.stages) for plan in plans)
     reward = np.full((len(query_ids), len(plans)), np.nan)
     samples = np.full((len(query_ids), sum(stages)), np.nan)
-    service = _service(config, recording, predictions)
+    unlearned = msgspec.structs.replace(config, bundle="")
+    service = recorded_service(unlearned, recording, predictions, Path(), whole=False)
     first = np.append(0, np.cumsum(stages))
     try:
         for row, query_id in enumerate(query_ids):
@@ -89,38 +77,6 @@ async def _replay(
     finally:
         await service.close()
     return PlanOutcomes(tuple(plan.name for plan in plans), stages, reward, samples)
-
-
-def _service(config: Config, recording: Recording, predictions: Predictions) -> Service:
-    shelf = _OneRecording(recording)
-    backends: dict[str, Backend] = {}
-    for name, section in config.backends.items():
-        played = BackendConfig(
-            recorded_as=section.recorded_as or name, recording=recording.name, kind="recorded"
-        )
-        backends[name] = Recorded(name, played, shelf)
-    plain = msgspec.structs.replace(
-        config,
-        mode="apply",
-        modes=(),
-        bundle="",
-        budget=BudgetConfig(),
-        store=StoreConfig(sqlite=":memory:", keep="off"),
-    )
-    return assemble(
-        plain,
-        base=Path(),
-        backends=backends,
-        predictions=predictions,
-        replica="fit",
-        monotonic_s=_still,
-        wall_s=_still,
-    )
-
-
-def _still() -> float:
-    """A clock that stands: nothing that a plan does here may depend on how fast this machine is."""
-    return 0.0
 
 
 def _recorded(config: Config, recording: Recording, place: int, backend: str) -> bool:

@@ -96,14 +96,17 @@ async def _answered(service: Service, place: int, query: Query) -> Replayed:
 
 
 def recorded_service(
-    config: Config, recording: Recording, predictions: Predictions | None, base: Path
+    config: Config, recording: Recording, predictions: Predictions | None, base: Path, *, whole: bool = True
 ) -> Service:
-    """The configuration's service with every backend played from the recording, a still clock and no store."""
+    """The configuration's service with every backend played from the recording, a still clock and no store.
+
+    `whole`: raise `TrainingError` for a backend that the recording lacks, instead of one that has nothing to say.
+    """
     shelf = OneRecording(recording)
     backends: dict[str, Backend] = {}
     for name, section in config.backends.items():
         recorded_as = section.recorded_as or name
-        if recorded_as not in recording.backends:
+        if whole and recorded_as not in recording.backends:
             has = ", ".join(recording.backends)
             raise TrainingError(
                 f"replay: recording {recording.name!r} has no backend {recorded_as!r}; it has {has}"
