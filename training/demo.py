@@ -31,7 +31,7 @@ from training.demonstration.table import print_tables, summary
 from training.errors import TrainingError
 
 HOUSE = Path(__file__).parent / "recordings" / "house"
-WEIGHTS = (0.5, 1.5, 3.0)  # of cost against quality; 1: small and large are equally good on average
+WEIGHTS = (1.0, 2.0, 4.0)  # of cost against quality; 1: small and large are equally good on average
 SPLITS, SPLITS_QUICK = 5, 2
 WORKERS = 2  # splits that are worked on at once
 
@@ -69,6 +69,9 @@ def demo(
         print(json.dumps(found))
         return
     print_tables(results, labels, console)
+    console.print(
+        "×1 is the price of a dollar at which small and large are equally good on average.", style="dim"
+    )
     console.print(
         f"Served: {served.queries} queries, {served.failed} without an answer; {served.reported} outcomes reported; "
         f"{served.same_as_replay} decisions the same in the replay. {found['seconds']:.0f} s in all."

@@ -16,8 +16,10 @@ from training.utility_rule import best_plan
 @pytest.mark.parametrize("price", [0.0, 3.0, 1e4])
 def test_it_chooses_as_the_live_policy_does(price: float) -> None:
     rng = np.random.default_rng(7)
-    quality = np.round(rng.random((300, 5)), 1)  # coarse, so that there are ties
-    cost = np.round(rng.random((300, 5)), 1)  # dollars
+    quality, cost = rng.random((300, 5)), rng.random((300, 5))  # cost in dollars
+    if price == 0:
+        quality = np.round(quality, 1)  # ties, of which the cheaper is to be taken
+    quality[:, 3], cost[:, 3] = quality[:, 1], cost[:, 1]  # equal in all: the earlier is to be taken
     plans = [Plan(f"p{place}", (Stage("b", Never(), First()),)) for place in range(5)]
     for row, chosen in enumerate(best_plan(quality, cost, price)):
         forecasts = tuple(

@@ -19,7 +19,8 @@ from training.utility_rule import best_plan
 
 POINTS = 41  # evenly spaced over the share of dear calls, or over the cost
 TIE = 1e-9  # gains that differ by less are equal
-PRICES = 240  # tried to find them
+BEYOND = 5  # further points, up to where cost does not matter
+PRICES = 600  # tried to find them
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,10 @@ def _by_share(fold: Fold, estimates: Estimates) -> tuple[tuple[str, ...], NDArra
 
 
 def _by_price(fold: Fold, estimates: Estimates) -> tuple[tuple[str, ...], NDArray[np.int16]]:
-    """Prices whose mean training cost is evenly spaced, between the two ends always cheapest and always best."""
+    """Prices whose mean training cost is evenly spaced up to the best single backend's, and some for more.
+
+    The ends are always the cheapest and always the best: whoever routes can do that, too.
+    """
     prices = price_range(estimates)
     spent = np.array(
         [
@@ -90,12 +94,17 @@ def _by_price(fold: Fold, estimates: Estimates) -> tuple[tuple[str, ...], NDArra
             for price in prices
         ]
     )
-    wanted = np.linspace(spent.max(), spent.min(), POINTS)
-    used = [prices[int(np.argmin(np.abs(spent - target)))] for target in wanted]
+    dear = float(np.mean(estimates.train_cost[:, fold.best]))
+    span = np.linspace(min(float(spent.min()), dear), dear, POINTS)
+    further = np.linspace(dear, max(float(spent.max()), dear), BEYOND + 1)[1:]
+    used = [prices[int(np.argmin(np.abs(spent - target)))] for target in (*span, *further)]
     rows = [np.full(len(estimates.test_quality), fold.cheapest)]
-    rows += [best_plan(estimates.test_quality, estimates.test_cost, price) for price in reversed(used)]
+    rows += [best_plan(estimates.test_quality, estimates.test_cost, price) for price in used]
     rows += [np.full(len(estimates.test_quality), fold.best)]
-    labels = tuple(f"cost={share:.3f}" for share in np.arange(POINTS) / (POINTS - 1))
+    labels = (
+        *(f"cost={share:.3f}" for share in np.arange(POINTS) / (POINTS - 1)),
+        *(f"beyond={share:.3f}" for share in np.arange(1, BEYOND + 1) / BEYOND),
+    )
     return ("cheapest", *labels, "best"), np.stack(rows).astype(np.int16)
 
 
