@@ -73,8 +73,8 @@ def demo(
         "×1 is the price of a dollar at which small and large are equally good on average.", style="dim"
     )
     console.print(
-        f"Served: {served.queries} queries, {served.failed} without an answer; {served.reported} outcomes reported; "
-        f"{served.same_as_replay} decisions the same in the replay. {found['seconds']:.0f} s in all."
+        f"Served: {served.queries} queries, {served.failed} without an answer; {served.reported} outcomes reported.\n"
+        f"Replayed: {served.same_as_replay} of these decisions are the same. {found['seconds']:.0f} s in all."
     )
     console.print(f"Picture: {out / 'demo.png'}   Figures: {out / 'demo.json'}", highlight=False)
     console.print(NEXT.format(out=out, query=_example(first, out)), highlight=False, markup=False)
