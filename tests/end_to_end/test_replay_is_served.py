@@ -25,7 +25,7 @@ PRICE = 6000.0  # quality per dollar: between always small and always large
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
     """A folder with a recording without rewards, a bundle fitted on other queries of it, and its router.toml."""
-    folder = tmp_path_factory.mktemp("house")
+    folder: Path = tmp_path_factory.mktemp("house")
     blind_copy(HOUSE, folder / "recording")
     labelled = Recording.load(HOUSE)
     config = menu_of(labelled, folder / "recording", price=PRICE, seed=3)
