@@ -12,9 +12,8 @@ headers `x-apportion-decision-id`, `x-apportion-plan` and `x-apportion-cost-micr
 end: it is in `router` of the last finish chunk, not in a header. `usage` counts the tokens of all samples. A plan whose
 rule is satisfied early gives fewer answers than `n`.
 
-A request that has a name is worked off once: `router.request_id`, else the header `idempotency-key`, else
-`x-request-id`. The same name with another body is refused with 409, so a proxy that gives one `x-request-id` to several
-requests must not be between. Names are this door's own: the gRPC server does not know them.
+A request that has a name is worked off once: `router.request_id`, else the header `idempotency-key`. The same name with
+another body is refused with 409. Names are this door's own: the gRPC server does not know them.
 
 Ranges are the wire's (`router.checks.queries`). A key that would change the answer and cannot be honoured is refused by
 its name. Not supported yet:

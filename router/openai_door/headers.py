@@ -11,18 +11,16 @@ from router.errors import InvalidQuery
 DECISION_ID_HEADER = "x-apportion-decision-id"
 PLAN_HEADER = "x-apportion-plan"
 COST_HEADER = "x-apportion-cost-micros"
-REQUEST_ID_HEADER = "x-request-id"
-NAMES_OF_A_REQUEST = ("idempotency-key", REQUEST_ID_HEADER)  # the first that is there counts
+REQUEST_ID_HEADER = "x-request-id"  # of replies only: proxies give one to several requests
+NAME_OF_A_REQUEST = "idempotency-key"
 
 
 def request_id(headers: Mapping[str, str]) -> str:
     """What the caller's headers call the request; "" if nothing. Raises `InvalidQuery`."""
-    for name in NAMES_OF_A_REQUEST:
-        if value := headers.get(name):
-            if header_text(value) != value:
-                raise InvalidQuery(name, f"{shown(value)} cannot be a name", "printable ASCII")
-            return short_text(name, value)
-    return ""
+    value = headers.get(NAME_OF_A_REQUEST, "")
+    if header_text(value) != value:
+        raise InvalidQuery(NAME_OF_A_REQUEST, f"{shown(value)} cannot be a name", "printable ASCII")
+    return short_text(NAME_OF_A_REQUEST, value) if value else ""
 
 
 def reply_headers(request_id: str, decision_id: str, plan: str) -> dict[str, str]:
