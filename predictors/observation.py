@@ -193,11 +193,6 @@ class Tally:
         return sum(self.counts)
 
     @property
-    def leader(self) -> int | None:
-        """The class with most votes (the earliest of equals), or None."""
-        return self.counts.index(max(self.counts)) if self.counts else None
-
-    @property
     def leader_share(self) -> float:
         """The leader's share of the votes, in [0, 1]; 0 without votes."""
         return max(self.counts) / sum(self.counts) if self.counts else 0.0

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from predictors.observation import Query, Sample
+from predictors.observation import Observation, Query, Sample
 from router.answering.classes import AnswerClasses, voted
 from router.answering.recount import recount
 from router.answers import extract
@@ -138,7 +138,7 @@ class Allocator:
         bound = self.books.chooser.forecaster.bounds[stage.backend]
         call = stage_call(progress, index, stage, bound, seed=self.settings.seed, now_s=self.monotonic_s())
         tell = progress.options.tell
-        async with aclosing(self.backends[stage.backend].sample(call, progress.meter)) as arrivals:  # type: ignore[type-var]
+        async with aclosing(self.backends[stage.backend].sample(call, progress.meter)) as arrivals:  # type: ignore[type-var]  # all are generators
             while True:
                 async with asyncio.timeout_at(self._loop_deadline(progress)):
                     arrival = await anext(arrivals, None)
@@ -152,17 +152,17 @@ class Allocator:
                     if tell:
                         yield arrival
                     continue
-                sample = await self._arrived(progress, stage, arrival)
+                sample, seen = await self._arrived(progress, stage, arrival)
                 if tell and sample.finished:
                     yield SampleEnded(sample)
-                verdict, reason = await self._verdict(progress, stage, sample)
+                verdict, reason = await self._verdict(progress, stage, sample, seen)
                 act_on(verdict, reason, progress, call)
                 if tell or verdict.action is Action.ENOUGH:
                     yield Judged(progress.stage, verdict, reason)
                 if verdict.action in (Action.ENOUGH, Action.ESCALATE):
                     return
 
-    async def _arrived(self, progress: Progress, stage: Stage, sample: Sample) -> Sample:
+    async def _arrived(self, progress: Progress, stage: Stage, sample: Sample) -> tuple[Sample, Observation]:
         """Give a sample its answer and class, count its vote, then look at what came back."""
         if sample.finished and not sample.tool_calls:
             kind = self.settings.answer_kind(progress.query)
@@ -171,15 +171,17 @@ class Allocator:
             progress.tally = voted(progress.tally, answer, number)
             sample = replace(sample, answer=answer, answer_class=number)
         progress.samples[sample.sample_id] = sample
+        seen = progress.observation(stage, self.monotonic_s())
         if sample.finished and progress.mode is not Mode.BYPASS:
-            seen = progress.observation(stage, self.monotonic_s())
             signals = self.books.chooser.predictions.confidence(seen, progress.look)
             progress.signals.update(signals)
             if "sample_confidence" in signals:
                 progress.confidence[sample.sample_id] = signals["sample_confidence"]
-        return sample
+        return sample, seen
 
-    async def _verdict(self, progress: Progress, stage: Stage, sample: Sample) -> tuple[Verdict, str]:
+    async def _verdict(
+        self, progress: Progress, stage: Stage, sample: Sample, seen: Observation
+    ) -> tuple[Verdict, str]:
         verifier = self.books.verifiers.get(progress.query.verifier) or stage.verifier
         if verifier is not None and sample.finished:
             async with asyncio.timeout_at(self._loop_deadline(progress)):
@@ -187,7 +189,7 @@ class Allocator:
             if score is not None and score >= 1.0:
                 progress.verified = sample.sample_id
                 return ENOUGH, "verified"
-        verdict = stage.stop.verdict(progress.observation(stage, self.monotonic_s()), progress.signals)
+        verdict = stage.stop.verdict(seen, progress.signals)
         return verdict, type(stage.stop).__name__ if verdict is not MORE else ""
 
     async def _select(self, progress: Progress) -> None:

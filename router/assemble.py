@@ -21,7 +21,7 @@ from router.answering.classes import AnswerClasses
 from router.backend_terms import bounds_of, prices_of, speeds_of
 from router.backends import BACKENDS, Backend
 from router.books import Books, Settings
-from router.choose import Chooser, Menu
+from router.choose import REFERENCE, Chooser, Menu
 from router.config import Config
 from router.configuration.build_plans import build_plans, named_verifiers
 from router.configuration.problems import Problems
@@ -114,7 +114,7 @@ def assemble(
         store = open_store(config, base)  # last: nothing after it fails, so that nothing is left open
     books = Books(
         chooser=Chooser(menu, policy, policy_name(config), predictions, *parts),
-        bypass=Chooser(menu, Fixed(menu.reference.name), "reference", Untrained(), *parts),
+        bypass=Chooser(menu, Fixed(menu.reference.name), REFERENCE, Untrained(), *parts),
         prices=prices_of(config),
         ledger=ledger,
         store=store,

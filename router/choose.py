@@ -46,11 +46,6 @@ class Chosen:
     infeasible: tuple[tuple[str, str], ...] = ()  # (plan, why)
     degraded: tuple[str, ...] = ()
 
-    @property
-    def forecast(self) -> Forecast:
-        """Of the drawn plan."""
-        return next(forecast for forecast in self.forecasts if forecast.plan is self.choice.plan)
-
 
 @dataclass(frozen=True, slots=True)
 class Chooser:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 
 from predictors.observation import Sample
+from router.choose import REFERENCE
 from router.domain.decision import Decision, Keep, Mode, SampleRecord, Status
 from router.domain.usage import Price
 from router.progress import Progress
@@ -40,7 +41,7 @@ def logged_row(
         tenant=query.tenant,
         session_id=query.session_id,
         mode=progress.mode,
-        policy="reference" if observed else choice.policy,
+        policy=REFERENCE if observed else choice.policy,
         bundle=bundle,
         price=chosen.price,
         plan=served.name,

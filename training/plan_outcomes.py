@@ -12,16 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors import Predictions
-from predictors.observation import Constraints, Message, Part, Query, Sample
+from predictors.observation import Constraints, Query, Sample
 from router.assemble import Service
-from router.backends.recorded import QUERY_ID
 from router.config import Config
 from router.domain.events import Done
 from router.domain.options import Options
 from router.domain.plan import Plan
 from router.errors import RouterError
 from router.recording import Recording
-from training.replay_run import recorded_service
+from training.replay_run import recorded_query, recorded_service
 
 Floats = NDArray[np.float64]
 
@@ -66,7 +65,7 @@ async def _replay(
             for column, plan in enumerate(plans):
                 if not all(_recorded(config, recording, place, backend) for backend in plan.backends):
                     continue
-                done = await _run(service, recorded_query(recording, place, plan.name))
+                done = await _run(service, recorded_query(recording, place, Constraints(plan=plan.name)))
                 if done is None:
                     continue
                 reward[row, column] = reward_of(config, recording, place, done.answers[0])
@@ -85,17 +84,6 @@ def _recorded(config: Config, recording: Recording, place: int, backend: str) ->
         return False
     rows = recording.rows(place, name)
     return bool(rows.stop > rows.start)
-
-
-def recorded_query(recording: Recording, place: int, plan: str) -> Query:
-    """A recorded query as a request for one plan."""
-    query = recording.queries[place]
-    return Query(
-        request_id=query.query_id,
-        messages=(Message("user", (Part(text=query.query),)),),
-        constraints=Constraints(plan=plan),
-        metadata={QUERY_ID: query.query_id},
-    )
 
 
 async def _run(service: Service, query: Query) -> Done | None:

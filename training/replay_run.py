@@ -139,16 +139,21 @@ def recorded_service(
 
 
 def _query(config: Config, recording: Recording, place: int) -> Query:
-    query = recording.queries[place]
     denied = []
     for name, section in config.backends.items():
         rows = recording.rows(place, section.recorded_as or name)
         if rows.start == rows.stop:
             denied.append(name)
+    return recorded_query(recording, place, Constraints(denied_backends=tuple(denied)))
+
+
+def recorded_query(recording: Recording, place: int, constraints: Constraints) -> Query:
+    """A recorded query as a request under its own id."""
+    query = recording.queries[place]
     return Query(
         request_id=query.query_id,
         messages=(Message("user", (Part(text=query.query),)),),
-        constraints=Constraints(denied_backends=tuple(denied)),
+        constraints=constraints,
         metadata={QUERY_ID: query.query_id},
     )
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 import grpc
 
+from router.configuration.service import is_loopback
 from router.errors import ConfigError
 from router.wire.parts import GRPC_MARGIN_BYTES
 
@@ -32,7 +31,7 @@ def listen(server: grpc.aio.Server, key: str, address: str, *, allow_remote: boo
         raise ConfigError(
             f'server.{key}: {address!r} is no address; write "127.0.0.1:50051" or "[::1]:50051"'
         )
-    if not allow_remote and not is_loopback(host):
+    if not allow_remote and not is_loopback(address):
         raise ConfigError(
             f"server.{key}: {address!r} can be reached from other machines, and callers are not authenticated; "
             "listen on 127.0.0.1, or set server.allow_remote = true where the network keeps strangers out"
@@ -44,13 +43,3 @@ def listen(server: grpc.aio.Server, key: str, address: str, *, allow_remote: boo
             f"server.{key}: cannot listen on {address}: is another server running there?"
         ) from error
     return f"{host}:{bound}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

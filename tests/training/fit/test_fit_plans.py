@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from predictors.bundle import Bundle
-from predictors.observation import Message, Observation, Part, Query
+from predictors.observation import Constraints, Message, Observation, Part, Query
 from router.configuration.build_plans import build_plans
 from router.configuration.file import load
 from training.fit import fit, fit_held_out
 from training.fit_samples import fit_sample_head
 from training.held_out import HeldOut
-from training.plan_outcomes import recorded_query
+from training.replay_run import recorded_query
 
 BACKENDS = ("small", "large")
 TRUTH = {"prime": (0.2, 0.8), "river": (0.9, 0.9)}
@@ -83,7 +83,7 @@ def test_held_out_signals_are_not_those_of_a_fit_that_saw_the_query(made, rows):
     fitted = fit_held_out(rows, per_fold=True)
     places = {query_id: place for place, (_, query_id) in enumerate(rows.ids)}
     predictions = HeldOut(fitted, places)
-    query = recorded_query(made, 7, "small")
+    query = recorded_query(made, 7, Constraints(plan="small"))
     looked = predictions.look(query)
     assert looked.signals["p_correct/small"] == fitted.query.held_out[7, 0]
     assert looked.signals["p_correct/small"] != fitted.bundle.look(query).signals["p_correct/small"]
