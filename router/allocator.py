@@ -170,7 +170,7 @@ class Allocator:
             number = None if answer is None else await self.classes.classify(progress.tally, answer, kind)
             progress.tally = voted(progress.tally, answer, number)
             sample = replace(sample, answer=answer, answer_class=number)
-        progress.samples[sample.sample_id] = sample
+        progress.arrived(sample)
         seen = progress.observation(stage, self.monotonic_s())
         if sample.finished and progress.mode is not Mode.BYPASS:
             signals = self.books.chooser.predictions.confidence(seen, progress.look)

@@ -31,7 +31,7 @@ class Progress:
     deadline_s: float | None  # monotonic; a little before the caller's own
     meter: Meter = field(default_factory=Meter)
     reservations: list[Reservation] = field(default_factory=list)
-    samples: dict[str, Sample] = field(default_factory=dict)  # by id, in order of arrival
+    samples: dict[str, Sample] = field(default_factory=dict)  # by id, in order of latest arrival
     stage_base: int = 0  # number of the plan's first stage; grows when another plan takes over
     stage: int = 0  # number of the running stage
     tally: Tally = field(default_factory=Tally)  # of the running stage
@@ -67,6 +67,11 @@ class Progress:
             for sample in self.samples.values()
             if sample.finished and (stage is None or sample.stage == stage)
         ]
+
+    def arrived(self, sample: Sample) -> None:
+        """Keep a sample as the last that arrived, also where it takes the place of its own shorter self."""
+        self.samples.pop(sample.sample_id, None)
+        self.samples[sample.sample_id] = sample
 
     def enter(self, number: int) -> None:
         """A stage begins."""
