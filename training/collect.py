@@ -8,68 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from router.recordings.cost import SNAPSHOT_TOKENS
+from training.check_points import CheckPoints
+from training.collect_backend import FORM, parse_backend, with_model
 from training.collect_finish import finish
+from training.collect_items import Item, missing
 from training.collect_journal import Journal, text_mark
 from training.collect_queries import CollectedQuery, read_queries
-from training.collect_run import Drawing, Item, Progress, collect, missing
+from training.collect_run import Drawing, Progress, collect
 from training.errors import TrainingError
-from training.openai_samples import Server, models
-from training.prompts import prompt_named
-
-OPTIONS = ("model", "prompt", "samples", "max_tokens", "temperature", "price_in", "price_out", "api_key_env")
-
-
-def parse_backend(text: str, defaults: Server) -> tuple[Server, int | None]:
-    """`NAME=URL[,model=…][,prompt=…][,samples=…]…` as a server and its number of samples, if it has one."""
-    name, separator, rest = text.partition("=")
-    url, *options = rest.split(",")
-    if not separator or not name or not url.startswith(("http://", "https://")):
-        raise TrainingError(f"--backend {text!r}: expected NAME=http://HOST:PORT[,{'=…][,'.join(OPTIONS)}=…]")
-    given = dict(option.partition("=")[::2] for option in options)
-    for key in given:
-        if key not in OPTIONS:
-            raise TrainingError(f"--backend {name}: unknown option {key!r}; choose from {', '.join(OPTIONS)}")
-    env = given.get("api_key_env", "")
-    if env and env not in os.environ:
-        raise TrainingError(f"--backend {name}: api_key_env: the environment has no {env}")
-    try:
-        server = replace(
-            defaults,
-            name=name,
-            url=url.rstrip("/").removesuffix("/v1"),
-            model=given.get("model", ""),
-            prompt=prompt_named(given.get("prompt", "none")),
-            api_key=os.environ.get(env, "") if env else "",
-            max_tokens=int(given.get("max_tokens", defaults.max_tokens)),
-            temperature=float(given.get("temperature", defaults.temperature)),
-            price_in=float(given.get("price_in", 0)),
-            price_out=float(given.get("price_out", 0)),
-        )
-        return server, int(given["samples"]) if "samples" in given else None
-    except ValueError as error:
-        raise TrainingError(f"--backend {name}: {error}") from error
-
-
-async def with_model(server: Server) -> Server:
-    """The server with its model's name, asked for where it was not given."""
-    if server.model:
-        return server
-    import aiohttp
-
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
-        offered = await models(session, server.url, server.api_key)
-    if len(offered) != 1:
-        raise TrainingError(f"--backend {server.name}: say model=…; it offers {', '.join(offered) or 'none'}")
-    return replace(server, model=offered[0])
+from training.openai_samples import Server
+from training.prompts import ELICITATIONS
 
 
 def check_run(out: Path, servers: Sequence[Server], seed: int) -> None:
@@ -84,7 +41,14 @@ def check_run(out: Path, servers: Sequence[Server], seed: int) -> None:
         )
     for server in servers:
         now = server.params() | {"template": asdict(server.prompt), "top_logprobs": server.top_logprobs}
+        if server.check_points:
+            now |= {"snapshots": str(server.check_points), "elicitation": ELICITATIONS[server.prompt.name]}
         known = before["backends"].get(server.name, {})
+        if known and str(server.check_points) != (looked := known.get("snapshots", "")):
+            raise TrainingError(
+                f"{path}: backend {server.name!r} was collected with snapshots = {looked!r}, "
+                f"not {str(server.check_points)!r}; name it differently or choose another --out"
+            )
         for key, value in known.items():
             if key in now and now[key] != value:
                 raise TrainingError(
@@ -109,20 +73,25 @@ def check_texts(queries: Sequence[CollectedQuery], journal: Journal) -> None:
 
 
 def worst_case(work: Sequence[Sequence[Item]]) -> tuple[int, float]:
-    """Most output tokens and dollars that the missing samples can use; input as characters / 4 + 64."""
+    """Most output tokens and dollars that the missing samples and their snapshots can use.
+
+    Input as characters / 4 + 64; a snapshot reads the sample so far as well, at the price of input that is not cached.
+    """
     tokens, dollars = 0, 0.0
     for items in work:
         for item in items:
-            tokens_in = len(item.query.query) / 4 + 64
-            tokens += item.server.max_tokens
-            cost = tokens_in * item.server.price_in + item.server.max_tokens * item.server.price_out
-            dollars += cost / 1e6
+            server, prompt = item.server, len(item.query.query) / 4 + 64
+            looked = server.check_points.before(server.max_tokens)[-item.looks :] if item.looks else ()
+            tokens_in = prompt * item.requests + sum(looked)
+            tokens_out = SNAPSHOT_TOKENS * item.looks + (0 if item.drawn else server.max_tokens)
+            tokens += tokens_out
+            dollars += (tokens_in * server.price_in + tokens_out * server.price_out) / 1e6
     return tokens, dollars
 
 
 def collect_command(
     backend: Annotated[
-        list[str], typer.Option(help=f"NAME=URL[,{'=…][,'.join(OPTIONS)}=…]; may be repeated")
+        list[str], typer.Option(help=f"{FORM}; may be repeated; snapshots=N+N+… at chosen tokens")
     ],
     queries: Annotated[
         Path, typer.Option(help="jsonl, csv or parquet: query, and query_id, task, gold if known")
@@ -134,6 +103,14 @@ def collect_command(
     max_tokens: Annotated[int, typer.Option(min=1, help="output tokens per sample")] = 256,
     temperature: Annotated[float, typer.Option(min=0.0, max=2.0)] = 0.7,
     top_logprobs: Annotated[int, typer.Option(min=0, max=20, help="alternatives of a token; 0: none")] = 10,
+    snapshots: Annotated[
+        str,
+        typer.Option(
+            metavar="N|N,N,…",
+            help="Ask for the answers of growing samples (vLLM): after every N tokens, or after N, N, … tokens; "
+            "0 in a list: before the first.",
+        ),
+    ] = "",
     concurrency: Annotated[int, typer.Option(min=1, help="requests in flight per backend")] = 16,
     rate: Annotated[float, typer.Option(min=0.0, help="requests per second and backend; 0: no limit")] = 0.0,
     retries: Annotated[int, typer.Option(min=0, help="of one sample")] = 8,
@@ -146,7 +123,15 @@ def collect_command(
     note: str = "",
 ) -> None:
     """Draw samples of every backend for every query; go on where an earlier run was stopped."""
-    defaults = Server("", "", "", max_tokens=max_tokens, temperature=temperature, top_logprobs=top_logprobs)
+    defaults = Server(
+        "",
+        "",
+        "",
+        max_tokens=max_tokens,
+        temperature=temperature,
+        top_logprobs=top_logprobs,
+        check_points=CheckPoints.parse(snapshots),
+    )
     asked = read_queries(queries)
     chosen = asked[:limit] if limit else asked
     parsed = [parse_backend(text, defaults) for text in backend]
@@ -163,20 +148,31 @@ def collect_command(
         ]
         tokens, dollars = worst_case(work)
         for server, items in zip(servers, work, strict=True):
-            print(f"{server.name}: {len(items)} samples to draw of {server.model}", file=sys.stderr)
+            print(f"{server.name}: {to_draw(items)} of {server.model}", file=sys.stderr)
         print(f"at most {tokens} output tokens and ${dollars:.4f}", file=sys.stderr)
         if max_dollars and dollars > max_dollars:
             raise TrainingError(f"the worst case of ${dollars:.4f} is above --max-dollars {max_dollars:g}")
         if estimate:
             return
         progress = asyncio.run(_with_bar(work, journal, drawing))
-    said = f"{progress.drawn} drawn, {progress.retried} retried, {progress.refused} refused"
+    looked = f", {progress.looked} snapshots" if progress.looked else ""
+    said = f"{progress.drawn} drawn{looked}, {progress.retried} retried, {progress.refused} refused"
     print(f"{said}; {progress.tokens_out} output tokens, ${progress.dollars:.4f}", file=sys.stderr)
+    if progress.misspelt:
+        why = "no log-probabilities came, or their tokens do not spell the text"
+        print(f"{progress.misspelt} samples have no snapshots: {why}", file=sys.stderr)
     if not no_finish and (journal.done or not progress.refused):
         meta = finish(out, asked, name=name or out.resolve().name, licence=licence, source=source, note=note)
         print(f"{out}: recording {meta.name!r} written", file=sys.stderr)
     if progress.refused:
         raise TrainingError(f"{progress.refused} samples were refused; the last: {progress.last_refusal}")
+
+
+def to_draw(items: Sequence[Item]) -> str:
+    """How much is missing of one backend, in words."""
+    looks = sum(item.looks for item in items)
+    many = sum(not item.drawn for item in items)
+    return f"{many} samples to draw" + (f" and at most {looks} snapshots" if looks else "")
 
 
 async def _with_bar(work: Sequence[Sequence[Item]], journal: Journal, drawing: Drawing) -> Progress:
@@ -192,10 +188,12 @@ async def _with_bar(work: Sequence[Sequence[Item]], journal: Journal, drawing: D
 
     columns = (TextColumn("collect"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"))
     with Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task("collect", total=sum(map(len, work)), said="")
+        requests = sum(item.requests for items in work for item in items)
+        task = bar.add_task("collect", total=requests, said="")
 
         def shown(progress: Progress) -> None:
             said = f"${progress.dollars:.4f}, {progress.tokens_out} tokens, {progress.retried} retried"
-            bar.update(task, completed=progress.drawn, said=said)
+            done = progress.drawn + progress.looked
+            bar.update(task, completed=done, total=requests - progress.spared, said=said)
 
         return await collect(work, journal, drawing, shown)

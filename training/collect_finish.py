@@ -14,9 +14,32 @@ from training.collect_journal import Key, key_of, read_rows
 from training.collect_queries import CollectedQuery
 from training.errors import NotEnoughData, TrainingError
 
-TEXTS = ("query_id", "backend", "text", "finish_reason", "params")
-INTS = ("sample_idx", "tokens_in", "tokens_out")
-FLOATS = ("first_token_s", "latency_s", "mean_logprob", "first_entropy")
+TEXTS = ("query_id", "backend", "text", "finish_reason", "params", "answer", "tentative")
+OF_SNAPSHOTS = ("prefix_tokens", "answer", "tentative", "confidence")  # columns where there are snapshots
+INTS = ("sample_idx", "prefix_tokens", "tokens_in", "tokens_out")
+FLOATS = ("first_token_s", "latency_s", "mean_logprob", "first_entropy", "confidence")
+ORDER = (
+    *(
+        "query_id",
+        "backend",
+        "sample_idx",
+        "prefix_tokens",
+        "text",
+        "tokens_in",
+        "tokens_out",
+        "first_token_s",
+    ),
+    *(
+        "latency_s",
+        "mean_logprob",
+        "first_entropy",
+        "finish_reason",
+        "params",
+        "answer",
+        "tentative",
+        "confidence",
+    ),
+)
 
 
 def finish(
@@ -34,9 +57,9 @@ def finish(
 ) -> RecordingMeta:
     """Write queries.parquet, samples.parquet and meta.json from the journal, beside it or in `out`.
 
-    Only samples that are `wanted` enter, and queries of which nothing was drawn do not. Rows are sorted by query
-    (the file's order), backend (the order in which they were first collected) and index. Raises NotEnoughData
-    where nothing is left.
+    Only samples that are `wanted` enter, with their snapshots, and queries of which nothing was drawn do not. Rows
+    are sorted by query (the file's order), backend (the order in which they were first collected), index and
+    prefix, a finished sample before its snapshots. Raises NotEnoughData where nothing is left.
     """
     import pyarrow as pa
 
@@ -51,11 +74,23 @@ def finish(
             raise TrainingError(
                 f"{folder}: the journal has query {row['query_id']!r}, the query file does not"
             )
-    rows.sort(key=lambda row: (place[row["query_id"]], order[row["backend"]], row["sample_idx"]))
+    rows.sort(
+        key=lambda row: (
+            place[row["query_id"]],
+            order[row["backend"]],
+            row["sample_idx"],
+            row.get("prefix_tokens", -1),
+        )
+    )
+    looked = any("prefix_tokens" in row for row in rows)
     drawn = {row["query_id"] for row in rows}
     kept = [query for query in queries if query.query_id in drawn]
     samples = pa.table(
-        {column: pa.array([row[column] for row in rows], kind) for column, kind in _sample_types(pa).items()}
+        {
+            column: pa.array([row.get(column) for row in rows], kind)
+            for column, kind in _sample_types(pa).items()
+            if looked or column not in OF_SNAPSHOTS
+        }
     )
     drawn_of = {row["backend"] for row in rows}
     backends = {backend: entry for backend, entry in run["backends"].items() if backend in drawn_of}
@@ -75,9 +110,8 @@ def finish(
 def _sample_types(pa: Any) -> dict[str, Any]:
     texts = dict.fromkeys(TEXTS, pa.large_string())
     numbers = dict.fromkeys(INTS, pa.int32()) | dict.fromkeys(FLOATS, pa.float32())
-    order = ("query_id", "backend", "sample_idx", "text", *INTS[1:], *FLOATS, "finish_reason", "params")
     known = texts | numbers
-    return {column: known[column] for column in order}
+    return {column: known[column] for column in ORDER}
 
 
 def _query_table(pa: Any, queries: Sequence[CollectedQuery]) -> Any:

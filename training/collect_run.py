@@ -1,22 +1,30 @@
-"""Draw what is missing: every (query, backend, index) once, seeded, in parallel, with retries, into the journal."""
+"""Draw what is missing: every (query, backend, index) once, seeded, in parallel, with retries, into the journal.
+
+A sample whose backend has check-points is looked at right after it was drawn, while its server has it in the cache.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import json
+import os
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from hashlib import blake2b
 from random import Random
+from typing import Any
 
 import aiohttp
 
-from training.collect_journal import Journal, text_mark
-from training.collect_queries import CollectedQuery
+from router.backends.openai_session import open_session
+from training.collect_items import Item, journal_row, sample_seed
+from training.collect_journal import Journal
 from training.errors import TrainingError
-from training.openai_samples import RefusedSample, Reply, Server, TransientFailure, draw
+from training.openai_reply import Reply
+from training.openai_samples import RefusedSample, Server, TransientFailure, draw
+from training.tentative import elicitation, snapshot_row, tentative_body, tentative_of
 
+HOPELESS = 20  # refusals before anything was answered
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 
 
@@ -36,6 +44,9 @@ class Progress:
     """What has been drawn in this run."""
 
     drawn: int = 0
+    looked: int = 0  # check-points whose answers came
+    spared: int = 0  # check-points that were allowed for and not needed: the sample ended before
+    misspelt: int = 0  # samples that cannot be looked at: their tokens do not spell their text
     retried: int = 0
     refused: int = 0
     tokens_in: int = 0
@@ -43,50 +54,12 @@ class Progress:
     dollars: float = 0.0
     last_refusal: str = ""
 
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One sample that is missing."""
-
-    query: CollectedQuery
-    server: Server
-    sample_idx: int
-
-
-def sample_seed(seed: int, query_id: str, backend: str, sample_idx: int) -> int:
-    """The seed of one sample, 0 .. 2**31-1: of what it is, not of when it is drawn."""
-    key = f"{seed}/{query_id}/{backend}/{sample_idx}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(blake2b(key, digest_size=4).digest(), "little") >> 1
-
-
-def missing(
-    queries: Sequence[CollectedQuery], server: Server, samples: int, journal: Journal
-) -> Iterator[Item]:
-    """What the journal does not have yet for one backend, query by query."""
-    for query in queries:
-        for sample_idx in range(samples):
-            if (query.query_id, server.name, sample_idx) not in journal.done:
-                yield Item(query, server, sample_idx)
-
-
-def journal_row(item: Item, seed: int, reply: Reply) -> dict[str, object]:
-    """One sample as the journal keeps it."""
-    params = item.server.params() | {"seed": seed}
-    return {
-        "query_id": item.query.query_id,
-        "backend": item.server.name,
-        "sample_idx": item.sample_idx,
-        "mark": text_mark(item.query.query),
-        "text": reply.text,
-        "tokens_in": reply.tokens_in,
-        "tokens_out": reply.tokens_out,
-        "first_token_s": reply.first_token_s,
-        "latency_s": reply.latency_s,
-        "finish_reason": reply.finish_reason,
-        "mean_logprob": reply.mean_logprob,
-        "first_entropy": reply.first_entropy,
-        "params": json.dumps(params, sort_keys=True),
-    }
+    def spend(self, server: Server, reply: Reply) -> None:
+        """Count what a reply used."""
+        tokens_in, tokens_out = reply.tokens_in or 0, reply.tokens_out or 0
+        self.tokens_in += tokens_in
+        self.tokens_out += tokens_out
+        self.dollars += (tokens_in * server.price_in + tokens_out * server.price_out) / 1e6
 
 
 async def collect(
@@ -95,19 +68,19 @@ async def collect(
     drawing: Drawing,
     on_row: Callable[[Progress], None] = lambda _: None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    environ: Mapping[str, str] = os.environ,
 ) -> Progress:
     """Draw all items, the lists side by side (one per backend). Raises what made the last retry fail."""
     progress = Progress()
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=600)
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
+    async with AsyncExitStack() as sessions:
         workers: list[Awaitable[None]] = []
         for items in work:
-            waiting, pace = iter(items), Pace(drawing.rate)
-            workers.extend(
-                _worker(session, waiting, pace, journal, drawing, progress, on_row, sleep)
-                for _ in range(min(drawing.concurrency, len(items)))
-            )
+            if not items:
+                continue
+            server, waiting, pace = items[0].server, iter(items), Pace(drawing.rate)
+            session = await sessions.enter_async_context(open_session(server.name, server.way, environ))
+            hand = _Hand(session, pace, journal, drawing, progress, on_row, sleep)
+            workers.extend(hand.draw_all(waiting) for _ in range(min(drawing.concurrency, len(items))))
         tasks = [asyncio.ensure_future(worker) for worker in workers]
         try:
             await asyncio.gather(*tasks)
@@ -140,55 +113,83 @@ class Pace:
             await self._sleep(start - now)
 
 
-async def _worker(
-    session: aiohttp.ClientSession,
-    waiting: Iterator[Item],
-    pace: Pace,
-    journal: Journal,
-    drawing: Drawing,
-    progress: Progress,
-    on_row: Callable[[Progress], None],
-    sleep: Callable[[float], Awaitable[None]],
-) -> None:
-    for item in waiting:
-        seed = sample_seed(drawing.seed, item.query.query_id, item.server.name, item.sample_idx)
-        try:
-            reply = await _persist(session, item, seed, pace, drawing, progress, sleep)
-        except RefusedSample as error:
-            progress.refused += 1
-            progress.last_refusal = f"query {item.query.query_id!r}: {error}"
-            if progress.drawn == 0 and progress.refused >= 20:
-                raise TrainingError(
-                    f"{progress.refused} refused and none drawn; the last: {error}"
-                ) from error
-            continue
-        journal.add(journal_row(item, seed, reply))
+@dataclass(frozen=True, slots=True)
+class _Hand:
+    """What draws one backend's items."""
+
+    session: aiohttp.ClientSession
+    pace: Pace
+    journal: Journal
+    drawing: Drawing
+    progress: Progress
+    on_row: Callable[[Progress], None]
+    sleep: Callable[[float], Awaitable[None]]
+
+    async def draw_all(self, waiting: Iterator[Item]) -> None:
+        """Until none is waiting; a refused one is counted and left out."""
+        for item in waiting:
+            try:
+                await self._sample(item)
+            except RefusedSample as error:
+                self._refused(item, error)
+                if self.progress.drawn == 0 and self.progress.refused >= HOPELESS:
+                    said = f"{self.progress.refused} refused and none drawn"
+                    raise TrainingError(f"{said}; the last: {error}") from error
+                continue
+            try:
+                await self._snapshots(item)
+            except RefusedSample as error:
+                self._refused(item, error)
+                if self.progress.looked == 0 and self.progress.refused >= HOPELESS:
+                    said = "no growing sample can be looked at; a server for --snapshots takes continue_final_message"
+                    raise TrainingError(f"{said}; the last: {error}") from error
+
+    async def _sample(self, item: Item) -> None:
+        if item.drawn:
+            return
+        seed, progress = self._seed(item), self.progress
+        reply = await self._persist(item.server, item.server.body(item.query.query, seed), seed)
+        row = journal_row(item, seed, reply)
+        self.journal.add(row)
+        points = row.get("growth")
         progress.drawn += 1
-        progress.tokens_in += reply.tokens_in or 0
-        progress.tokens_out += reply.tokens_out or 0
-        cost = (reply.tokens_in or 0) * item.server.price_in + (reply.tokens_out or 0) * item.server.price_out
-        progress.dollars += cost / 1e6
-        on_row(progress)
+        progress.spared += item.looks - len(points or ())
+        progress.misspelt += bool(item.server.check_points) and points is None
+        progress.spend(item.server, reply)
+        self.on_row(progress)
 
+    async def _snapshots(self, item: Item) -> None:
+        sample = self.journal.growing.get(item.key)
+        if sample is None:
+            return
+        text, seed = sample["text"], self._seed(item)
+        for point in self.journal.not_looked_at(item.key):
+            asked = elicitation(item.server, text, point["end"])
+            body = tentative_body(item.server, item.query.query, seed, text[: point["end"]] + asked)
+            reply = await self._persist(item.server, body, seed)
+            self.journal.add(snapshot_row(sample, point, tentative_of(asked, reply)))
+            self.progress.looked += 1
+            self.progress.spend(item.server, reply)
+            self.on_row(self.progress)
 
-async def _persist(
-    session: aiohttp.ClientSession,
-    item: Item,
-    seed: int,
-    pace: Pace,
-    drawing: Drawing,
-    progress: Progress,
-    sleep: Callable[[float], Awaitable[None]],
-) -> Reply:
-    jitter = Random(seed)  # so that the workers do not come back all at once
-    for attempt in range(drawing.retries + 1):
-        await pace.turn()
-        try:
-            return await draw(session, item.server, item.query.query, seed)
-        except TransientFailure as error:
-            if attempt == drawing.retries:
-                raise TrainingError(f"gave up after {attempt + 1} attempts: {error}") from error
-            progress.retried += 1
-            pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt) * (0.5 + jitter.random())
-            await sleep(error.retry_after_s if error.retry_after_s is not None else pause)
-    raise AssertionError("unreachable")
+    def _seed(self, item: Item) -> int:
+        return sample_seed(self.drawing.seed, *item.key)
+
+    def _refused(self, item: Item, error: RefusedSample) -> None:
+        progress = self.progress
+        progress.refused += 1
+        progress.last_refusal = f"query {item.query.query_id!r}: {error}"
+
+    async def _persist(self, server: Server, body: Mapping[str, Any], seed: int) -> Reply:
+        jitter = Random(seed)  # so that the workers do not come back all at once
+        for attempt in range(self.drawing.retries + 1):
+            await self.pace.turn()
+            try:
+                return await draw(self.session, server, body)
+            except TransientFailure as error:
+                if attempt == self.drawing.retries:
+                    raise TrainingError(f"gave up after {attempt + 1} attempts: {error}") from error
+                self.progress.retried += 1
+                pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt) * (0.5 + jitter.random())
+                await self.sleep(error.retry_after_s if error.retry_after_s is not None else pause)
+        raise AssertionError("unreachable")

@@ -128,7 +128,7 @@ def grade(
     if "references" in needs and reference not in meta.prices:
         raise TrainingError(f"--reference {reference!r}: choose from {', '.join(meta.prices)}")
     queries = {row["query_id"]: row for row in query_table.to_pylist()}
-    wanted = ("query_id", "backend", "sample_idx", "prefix_tokens", "text", "answer", "reward")
+    wanted = ("query_id", "backend", "sample_idx", "prefix_tokens", "text", "tentative", "answer", "reward")
     rows = sample_table.select([name for name in wanted if name in sample_table.column_names]).to_pylist()
     for row in rows:
         if row["query_id"] not in queries:
@@ -154,15 +154,14 @@ def grade(
 
 
 def _report(rows: Sequence[Mapping[str, Any]], graded: Graded) -> None:
-    sums: dict[str, list[float]] = {}
+    sums: dict[tuple[str, str], list[float]] = {}
     for row, reward in zip(rows, graded.rewards, strict=True):
         if reward is not None:
-            sums.setdefault(row["backend"], []).append(reward)
-    for backend, rewards in sums.items():
-        print(
-            f"{backend}: {len(rewards)} samples, mean reward {sum(rewards) / len(rewards):.3f}",
-            file=sys.stderr,
-        )
+            what = "samples" if row.get("prefix_tokens") is None else "snapshots"
+            sums.setdefault((row["backend"], what), []).append(reward)
+    for (backend, what), rewards in sums.items():
+        mean = sum(rewards) / len(rewards)
+        print(f"{backend}: {len(rewards)} {what}, mean reward {mean:.3f}", file=sys.stderr)
     unlabelled = sum(reward is None for reward in graded.rewards)
     if unlabelled:
         print(f"{unlabelled} samples of {len(rows)} have no label", file=sys.stderr)

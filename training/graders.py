@@ -94,7 +94,14 @@ def task_of(query: Mapping[str, Any], graders: Mapping[str, Grader]) -> str:
 
 
 def answer_of(row: Mapping[str, Any], grader: Grader) -> str | None:
-    """The answer that a grader sees: out of the text where there is one."""
+    """The answer that a grader sees: out of the text where there is one.
+
+    A snapshot's text is a part of a sample: its answer is what was said when it was asked for (`tentative`, a column
+    of `collect`), else the recorded one.
+    """
+    if row.get("prefix_tokens") is not None:
+        said = row.get("tentative")
+        return row.get("answer") if said is None else extract(said, grader.answer_kind)
     if row.get("text") is not None:
         return extract(row["text"], grader.answer_kind)
     return row.get("answer")

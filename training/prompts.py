@@ -10,6 +10,8 @@ PROMPTS = {
     "direct": Prompt("direct", after='\nReply with "Answer: " and the answer.'),
     "step": Prompt("step", after='\nThink step by step, then finish with "Answer: " and the answer.'),
 }
+# What asks a sample that is still growing for its answer, by prompt; no space at the end: templates strip it.
+ELICITATIONS = {"none": "\n\nThe answer is", "direct": "\nAnswer:", "step": "\nAnswer:"}
 
 
 def prompt_named(name: str) -> Prompt:

@@ -50,8 +50,8 @@ def read_targets(
             )
     prices = _of_each("--gpu-dollars-per-hour", dollars, names, _dollars)
     key = _of_each("--api-key-env", keys, names, str)
-    ca_file = _of_each("--ca-file", ca_files, names, _file)
-    proxy = _of_each("--proxy", proxies, names, _address)
+    ca_file = _of_each("--ca-file", ca_files, names, existing_file)
+    proxy = _of_each("--proxy", proxies, names, server_address)
     login = _of_each("--proxy-auth-env", proxy_logins, names, str)
     return [
         Target(
@@ -82,18 +82,19 @@ def _server(text: str) -> tuple[str, str, str]:
     if not equals or not name.strip() or not name.isprintable():
         raise ConfigError(f"--backend: wants NAME=http://HOST:PORT or NAME=URL#MODEL, got {text!r}")
     try:
-        return name.strip(), _address(url).removesuffix("/v1"), model
+        return name.strip(), server_address(url).removesuffix("/v1"), model
     except ValueError as error:
         raise ConfigError(f"--backend {name}: {error}") from error
 
 
-def _address(url: str) -> str:
+def server_address(url: str) -> str:
+    """The address of a server or a proxy, without a slash at its end. Raises `ValueError`."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
         raise ValueError(f"wants http://HOST:PORT or https://HOST:PORT, got {url!r}")
     if parts.username or parts.password:
         raise ValueError(
-            "the url holds a password; name the variable that holds it (--api-key-env, --proxy-auth-env)"
+            "the url holds a password; name the variable that holds it (api_key_env, proxy_auth_env)"
         )
     return url.rstrip("/")
 
@@ -108,7 +109,8 @@ def _dollars(text: str) -> float:
     return dollars
 
 
-def _file(text: str) -> str:
+def existing_file(text: str) -> str:
+    """The whole path of a file that is there. Raises `ValueError`."""
     if not Path(text).is_file():
         raise ValueError(f"there is no file {text!r}")
     return str(Path(text).resolve())

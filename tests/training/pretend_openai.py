@@ -2,7 +2,8 @@
 
 Run as a process; prints its port. The model's name chooses how it misbehaves: `good`, `flaky` (503 at the first
 attempt), `dying` (the first attempt's stream breaks off), `picky` (400 for a query with "bad" in it), `html`,
-`plain` (does not stream), `slow` (30 ms per answer).
+`plain` (does not stream), `slow` (30 ms per answer); with `long` in it, it thinks for ten to twelve tokens, and goes on
+with a final message where it is asked to, but for `long-strict`, which refuses that.
 """
 
 from __future__ import annotations
@@ -18,9 +19,35 @@ from aiohttp import web
 SEEN: set[tuple[str, int]] = set()
 
 
-def answer(body: dict[str, Any]) -> str:
+def chance(body: dict[str, Any]) -> int:
     key = json.dumps([body["messages"], body["seed"], body["temperature"]], sort_keys=True)
-    return f"Answer: {int(hashlib.sha256(key.encode()).hexdigest(), 16) % 7} é"
+    return int(hashlib.sha256(key.encode()).hexdigest(), 16)
+
+
+def answer(body: dict[str, Any]) -> str:
+    return f"Answer: {chance(body) % 7} é"
+
+
+def spoken(body: dict[str, Any]) -> list[str]:
+    """The tokens of a `long` model: of a thought and an answer, or of what continues a final message."""
+    if body.get("continue_final_message"):
+        return [" ", str(chance(body) % 7), ".", "\n", "Indeed"]
+    words = [" we", " count", " and", " we", " add", " and", " see", " it"][: 6 + chance(body) % 3]
+    return ["So", *words, "\n", "Answer:", f" {chance(body) % 7} é"]
+
+
+def spelled(tokens: list[str]) -> list[dict[str, Any]]:
+    """One event per token; the end of the text is a token without text."""
+    events = [
+        {
+            "index": 0,
+            "delta": {"content": text},
+            "logprobs": {"content": [{"token": text, "logprob": -0.1 * number, "top_logprobs": []}]},
+        }
+        for number, text in enumerate(tokens, 1)
+    ]
+    end = {"content": [{"token": "<|end|>", "logprob": -0.01, "top_logprobs": []}]}
+    return [*events, {"index": 0, "delta": {"content": ""}, "logprobs": end, "finish_reason": "stop"}]
 
 
 def choice(text: str, first: bool) -> dict[str, Any]:
@@ -43,7 +70,9 @@ async def completions(request: web.Request) -> web.StreamResponse:
         return web.Response(status=503, text="busy", headers={"Retry-After": "0"})
     if model == "picky" and "bad" in body["messages"][-1]["content"]:
         return web.json_response({"error": {"message": "too bad"}}, status=400)
-    if model == "slow":
+    if model == "long-strict" and body.get("continue_final_message"):
+        return web.json_response({"error": {"message": "unknown parameter"}}, status=400)
+    if "slow" in model:
         await asyncio.sleep(0.03)
     usage = {"prompt_tokens": len(body["messages"][-1]["content"]), "completion_tokens": 2}
     if model == "plain":
@@ -56,6 +85,10 @@ async def completions(request: web.Request) -> web.StreamResponse:
         {"choices": [choice(text[4:], False)]},
     ]
     events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    if "long" in model:
+        said = spoken(body)
+        usage["completion_tokens"] = len(said) + 1
+        events = [{"choices": [event]} for event in spelled(said)]
     events.append({"choices": [], "usage": usage})
     for event in events[: 1 if model == "dying" and first_time else None]:
         await response.write(f"data: {json.dumps(event)}\n\n".encode())

@@ -20,12 +20,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from router.recording import Recording
-from training.collect import collect_command, parse_backend
+from training.collect import collect_command
+from training.collect_backend import parse_backend
+from training.collect_items import sample_seed
 from training.collect_journal import Journal, read_rows
 from training.collect_queries import read_queries
-from training.collect_run import Pace, sample_seed
+from training.collect_run import Pace
 from training.errors import TrainingError
-from training.openai_samples import Reply, Server
+from training.openai_reply import Reply
+from training.openai_samples import Server
 
 TIMINGS = ("first_token_s", "latency_s")
 
@@ -275,7 +278,7 @@ def test_a_backends_options_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
         "s=https://h/v1/,model=m,samples=8,api_key_env=A_KEY,price_in=.5", Server("", "", "")
     )
     assert (server.url, server.model, samples, server.price_in) == ("https://h", "m", 8, 0.5)
-    assert server.api_key == "secret" and "secret" not in repr(server)
+    assert server.way.api_key_env == "A_KEY" and "secret" not in repr(server)
 
 
 def test_query_files_of_all_formats_say_the_same(tmp_path: Path) -> None:
