@@ -71,6 +71,10 @@ test: $(SETUP) ## every test but those marked gpu and vllm; ARGS="-k words" for 
 coverage: $(SETUP) ## the same with branch coverage, into htmlcov/
 	$(BIN)/python -m pytest -n $(or $(JOBS),2) -m "not gpu and not vllm" --cov --cov-report=html --cov-report=term:skip-covered $(ARGS)
 
+.PHONY: certificate
+certificate: $(SETUP) ## the promise of `majority_certificate` in its long form: 20,000 runs of 200 looks on each null (a minute)
+	APPORTION_NULL_RUNS=20000 $(BIN)/python -m pytest -q tests/router/stopping/test_majority_certificate.py
+
 # --- running it -------------------------------------------------------------------------------------------------------
 
 .PHONY: demo

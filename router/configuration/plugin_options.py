@@ -83,7 +83,8 @@ def _built(plugin: type, kind: str, options: Mapping[str, Any], path: Path, prob
         item.name for item in fields(plugin) if item.metadata.get("required") and not values.get(item.name)
     ]
     if missing:
-        text = f'{kind} without {missing[0]} judges nothing; write {{ kind = "{kind}", {missing[0]} = "…" }}'
+        nothing = "judges nothing" if kind in VERIFIERS else "does nothing"
+        text = f'{kind} without {missing[0]} {nothing}; write {{ kind = "{kind}", {missing[0]} = "…" }}'
         problems.add((*path, missing[0]) if missing[0] in values else path, text)
         return None
     try:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
-from predictors.observation import Observation, Signals
-from router.domain.verdict import ENOUGH, MORE, Verdict
 from router.errors import ConfigError
-from router.stopping import StoppingRule
+from router.stopping.by_votes import ByVotes
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement(StoppingRule):
+class Agreement(ByVotes):
     """ENOUGH as soon as one answer has `needed` votes.
 
     The simplest early stop of self-consistency (Wang et al. 2022). Fails where the model is confidently wrong:
@@ -22,13 +20,10 @@ class Agreement(StoppingRule):
 
     needed: int = 3  # votes, >= 1
 
-    reads_content: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         if self.needed < 1:
             raise ConfigError(f"agreement: needed must be at least 1, got {self.needed}")
 
-    def verdict(self, seen: Observation, signals: Signals) -> Verdict:
-        """ENOUGH with `needed` equal answers."""
-        counts = seen.tally.counts
-        return ENOUGH if counts and max(counts) >= self.needed else MORE
+    def settled(self, counts: Sequence[int], left: int) -> bool:
+        """`needed` equal answers."""
+        return max(counts) >= self.needed

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import lgamma, log
-from typing import ClassVar
 
-from predictors.observation import Observation, Signals
-from router.domain.verdict import ENOUGH, MORE, Verdict
 from router.errors import ConfigError
-from router.stopping import StoppingRule
+from router.stopping.by_votes import ByVotes, top_two
 
 
 @dataclass(frozen=True, slots=True)
-class MajorityCertificate(StoppingRule):
+class MajorityCertificate(ByVotes):
     """Anytime-valid: whatever the number of looks, a wrong certificate has probability at most `epsilon`.
 
     With a votes for the leader and b for a rival, E = 2^(a+b) B(a+1, b+1) is an e-value of "equally likely"
@@ -26,19 +24,13 @@ class MajorityCertificate(StoppingRule):
 
     epsilon: float = 0.05  # (0, 1)
 
-    reads_content: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         if not 0 < self.epsilon < 1:
             raise ConfigError(f"majority_certificate: epsilon must lie between 0 and 1, got {self.epsilon}")
 
-    def verdict(self, seen: Observation, signals: Signals) -> Verdict:
-        """ENOUGH with the certificate."""
-        counts = seen.tally.counts
-        if not counts:
-            return MORE
-        a, *rest = sorted(counts, reverse=True)
-        return ENOUGH if log_e_value(a, rest[0] if rest else 0) >= -log(self.epsilon) else MORE
+    def settled(self, counts: Sequence[int], left: int) -> bool:
+        """The leader has its certificate against the runner-up, and so against all."""
+        return log_e_value(*top_two(counts)) >= -log(self.epsilon)
 
 
 def log_e_value(a: int, b: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 
 import pytest
@@ -13,7 +14,21 @@ from router.domain.plan import canonical
 from router.domain.verdict import Action, Verdict
 from router.plugins import resolve
 from router.stopping import STOPPING_RULES, StoppingRule
+from router.stopping.agreement import Agreement
+from router.stopping.all_of import AllOf
+from router.stopping.any_of import AnyOf
+from router.stopping.not_before import NotBefore
+from router.stopping.token_cap import TokenCap
 
+SIGNALS = {
+    "p_correct/small": 0.9,
+    "p_two_correct/small": 0.85,
+    "sample_confidence": 0.9,
+    "sample_confidence/0.0": 0.9,
+    "sample_confidence/0.1": 0.2,
+    "price": 100.0,
+    "sample_cost/small": 50.0,
+}
 QUERY = Query(request_id="r", messages=(Message("user", (Part(text="1 + 1?"),)),))
 
 
@@ -81,6 +96,8 @@ def test_it_never_raises_without_signals(rule, answers):
 def test_disagreement_alone_is_never_enough(rule):
     """A window in which no two answers are equal: the failure of a peer's early exit that stopped on it."""
     few = tuple(f"answer {index}" for index in range(12))
+    if rule.verdict(seen(*few[:1]), {}).action is Action.ENOUGH:
+        pytest.skip("one answer is enough for it, whatever it is")
     assert rule.verdict(seen(*few), {}).action is not Action.ENOUGH
 
 
@@ -94,8 +111,78 @@ def test_a_growing_sample_is_no_vote(rule):
         assert rule.verdict(with_growing, {}).action is Action.MORE
 
 
+@pytest.mark.parametrize(
+    "answers",
+    [
+        ("a", "a", "b", "b"),
+        ("",) * 5,
+        ("a", "", "a", ""),
+        ("a",) * 1000,
+        tuple(map(str, range(1000))),
+        (None,) * 1000,
+    ],
+    ids=["a tie", "empty answers", "some empty", "always the same", "all different", "never an answer"],
+)
+def test_odd_tallies_get_a_verdict(rule, answers):
+    assert rule.verdict(seen(*answers, max_samples=1000), {}).action in Action
+
+
+def test_samples_out_of_order_and_cut_ones_get_a_verdict(rule):
+    """Late ones first, one that failed without a text, one that was cancelled, one of a stage before."""
+    ordinary = seen("a", "b", "a", None, "a")
+    odd = [
+        replace(sample, stage=1, finish_reason="cancelled" if sample.answer is None else "stop")
+        for sample in reversed(ordinary.samples)
+    ]
+    samples = (replace(odd[0], sample_id="before", stage=0), *odd)
+    observation = replace(ordinary, samples=samples, stage=1)
+    verdict = rule.verdict(observation, SIGNALS)
+    assert verdict == rule.verdict(observation, SIGNALS)
+    assert set(verdict.prune) <= {sample.sample_id for sample in odd}
+
+
+def test_it_never_reads_the_texts(rule):
+    """A thousand samples of 100 kB: the verdict is that on a thousand samples without a text."""
+    answers = ("a", "b", "a") * 334
+    short = seen(*answers)
+    text = "x" * 100_000
+    long = replace(short, samples=tuple(replace(sample, text=text) for sample in short.samples))
+    assert rule.verdict(long, SIGNALS) == rule.verdict(short, SIGNALS)
+
+
 def test_a_rule_that_lets_text_stream_does_not_look_at_answers(rule):
     if rule.reads_content:
         pytest.skip("it reads content, and says so")
     for one, other in ((("a", "a", "a"), ("a", "b", "c")), (("a",), (None,))):
         assert rule.verdict(seen(*one), {}) == rule.verdict(seen(*other), {})
+
+
+BUILT = {
+    "any_of": lambda: AnyOf((Agreement(4), TokenCap(9))),
+    "all_of": lambda: AllOf((Agreement(2), TokenCap(13))),
+    "not_before": lambda: NotBefore(Agreement(2), 3),
+    "token_cap": lambda: TokenCap(20),
+}
+SEQUENCES = [
+    *(sequence for length in range(1, 5) for sequence in itertools.product("abc", repeat=length)),
+    *(("a",) * length for length in range(5, 14)),
+    tuple("aaaabc"), tuple("aaaaaabc"), tuple("aaaaaabbaa"), tuple("abcdefghij"), tuple("aaaabaaaab"), tuple("aaaaaaaaaaab"), (None, "a", "a"),
+]  # fmt: skip
+
+
+def what_it_says(name: str) -> list[Verdict]:
+    """Its verdicts on every sequence, without signals, with them, and beside three growing samples."""
+    rule = BUILT.get(name, resolve("stopping rule", STOPPING_RULES, name))()
+    growing = tuple(
+        Sample(f"0.g{index}", "small", finished=False, prefix_tokens=500, mean_logprob=-0.1 * index)
+        for index in range(3)
+    )
+    cases = [seen(*sequence, max_samples=14) for sequence in SEQUENCES]
+    running = [replace(case, samples=growing, tally=Tally(), max_samples=4) for case in cases[:1]]
+    return [rule.verdict(case, given) for case in (*cases, *running) for given in ({}, SIGNALS)]
+
+
+def test_any_two_rules_disagree_somewhere():
+    said = {name: what_it_says(name) for name in STOPPING_RULES}
+    equal = [(one, other) for one, other in itertools.combinations(said, 2) if said[one] == said[other]]
+    assert equal == []

@@ -29,7 +29,7 @@ WRONG = [
     (
         stage("stop = 'agrement'"),
         "stages[0].stop: unknown stopping rule 'agrement'",
-        "choose from agreement, any_of",
+        "choose from agreement, all_of, any_of",
         "did you mean 'agreement'?",
     ),
     (stage("stop = { needed = 2 }"), "stages[0].stop: wants kind = one of agreement,"),
