@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager, suppress
-from pathlib import Path
+from contextlib import aclosing
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from predictors.observation import Message, Part, Query, Sampling
 from router.assemble import build_backends
 from router.backends import Call
-from router.backends.stub_server import StubServer
-from router.backends.stub_texts import MadeUp
 from router.backends.vllm import VLLM
 from router.config import BackendConfig, Config
 from router.domain.plan import Prompt
@@ -26,117 +19,6 @@ from router.domain.usage import Meter
 from router.errors import BackendUnavailable
 
 ENVIRON = {"THE_KEY": "open sesame", "LOGIN": "me:se@cr:et"}
-
-
-@pytest.fixture(scope="session")
-def tls(certificate: Path) -> Iterator[str]:
-    """The url of a stub server behind TLS, with a key."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
-
-    @asynccontextmanager
-    async def serving() -> AsyncIterator[str]:
-        server = StubServer(MadeUp(("behind-tls",)), api_key="open sesame")
-        runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=0.5)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-        try:
-            yield f"https://127.0.0.1:{runner.addresses[0][1]}"
-        finally:
-            await runner.cleanup()
-
-    with elsewhere(serving) as url:
-        yield url
-
-
-@contextmanager
-def elsewhere(start: Callable[[], AbstractAsyncContextManager[Any]]) -> Iterator[Any]:
-    """What `start` gives, kept running by an event loop in a thread of its own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    context = start()
-    try:
-        yield asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result(30)
-    finally:
-        asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result(30)
-        asyncio.run_coroutine_threadsafe(_end_the_others(), loop).result(30)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(30)
-        loop.close()
-
-
-async def _end_the_others() -> None:
-    """No task and no connection outlives its loop: what they hold would be warned about in somebody else's test."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-    await asyncio.get_running_loop().shutdown_asyncgens()
-
-
-class Proxy:
-    """An HTTP proxy that only knows CONNECT; `heads` are the requests that it saw."""
-
-    def __init__(self, login: str = "") -> None:
-        self.login = login
-        self.heads: list[str] = []
-        self.url = ""
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[Proxy]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        try:
-            yield self
-        finally:
-            server.close()
-            await server.wait_closed()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        self.heads.append(head)
-        if self.login and f"Basic {self.login}" not in head:
-            writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
-            await writer.drain()
-            await _closed(writer)
-            return
-        host, port = head.split()[1].split(":")
-        there, back = await asyncio.open_connection(host, int(port))
-        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        try:
-            await asyncio.gather(_pump(reader, back), _pump(there, writer), return_exceptions=True)
-        finally:
-            await _closed(back)
-            await _closed(writer)
-
-
-async def _closed(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
-
-
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    try:
-        while received := await source.read(65_536):
-            sink.write(received)
-            await sink.drain()
-    finally:
-        sink.close()
-
-
-@pytest.fixture
-def proxy() -> Iterator[Proxy]:
-    with elsewhere(Proxy().running) as started:
-        yield started
-
-
-@pytest.fixture
-def guarded_proxy() -> Iterator[Proxy]:
-    """It wants the login me:se@cr:et."""
-    with elsewhere(Proxy("bWU6c2VAY3I6ZXQ=").running) as started:
-        yield started
 
 
 @pytest.fixture
