@@ -17,7 +17,7 @@ from router.client import Client, Reply, Report
 from training.errors import TrainingError
 
 SIDE_BY_SIDE = 8  # queries in flight
-READY = "listening router="
+READY = "listening "
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,24 @@ class Asked:
         return f"price-x{self.weight:g}"
 
 
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the server listens, HOST:PORT each."""
+
+    router: str
+    admin: str
+
+
 @contextmanager
 def server(config: Path, log: Path) -> Iterator[str]:
-    """`apportion serve` on a free port of this machine; yields its address, and ends it with SIGTERM.
+    """`serving`, for callers only: yields the router's address."""
+    with serving(config, log) as ports:
+        yield ports.router
+
+
+@contextmanager
+def serving(config: Path, log: Path) -> Iterator[Ports]:
+    """`apportion serve` on free ports of this machine, ended with SIGTERM.
 
     Raises TrainingError with the end of its log if it does not come up.
     """
@@ -54,12 +69,17 @@ def server(config: Path, log: Path) -> Iterator[str]:
                 process.wait()
                 said = log.read_text("utf-8", "replace")[-2000:]
                 raise TrainingError(f"demo: the server ended with code {process.returncode}: {said.strip()}")
-            yield line.removeprefix(READY).split()[0]
+            found = dict(part.split("=", 1) for part in line.split()[1:])
+            yield Ports(found["router"], found["admin"])
         finally:
             process.terminate()
-            process.wait(timeout=60)
-            if process.stdout:
-                process.stdout.close()
+            try:
+                process.wait(timeout=60)
+            finally:
+                process.kill()  # nothing happens to one that has ended
+                process.wait()
+                if process.stdout:
+                    process.stdout.close()
 
 
 def ask_all(address: str, queries: Sequence[Asked], done: Callable[[], None]) -> list[Reply]:

