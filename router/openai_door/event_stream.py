@@ -10,6 +10,8 @@ from typing import Self
 
 from aiohttp import web
 
+from router.living_stream import LivingStream
+
 KEEP_ALIVE = b": keep-alive\n\n"  # a comment: readers skip it
 
 
@@ -29,38 +31,27 @@ class EventStream:
                 **headers,
             }
         )
-        self._request, self._keep_alive_s = request, keep_alive_s
-        self._clock = asyncio.get_running_loop().time
-        self._writing = asyncio.Lock()
+        self._request = request
+        self._events = LivingStream(self._send, KEEP_ALIVE, keep_alive_s)
 
     async def __aenter__(self) -> Self:
         with _caller_may_leave():
             await self.response.prepare(self._request)
-        self._wrote_s = self._clock()
-        self._alive = asyncio.create_task(self._keep_alive())
+        await self._events.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._alive.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._alive
+        await self._events.__aexit__(kind, error, trace)
 
     async def write(self, event: bytes) -> None:
         """Write one whole event."""
-        async with self._writing:
-            with _caller_may_leave():
-                await self.response.write(event)
-            self._wrote_s = self._clock()
+        await self._events.write(event)
 
-    async def _keep_alive(self) -> None:
-        while True:
-            left_s = self._wrote_s + self._keep_alive_s - self._clock()
-            if left_s > 0:
-                await asyncio.sleep(left_s)
-            else:
-                await self.write(KEEP_ALIVE)
+    async def _send(self, event: bytes) -> None:
+        with _caller_may_leave():
+            await self.response.write(event)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from router.domain.options import Options
 from router.errors import InvalidQuery
 from router.idempotency import Claim, Replays, digest_of
 from router.serving.calls import Call, Send
-from router.serving.stream import Stream, Telling, tell_again
+from router.serving.stream import KEEP_ALIVE, Stream, Telling, tell_again
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.outcome import read_outcome
 from router.wire.parts import Prices
@@ -102,7 +102,7 @@ class RouterCalls:
         """The whole walk, told as it happens. Who joins a running request is told its end."""
         query = read_query(request, self.known, self.new_id)
         options = read_options(request, stream=True, time_left_s=call.time_left_s)
-        async with Stream(send, self.keep_alive_s) as stream:
+        async with Stream(send, KEEP_ALIVE, self.keep_alive_s) as stream:
             telling = Telling(stream, request, self.prices, call, query.request_id)
             if not request.request_id:
                 answer = await self._told(query, options, telling)

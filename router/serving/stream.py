@@ -1,57 +1,18 @@
-"""The events of one query on its caller's stream: only committed text, nothing taken back, never silent for long."""
+"""The events of one query on its caller's stream: only committed text, nothing taken back."""
 
 from __future__ import annotations
-
-import asyncio
-import contextlib
-from types import TracebackType
-from typing import Self
 
 import structlog
 
 from router.domain.events import AnswerDelta, Done, Event, Started
-from router.serving.calls import Call, Send
+from router.living_stream import LivingStream
+from router.serving.calls import Call
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.parts import Prices
 from router.wire.reply import replayed, reply, rest_of_answers, started, told
 
-
-class Stream:
-    """Enter it to write; while it is open, `keep_alive_s` seconds of silence are broken by a `KeepAlive`."""
-
-    def __init__(self, send: Send, keep_alive_s: float) -> None:
-        self._send, self._keep_alive_s = send, keep_alive_s
-        self._writing = asyncio.Lock()  # gRPC takes one message of a call at a time
-        self._clock = asyncio.get_running_loop().time
-        self._wrote_s = self._clock()
-
-    async def __aenter__(self) -> Self:
-        self._alive = asyncio.create_task(self._keep_alive())
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._alive.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._alive
-
-    async def write(self, event: pb.GenerateStreamEvent) -> None:
-        """Write one event."""
-        async with self._writing:
-            await self._send(event)
-            self._wrote_s = self._clock()
-
-    async def _keep_alive(self) -> None:
-        while True:
-            left_s = self._wrote_s + self._keep_alive_s - self._clock()
-            if left_s > 0:
-                await asyncio.sleep(left_s)
-                continue
-            try:
-                await self.write(pb.GenerateStreamEvent(keep_alive=pb.KeepAlive()))
-            except Exception:  # noqa: BLE001 (whatever gRPC raises: the caller is gone, and the call itself ends by that)
-                return
+Stream = LivingStream[pb.GenerateStreamEvent]
+KEEP_ALIVE = pb.GenerateStreamEvent(keep_alive=pb.KeepAlive())
 
 
 class Telling:

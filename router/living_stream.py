@@ -1,0 +1,49 @@
+"""A stream to one caller that is never silent for long: one write at a time, and a sign of life in between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+T = TypeVar("T")
+
+
+class LivingStream(Generic[T]):
+    """Enter it to write; while it is open, `silence_s` seconds without a write are broken by `sign`."""
+
+    def __init__(self, send: Callable[[T], Awaitable[None]], sign: T, silence_s: float) -> None:
+        self._send, self._sign, self._silence_s = send, sign, silence_s
+        self._writing = asyncio.Lock()  # gRPC takes one message of a call at a time, and events must not mix
+        self._clock = asyncio.get_running_loop().time
+
+    async def __aenter__(self) -> Self:
+        self._wrote_s = self._clock()
+        self._alive = asyncio.create_task(self._keep_alive())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._alive.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._alive
+
+    async def write(self, item: T) -> None:
+        """Write one item; raises what `send` raises where the caller is gone."""
+        async with self._writing:
+            await self._send(item)
+            self._wrote_s = self._clock()
+
+    async def _keep_alive(self) -> None:
+        while True:
+            left_s = self._wrote_s + self._silence_s - self._clock()
+            if left_s > 0:
+                await asyncio.sleep(left_s)
+                continue
+            try:
+                await self.write(self._sign)
+            except Exception:  # noqa: BLE001 (whatever a transport raises: the caller is gone, and the call ends by that)
+                return
