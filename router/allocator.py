@@ -59,6 +59,12 @@ class Allocator:
         self.monotonic_s = books.monotonic_s
         self.in_flight = 0
 
+    def warm(self) -> None:
+        """Begin what the first query would wait for: where answers are read as mathematics, its process."""
+        settings = self.settings
+        if "math" in (settings.answers, *settings.answers_by_task.values()):
+            self.classes.warm()
+
     # ------------------------------------------------------------------------------------------------ the walk
 
     async def run(self, query: Query, options: Options) -> AsyncGenerator[Event, None]:
@@ -69,7 +75,7 @@ class Allocator:
         progress = self.books.begin(query, options)
         self.in_flight += 1
         try:
-            self.books.reserve(progress)
+            await self.books.reserve(progress)
             yield Started(progress.decision_id, progress.plan.name, progress.streams)
             async with aclosing(self._stages(progress)) as events:
                 async for event in events:
@@ -106,7 +112,7 @@ class Allocator:
                 if progress.finished():
                     progress.stop_reason = "failed: the last stage gave nothing"
                     return
-                self.books.fail_over(progress, error)
+                await self.books.fail_over(progress, error)
 
     async def _plan(self, progress: Progress) -> AsyncGenerator[Event, None]:
         last = len(progress.plan.stages) - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import socket
@@ -18,7 +19,7 @@ from predictors.observation import Query
 from predictors.untrained import Untrained
 from router.allocator import Allocator
 from router.answering.classes import AnswerClasses
-from router.backend_terms import bounds_of, prices_of, speeds_of
+from router.backend_terms import speeds_of
 from router.backends import BACKENDS, Backend
 from router.books import Books, Settings
 from router.choose import REFERENCE, Chooser, Menu
@@ -34,10 +35,16 @@ from router.feasible import Feasibility
 from router.forecast import Forecaster
 from router.known_plans import WithoutPlans, changed_plans
 from router.ledger import Ledger
+from router.ledger.databases import IN_MEMORY
+from router.ledger.in_process import in_process
+from router.ledger.leased import Leased
+from router.ledger.renewal import Renewal
 from router.modes import ModeRule, Modes
+from router.open_ledger import open_ledger
 from router.plugins import resolve
 from router.policies import Policy
 from router.policies.fixed import Fixed
+from router.price_list import PriceList
 from router.shadow import Shadowed, Shadows
 from router.verifiers import VERIFIERS, Verifier
 
@@ -58,6 +65,7 @@ class Service:
     classes: AnswerClasses
     allocator: Allocator
     shadows: Shadows | None = None  # None: [shadow] share is 0
+    renewal: Renewal | None = None  # None: the ledger's store is in this process
 
     @property
     def answers(self) -> Allocator | Shadowed:
@@ -65,10 +73,12 @@ class Service:
         return self.allocator if self.shadows is None else Shadowed(self.allocator, self.shadows)
 
     async def close(self) -> None:
-        """Commit what is queued; close the store, the backends and the process for mathematics."""
+        """Return what was taken in advance, commit what is queued; close all parts."""
         if self.shadows is not None:
             await self.shadows.close()
         try:
+            if self.renewal is not None:
+                await self.renewal.close()
             await self.store.close()
         finally:
             for backend in self.backends.values():
@@ -104,18 +114,28 @@ def assemble(
     degraded: tuple[str, ...] = ()
     if predictions is None:
         predictions, degraded = load_predictions(config, base, plans)
-    forecaster = Forecaster(bounds_of(config), speeds_of(config))
+    price_list = PriceList(config)
+    at = wall_s() if price_list.changes else -math.inf
+    forecaster = Forecaster(price_list.bounds(at), speeds_of(config))
     feasibility = Feasibility({name: backend.capabilities for name, backend in backends.items()}, forecaster)
     parts = (forecaster, feasibility, config.price, config.latency_price, config.seed)
-    if ledger is None:
-        ledger = _ledger(config, monotonic_s)
+    replica = replica or f"{socket.gethostname()}-{secrets.token_hex(4)}"
     verifiers = online_verifiers(config)
+    if ledger is None:
+        place = "" if store is None else IN_MEMORY  # a store that was handed in keeps no budgets
+        ledger = open_ledger(config, base, replica, monotonic_s, wall_s, address=place)
     if store is None:
-        store = open_store(config, base)  # last: nothing after it fails, so that nothing is left open
+        try:
+            store = open_store(config, base)  # last: nothing after it fails, so that nothing is left open
+        except BaseException:
+            if isinstance(ledger, Leased):
+                ledger.store.close()
+            raise
     books = Books(
         chooser=Chooser(menu, policy, policy_name(config), predictions, *parts),
         bypass=Chooser(menu, Fixed(menu.reference.name), REFERENCE, Untrained(), *parts),
-        prices=prices_of(config),
+        prices=price_list.prices(at),
+        price_list=price_list,
         ledger=ledger,
         store=store,
         verifiers=verifiers,
@@ -125,7 +145,7 @@ def assemble(
             config.seed,
         ),
         settings=Settings(
-            replica=replica or f"{socket.gethostname()}-{secrets.token_hex(4)}",
+            replica=replica,
             keep=Keep(config.store.keep),
             answers=config.answers,
             answers_by_task=config.answers_by_task,
@@ -140,7 +160,8 @@ def assemble(
     classes = AnswerClasses()
     allocator = Allocator(books, backends, classes)
     shadows = _shadows(config, allocator, monotonic_s)
-    return Service(config, plans, backends, predictions, ledger, store, classes, allocator, shadows)
+    renewal = Renewal(ledger) if isinstance(ledger, Leased) and not ledger.store.immediate else None
+    return Service(config, plans, backends, predictions, ledger, store, classes, allocator, shadows, renewal)
 
 
 def build_backends(config: Config, base: Path) -> dict[str, Backend]:
@@ -239,19 +260,8 @@ def _policy(config: Config) -> Policy:
     return policy
 
 
-def _ledger(config: Config, monotonic_s: Callable[[], float]) -> Ledger:
-    from router.ledger.in_process import InProcess
-
-    dollars = config.budget.dollars
-    limit = None if dollars is None else round(dollars * 1e6)
-    return InProcess(limit, config.budget.window_s, monotonic_s)
-
-
 def _shadows(config: Config, allocator: Allocator, monotonic_s: Callable[[], float]) -> Shadows | None:
     if config.shadow.share <= 0:
         return None
-    from router.ledger.in_process import InProcess
-
-    limit, window_s = round(config.shadow.dollars * 1e6), config.shadow.window_s
-    ledger = InProcess(limit, window_s, monotonic_s, account="shadow")
+    ledger = in_process(round(config.shadow.dollars * 1e6), config.shadow.window_s, monotonic_s)
     return Shadows(allocator, ledger, share=config.shadow.share)

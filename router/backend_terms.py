@@ -2,29 +2,59 @@
 
 from __future__ import annotations
 
-from router.config import BackendConfig, Config
+import math
+from datetime import UTC, datetime
+
+from router.config import BackendConfig, Config, PriceConfig
 from router.domain.usage import Price
 from router.forecast import Speed
 from router.worst_case import Bound
 
 
-def price_of(backend: BackendConfig) -> Price:
-    """$ per 1M tokens are micro-dollars per token; cached input costs what input costs where nothing else is said."""
-    cached = backend.price_in if backend.price_cached_in is None else backend.price_cached_in
-    return Price(backend.price_in, cached, backend.price_out)
+def price_of(backend: BackendConfig, at: float = -math.inf) -> Price:
+    """Its price at a time (seconds since the epoch); by default the one before any date.
+
+    $ per 1M tokens are micro-dollars per token; cached input costs what input costs where nothing else is said.
+    """
+    price_in, cached, price_out = backend.price_in, backend.price_cached_in, backend.price_out
+    gpu = backend.price_per_gpu_second
+    for entry in sorted(backend.prices, key=since):
+        if since(entry) <= at:
+            price_in = price_in if entry.price_in is None else entry.price_in
+            cached = cached if entry.price_cached_in is None else entry.price_cached_in
+            price_out = price_out if entry.price_out is None else entry.price_out
+            gpu = gpu if entry.price_per_gpu_second is None else entry.price_per_gpu_second
+    return Price(price_in, price_in if cached is None else cached, price_out, gpu * 1e6)
 
 
-def prices_of(config: Config) -> dict[str, Price]:
-    """By backend."""
-    return {name: price_of(backend) for name, backend in config.backends.items()}
+def since(entry: PriceConfig) -> float:
+    """From when on a price holds, seconds since the epoch. Raises `ValueError` where it is no date."""
+    date = datetime.fromisoformat(entry.since)
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
 
 
-def bounds_of(config: Config) -> dict[str, Bound]:
-    """By backend: what one sample of it can cost at most."""
+def prices_of(config: Config, at: float = -math.inf) -> dict[str, Price]:
+    """By backend, at a time."""
+    return {name: price_of(backend, at) for name, backend in config.backends.items()}
+
+
+def bounds_of(config: Config, at: float = -math.inf) -> dict[str, Bound]:
+    """By backend: what one sample of it can cost at most, at the prices of a time."""
     return {
-        name: Bound(price_of(backend), backend.max_tokens, backend.template_tokens, backend.context_tokens)
+        name: Bound(
+            price_of(backend, at),
+            backend.max_tokens,
+            backend.template_tokens,
+            backend.context_tokens,
+            backend.gpu_share * backend.timeout_s,
+        )
         for name, backend in config.backends.items()
     }
+
+
+def price_dates(config: Config) -> tuple[float, ...]:
+    """When prices change, in order, seconds since the epoch."""
+    return tuple(sorted({since(entry) for backend in config.backends.values() for entry in backend.prices}))
 
 
 def speeds_of(config: Config) -> dict[str, Speed]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -12,16 +13,17 @@ from router.domain.choice import Forecast
 from router.domain.decision import Decision, Keep, Mode
 from router.domain.options import Options
 from router.domain.plan import Plan
-from router.domain.usage import Price, whole_micros
+from router.domain.usage import Price
 from router.draw import draw_key
 from router.errors import BackendError, BudgetExceeded, InvalidQuery
 from router.feasible import Limits
-from router.ledger import Ledger
+from router.ledger import Amount, Ledger
 from router.logged_row import logged_row
 from router.modes import Modes
+from router.price_list import PriceList
 from router.progress import Progress
 from router.verifiers import Verifier
-from router.worst_case import worst_cost
+from router.worst_case import used_amount, worst_amount
 
 KEEPS = {Keep.OFF: 0, Keep.HASH: 1, Keep.FULL: 2}
 
@@ -62,15 +64,20 @@ class Books:
         monotonic_s: Callable[[], float],
         wall_s: Callable[[], float],
         new_id: Callable[[Query], str],
+        price_list: PriceList | None = None,  # None: `prices` hold for ever
     ) -> None:
         self.chooser, self.bypass, self.modes, self.settings = chooser, bypass, modes, settings
         self.prices, self.ledger, self.store, self.verifiers = dict(prices), ledger, store, verifiers
         self.monotonic_s, self.wall_s, self.new_id = monotonic_s, wall_s, new_id
         self.decided = 0  # rows logged since the start
+        self.price_list = price_list
+        self._reprice_at = price_list.next_after(wall_s()) if price_list and price_list.changes else math.inf
 
     def begin(self, query: Query, options: Options) -> Progress:
         """The first decision. Raises before anything is reserved or logged."""
         now = self.monotonic_s()
+        if self._reprice_at < math.inf and (at := self.wall_s()) >= self._reprice_at:
+            self._reprice(at)
         verifier = self.verifiers.get(query.verifier)
         if query.verifier and verifier is None:
             raise InvalidQuery(
@@ -78,12 +85,12 @@ class Books:
             )
         mode = self.modes.mode_for(query.tenant, draw_key(query), options.mode)
         chooser = self.bypass if mode is Mode.BYPASS else self.chooser
-        limits = Limits(self.ledger.balance().left, options.time_left_s, options.stream)
+        limits = Limits(self.ledger.left(query.tenant), options.time_left_s, options.stream)
         try:
             chosen = chooser.choose(query, limits, explore=options.explore)
         except BudgetExceeded as error:
             if error.needed_micros is not None:
-                error.retry_after_s = self.ledger.wait_s(error.needed_micros)
+                error.retry_after_s = self.ledger.wait_s(Amount(error.needed_micros), query.tenant)
             raise
         plan, degraded = chosen.choice.plan, list(chosen.degraded)
         if mode is Mode.OBSERVE:
@@ -105,16 +112,18 @@ class Books:
             created_at=self.wall_s(),
             deadline_s=None if left is None else now + left - margin,
             signals=dict(chosen.look.signals),
+            prices=dict(self.prices),
             degraded=[*(() if mode is Mode.BYPASS else self.settings.degraded), *degraded],
         )
 
     def end(self, progress: Progress) -> Decision:
         """Settle what was used and log the row. Runs however the query ended, and does not wait."""
-        used = whole_micros(progress.meter.micros(self.prices))
+        used = used_amount(progress.meter.by_backend, progress.prices)
         for reservation in progress.reservations:
-            part = min(used, reservation.micros) if reservation is not progress.reservations[-1] else used
-            self.ledger.settle(reservation, part)
-            used -= part
+            last = reservation is progress.reservations[-1]
+            part = used if last else used.at_most(reservation.amount)
+            progress.charged += self.ledger.settle(reservation, part).micros
+            used = used.minus(part)
         self.decided += 1
         keep = min(self.settings.keep, progress.options.keep or self.settings.keep, key=KEEPS.__getitem__)
         decision = logged_row(
@@ -123,20 +132,23 @@ class Books:
             replica=self.settings.replica,
             sequence=self.decided,
             bundle="" if progress.mode is Mode.BYPASS else self.chooser.predictions.version,
-            prices=self.prices,
+            prices=progress.prices,
             hash_key=self.settings.hash_key,
             now_s=self.monotonic_s(),
         )
         self.store.record(decision)
         return decision
 
-    def reserve(self, progress: Progress) -> None:
-        """Set the worst case of the plan aside. Raises `BudgetExceeded`."""
-        micros = worst_cost(progress.query, progress.plan, self.chooser.forecaster.bounds)
-        key = f"{progress.decision_id}/{len(progress.reservations)}"
-        progress.reservations.append(self.ledger.reserve(key, micros))
+    async def reserve(self, progress: Progress) -> None:
+        """Set the worst case of the plan aside; waits only where this replica's share is too small for it.
 
-    def fail_over(self, progress: Progress, error: BackendError) -> None:
+        Raises `BudgetExceeded`.
+        """
+        amount = worst_amount(progress.query, progress.plan, self.chooser.forecaster.bounds)
+        key = f"{progress.decision_id}/{len(progress.reservations)}"
+        progress.reservations.append(await self.ledger.obtain(key, amount, progress.query.tenant))
+
+    async def fail_over(self, progress: Progress, error: BackendError) -> None:
         """Let another feasible plan take over, one that needs none of the failed backends; else raise `error`."""
         if progress.query.constraints.on_unavailable is OnUnavailable.FAIL:
             raise error
@@ -144,7 +156,7 @@ class Books:
         for plan in self._others(progress):
             progress.plan = plan
             try:
-                self.reserve(progress)
+                await self.reserve(progress)
             except BudgetExceeded:
                 continue
             progress.stage_base += len(failed.stages)
@@ -152,6 +164,15 @@ class Books:
             return
         progress.plan = failed
         raise error
+
+    def _reprice(self, at: float) -> None:
+        """Decide and reserve at the prices of now; what is reserved already is settled at those of then."""
+        assert self.price_list is not None  # noqa: S101 (else nothing ever changes)
+        self._reprice_at = self.price_list.next_after(at)
+        self.prices.update(self.price_list.prices(at))
+        self.chooser, self.bypass = (
+            chooser.at_prices(self.price_list.bounds(at)) for chooser in (self.chooser, self.bypass)
+        )
 
     def _others(self, progress: Progress) -> list[Plan]:
         """Plans that may take over: the best first, by utility where quality is known, else as configured."""

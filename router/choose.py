@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from predictors import Look, Predictions
 from predictors.observation import OnUnavailable, Query, Signals
@@ -15,6 +15,7 @@ from router.errors import BudgetExceeded, NoPlan, PluginError, UnknownName
 from router.feasible import OVER_BUDGET, Feasibility, Limits, within_risk
 from router.forecast import Forecaster
 from router.policies import Policy
+from router.worst_case import Bound
 
 REFERENCE = "reference"  # the policy of bypass: always the reference plan
 
@@ -65,6 +66,13 @@ class Chooser:
     def name_on_record(self) -> str:
         """The policy's name; `untrained` where there is no bundle to decide by."""
         return self.policy_name if self.predictions.version or self.policy_name == REFERENCE else "untrained"
+
+    def at_prices(self, bounds: Mapping[str, Bound]) -> Chooser:
+        """The same at other prices."""
+        forecaster = replace(self.forecaster, bounds=bounds)
+        return replace(
+            self, forecaster=forecaster, feasibility=replace(self.feasibility, forecaster=forecaster)
+        )
 
     def choose(self, query: Query, limits: Limits, *, explore: bool = True) -> Chosen:
         """Draw a plan. Raises `NoPlan`, `BudgetExceeded` or `UnknownName`."""

@@ -15,6 +15,16 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A table of router.toml: unknown keys are errors."""
 
 
+class PriceConfig(Section, frozen=True):
+    """One entry of a backend's `prices`: what it costs from `since` on; what is left out stays as it was."""
+
+    since: str  # "2027-01-31" or "2027-01-31T12:00:00Z", UTC
+    price_in: float | None = None
+    price_cached_in: float | None = None
+    price_out: float | None = None
+    price_per_gpu_second: float | None = None  # dollars
+
+
 class BackendConfig(Section, frozen=True):
     """[backends.NAME]: where samples come from and what they cost."""
 
@@ -42,6 +52,9 @@ class BackendConfig(Section, frozen=True):
     price_in: float = 0.0
     price_cached_in: float | None = None  # default: price_in
     price_out: float = 0.0
+    price_per_gpu_second: float = 0.0  # dollars
+    gpu_share: float = 0.0  # GPUs that one running sample takes: the server's GPUs / samples that run at once
+    prices: tuple[PriceConfig, ...] = ()  # other prices from a date on
     # bounds and abilities
     max_tokens: int = 1024  # of one sample, where neither the query nor the stage says
     template_tokens: int = 64  # allowance per message for the chat template, in the worst case of a prompt
@@ -102,9 +115,26 @@ class ModeShare(Section, frozen=True):
 
 
 class BudgetConfig(Section, frozen=True):
-    """[budget]: one account, one rolling window."""
+    """[budget]: the account of everything, and how budgets are kept."""
 
-    dollars: float | None = None  # None: no limit
+    dollars: float | None = None  # per window; None: no limit
+    window: Literal["rolling", "hour", "day", "month"] = "rolling"  # the others: UTC
+    window_s: float = 3600.0  # of a rolling window
+    unknown_tenants: Literal["allow", "refuse"] = "allow"  # tenants that no [[budgets]] names
+    request_s: float = 900.0  # a request that is not settled after so long is charged at its worst case
+    away_share: float = 0.0  # of each limit one replica may spend while the store is away; 0: refuse
+    currencies: Mapping[str, float] = {}  # dollars per unit: { EUR = 1.08 }
+
+
+class AccountConfig(Section, frozen=True):
+    """[[budgets]]: an account within `all` or within another one; requests of its tenants must fit all of them."""
+
+    name: str
+    tenants: tuple[str, ...] = ()  # ["*"]: every other tenant, each with an account of its own
+    within: str = "all"
+    amount: float | None = None  # per window, in `unit`; None: counted, not limited
+    unit: str = "USD"  # USD, tokens, gpu_seconds, or a currency of [budget] currencies
+    window: Literal["rolling", "hour", "day", "month"] = "rolling"
     window_s: float = 3600.0
 
 
@@ -135,6 +165,9 @@ class StoreConfig(Section, frozen=True):
     """[store]"""
 
     sqlite: str = "apportion.db"  # relative to router.toml; ":memory:" keeps nothing
+    # where budgets are kept: a file relative to router.toml, shared by the replicas of one machine, or
+    # "postgresql://HOST/DATABASE"; default: beside the decisions, with ".budgets" after their name
+    ledger: str = ""
     keep: Literal["off", "hash", "full"] = "full"
 
 
@@ -157,6 +190,7 @@ class Config(Section, frozen=True):
     prompts: Mapping[str, PromptConfig] = {}
     verifiers: Mapping[str, str | Mapping[str, Any]] = {}  # NAME = { kind = "…", … }, for stages and queries
     budget: BudgetConfig = BudgetConfig()
+    budgets: tuple[AccountConfig, ...] = ()
     shadow: ShadowConfig = ShadowConfig()
     server: ServerConfig = ServerConfig()
     store: StoreConfig = StoreConfig()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from predictors import Look
@@ -11,7 +12,7 @@ from router.domain.decision import Mode, Status
 from router.domain.events import Delta
 from router.domain.options import Options
 from router.domain.plan import Plan, Stage
-from router.domain.usage import Meter
+from router.domain.usage import Meter, Price
 from router.ledger import Reservation
 from router.selectors import Selection
 
@@ -29,6 +30,10 @@ class Progress:
     started_s: float  # monotonic
     created_at: float  # seconds since the epoch
     deadline_s: float | None  # monotonic; a little before the caller's own
+    prices: Mapping[str, Price] = field(
+        default_factory=dict
+    )  # by backend, when it was reserved: it is settled at them
+    charged: int = 0  # micro-dollars, by the ledger, at the end
     meter: Meter = field(default_factory=Meter)
     reservations: list[Reservation] = field(default_factory=list)
     samples: dict[str, Sample] = field(default_factory=dict)  # by id, in order of latest arrival

@@ -20,6 +20,7 @@ from router.checks.queries import Known
 from router.config import Config
 from router.errors import ConfigError
 from router.idempotency import Replays
+from router.ledger.renewal import Renewal
 from router.serving.admin import AdminCalls
 from router.serving.admission import Admission
 from router.serving.calls import Calls
@@ -61,6 +62,11 @@ class Service(Protocol):
         """What it was built from."""
         ...
 
+    @property
+    def renewal(self) -> Renewal | None:
+        """What keeps the ledger supplied in the background; None: its store is in this process."""
+        ...
+
     async def close(self) -> None:
         """Commit what is queued, close the store and the backends; no call is running."""
         ...
@@ -90,6 +96,8 @@ class Servers:
         config, books = service.config.server, service.allocator.books
         self.config, self.go_away_after_s, counter = config, go_away_after_s, Counter()
         self.admission, self.shadows = Admission(config.max_queries), service.shadows
+        self.renewal = service.renewal
+        self.allocator = service.allocator
         self.health = health.aio.HealthServicer()
         router_calls = RouterCalls(
             allocator=service.answers,
@@ -130,12 +138,15 @@ class Servers:
     async def start(self) -> Addresses:
         """Bind and serve. Raises `ConfigError` where an address cannot be had."""
         remote = self.config.allow_remote
+        if self.renewal is not None:
+            self.renewal.start()
         addresses = Addresses(
             listen(self.router, "listen", self.config.listen, allow_remote=remote),
             listen(self.admin, "admin_listen", self.config.admin_listen, allow_remote=remote),
         )
         if self.door is not None:
             addresses = replace(addresses, http=await self.door.start())
+        self.allocator.warm()
         await self.router.start()
         await self.admin.start()
         for name in ("", ROUTER_SERVICE, ADMIN_SERVICE):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from predictors.observation import PartKind, Query
 from router.domain.plan import Plan, Stage
-from router.domain.usage import Price, whole_micros
+from router.domain.usage import Price, Usage, whole_micros
+from router.ledger import Amount
 
 IMAGE_TOKENS = 4096  # more than the largest image of the vision models that vLLM serves takes
 
@@ -20,6 +21,7 @@ class Bound:
     max_tokens: int  # output of one sample, where neither the query nor the stage says
     template_tokens: int  # allowance per message for the chat template
     context_tokens: int | None = None
+    gpu_seconds: float = 0.0  # of one sample, at most
 
 
 def prompt_tokens_bound(query: Query, stage: Stage, template_tokens: int) -> int:
@@ -62,13 +64,30 @@ def samples_bound(query: Query, plan: Plan, stage: int) -> int:
     return max(drawn, query.answers) if stage == len(plan.stages) - 1 else drawn
 
 
-def worst_cost(query: Query, plan: Plan, bounds: Mapping[str, Bound]) -> int:
-    """Micro-dollars that the plan cannot exceed while its backends keep to `max_tokens`: every sample, every stage."""
-    total = 0.0
+def worst_amount(query: Query, plan: Plan, bounds: Mapping[str, Bound]) -> Amount:
+    """What the plan cannot exceed while its backends keep to `max_tokens`: every sample, every stage."""
+    micros = gpu_seconds = 0.0
+    tokens = 0
     for index, stage in enumerate(plan.stages):
-        bound = bounds[stage.backend]
+        bound, samples = bounds[stage.backend], samples_bound(query, plan, index)
+        tokens_in = prompt_tokens_bound(query, stage, bound.template_tokens)
+        tokens_out = output_tokens_bound(query, stage, bound)
         price_in = max(bound.price.per_token_in, bound.price.per_token_cached)
-        one = prompt_tokens_bound(query, stage, bound.template_tokens) * price_in
-        one += output_tokens_bound(query, stage, bound) * bound.price.per_token_out
-        total += samples_bound(query, plan, index) * one
-    return whole_micros(total)
+        one = tokens_in * price_in + tokens_out * bound.price.per_token_out
+        micros += samples * (one + bound.gpu_seconds * bound.price.per_gpu_second)
+        tokens += samples * (tokens_in + tokens_out)
+        gpu_seconds += samples * bound.gpu_seconds
+    return Amount(whole_micros(micros), tokens, whole_micros(gpu_seconds * 1e6))
+
+
+def used_amount(by_backend: Mapping[str, Usage], prices: Mapping[str, Price]) -> Amount:
+    """What was used, in every unit, at these prices; money is rounded up once, over all backends."""
+    micros = sum(prices[name].micros(usage) for name, usage in by_backend.items())
+    tokens = sum(usage.tokens_in + usage.tokens_out for usage in by_backend.values())
+    gpu_seconds = sum(usage.gpu_seconds for usage in by_backend.values())
+    return Amount(whole_micros(micros), tokens, whole_micros(gpu_seconds * 1e6))
+
+
+def worst_cost(query: Query, plan: Plan, bounds: Mapping[str, Bound]) -> int:
+    """Micro-dollars that the plan cannot exceed while its backends keep to `max_tokens`."""
+    return worst_amount(query, plan, bounds).micros

@@ -76,7 +76,9 @@ _DAY = 86_400.0
 _ANY = Bound(Unit.PLAIN, 0, math.inf)
 _TIMEOUT = Bound(Unit.SECONDS, 0, _DAY, above=True)
 _TOKENS = Bound(Unit.TOKENS, 1, 100_000_000)
+_WINDOW = Bound(Unit.SECONDS, 1, 366 * _DAY)
 _PRICE = Bound(Unit.PRICE, 0, 1_000_000)
+_PER_SECOND = Bound(Unit.DOLLARS, 0, 1000)
 
 BOUNDS: dict[tuple[type, str], Bound] = {
     (config.BackendConfig, "timeout_s"): _TIMEOUT,
@@ -85,6 +87,12 @@ BOUNDS: dict[tuple[type, str], Bound] = {
     (config.BackendConfig, "price_in"): _PRICE,
     (config.BackendConfig, "price_cached_in"): _PRICE,
     (config.BackendConfig, "price_out"): _PRICE,
+    (config.BackendConfig, "price_per_gpu_second"): _PER_SECOND,
+    (config.BackendConfig, "gpu_share"): Bound(Unit.PLAIN, 0, 10_000),
+    (config.PriceConfig, "price_in"): _PRICE,
+    (config.PriceConfig, "price_cached_in"): _PRICE,
+    (config.PriceConfig, "price_out"): _PRICE,
+    (config.PriceConfig, "price_per_gpu_second"): _PER_SECOND,
     (config.BackendConfig, "max_tokens"): _TOKENS,
     (config.BackendConfig, "template_tokens"): Bound(Unit.TOKENS, 0, 1_000_000),
     (config.BackendConfig, "context_tokens"): _TOKENS,
@@ -98,10 +106,14 @@ BOUNDS: dict[tuple[type, str], Bound] = {
     (config.StageConfig, "top_p"): Bound(Unit.SHARE, 0, 1, above=True),
     (config.ModeShare, "share"): Bound(Unit.SHARE, 0, 1),
     (config.BudgetConfig, "dollars"): Bound(Unit.DOLLARS, 0, 1e9),
-    (config.BudgetConfig, "window_s"): Bound(Unit.SECONDS, 0, 366 * _DAY, above=True),
+    (config.BudgetConfig, "window_s"): _WINDOW,
+    (config.BudgetConfig, "request_s"): Bound(Unit.SECONDS, 1, _DAY),
+    (config.BudgetConfig, "away_share"): Bound(Unit.SHARE, 0, 1),
+    (config.AccountConfig, "amount"): Bound(Unit.PLAIN, 0, 1e12),
+    (config.AccountConfig, "window_s"): _WINDOW,
     (config.ShadowConfig, "share"): Bound(Unit.SHARE, 0, 1),
     (config.ShadowConfig, "dollars"): Bound(Unit.DOLLARS, 0, 1e9),
-    (config.ShadowConfig, "window_s"): Bound(Unit.SECONDS, 0, 366 * _DAY, above=True),
+    (config.ShadowConfig, "window_s"): _WINDOW,
     (config.ServerConfig, "drain_s"): Bound(Unit.SECONDS, 0, 3600),
     (config.ServerConfig, "max_message_bytes"): Bound(Unit.BYTES, 65_536, 2**31 - 1),  # gRPC counts in int32
     (config.ServerConfig, "max_prompt_chars"): Bound(Unit.PLAIN, 1, 2**31 - 1),

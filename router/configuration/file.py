@@ -11,6 +11,7 @@ from typing import Any
 
 from router.config import Config
 from router.configuration.backends import check_backends
+from router.configuration.budgets import check_budgets, check_ledger_place
 from router.configuration.build_plans import build_plans
 from router.configuration.places import find_places
 from router.configuration.plans import check_plans
@@ -54,7 +55,9 @@ def examine(path: Path, *, serving: bool = True) -> Examined:
     plans = build_plans(config, problems)
     check_plans(config, plans, problems)
     check_service(config, problems)
+    check_budgets(config, problems)
     if serving:
+        check_ledger_place(config, path.parent, problems)
         check_folders(config, path.parent, problems)
     return Examined(config, plans, problems.all())
 

@@ -14,6 +14,7 @@ class Price:
     per_token_in: float = 0.0  # micro-dollars
     per_token_cached: float = 0.0  # micro-dollars, input read from the prefix cache
     per_token_out: float = 0.0  # micro-dollars
+    per_gpu_second: float = 0.0  # micro-dollars
 
     def micros(self, usage: Usage) -> float:
         """The cost of `usage` in micro-dollars, not rounded."""
@@ -22,6 +23,7 @@ class Price:
             fresh * self.per_token_in
             + usage.tokens_cached * self.per_token_cached
             + usage.tokens_out * self.per_token_out
+            + usage.gpu_seconds * self.per_gpu_second
         )
 
 
@@ -35,6 +37,7 @@ class Usage:
     tokens_reasoning: int = 0  # of tokens_out
     side_calls: int = 0
     samples: int = 0  # started, also those that were cut
+    gpu_seconds: float = 0.0  # where they are priced or budgeted
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -44,6 +47,7 @@ class Usage:
             self.tokens_reasoning + other.tokens_reasoning,
             self.side_calls + other.side_calls,
             self.samples + other.samples,
+            self.gpu_seconds + other.gpu_seconds,
         )
 
 

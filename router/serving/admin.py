@@ -80,7 +80,7 @@ class AdminCalls:
             decisions=self.books.decided,
             outcomes=self.counter.outcomes,
             lost_rows=health.lost if health else 0,
-            budget=balance_to_wire(self.books.ledger.balance(), self.config.budget.window_s),
+            budget=balance_to_wire(self.books.ledger.balance()),
             degraded=settings.degraded + away,
             draining=self.admission.draining,
             queued_rows=max(0, self.books.decided - kept),

@@ -98,15 +98,15 @@ def backend_info(
     )
 
 
-def balance_to_wire(balance: Balance, window_s: float) -> pb.Balance:
-    """Where the one account stands."""
+def balance_to_wire(balance: Balance) -> pb.Balance:
+    """Where an account stands."""
     return pb.Balance(
-        account="default",
-        currency="USD",
+        account=balance.account,
+        currency=balance.unit,
         limit=balance.limit,
         spent=balance.spent,
         reserved=balance.reserved,
-        window=duration(window_s),
+        window=duration(balance.window_s),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pyarrow as pa
@@ -130,7 +131,7 @@ async def test_two_services_have_replica_names_of_their_own(tmp_path):
 
 
 async def test_decision_ids_sort_by_time(tmp_path):
-    now = iter([1_700_000_000.0 + step for step in range(100)])
+    now = itertools.count(1_700_000_000.0)
     service = assemble(configured(tmp_path), base=tmp_path, wall_s=lambda: next(now))
     ids = [(await answered(service, ask(request_id=f"r{n}"))).decision_id for n in range(3)]
     await service.close()

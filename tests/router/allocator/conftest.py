@@ -24,7 +24,8 @@ from router.domain.plan import Plan, Stage
 from router.domain.usage import Price
 from router.feasible import Feasibility
 from router.forecast import Forecaster, Speed
-from router.ledger.in_process import InProcess
+from router.ledger.in_process import in_process
+from router.ledger.leased import Leased
 from router.modes import Modes
 from router.policies import Policy
 from router.policies.fixed import Fixed
@@ -72,7 +73,7 @@ class House:
 
     allocator: Allocator
     backends: dict[str, Scripted]
-    ledger: InProcess
+    ledger: Leased
     store: KeptRows
 
     async def events(self, query: Query, options: Options = DEFAULT) -> list[Event]:
@@ -122,7 +123,7 @@ def house(
     chooser = Chooser(menu, policy or Utility(), "utility", told, forecaster, feasibility, price, 0.0, 0)
     reference = Fixed(menu.reference.name)
     bypass = Chooser(menu, reference, "reference", Told(), forecaster, feasibility, price, 0.0, 0)
-    ledger = InProcess(budget, 3600.0, time.monotonic)
+    ledger = in_process(budget, 3600.0, time.monotonic)
     store = KeptRows()
     books = Books(
         chooser=chooser,

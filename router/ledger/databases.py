@@ -1,0 +1,92 @@
+"""The databases that accounts can be shared through, and which one an address names."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from router.errors import ConfigError, StoreError
+from router.ledger.shared import Memory, SharedStore
+from router.ledger.sql import SQL, Dialect
+
+IN_MEMORY = ":memory:"
+APPLICATION_ID = 0x41505042  # "APPB", so that another program's file is never changed; also an advisory lock
+WAIT_S = 5  # for a connection, a lock or a statement
+
+
+def open_shared(address: str, base: Path, wall_s: Callable[[], float]) -> SharedStore:
+    """`:memory:`, `postgresql://…`, or a file relative to `base`. Raises `ConfigError`; connects later.
+
+    A password stands in PGPASSWORD or in ~/.pgpass, never in the address.
+    """
+    if address == IN_MEMORY:
+        return Memory(wall_s)
+    if not is_postgres(address):
+        path = base / address
+        return SQL(sqlite(path, wall_s), str(path))
+    return SQL(postgresql(address), urlsplit(address)._replace(query="").geturl())
+
+
+def is_postgres(address: str) -> bool:
+    """Whether the address names a PostgreSQL server."""
+    return address.startswith(("postgresql://", "postgres://"))
+
+
+def sqlite(path: Path, wall_s: Callable[[], float]) -> Dialect:
+    """A file on this machine, shared by its processes; the clock is this machine's."""
+
+    def connect() -> Any:
+        connection = sqlite3.connect(path, WAIT_S, isolation_level=None, check_same_thread=False)
+        try:
+            (identity,) = connection.execute("PRAGMA application_id").fetchone()
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if identity != APPLICATION_ID and tables:
+                raise StoreError(f"store of budgets {path}: this is another program's SQLite file")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(
+                "PRAGMA synchronous = FULL"
+            )  # what was taken is on the disk before it is spent
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    return Dialect(connect, (sqlite3.Error,), wall_s, mark="?", begin="BEGIN IMMEDIATE", serial="INTEGER")
+
+
+def postgresql(address: str) -> Dialect:
+    """A PostgreSQL server; the clock is the server's. Raises `ConfigError` where the extra is not installed."""
+    try:
+        import psycopg
+    except ImportError as error:
+        raise ConfigError(
+            "store.ledger: a PostgreSQL address needs the extra `postgres`: pip install 'apportion[postgres]'"
+        ) from error
+    limits = {"statement_timeout": WAIT_S, "lock_timeout": WAIT_S, "idle_in_transaction_session_timeout": 60}
+    options = " ".join(f"-c {name}={seconds}s" for name, seconds in limits.items())
+
+    def connect() -> Any:
+        return psycopg.connect(
+            address,
+            autocommit=True,
+            connect_timeout=WAIT_S,
+            options=options,
+            application_name="apportion",
+            prepare_threshold=None,
+        )
+
+    return Dialect(
+        connect,
+        (psycopg.Error,),
+        lambda: 0.0,
+        mark="%s",
+        begin="BEGIN",
+        serial="BIGSERIAL",
+        lock="FOR UPDATE",
+        alone=f"SELECT pg_advisory_xact_lock({APPLICATION_ID})",
+        clock="extract(epoch from clock_timestamp())::float8",
+    )
