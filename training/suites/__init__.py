@@ -48,4 +48,5 @@ class Suite(Protocol):
 
 SUITES = {
     "routing": "training.suites.routing.suite:Routing",
+    "allocation": "training.suites.allocation.suite:Allocation",
 }

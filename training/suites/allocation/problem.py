@@ -1,0 +1,133 @@
+"""The allocation problem of a recording: every sample of every backend in the order in which stages would draw them.
+
+Orders are the live ones (`router.backends.recorded.drawing_order` under `router.draw.stage_seed`), so that a plan's
+outcome here is what a replay of it gives. Further orders of the same samples serve for averages over training queries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.observation import Query
+from router.answers import canonical
+from router.backends.recorded import drawing_order
+from router.draw import stage_seed
+from router.recording import Recording
+from training.errors import NotEnoughData
+from training.suites.routing.problem import Problem as Routing
+from training.suites.routing.problem import routing_problem
+
+ENOUGH_TO_VOTE = 3  # samples that most queries must have
+STAGES = 2  # longest plan
+ORDERS = 3  # the live one first
+NO_ROW = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """n queries that every backend answered, B backends, up to K samples each."""
+
+    routing: Routing
+    drawn: NDArray[np.int64] = field(compare=False)  # (ORDERS, STAGES, n, B, K) row of the columns, or NO_ROW
+    group: NDArray[np.int32] = field(
+        compare=False
+    )  # (rows + 1,) equal answers of all rows; -1: none (also last)
+    votes: tuple[
+        int, ...
+    ]  # of each backend: samples that nearly all of its queries have; 1 where votes mean nothing
+
+    @property
+    def recording(self) -> Recording:
+        """Where the samples are from."""
+        return self.routing.recording
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Names, in the order of axis B."""
+        return self.routing.backends
+
+    @property
+    def reward(self) -> NDArray[np.float64]:
+        """(n, B) mean over the samples."""
+        return self.routing.reward
+
+    @property
+    def cost(self) -> NDArray[np.float64]:
+        """(n, B) dollars, mean over the samples."""
+        return self.routing.cost
+
+
+def allocation_problem(recording: Recording, seed: int) -> Problem:
+    """Gather a recording; raise NotEnoughData unless two backends have three samples or more of most queries."""
+    routing = routing_problem(recording, seed)
+    rows, have = _rows(routing)
+    several = [int(np.median(have[:, place])) for place in range(have.shape[1])]
+    if sum(count >= ENOUGH_TO_VOTE for count in several) < 2:
+        told = ", ".join(f"{name} {count}" for name, count in zip(routing.backends, several, strict=True))
+        raise NotEnoughData(
+            f"allocation needs two backends with {ENOUGH_TO_VOTE} samples of a query; {recording.name} has {told}"
+        )
+    group = _groups(recording)
+    votes = tuple(
+        int(np.quantile(have[:, place], 0.05)) if comparable(group[rows[:, place]]) else 1
+        for place in range(have.shape[1])
+    )
+    return Problem(routing, _drawn(routing, rows, have, seed), group, votes)
+
+
+def _rows(routing: Routing) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Labelled finished samples of every query and backend by sample_idx (n, B, K), and how many (n, B)."""
+    recording, n, width = routing.recording, len(routing.queries), len(routing.backends)
+    found = [
+        [recording.rows(int(place), name) for name in routing.backends] for place in routing.queries.tolist()
+    ]
+    have = np.array([[one.stop - one.start for one in row] for row in found])
+    rows = np.full((n, width, int(have.max())), NO_ROW, dtype=np.int64)
+    for at, row in enumerate(found):
+        for place, one in enumerate(row):
+            rows[at, place, : one.stop - one.start] = np.arange(one.start, one.stop)
+    return rows, have
+
+
+def _groups(recording: Recording) -> NDArray[np.int32]:
+    """One number per distinct canonical answer, by row; the extra last entry is what NO_ROW finds."""
+    number: dict[str, int] = {}
+    codes = np.array(
+        [*(number.setdefault(canonical(answer, "auto"), len(number)) for answer in recording.answers), -1],
+        dtype=np.int32,
+    )
+    return np.append(codes[recording.columns.answer], np.int32(-1))
+
+
+def comparable(group: NDArray[np.int32]) -> bool:
+    """Whether votes mean anything: half of the samples have an answer, and some of a query are equal.
+
+    `group` (n, K). Free text is never the same twice: with fewer than one query in twenty on which two samples agree,
+    a vote is a lottery.
+    """
+    answered = group >= 0
+    several = answered.sum(axis=1) >= 2
+    if answered[:, 0].mean() < 0.5 or not several.any():
+        return False
+    ordered = np.sort(group[several], axis=1)
+    equal = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(axis=1)
+    return bool(equal.mean() >= 0.05)
+
+
+def _drawn(
+    routing: Routing, rows: NDArray[np.int64], have: NDArray[np.int64], seed: int
+) -> NDArray[np.int64]:
+    found = np.full((ORDERS, STAGES, *rows.shape), NO_ROW, dtype=np.int64)
+    for at, place in enumerate(routing.queries.tolist()):
+        query = Query(routing.recording.queries[place].query_id, ())
+        counts = {int(count): np.flatnonzero(have[at] == count) for count in np.unique(have[at])}
+        for order in range(ORDERS):
+            for stage in range(STAGES):
+                key = stage_seed(seed + 7919 * order, query, stage)
+                for count, backends in counts.items():
+                    taken = drawing_order(count, key)
+                    found[order, stage, at, backends, :count] = rows[at, backends][:, taken]
+    return found
