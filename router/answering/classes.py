@@ -49,12 +49,24 @@ class AnswerClasses:
                 return index
         return None
 
+    def warm(self) -> asyncio.Task[bool]:
+        """Start the thread and the process in the background, once, so that the first answers need not wait for them.
+
+        The task's result is that of `start`. Call it inside of the event loop that classifies.
+        """
+        if self._thread is None or self._started is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="answer-classes")
+            self._started = asyncio.create_task(self.start())
+        return self._started
+
     async def start(self) -> bool:
         """Start the process for mathematics now; False where math-verify is not installed (exact matches only)."""
         return await asyncio.to_thread(self._equivalence.start)
 
     async def close(self) -> None:
         """End the thread and the process."""
+        if self._started is not None:
+            await asyncio.wait((self._started,))
         if self._thread is not None:
             await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
             self._thread = self._started = None
@@ -66,11 +78,8 @@ class AnswerClasses:
         unsure = [at for at, first in enumerate(tally.answers) if not (is_number and canonical_number(first))]
         if not unsure:
             return None
-        if self._thread is None or self._started is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="answer-classes")
-            self._started = asyncio.create_task(self.start())
         # once, and without a limit: the first answers of a process are compared like all others
-        if not await asyncio.shield(self._started):
+        if not await asyncio.shield(self.warm()):
             return None
         unsure.sort(key=lambda at: -tally.counts[at])
         candidates = [(at, tally.answers[at]) for at in unsure]
