@@ -111,7 +111,8 @@ class Books:
             started_s=now,
             created_at=self.wall_s(),
             deadline_s=None if left is None else now + left - margin,
-            signals=dict(chosen.look.signals),
+            signals=dict(chosen.look.signals)
+            | chooser.forecaster.price_signals(query, plan, chosen.look.signals, chosen.price),
             prices=dict(self.prices),
             degraded=[*(() if mode is Mode.BYPASS else self.settings.degraded), *degraded],
         )

@@ -49,6 +49,25 @@ class Forecaster:
             latency += rounds * (speed.first_token_s + tokens_out / speed.tokens_per_second)
         return Forecast(plan, quality(plan, signals), cost, latency, worst_cost(query, plan, self.bounds))
 
+    def price_signals(self, query: Query, plan: Plan, signals: Signals, price: float) -> dict[str, float]:
+        """What a rule that weighs quality against cost needs to know: the shadow price and what samples cost.
+
+        `price`: quality per $; `sample_cost/<backend>`: expected micro-dollars of one sample. Empty for a plan that
+        draws one sample per stage: nothing in it asks.
+        """
+        if all(stage.max_samples == 1 for stage in plan.stages):
+            return {}
+        costs = {"price": price}
+        for stage in plan.stages:
+            bound = self.bounds[stage.backend]
+            cap = output_tokens_bound(query, stage, bound)
+            tokens_out = min(cap, signals.get(f"tokens_out/{stage.backend}", UNKNOWN_OUTPUT_SHARE * cap))
+            tokens_in = signals.get(f"tokens_in/{stage.backend}", prompt_tokens_guess(query))
+            costs[f"sample_cost/{stage.backend}"] = (
+                tokens_in * bound.price.per_token_in + tokens_out * bound.price.per_token_out
+            )
+        return costs
+
     def first_text_s(self, query: Query, forecast: Forecast, streams: bool) -> float:
         """Expected seconds to the first committed text."""
         first = self.speeds[forecast.plan.stages[0].backend].first_token_s

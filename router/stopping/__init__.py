@@ -39,6 +39,7 @@ STOPPING_RULES = {
     "window": "router.stopping.window:Window",
     "lock_in": "router.stopping.lock_in:LockIn",
     "entropy": "router.stopping.entropy:Entropy",
+    "value_of_next": "router.stopping.value_of_next:ValueOfNext",
     "confident": "router.stopping.confident:Confident",
     "first_finish": "router.stopping.first_finish:FirstFinish",
     "instance_adaptive": "router.stopping.instance_adaptive:InstanceAdaptive",

@@ -32,7 +32,7 @@ def one_by_one(rule, run: list[int], max_samples: int) -> int:
         seen = Observation(
             QUERY, samples, tally=Tally(counts, tuple(map(str, counts)), drawn), max_samples=max_samples
         )
-        if rule.verdict(seen, {}).action is Action.ENOUGH:
+        if rule.verdict(seen, {}).action is not Action.MORE:
             return drawn
     return len(run)
 

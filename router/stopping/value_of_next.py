@@ -1,0 +1,178 @@
+"""Stop when one more sample is worth less than it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import exp, log, log2
+from typing import ClassVar
+
+from predictors.observation import Observation, Sample, Signals
+from predictors.pass_rate import correlation
+from router.domain.verdict import ENOUGH, ESCALATE, MORE, Verdict
+from router.errors import ConfigError
+from router.stopping import StoppingRule
+from router.stopping.vote_value import VoteModel, VoteValues, vote_values
+
+MOST = 40  # votes that are told apart; more are looked at in proportion
+LOGIT_STEP, FURTHEST = 0.5, 4.5  # P(right) is rounded in logits, so that queries share what was computed
+RHO_STEP = 0.1
+COSTS_PER_DOUBLING = 4  # the cost is rounded too, to 9 %
+
+
+@dataclass(frozen=True, slots=True)
+class ValueOfNext(StoppingRule):
+    """Going on is worth E[P(the answer is right) after the best number of further samples] less their cost.
+
+    The model (`router.stopping.vote_value`): this query's pass rate is Beta with mean `p_correct/<backend>` and
+    correlation from `p_two_correct/<backend>` (`right` and `alike` where they are not known), wrong answers spread as a
+    Pitman-Yor process; the votes update both, and the answers' whole look-ahead to the last sample allowed is solved
+    backwards (Adaptive inference-time compute, Manvi et al. 2024, and the introspection utility E[reward] - cost of
+    ZIP-RC, 2025, by votes instead of a self-evaluation). A `sample_confidence` that differs from what the votes alone
+    say of that answer moves the pass rate by `trust` of the difference in logits. A sample costs
+    `price` x `sample_cost/<backend>` (quality per $, micro-dollars), and at least `cost`.
+
+    Where going on does not pay: ENOUGH if the leader is right with probability >= `keep`, else ESCALATE (on the last
+    stage that ends the plan as well). Fails where wrong answers agree more than the model expects (systematic errors:
+    raise `alike`, lower `concentration`), and on free text, where no two answers agree.
+    """
+
+    cost: float = 0.002  # quality that a sample must add at least, (0, 1)
+    keep: float = 0.5  # P(leader right), [.5, 1]
+    trust: float = 0.5  # in the samples' confidence, [0, 1]
+    right: float = 0.5  # P(a sample is right) without a prediction, (0, 1)
+    alike: float = 0.4  # correlation of two samples of a query without a prediction, (0, 1)
+    concentration: float = 1.5  # of wrong answers, > 0: how many different ones there are
+    discount: float = 0.4  # of wrong answers, [0, 1): how rarely they repeat
+
+    reads_content: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for name in ("cost", "right", "alike"):
+            if not 0 < getattr(self, name) < 1:
+                raise ConfigError(
+                    f"value_of_next: {name} must lie between 0 and 1, got {getattr(self, name)}"
+                )
+        if not 0.5 <= self.keep <= 1:
+            raise ConfigError(f"value_of_next: keep must be in [0.5, 1], got {self.keep}")
+        if not 0 <= self.trust <= 1:
+            raise ConfigError(f"value_of_next: trust must be in [0, 1], got {self.trust}")
+        if not self.concentration > 0:
+            raise ConfigError(f"value_of_next: concentration must be above 0, got {self.concentration}")
+        if not 0 <= self.discount < 1:
+            raise ConfigError(f"value_of_next: discount must be in [0, 1), got {self.discount}")
+
+    def verdict(self, seen: Observation, signals: Signals) -> Verdict:
+        """MORE while it pays."""
+        tally, latest = seen.tally, seen.latest
+        left = seen.max_samples - tally.drawn
+        if not tally.counts or latest is None or left <= 0:
+            return MORE
+        p = signals.get(f"p_correct/{latest.backend}")
+        p2 = signals.get(f"p_two_correct/{latest.backend}")
+        micros = signals.get(f"sample_cost/{latest.backend}", 0.0)
+        confidence = None
+        if p is not None and latest.finished:  # without predictors confidence is a guess from the same votes
+            confidence = signals.get(f"sample_confidence/{latest.sample_id}")
+        gain, leader_right = self.outlook(
+            tally.counts,
+            left,
+            p_correct=p,
+            p_two_correct=p2,
+            cost=max(self.cost, signals.get("price", 0.0) * micros * 1e-6),
+            confidence=confidence,
+            own=votes_of(latest, tally.counts),
+        )
+        if gain > 0:
+            return MORE
+        return ENOUGH if leader_right >= self.keep else ESCALATE
+
+    def settled(self, counts: Sequence[int], left: int) -> bool:
+        """Whether going on does not pay by the votes alone: for replays (`router.stopping.vote_replay`).
+
+        Where a query has predictions, of a rule whose `right`, `alike` and `cost` are what they say.
+        """
+        return left <= 0 or self.outlook(counts, left)[0] <= 0
+
+    def outlook(
+        self,
+        counts: Sequence[int],
+        left: int,
+        *,
+        p_correct: float | None = None,
+        p_two_correct: float | None = None,
+        cost: float | None = None,
+        confidence: float | None = None,
+        own: int = 0,
+    ) -> tuple[float, float]:
+        """(what going on is worth beyond its cost, P(the leader is right)): all that `verdict` needs, of votes alone.
+
+        `counts` as in a tally, at least one; `confidence`: of the latest sample, whose answer has `own` votes; `cost`
+        in quality, default the rule's own.
+        """
+        ranked = sorted(counts, reverse=True)
+        votes, cost = sum(ranked), self.cost if cost is None else cost
+        p = self.right if p_correct is None else p_correct
+        rho = self.alike if p_correct is None or p_two_correct is None else correlation(p, p_two_correct)
+        total = votes + left
+        column = rank(ranked, own)
+        if total > MOST:
+            ranked, total, cost = in_proportion(ranked, left, cost)
+        odds = log_odds(p)
+        values = self._values(odds, rho, total, cost)
+        if confidence is not None and self.trust and own:
+            by_votes = values.own_right[values.states.number(ranked), column]
+            odds += self.trust * min(3.0, max(-3.0, log_odds(confidence) - log_odds(float(by_votes))))
+            values = self._values(odds, rho, total, cost)
+        state = values.states.number(ranked)
+        return float(values.gain[state]), float(values.own_right[state, 0])
+
+    def _values(self, odds: float, rho: float, most: int, cost: float) -> VoteValues:
+        return solved(
+            round(min(max(odds, -FURTHEST), FURTHEST) / LOGIT_STEP),
+            min(9, max(1, round(rho / RHO_STEP))),
+            round(COSTS_PER_DOUBLING * log2(cost)),
+            most,
+            self.concentration,
+            self.discount,
+        )
+
+
+@lru_cache(maxsize=128)
+def solved(
+    odds_step: int, rho_step: int, cost_step: int, most: int, concentration: float, discount: float
+) -> VoteValues:
+    """The solved model of all queries that round to this."""
+    right = 1 / (1 + exp(-odds_step * LOGIT_STEP))
+    size = 1 / (rho_step * RHO_STEP) - 1
+    model = VoteModel(right * size, (1 - right) * size, concentration, discount)
+    return vote_values(model, most, 2 ** (cost_step / COSTS_PER_DOUBLING))
+
+
+def in_proportion(ranked: Sequence[int], left: int, cost: float) -> tuple[list[int], int, float]:
+    """(votes, most, cost) with `MOST` votes at the end in the place of more: each stands for several.
+
+    They say less than all would, so it errs towards going on; answers with a small share are left out.
+    """
+    scale = MOST / (sum(ranked) + left)
+    fewer = [max(1, int(votes * scale)) for votes in ranked]
+    spare = max(0, sum(fewer) - (MOST - 1))  # never more than the answers that were rounded up to one vote
+    return fewer[: len(fewer) - spare], MOST, cost / scale
+
+
+def rank(ranked: Sequence[int], own: int) -> int:
+    """The column of an answer with `own` votes: 0 to 2, 3 for the others."""
+    return min(3, ranked.index(own)) if own in ranked else 3
+
+
+def votes_of(sample: Sample, counts: Sequence[int]) -> int:
+    """Votes for the sample's answer; 0 where it has none."""
+    number = sample.answer_class
+    return counts[number] if number is not None and number < len(counts) else 0
+
+
+def log_odds(p: float) -> float:
+    """log p / (1 - p), of p kept a little away from 0 and 1."""
+    p = min(max(p, 1e-4), 1 - 1e-4)
+    return log(p / (1 - p))
