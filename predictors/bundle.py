@@ -19,6 +19,7 @@ from predictors.lengths import Lengths
 from predictors.observation import Observation, Query, Signals
 from predictors.plan_heads import PlanHeads, plan_inputs
 from predictors.query_heads import QueryHeads
+from predictors.risk_curve import RiskCurves
 from predictors.sample_head import SampleHead
 
 Floats = NDArray[np.float64]
@@ -35,6 +36,7 @@ class Bundle:
     lengths: Lengths = field(compare=False)
     sample_head: SampleHead | None = field(default=None, compare=False)
     plan_heads: PlanHeads | None = field(default=None, compare=False)
+    risks: RiskCurves | None = field(default=None, compare=False)
 
     @property
     def version(self) -> str:
@@ -104,6 +106,10 @@ class Bundle:
             look.signals.get(f"tokens_out/{latest.backend}", 0.0),
         )
         return {"sample_confidence": value, f"sample_confidence/{latest.sample_id}": value}
+
+    def risk_threshold(self, first: str, then: str, risk: float) -> float | None:
+        """The lowest confidence at which `first`'s answer may be kept instead of asking `then`; None: there is none."""
+        return None if self.risks is None else self.risks.threshold(first, then, risk)
 
     def check(self, backends: Sequence[str], plans: Mapping[str, str]) -> list[str]:
         """What the configuration has that this bundle knows nothing of, in words; empty where all fits.

@@ -27,6 +27,7 @@ from predictors.lengths import Lengths
 from predictors.packing import packed, unpacked
 from predictors.plan_heads import PlanHeads
 from predictors.query_heads import QueryHeads
+from predictors.risk_curve import RiskCurves
 from predictors.sample_head import SampleHead
 
 CARD = "card.json"
@@ -41,6 +42,8 @@ def bundle_arrays(bundle: Bundle) -> dict[str, dict[str, NDArray[Any]]]:
         files["sample.npz"] = bundle.sample_head.arrays()
     if bundle.plan_heads is not None:
         files["plans.npz"] = bundle.plan_heads.arrays()
+    if bundle.risks is not None:
+        files["risks.npz"] = bundle.risks.arrays()
     return files
 
 
@@ -135,7 +138,8 @@ def _assembled(card: BundleCard, files: dict[str, dict[str, NDArray[Any]]]) -> B
     plans = None
     if "plans.npz" in files:
         plans = PlanHeads.from_arrays(card.plan_heads, card.plan_samples, files["plans.npz"], inputs)
-    return Bundle(card, Featurizer(spec), heads, rho, lengths, sample, plans)
+    risks = RiskCurves.from_arrays(card.backends, files["risks.npz"]) if "risks.npz" in files else None
+    return Bundle(card, Featurizer(spec), heads, rho, lengths, sample, plans, risks)
 
 
 def _npz(arrays: dict[str, NDArray[Any]]) -> bytes:

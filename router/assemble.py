@@ -45,6 +45,7 @@ from router.plugins import resolve
 from router.policies import Policy
 from router.policies.fixed import Fixed
 from router.price_list import PriceList
+from router.risk_thresholds import resolve_risks
 from router.shadow import Shadowed, Shadows
 from router.verifiers import VERIFIERS, Verifier
 
@@ -107,13 +108,15 @@ def assemble(
     `replica` must be new with every start, since rows are numbered from 1; by default it is host-and-8-digits.
     """
     plans = build_plans(config)
-    menu = _menu(config, plans)
+    _menu(config, plans)  # its mistakes are told before anything is opened
     policy = _policy(config)
     if backends is None:
         backends = build_backends(config, base)
     degraded: tuple[str, ...] = ()
     if predictions is None:
         predictions, degraded = load_predictions(config, base, plans)
+    plans, refused = resolve_risks(plans, predictions)
+    menu, degraded = _menu(config, plans), degraded + refused
     price_list = PriceList(config)
     at = wall_s() if price_list.changes else -math.inf
     forecaster = Forecaster(price_list.bounds(at), speeds_of(config))
@@ -202,7 +205,7 @@ def load_predictions(
         raise BundleError(
             f"{folder}: it was fitted on the backends {fitted}; none of them is configured, only {here}"
         )
-    digests = {name: plan.digest for name, plan in plans.items()}
+    digests = {name: plan.digest for name, plan in resolve_risks(plans, bundle)[0].items()}
     unknown = tuple(bundle.check(tuple(config.backends), digests))
     changed = changed_plans(bundle.card.plans, digests)
     return (WithoutPlans(bundle, changed) if changed else bundle), unknown

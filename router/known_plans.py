@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from predictors import Look, Predictions
 from predictors.observation import Observation, Query, Signals
+from router.risk_thresholds import Calibrated
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,14 @@ class WithoutPlans:
     def confidence(self, seen: Observation, look: Look) -> Signals:
         """See `Predictions.confidence`."""
         return self.predictions.confidence(seen, look)
+
+    def risk_threshold(self, first: str, then: str, risk: float) -> float | None:
+        """See `router.risk_thresholds.Calibrated`."""
+        return (
+            self.predictions.risk_threshold(first, then, risk)
+            if isinstance(self.predictions, Calibrated)
+            else None
+        )
 
     def _about(self, signal: str) -> bool:
         what, _, about = signal.partition("/")

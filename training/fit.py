@@ -169,6 +169,8 @@ def fit(
     bundle = fitted.bundle
     if config is not None:
         from training.fit_plans import with_plan_heads
+        from training.fit_risk import with_risk_curves
 
+        fitted = with_risk_curves(fitted)
         bundle = versioned(with_plan_heads(fitted, recordings, config, seed))
     return save_bundle(bundle, out)

@@ -19,6 +19,7 @@ from router.config import Config
 from router.configuration.build_plans import build_plans
 from router.domain.plan import Plan
 from router.recording import Recording
+from router.risk_thresholds import resolve_risks
 from training.fit import Fitted
 from training.held_out import HeldOut
 from training.plan_outcomes import PlanOutcomes, replay_plans, stage_columns
@@ -33,7 +34,7 @@ _CUT = 5.0  # standard deviations, as `PlanHeads` cuts
 def with_plan_heads(fitted: Fitted, recordings: Sequence[Recording], config: Config, seed: int) -> Bundle:
     """The bundle with the configuration's plans on its card, and heads for those that need one."""
     bundle = fitted.bundle
-    plans = build_plans(config)
+    plans, _ = resolve_risks(build_plans(config), bundle)
     digests = {name: plan.digest for name, plan in plans.items()}
     bundle = replace(bundle, card=replace(bundle.card, plans=digests))
     composed = [plan for plan in plans.values() if len(plan.stages) > 1 or plan.stages[0].max_samples > 1]

@@ -31,6 +31,10 @@ class HeldOut:
             bundle.name(self.fitted.query.held_out[place], self.fitted.query.x[place]), features.dense
         )
 
+    def risk_threshold(self, first: str, then: str, risk: float) -> float | None:
+        """As the bundle says: its curves are made of held-out confidences."""
+        return self.fitted.bundle.risk_threshold(first, then, risk)
+
     def confidence(self, seen: Observation, look: Look) -> Signals:
         place = self.places[seen.query.metadata[QUERY_ID]]
         head = self.fitted.samples.folds.get(int(self.fitted.folds[place]))

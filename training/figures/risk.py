@@ -2,8 +2,8 @@
 
 Risk = share *of all queries* that stayed with the cheapest backend, were wrong there, and would have been right at the
 best. Queries are kept from the safest on; the walk ends at the first threshold whose binomial upper bound at confidence
-1 - eta passes r (fixed-sequence Learn-then-Test, Angelopoulos et al. 2021, with Clopper & Pearson 1934; the loss
-only grows with the threshold). When it fails: at drift, and with few queries it keeps little or nothing.
+1 - eta passes r (as `predictors.risk_curve` does it when serving; the loss only grows with the threshold), or from
+which the other half is too likely to pass it. When it fails: at drift, and with few queries it keeps little or nothing.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from predictors.risk_curve import losses_allowed
+
 SPLITS = 100  # random halves
 ETA = 0.035  # stricter than the .1 of serving: the other half has noise of its own
+TAIL = 0.05  # chance that the other half is over the risk all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +29,20 @@ class RiskFigures:
     kept_of_best: float  # of what the best threshold in hindsight would have kept, mean
 
 
-def upper_bound(losses: int, n: int, eta: float) -> float:
-    """The rate that is above the true one with probability 1 - eta, after `losses` of n (Clopper & Pearson)."""
-    from scipy.stats import beta
+def losses_kept(n: int, others: int, risk: float, eta: float = ETA, tail: float = TAIL) -> int:
+    """The most losses among n calibration queries for which `others` further ones will hardly have too many; -1: none.
 
-    return 1.0 if losses >= n else float(beta.ppf(1 - eta, losses + 1, n - losses))
+    The bound at eta, and the exact law of the other part: going down the scores, each loss is in the one part or the
+    other by chance, so that the other part's losses before the calibration's (k + 1)-th are negative binomial whatever
+    the scores are. Its tail above risk·others is kept at `tail`. The bound alone, at .035 and with equal halves, leaves
+    that tail at .09 to .106: every second honest score would be over ten of a hundred halves by chance.
+    """
+    from scipy.stats import nbinom
 
-
-def losses_allowed(n: int, risk: float, eta: float) -> int:
-    """The most losses among n whose upper bound is still <= risk; -1 if not even none."""
-    low, high = -1, n
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if upper_bound(middle, n, eta) <= risk else (low, middle)
-    return low
+    allowed = losses_allowed(n, risk, eta)
+    while allowed >= 0 and nbinom.sf(np.floor(risk * others), allowed + 1, n / (n + others)) > tail:
+        allowed -= 1
+    return allowed
 
 
 def threshold(score: NDArray[np.float64], loss: NDArray[np.bool_], allowed: int) -> float:
@@ -59,14 +62,19 @@ def threshold(score: NDArray[np.float64], loss: NDArray[np.bool_], allowed: int)
 
 
 def over_halves(
-    score: NDArray[np.float64], loss: NDArray[np.bool_], risk: float, seed: int, eta: float = ETA
+    score: NDArray[np.float64],
+    loss: NDArray[np.bool_],
+    risk: float,
+    seed: int,
+    eta: float = ETA,
+    tail: float = TAIL,
 ) -> RiskFigures:
     """`score` (n,): P(small is wrong), out of fold; `loss` (n,): small is wrong and the best is right."""
     n, over, kept, of_best = len(score), [], [], []
     for split in range(SPLITS):
         order = np.random.default_rng([seed, split]).permutation(n)
         left, right = order[: n // 2], order[n // 2 :]
-        cut = threshold(score[left], loss[left], losses_allowed(len(left), risk, eta))
+        cut = threshold(score[left], loss[left], losses_kept(len(left), len(right), risk, eta, tail))
         stays = score[right] <= cut
         over.append(float((stays & loss[right]).sum() > risk * len(right)))
         kept.append(float(stays.mean()))

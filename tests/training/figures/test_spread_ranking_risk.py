@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from predictors.risk_curve import losses_allowed, upper_bound
 from training.figures.ranking import auroc
-from training.figures.risk import losses_allowed, over_halves, threshold, upper_bound
+from training.figures.risk import losses_kept, over_halves, threshold
 from training.figures.spread import spread
 
 
@@ -89,8 +90,21 @@ def test_the_promised_risk_holds_on_the_other_half_in_nine_of_ten_splits() -> No
     assert found.kept_of_best >= 0.6
 
 
+def test_the_other_half_is_over_the_risk_in_one_of_twenty_whatever_the_scores_are() -> None:
+    rng = np.random.default_rng(5)
+    n, risk = 600, 0.05
+    allowed = losses_kept(n, n, risk)
+    over = []
+    for _ in range(2000):  # new data each time: halves of one data set resemble each other
+        score = rng.random(2 * n)
+        loss = rng.random(2 * n) < 0.5 * score
+        cut = threshold(score[:n], loss[:n], allowed)
+        over.append(((score[n:] <= cut) & loss[n:]).sum() > risk * n)
+    assert 0.02 <= np.mean(over) <= 0.06
+
+
 def test_a_threshold_without_its_bound_would_break_the_promise() -> None:
     rng = np.random.default_rng(3)
     p = rng.beta(1, 2, 4000)
     loss = rng.random(4000) < p * 0.6
-    assert over_halves(p, loss, 0.05, seed=0, eta=0.5).splits_over_risk > 0.3
+    assert over_halves(p, loss, 0.05, seed=0, eta=0.5, tail=1.0).splits_over_risk > 0.3

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from predictors.errors import FitError
 from predictors.hop_values import HopValues
-from predictors.observation import Sample, Tally
-from predictors.sample_head import SampleHead
 from training.errors import NotEnoughData
+from training.first_looks import first_look
 from training.fit import Fitted, fit_held_out
 from training.fit_hop import fit_hop_values
 from training.fit_rows import FitRows, rows_of
@@ -174,7 +173,7 @@ def _confidences(
         for labelled in some.samples:
             backend = labelled.sample.backend
             if backend in {problem.backends[place] for place in leads} and labelled.sample.finished:
-                found[int(labelled.sample.sample_id)] = _first_look(
+                found[int(labelled.sample.sample_id)] = first_look(
                     with_head[labelled.query],
                     labelled.sample,
                     some.texts[labelled.query],
@@ -182,11 +181,3 @@ def _confidences(
                     float(expected[f"tokens_out/{backend}"][labelled.query]),
                 )
     return found
-
-
-def _first_look(head: SampleHead, sample: Sample, text: str, prior: float, tokens: float) -> float:
-    """As the allocator counts a first sample: its own vote is the only one."""
-    if sample.answer is None:
-        return head.predict(sample, text, Tally(drawn=1), 0, prior, tokens)
-    tally = Tally((1,), (sample.answer,), 1)
-    return head.predict(replace(sample, answer_class=0), text, tally, 0, prior, tokens)

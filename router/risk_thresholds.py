@@ -1,0 +1,52 @@
+"""Plans whose rules promise a risk, with the thresholds that a bundle calibrated for it: part of their digests.
+
+A threshold is calibrated for two backends: the one whose answer may be kept, and that of the next stage. A stage that
+is the last has nothing to go on to, so that its risk is 0 whatever it keeps: it stops at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
+
+from router.domain.plan import Plan, Stage
+from router.stopping.confident import Confident
+
+
+@runtime_checkable
+class Calibrated(Protocol):
+    """Predictions that know thresholds; those that do not lack the method."""
+
+    def risk_threshold(self, first: str, then: str, risk: float) -> float | None:
+        """The lowest confidence at which `first`'s answer may be kept instead of asking `then`; None: there is none."""
+        ...
+
+
+def resolve_risks(plans: Mapping[str, Plan], predictions: object) -> tuple[dict[str, Plan], tuple[str, ...]]:
+    """The plans with their thresholds, and in words which promises nothing keeps: those stages never stop early."""
+    found: dict[str, Plan] = {}
+    refused: list[str] = []
+    for name, plan in plans.items():
+        stages = list(plan.stages)
+        for at, stage in enumerate(plan.stages):
+            rule = stage.stop
+            if not isinstance(rule, Confident) or rule.risk is None or rule.threshold is not None:
+                continue
+            threshold = _threshold(predictions, rule.risk, plan.stages[at : at + 2])
+            stages[at] = replace(stage, stop=rule.resolved(threshold))
+            if threshold is None:
+                refused.append(
+                    f"plan {name!r}: no confidence of {stage.backend!r} keeps the risk at {rule.risk:g}: "
+                    "it never stops there"
+                )
+        found[name] = Plan(name, tuple(stages)) if stages != list(plan.stages) else plan
+    return found, tuple(refused)
+
+
+def _threshold(predictions: object, risk: float, stages: tuple[Stage, ...]) -> float | None:
+    if len(stages) < 2:
+        return 0.0
+    if not isinstance(predictions, Calibrated) or stages[0].max_samples > 1:
+        return None  # calibrated for the first sample of a stage alone
+    return predictions.risk_threshold(stages[0].backend, stages[1].backend, risk)
