@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -32,7 +32,7 @@ from training.live_demo.asking import Asked, Outcome, ask_all, read_books
 from training.live_demo.audit import problems
 from training.live_demo.prepare import Prepared, fit, prepare
 from training.live_demo.questions import ROUND, Question, Way, held_out, questions
-from training.live_demo.score import Line, graders_of, line_of
+from training.live_demo.score import Line, graders_of, line_of, recorded_rate
 from training.live_demo.table import LARGE, SMALL, Run, as_json, print_run
 from training.vllm_cpu.counters import Counters, read_counters, wait_for
 from training.vllm_cpu.models import MODELS, model_named
@@ -136,8 +136,10 @@ def _run(folder: Path, source: Path, running: Mapping[str, str], count: int, wei
             for one in outcomes[name]
         ]
 
+    ours = lines(APPORTION)
+    names = {"small": prepared.small, "large": prepared.large}
     return Run(
-        lines=lines(APPORTION),
+        lines=ours,
         always={SMALL: lines(SMALL), LARGE: lines(LARGE)},
         counted={name: one.counted for name, one in passes.items()},
         spent_micros=books.status.budget_spent_micros,
@@ -145,8 +147,17 @@ def _run(folder: Path, source: Path, running: Mapping[str, str], count: int, wei
         problems=problems(
             outcomes[APPORTION], [*outcomes[SMALL], *outcomes[LARGE]], prepared.kinds, books, totals
         ),
-        facts=_facts(loaded, prepared, fit_ids, weight, seed)
-        | {"asked_s": round(asked_s, 1), "seconds": round(time.monotonic() - began, 1)},
+        facts={
+            "recording": loaded.name,
+            "recorded": {size: recorded_rate(loaded, name, ours) for size, name in names.items()},
+            "fitted_on": len(fit_ids),
+            "weight": weight,
+            "price": prepared.price,
+            "seed": seed,
+            **names,
+            "asked_s": round(asked_s, 1),
+            "seconds": round(time.monotonic() - began, 1),
+        },
     )
 
 
@@ -187,20 +198,6 @@ def _total(parts: Sequence[Counters], last: Counters) -> Counters:
     """What was generated over all passes, and what runs at the end."""
     generated = sum(part.generation_tokens for part in parts)
     return Counters(generation_tokens=generated, running=last.running, waiting=last.waiting)
-
-
-def _facts(
-    loaded: Recording, prepared: Prepared, fit_ids: Sequence[str], weight: float, seed: int
-) -> dict[str, Any]:
-    return {
-        "recording": loaded.name,
-        "fitted_on": len(fit_ids),
-        "weight": weight,
-        "price": prepared.price,
-        "seed": seed,
-        "small": prepared.small,
-        "large": prepared.large,
-    }
 
 
 def running_of(texts: Sequence[str]) -> dict[str, str]:

@@ -117,6 +117,17 @@ def sum_of(lines: Iterable[Line]) -> Sum:
     )
 
 
+def recorded_rate(recording: Recording, backend: str, lines: Iterable[Line]) -> float:
+    """The share of a backend's recorded samples that are right, mean over the answered queries; NaN without any."""
+    rates = list[float]()
+    for line in lines:
+        rows = recording.rows(recording.index_of(line.query_id), backend)
+        rewards = [float(value) for value in recording.columns.reward[rows] if not math.isnan(value)]
+        if line.right is not None and rewards:
+            rates.append(math.fsum(rewards) / len(rewards))
+    return math.fsum(rates) / len(rates) if rates else math.nan
+
+
 def paired(ours: Sequence[Line], theirs: Sequence[Line]) -> tuple[int, int]:
     """On how many queries only ours is right, and on how many only theirs; both sequences hold the same queries."""
     other = {line.query_id: line.right for line in theirs}

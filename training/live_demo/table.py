@@ -89,8 +89,9 @@ def print_run(run: Run, console: Console) -> None:
     console.print(_decisions(run.lines))
     console.print(_savings(savings(run)))
     console.print(
-        "Saving, and the queries on which only one of the two is right: against always large, measured on the same "
-        "queries in the same run.",
+        "Against always large, measured on the same queries in the same run. "
+        f"In the recording {run.facts['small']} is right on {100 * run.facts['recorded']['small']:.0f} % of them, "
+        f"{run.facts['large']} on {100 * run.facts['recorded']['large']:.0f} %.",
         style="dim",
     )
     console.print(_servers(run.counted))
@@ -102,21 +103,21 @@ def print_run(run: Run, console: Console) -> None:
 
 
 def _decisions(lines: Sequence[Line]) -> Table:
-    table = Table(title="Decisions", title_justify="left")
-    for name in ("", "query", "asked", "chosen by", "plan"):
+    table = Table(title="Decisions (µ$: millionths of a dollar)", title_justify="left")
+    for name in ("", "query", "asked", "plan by", "plan"):
         table.add_column(name, no_wrap=True)
-    for name in ("samples", "$ per 1,000", "answer", "seconds", "to first text"):
+    for name in ("samples", "µ$", "answer", "seconds", "first text"):
         table.add_column(name, justify="right", no_wrap=True)
     for number, line in enumerate(lines, 1):
         answer = {True: "right", False: "wrong", None: "failed" if line.error else "left"}[line.right]
         table.add_row(
-            str(number),
+            f"{number:2}",
             line.query_id,
             line.way,
             line.chosen,
             line.plan,
             str(line.samples),
-            f"{1000 * line.dollars:.4f}",
+            f"{1e6 * line.dollars:.1f}",
             answer,
             f"{line.latency_s:.1f}",
             "" if line.first_text_s is None else f"{line.first_text_s:.1f}",
@@ -161,7 +162,7 @@ def _servers(counted: Mapping[str, Mapping[str, Counters]]) -> Table:
     table = Table(title="The servers' own counters", title_justify="left")
     for name in ("while", "server"):
         table.add_column(name, no_wrap=True)
-    for name in ("prompt tokens", "cache hits", "generated tokens", "running at the end", "waiting"):
+    for name in ("prompt tokens", "cache hits", "generated", "still running", "waiting"):
         table.add_column(name, justify="right")
     for phase, of in counted.items():
         for model, seen in of.items():

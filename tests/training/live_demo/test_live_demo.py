@@ -82,6 +82,7 @@ def test_the_same_queries_are_asked_of_either_model_alone(walked: tuple[dict[str
         assert {line["query_id"] for line in lines} == answered
     assert walked[0]["savings"]["Apportion"]["always large"]["saving"] == 0.0
     assert walked[0]["savings"]["Apportion"]["always small"]["saving"] > 0.5
+    assert 0 < walked[0]["recorded"]["small"] < walked[0]["recorded"]["large"] < 1
 
 
 @pytest.mark.timeout(400)

@@ -92,10 +92,13 @@ def test_pairs_say_on_how_many_only_one_was_right() -> None:
     assert paired(OURS[:2], ALWAYS_LARGE) == (1, 1)
 
 
+FACTS = {"small": "small", "large": "large", "recorded": {"small": 0.125, "large": 0.5}}
+
+
 def run(problems: tuple[str, ...] = ()) -> Run:
     counted = {"Apportion": {"m": Counters(900, 77, 900, 32)}, LARGE: {"m": Counters()}}
     always = {SMALL: [line(key, False, 0.5) for key in "abc"], LARGE: ALWAYS_LARGE}
-    return Run(OURS, always, counted, 12, 9, problems, {"seconds": 3.0})
+    return Run(OURS, always, counted, 12, 9, problems, FACTS)
 
 
 def test_savings_compare_each_group_with_the_same_queries_of_the_large_model() -> None:
@@ -116,6 +119,7 @@ def test_the_tables_show_every_query_and_every_server_that_worked() -> None:
     assert any("cancelled" in text and "left" in text for text in lines)
     assert any("62 %" in text and "1 of 2" in text for text in lines)
     assert any("900" in text and "77" in text and "32" in text for text in lines)
+    assert "small is right on 12 % of them, large on 50 %" in " ".join(said.getvalue().split())
     assert CASCADES not in said.getvalue()
 
 
