@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import socket
 import sys
 import zipfile
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from training.errors import TrainingError
-from training.vllm_cpu.environment import cpu_flags, run
+from training.vllm_cpu.environment import check_disk, cpu_flags, run
 from training.vllm_cpu.models import MODELS, Model, Piece, make_model, model_named
 from training.vllm_cpu.places import LOCK, Places, places
 from training.vllm_cpu.server import ServerOptions, VllmServer, command_line, environ_of, fastest_dtype
@@ -190,3 +191,60 @@ def test_the_pieces_of_a_model_are_joined_in_order(where: Places) -> None:
 def test_a_step_that_fails_shows_its_last_words() -> None:
     with pytest.raises(TrainingError, match="trying failed with exit code 3; its last words:\nalas"):
         run([sys.executable, "-c", "print('alas'); raise SystemExit(3)"], "trying")
+
+
+FAILS_ONCE = """
+import pathlib, sys
+seen = pathlib.Path(sys.argv[1])
+if not seen.exists():
+    seen.touch()
+    raise SystemExit("the network is away")
+"""
+
+
+def test_a_download_that_fails_is_tried_again_after_a_pause(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paused: list[float] = []
+    run([sys.executable, "-c", FAILS_ONCE, tmp_path / "seen"], "fetching", attempts=3, sleep=paused.append)
+    assert paused == [10.0]
+    assert "fetching failed, again in 10 s: the network is away" in capsys.readouterr().err
+
+
+def test_a_download_that_always_fails_says_how_often_it_was_tried() -> None:
+    paused: list[float] = []
+    with pytest.raises(TrainingError, match="fetching failed 3 times, the last time with exit code 5"):
+        run([sys.executable, "-c", "raise SystemExit(5)"], "fetching", attempts=3, sleep=paused.append)
+    assert paused == [10.0, 20.0]
+
+
+def test_too_small_a_disk_is_said_before_anything_is_fetched(tmp_path: Path) -> None:
+    with pytest.raises(
+        TrainingError, match=r"GB free, vLLM's environment needs about 1e\+09; make room, or set XDG"
+    ):
+        check_disk(tmp_path / "cache", 1e9, "vLLM's environment")
+    check_disk(tmp_path / "cache", 1e-6, "a note")
+
+
+HAS_A_CHILD = """
+import subprocess, sys
+deaf = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); pipe = open({pipe!r}, 'w');"
+deaf += "pipe.write('here'); pipe.flush(); print(flush=True); signal.pause()"
+subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE).stdout.readline()
+"""
+
+
+@pytest.mark.timeout(60)
+def test_a_child_that_outlives_its_server_is_ended_too(where: Places, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    pretend(where, HAS_A_CHILD.replace("{pipe!r}", repr(str(pipe))) + SERVES)
+    with os.fdopen(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)) as reader:
+        server = VllmServer("small", ServerOptions(start_s=60), where=where)
+        server.launch()
+        server.wait_until_ready()
+        os.set_blocking(reader.fileno(), True)
+        assert reader.read(4) == "here"
+        server.stop()
+        assert reader.read() == ""  # nobody has it open for writing any more
+        server.stop()

