@@ -18,6 +18,7 @@ from predictors.observation import Observation, Query, Sample
 from router.answering.classes import AnswerClasses, voted
 from router.answering.recount import recount
 from router.answers import extract
+from router.backend_switch import BackendSwitch
 from router.backends import Backend, Call
 from router.books import Books
 from router.choose import Chosen
@@ -58,6 +59,11 @@ class Allocator:
         self.settings = books.settings
         self.monotonic_s = books.monotonic_s
         self.in_flight = 0
+
+    @property
+    def switch(self) -> BackendSwitch:
+        """What operators let the backends do, and what runs on them."""
+        return self.books.chooser.feasibility.switch
 
     def warm(self) -> None:
         """Begin what the first query would wait for: where answers are read as mathematics, its process."""
@@ -112,6 +118,7 @@ class Allocator:
                 if progress.finished():
                     progress.stop_reason = "failed: the last stage gave nothing"
                     return
+                progress.failed_backends.update(self.switch.closed())
                 await self.books.fail_over(progress, error)
 
     async def _plan(self, progress: Progress) -> AsyncGenerator[Event, None]:
@@ -144,10 +151,13 @@ class Allocator:
         bound = self.books.chooser.forecaster.bounds[stage.backend]
         call = stage_call(progress, index, stage, bound, seed=self.settings.seed, now_s=self.monotonic_s())
         tell = progress.options.tell
-        async with aclosing(self.backends[stage.backend].sample(call, progress.meter)) as arrivals:  # type: ignore[type-var]  # all are generators
+        draw, most = self.backends[stage.backend].sample, (call.max_samples, call.width)
+        async with (
+            self.switch.flight(stage.backend, *most) as flight,
+            aclosing(draw(call, progress.meter)) as arrivals,  # type: ignore[type-var]  # all are generators
+        ):
             while True:
-                async with asyncio.timeout_at(self._loop_deadline(progress)):
-                    arrival = await anext(arrivals, None)
+                arrival = await flight.next(arrivals, self._loop_deadline(progress))
                 if arrival is None:
                     return
                 if isinstance(arrival, Delta):
@@ -158,6 +168,8 @@ class Allocator:
                     if tell:
                         yield arrival
                     continue
+                if arrival.finished:
+                    flight.sample_ended()
                 sample, seen = await self._arrived(progress, stage, arrival)
                 if tell and sample.finished:
                     yield SampleEnded(sample)

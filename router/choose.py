@@ -11,7 +11,7 @@ from predictors.observation import OnUnavailable, Query, Signals
 from router.domain.choice import Choice, Forecast, Situation
 from router.domain.plan import Plan
 from router.draw import draw_key, pick, unit
-from router.errors import BudgetExceeded, NoPlan, PluginError, UnknownName
+from router.errors import BackendUnavailable, BudgetExceeded, NoPlan, PluginError, UnknownName
 from router.feasible import OVER_BUDGET, Feasibility, Limits, within_risk
 from router.forecast import Forecaster
 from router.policies import Policy
@@ -127,6 +127,10 @@ class Chooser:
             servable, degraded = [quickest], (f"plan {quickest.plan.name!r} may be late: {why_late}",)
             late = [entry for entry in late if entry[0] is not quickest]
         infeasible = tuple((forecast.plan.name, why) for forecast, why in (*removed, *late))
+        closed = [self.feasibility.switch.objection(name) for name in self.feasibility.switch.closed()]
+        degraded += tuple(why for why in closed if any(why == said for _, said in infeasible))
+        if not servable and closed and all(why in closed for why in reasons(infeasible).values()):
+            raise BackendUnavailable(f"no plan is left: {in_words(reasons(infeasible))}")
         if not servable:
             refuse(
                 infeasible, [forecast.worst_cost for forecast, why in removed if why.startswith(OVER_BUDGET)]
@@ -143,13 +147,22 @@ def refuse(infeasible: Sequence[tuple[str, str]], unpaid: Sequence[int]) -> None
 
     `unpaid` are the worst costs (micro-dollars) of the plans that lack nothing else.
     """
-    wanted = [
-        (name, why) for name, why in infeasible if not why.startswith("the caller wants plan")
-    ] or infeasible
-    text = "; ".join(f"{name}: {why}" for name, why in wanted)
+    text = in_words(reasons(infeasible))
     if unpaid:
         raise BudgetExceeded(f"no plan can be paid for: {text}", needed_micros=min(unpaid))
     raise NoPlan(f"no plan is feasible: {text}")
+
+
+def reasons(infeasible: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Plan -> why; of the others alone where the caller wants a certain plan."""
+    return dict(
+        [entry for entry in infeasible if not entry[1].startswith("the caller wants plan")] or infeasible
+    )
+
+
+def in_words(found: Mapping[str, str]) -> str:
+    """`plan: why; plan: why`."""
+    return "; ".join(f"{name}: {why}" for name, why in found.items())
 
 
 def default_index(forecasts: Sequence[Forecast], menu: Menu) -> int:

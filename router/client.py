@@ -60,6 +60,7 @@ from router.clients.values import (
     StreamEvent,
     Verdict,
 )
+from router.domain.backend_state import BackendState
 from router.domain.decision import Keep, Mode, Status
 from router.v1 import apportion_router_pb2_grpc as pb_grpc
 
@@ -69,6 +70,7 @@ __all__ = [
     "AnswerDelta",
     "ApportionError",
     "Ask",
+    "BackendState",
     "Busy",
     "Client",
     "Conflict",

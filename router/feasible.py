@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from predictors.observation import PartKind, Query
+from router.backend_switch import BackendSwitch
 from router.backends import Capabilities
 from router.domain.choice import Forecast
 from router.domain.plan import Commit
@@ -30,6 +31,7 @@ class Feasibility:
 
     capabilities: Mapping[str, Capabilities]
     forecaster: Forecaster
+    switch: BackendSwitch = field(default_factory=BackendSwitch)
 
     def objection(self, query: Query, forecast: Forecast, limits: Limits) -> str | None:
         """What forbids the plan, in words; None where nothing does."""
@@ -50,6 +52,9 @@ class Feasibility:
                 wants.allowed_backends and name not in wants.allowed_backends
             ) or name in wants.denied_backends:
                 return f"the caller does not allow backend {name!r}"
+            closed = self.switch.objection(name)
+            if closed:
+                return closed
             missing = missing_capability(query, self.capabilities[name])
             if missing:
                 return f"backend {name!r} {missing}"

@@ -20,10 +20,11 @@ from router.clients.channel import DEFAULT_ADMIN_TARGET, options
 from router.clients.errors import translated
 from router.clients.read import read_plan
 from router.clients.values import PlanInfo
+from router.domain.backend_state import BackendState
 from router.domain.decision import Mode
 from router.v1 import apportion_router_pb2 as pb
 from router.v1 import apportion_router_pb2_grpc as pb_grpc
-from router.wire.parts import MODE_NUMBERS, MODES
+from router.wire.parts import BACKEND_STATE_NUMBERS, MODE_NUMBERS, MODES
 
 ADMIN_TIMEOUT_S = 10.0
 
@@ -87,6 +88,14 @@ class AdminClient:
         """
         request = pb.SetModeRequest(mode=MODE_NUMBERS[mode], tenant=tenant, share=share)
         return MODES[(await self._call(self._stub.SetMode, request)).previous]
+
+    async def set_backend_state(self, backend: str, state: BackendState) -> BackendInfo:
+        """Take a backend of the replica out of service, or back; returns how it is now. Raises `NotFound`.
+
+        DRAIN lets running calls end; DISABLE cuts them, and their queries go on with what is left.
+        """
+        request = pb.SetBackendStateRequest(backend=backend, state=BACKEND_STATE_NUMBERS[state])
+        return read_backend((await self._call(self._stub.SetBackendState, request)).backend)
 
     async def decision(self, decision_id: str) -> LoggedDecision:
         """One row, with what was reported about it. Raises `NotFound`."""
@@ -166,6 +175,11 @@ class SyncAdminClient:
         """Let `mode` hold from now on; returns what held before."""
         request = pb.SetModeRequest(mode=MODE_NUMBERS[mode], tenant=tenant, share=share)
         return MODES[self._call(self._stub.SetMode, request).previous]
+
+    def set_backend_state(self, backend: str, state: BackendState) -> BackendInfo:
+        """Take a backend of the replica out of service, or back; returns how it is now. Raises `NotFound`."""
+        request = pb.SetBackendStateRequest(backend=backend, state=BACKEND_STATE_NUMBERS[state])
+        return read_backend(self._call(self._stub.SetBackendState, request).backend)
 
     def decision(self, decision_id: str) -> LoggedDecision:
         """One row, with what was reported about it. Raises `NotFound`."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from router.clients.read import read_info, read_sample, read_used
 from router.clients.values import DecisionInfo, Report, SampleSeen, Used
+from router.domain.backend_state import BackendState
 from router.domain.decision import Mode, Status
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.checks import from_duration
-from router.wire.parts import MODES, STATUSES, from_timestamp
+from router.wire.parts import BACKEND_STATES, MODES, STATUSES, from_timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ class BackendInfo:
     response_format: bool
     logprobs: bool
     context_tokens: int | None
-    in_flight: int
+    in_flight: int  # samples that may be running there, of this replica
+    state: BackendState
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ def read_backend(item: pb.BackendInfo) -> BackendInfo:
         logprobs=item.logprobs,
         context_tokens=item.context_tokens if item.HasField("context_tokens") else None,
         in_flight=item.in_flight,
+        state=BACKEND_STATES[item.state],
     )
 
 

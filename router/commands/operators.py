@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from router.command_group import CommandFailed
 from router.commands.connection import ADMIN, ask_admin
 from router.commands.tables import as_json, moment, money, short, table
 
@@ -53,17 +54,40 @@ def plans(server: Server = ADMIN, json: JSON = False) -> None:
     typer.echo(table(rows))
 
 
-def backends(server: Server = ADMIN, json: JSON = False) -> None:
-    """List the backends of a running service, with prices in $ per 1M tokens."""
+def backends(
+    name: Annotated[str, typer.Argument(help="Set the state of this one.", show_default=False)] = "",
+    to: Annotated[
+        Literal["enable", "drain", "disable"] | None,
+        typer.Argument(
+            help="drain: running calls end, no new ones; disable: running calls are cut, too.",
+            show_default=False,
+        ),
+    ] = None,
+    server: Server = ADMIN,
+    json: JSON = False,
+) -> None:
+    """List the backends of a running service, with prices in $ per 1M tokens; or take one out of service and back.
+
+    `apportion backends small drain` holds for this replica, until its next start.
+    """
+    from router.domain.backend_state import BackendState
+
+    if name:
+        if to is None:
+            raise CommandFailed(f"what shall become of backend {name!r}? say enable, drain or disable")
+        one = ask_admin(server, lambda admin: admin.set_backend_state(name, BackendState(to)))
+        typer.echo(as_json(one) if json else f"backend {name}: {to}, {one.in_flight} samples in flight")
+        return
     found = ask_admin(server, lambda admin: admin.backends())
     if json:
         typer.echo(as_json(found))
         return
-    rows = [("BACKEND", "KIND", "IN / CACHED / OUT", "MODEL")]
+    rows = [("BACKEND", "KIND", "IN / CACHED / OUT", "STATE", "IN FLIGHT", "MODEL")]
     for backend in found:
         prices = f"{backend.price_in:g} / {backend.price_cached_in:g} / {backend.price_out:g}"
         where = " at ".join(filter(None, (backend.model, ", ".join(backend.urls))))
-        rows.append((backend.name, backend.kind, prices, where))
+        running = str(backend.in_flight)
+        rows.append((backend.name, backend.kind, prices, backend.state.value, running, where))
     typer.echo(table(rows))
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import structlog
+
 from router.backends import Backend
 from router.books import Books
 from router.checks.fields import SHARE, short_text
@@ -18,7 +20,7 @@ from router.v1 import apportion_router_pb2 as pb
 from router.wire.admin import backend_info, balance_to_wire, page_of, page_size, plan_info
 from router.wire.checks import enum
 from router.wire.decision import logged_decision
-from router.wire.parts import MODE_NUMBERS, MODES, timestamp
+from router.wire.parts import BACKEND_STATES, MODE_NUMBERS, MODES, timestamp
 
 
 class StoreHealth(Protocol):
@@ -67,6 +69,7 @@ class AdminCalls:
         settings, chooser = self.books.settings, self.books.chooser
         health: StoreHealth | None = getattr(self.books.store, "health", None)  # a store in memory has none
         kept = health.committed + health.in_spool + health.dropped if health else self.books.decided
+        switch = chooser.feasibility.switch
         away = (f"the decision store is away: {health.away}",) if health and health.away else ()
         return pb.GetStatusReply(
             version=self.version,
@@ -81,7 +84,7 @@ class AdminCalls:
             outcomes=self.counter.outcomes,
             lost_rows=health.lost if health else 0,
             budget=balance_to_wire(self.books.ledger.balance()),
-            degraded=settings.degraded + away,
+            degraded=settings.degraded + away + tuple(map(switch.objection, switch.closed())),
             draining=self.admission.draining,
             queued_rows=max(0, self.books.decided - kept),
             spooled_rows=health.in_spool if health else 0,
@@ -97,17 +100,29 @@ class AdminCalls:
     async def list_backends(self, request: pb.ListBackendsRequest, call: Call) -> pb.ListBackendsReply:
         """The model servers, in the order of the configuration."""
         page, following = page_of(tuple(self.backends), request.page_size, request.page_token)
-        infos = [
-            backend_info(
-                name,
-                self.config.backends[name],
-                self.backends[name].capabilities,
-                self.books.prices[name],
-                in_flight(self.backends[name]),
-            )
-            for name in page
-        ]
+        infos = [self._backend(name) for name in page]
         return pb.ListBackendsReply(backends=infos, next_page_token=following)
+
+    async def set_backend_state(
+        self, request: pb.SetBackendStateRequest, call: Call
+    ) -> pb.SetBackendStateReply:
+        """Take a backend of this replica out of service or back, until the next start."""
+        name = short_text("backend", request.backend)
+        if name not in self.backends:
+            raise UnknownName("backend", name, tuple(self.backends))
+        state = enum("state", request.state, BACKEND_STATES, pb.BackendState.Name)
+        self.books.chooser.feasibility.switch.set(name, state)
+        structlog.get_logger().warning("backend state was set", backend=name, state=state.value)
+        return pb.SetBackendStateReply(backend=self._backend(name))
+
+    def _backend(self, name: str) -> pb.BackendInfo:
+        return backend_info(
+            name,
+            self.config.backends[name],
+            self.backends[name].capabilities,
+            self.books.prices[name],
+            self.books.chooser.feasibility.switch,
+        )
 
     async def set_mode(self, request: pb.SetModeRequest, call: Call) -> pb.SetModeReply:
         """How much cleverness is allowed from now on, until the next start."""
@@ -138,9 +153,3 @@ class AdminCalls:
             if len(rows) <= 1 or reply.ByteSize() <= self.config.server.max_message_bytes:
                 return reply
             size = len(rows) // 2
-
-
-def in_flight(backend: Backend) -> int:
-    """Samples that a backend is drawing; 0 where it does not count them (`in_flight`, a number or a collection)."""
-    counted = getattr(backend, "in_flight", 0)
-    return counted if isinstance(counted, int) else len(counted)

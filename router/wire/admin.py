@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import TypeVar
 
+from router.backend_switch import BackendSwitch
 from router.backends import Capabilities
 from router.checks.fields import Range, shown
 from router.config import BackendConfig
@@ -18,7 +19,7 @@ from router.stopping import STOPPING_RULES
 from router.v1 import apportion_router_pb2 as pb
 from router.verifiers import VERIFIERS
 from router.wire.checks import duration
-from router.wire.parts import COMMIT_NUMBERS, sampling_to_wire
+from router.wire.parts import BACKEND_STATE_NUMBERS, COMMIT_NUMBERS, sampling_to_wire
 
 Item = TypeVar("Item")
 
@@ -77,15 +78,15 @@ def _gate(gate: Gate) -> str:
 
 
 def backend_info(
-    name: str, config: BackendConfig, capabilities: Capabilities, price: Price, in_flight: int
+    name: str, config: BackendConfig, capabilities: Capabilities, price: Price, switch: BackendSwitch
 ) -> pb.BackendInfo:
-    """A backend as it is configured, and what it can pass on; prices in $ per 1M tokens."""
+    """A backend as it is configured, what it can pass on and what it may do now; prices in $ per 1M tokens."""
     return pb.BackendInfo(
         name=name,
         kind=config.kind,
         model=config.model,
         urls=config.urls,
-        state=pb.BACKEND_STATE_ENABLE,
+        state=BACKEND_STATE_NUMBERS[switch.state(name)],
         price_in=price.per_token_in,
         price_cached_in=price.per_token_cached,
         price_out=price.per_token_out,
@@ -94,7 +95,7 @@ def backend_info(
         response_format=capabilities.response_format,
         logprobs=capabilities.logprobs,
         context_tokens=capabilities.context_tokens,
-        in_flight=in_flight,
+        in_flight=switch.in_flight(name),
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from predictors.observation import Message, OnUnavailable, Part, PartKind, Sampling, Tool, ToolCall
+from router.domain.backend_state import BackendState
 from router.domain.decision import Keep, Mode, Status
 from router.domain.plan import Commit
 from router.domain.usage import Price, Usage, whole_micros
@@ -33,6 +34,12 @@ ROLES = {
 }
 ROLE_NUMBERS = {word: number for number, word in ROLES.items()}
 MODES = {pb.MODE_BYPASS: Mode.BYPASS, pb.MODE_OBSERVE: Mode.OBSERVE, pb.MODE_APPLY: Mode.APPLY}
+BACKEND_STATES = {
+    pb.BACKEND_STATE_ENABLE: BackendState.ENABLE,
+    pb.BACKEND_STATE_DRAIN: BackendState.DRAIN,
+    pb.BACKEND_STATE_DISABLE: BackendState.DISABLE,
+}
+BACKEND_STATE_NUMBERS = {state: number for number, state in BACKEND_STATES.items()}
 MODE_NUMBERS = {word: number for number, word in MODES.items()}
 KEEPS = {pb.LOG_OFF: Keep.OFF, pb.LOG_HASH: Keep.HASH, pb.LOG_FULL: Keep.FULL}
 KEEP_NUMBERS = {word: number for number, word in KEEPS.items()}

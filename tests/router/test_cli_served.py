@@ -232,6 +232,27 @@ def test_backends_shows_prices(served):
     assert "large    scripted  0 / 0 / 8" in run("backends", "--server", served.admin).output
 
 
+def test_a_backend_is_taken_out_of_service_and_back(served):
+    def state() -> str:
+        found = json.loads(run("backends", "--json", "--server", served.admin).output)
+        return str({backend["name"]: backend["state"] for backend in found}["large"])
+
+    told = run("backends", "large", "drain", "--server", served.admin)
+    assert (told.output, state()) == ("backend large: drain, 0 samples in flight\n", "drain")
+    status = run("status", "--server", served.admin).output
+    assert re.search(r"^degraded .*backend 'large' is drained by an operator", status, re.MULTILINE)
+    run("backends", "large", "enable", "--server", served.admin)
+    assert state() == "enable"
+
+
+def test_a_backend_that_is_not_there_and_a_state_that_is_not_said_are_one_line(served):
+    told = run("backends", "huge", "drain", "--server", served.admin)
+    assert told.exit_code == 1
+    assert told.stderr == f"{served.admin}: unknown backend 'huge'; choose from large, small\n"
+    told = run("backends", "large", "--server", served.admin)
+    assert (told.exit_code, "say enable, drain or disable" in told.stderr) == (1, True)
+
+
 def test_status_says_what_is_degraded(served):
     told = run("status", "--server", served.admin)
     assert re.search(r"^degraded +no bundle", told.output, re.MULTILINE)

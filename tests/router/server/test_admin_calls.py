@@ -60,6 +60,7 @@ async def test_lists_come_in_pages(house):
         (pb.ListDecisionsRequest(page_token="\x00bad"), "page_token"),
         (pb.SetModeRequest(), "mode"),
         (pb.SetModeRequest(mode=pb.MODE_APPLY, share=1.5), "share"),
+        (pb.SetBackendStateRequest(backend="small"), "state"),
         (pb.GetDecisionRequest(), "decision_id"),
     ],
 )
@@ -133,7 +134,6 @@ async def test_a_page_has_fewer_rows_where_more_would_not_fit_a_message(house):
 @pytest.mark.parametrize(
     "call",
     [
-        ("SetBackendState", pb.SetBackendStateRequest()),
         ("GetBudget", pb.GetBudgetRequest()),
         ("ListBundles", pb.ListBundlesRequest()),
         ("PromoteBundle", pb.PromoteBundleRequest()),

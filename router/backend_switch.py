@@ -1,0 +1,107 @@
+"""Which backends an operator has taken out of service, and what is running on each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
+
+from router.domain.backend_state import BackendState
+from router.errors import BackendUnavailable
+
+T = TypeVar("T")
+BY_OPERATOR = {
+    BackendState.DRAIN: "is drained by an operator",
+    BackendState.DISABLE: "is disabled by an operator",
+}
+
+
+class Flight:
+    """One stage that draws from a backend."""
+
+    def __init__(self, backend: str, samples: int, width: int) -> None:
+        self._backend, self._left, self._width = backend, samples, width
+        self._cut = False
+        self._waiting: asyncio.Timeout | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """Samples that may be running: a backend starts no more than `width`, and none that is not asked for."""
+        return min(self._left, self._width)
+
+    def sample_ended(self) -> None:
+        """One of the stage's samples is there."""
+        self._left = max(0, self._left - 1)
+
+    async def next(self, arrivals: AsyncIterator[T], ends_at: float | None) -> T | None:
+        """What arrives next, None where nothing more does; `ends_at` is on the event loop's clock.
+
+        Raises `TimeoutError` at `ends_at`, `BackendUnavailable` as soon as an operator cuts it.
+        """
+        if self._cut:
+            raise self._disabled()
+        try:
+            async with asyncio.timeout_at(ends_at) as self._waiting:
+                return await anext(arrivals, None)
+        except TimeoutError:
+            if self._cut:
+                raise self._disabled() from None
+            raise
+        finally:
+            self._waiting = None
+
+    def cut(self) -> None:
+        """End it now, also where it waits."""
+        self._cut = True
+        if self._waiting is not None:
+            with suppress(RuntimeError):  # its time has just ended by itself
+                self._waiting.reschedule(asyncio.get_running_loop().time())
+
+    def _disabled(self) -> BackendUnavailable:
+        return BackendUnavailable(f"backend {self._backend!r} {BY_OPERATOR[BackendState.DISABLE]}")
+
+
+class BackendSwitch:
+    """The states of one replica's backends; a name that was never set is enabled. Belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, BackendState] = {}
+        self._flights: dict[str, set[Flight]] = {}
+
+    def state(self, backend: str) -> BackendState:
+        """What holds now."""
+        return self._states.get(backend, BackendState.ENABLE)
+
+    def set(self, backend: str, state: BackendState) -> None:
+        """Let `state` hold from now on."""
+        self._states[backend] = state
+        if state is BackendState.DISABLE:
+            for flight in self._flights.get(backend, ()):
+                flight.cut()
+
+    def objection(self, backend: str) -> str:
+        """Why the backend gets no new query, in words; empty where it does."""
+        why = BY_OPERATOR.get(self.state(backend))
+        return f"backend {backend!r} {why}" if why else ""
+
+    def closed(self) -> tuple[str, ...]:
+        """The backends that get no new query."""
+        return tuple(name for name in self._states if self.objection(name))
+
+    def in_flight(self, backend: str) -> int:
+        """Samples that may be running there."""
+        return sum(flight.in_flight for flight in self._flights.get(backend, ()))
+
+    @asynccontextmanager
+    async def flight(self, backend: str, samples: int, width: int) -> AsyncIterator[Flight]:
+        """A stage of at most `samples` samples, `width` at once; where it is disabled its `next` raises."""
+        flight = Flight(backend, samples, width)
+        if self.state(backend) is BackendState.DISABLE:
+            flight.cut()
+        running = self._flights.setdefault(backend, set())
+        running.add(flight)
+        try:
+            yield flight
+        finally:
+            running.discard(flight)
