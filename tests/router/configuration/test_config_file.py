@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -76,6 +77,19 @@ def test_the_example_at_the_root_is_a_good_file():
         "large",
         "large-vote",
     ]
+
+
+def test_the_tables_that_the_example_only_mentions_are_good_too(tmp_path):
+    example = (Path(__file__).parents[3] / "router.example.toml").read_text()
+    tables = [block for block in example.split("\n\n") if block.startswith("# [")]
+    assert {block.split("]")[0].strip("# [") for block in tables} >= {"modes", "verifiers", "shadow"}
+    for block in tables:
+        example = example.replace(block, re.sub(r"^# ", "", block, flags=re.MULTILINE))
+    (tmp_path / "router.toml").write_text(example)
+    assert [str(problem) for problem in examine(tmp_path / "router.toml").problems] == []
+    read = load(tmp_path / "router.toml")
+    assert set(read.verifiers) == {"total", "invoice", "ours"}
+    assert (read.shadow.share, read.shadow.dollars, read.modes[0].tenant) == (0.05, 0.5, "search")
 
 
 @pytest.mark.parametrize(
