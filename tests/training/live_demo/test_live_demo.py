@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from router.backends.stub_process import StubProcess
 from router.configuration.file import load
 from router.recording import Recording
 from training.errors import TrainingError
-from training.live_demo.command import running_of
+from training.live_demo.command import ended_by_signals, running_of
 from training.live_demo.prepare import best_and_balance, prepare
 from training.vllm_cpu.models import MODELS
 
@@ -154,3 +155,11 @@ def test_a_recording_that_does_not_say_who_answered_cannot_be_asked_live(
 def test_a_url_that_is_none_is_refused_with_the_choices(text: str, said: str) -> None:
     with pytest.raises(TrainingError, match=said.replace("|", r"\|")):
         running_of([text])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_it_is_ended_by_signals_as_by_the_keyboard(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), ended_by_signals():
+        signal.raise_signal(number)
+    assert signal.getsignal(number) is before
