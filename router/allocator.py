@@ -204,6 +204,8 @@ class Allocator:
         if verifier is not None and sample.finished:
             async with asyncio.timeout_at(self._loop_deadline(progress)):
                 score = await asyncio.to_thread(score_of, verifier, progress.query, sample)
+            if score is not None:
+                progress.signals[f"verified/{sample.sample_id}"] = score
             if score is not None and score >= 1.0:
                 progress.verified = sample.sample_id
                 return ENOUGH, "verified"

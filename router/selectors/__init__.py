@@ -27,8 +27,9 @@ class Selector(Protocol):
     def select(self, samples: Sequence[Sample], tally: Tally, signals: Signals) -> Selection:
         """Choose among `samples` (at least one, finished, in order of arrival). `tally` counts exactly these.
 
-        `signals` may hold `sample_confidence/<sample_id>`, the calibrated P(right) of a sample. Deterministic; ties go
-        to the earliest sample. Every sample of the result is one of `samples`; the first is the answer.
+        `signals` may hold `sample_confidence/<sample_id>`, the calibrated P(right) of a sample, and
+        `verified/<sample_id>`, a verifier's score in [0, 1]. Deterministic; what is tied goes to the earliest sample.
+        Every sample of the result is one of `samples`; the first is the answer.
         """
         ...
 
@@ -36,5 +37,12 @@ class Selector(Protocol):
 SELECTORS = {
     "first": "router.selectors.first:First",
     "majority": "router.selectors.majority:Majority",
+    "weighted": "router.selectors.weighted:Weighted",
+    "path_probability": "router.selectors.path_probability:PathProbability",
+    "inverse_entropy": "router.selectors.inverse_entropy:InverseEntropy",
+    "best_of_majority": "router.selectors.best_of_majority:BestOfMajority",
+    "medoid": "router.selectors.medoid:Medoid",
+    "surprisal": "router.selectors.surprisal:Surprisal",
+    "tool_calls": "router.selectors.tool_calls:ToolCalls",
     "most_confident": "router.selectors.most_confident:MostConfident",
 }

@@ -7,27 +7,24 @@ from dataclasses import dataclass
 
 from predictors.observation import Sample, Signals, Tally
 from router.selectors import Selection, Selector
+from router.selectors.most_confident import confidence_of
+from router.selectors.vote_groups import by_class, ranked_answers
 
 
 @dataclass(frozen=True, slots=True)
 class Majority(Selector):
-    """One sample per answer class, most votes first, then the earliest class; samples without a vote come last.
+    """One sample per answer class, most votes first; samples without a vote come last.
 
-    Self-consistency (Wang et al. 2022). The confidence is that of the winner's latest sample where it was
-    predicted, else its share of the votes (not calibrated). Fails where the most popular answer is wrong, and
+    Self-consistency (Wang et al. 2022). Of equally many votes the class with more confidence in all its samples
+    together wins, of equals there the one that came first. The confidence is that of the winner's latest sample where
+    it was predicted, else its share of the votes (not calibrated). Fails where the most popular answer is wrong, and
     on free text.
     """
 
     def select(self, samples: Sequence[Sample], tally: Tally, signals: Signals) -> Selection:
         """The leader's earliest sample first."""
-        members: dict[int, list[Sample]] = {}
-        for sample in samples:
-            if sample.answer_class is not None:
-                members.setdefault(sample.answer_class, []).append(sample)
-        if not members:
-            return Selection(tuple(samples), samples[0].confidence)
-        ranked = sorted(members.values(), key=len, reverse=True)  # stable: equals stay in order of arrival
-        rest = tuple(sample for sample in samples if sample.answer_class is None)
-        share = len(ranked[0]) / sum(map(len, ranked))
-        confidence = signals.get(f"sample_confidence/{ranked[0][-1].sample_id}", share)
-        return Selection(tuple(group[0] for group in ranked) + rest, confidence)
+        groups = by_class(samples)
+        mass = {key: sum(confidence_of(sample, signals) for sample in group) for key, group in groups.items()}
+        heaviest_first = dict(sorted(groups.items(), key=lambda entry: mass[entry[0]], reverse=True))
+        votes = {key: float(len(group)) for key, group in groups.items()}
+        return ranked_answers(samples, heaviest_first, votes, signals)

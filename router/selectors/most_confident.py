@@ -25,8 +25,13 @@ class MostConfident(Selector):
 
 
 def confidence_of(sample: Sample, signals: Signals) -> float:
-    """The best estimate of P(right) there is for one sample, in [0, 1]."""
+    """The best estimate of P(right) there is for one sample, in [0, 1]; 0 where there is none."""
+    return known_confidence(sample, signals) or 0.0
+
+
+def known_confidence(sample: Sample, signals: Signals) -> float | None:
+    """The same; None where there is none."""
     predicted = signals.get(f"sample_confidence/{sample.sample_id}", sample.confidence)
     if predicted is not None:
         return predicted
-    return exp(sample.mean_logprob) if sample.mean_logprob is not None else 0.0
+    return None if sample.mean_logprob is None else exp(min(0.0, sample.mean_logprob))
