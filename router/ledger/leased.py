@@ -20,6 +20,9 @@ from router.ledger.hand import DRIFT, RETRY_S, Hand, micro_units
 from router.ledger.shared import SharedStore
 from router.ledger.state import Answer, Ask
 
+CLOCK_STEP_S = (
+    30.0  # the store's clock may jump ahead by so much during a lease; further, money is booked twice
+)
 IDLE_S = 600.0  # a tenant's copy of an account that was not used for so long is given back
 
 
@@ -28,7 +31,7 @@ class Terms:
     """How a replica deals with the store."""
 
     request_s: float = 900.0  # a request that is not settled after so long is charged at its worst case
-    lease_s: float = 1020.0  # > request_s: nothing is reserved in the last `request_s` of a lease
+    lease_s: float = 1050.0  # nothing is reserved in the last `request_s` + `CLOCK_STEP_S` of a lease
     horizon_s: float = 36.0  # of spending at the present rate is taken in advance
     allowance: float = 0.0  # share of each limit that may be spent while the store is away; 0: refuse
     remember_s: float = 600.0  # how long a settled request id is known: as long as replies are replayed
@@ -123,6 +126,8 @@ class Leased:
             known = self._settled.get(reservation.request_id)
             return used if known is None else known[2]
         self._charge(entry, used, now)
+        if self.store.immediate and now >= self._exchanged_at + self.renew_s:
+            self.exchange()
         return used
 
     def now(self) -> float:
@@ -187,7 +192,7 @@ class Leased:
         """Take in the store's answers; `asked_at`: the monotonic time before they were asked for."""
         now, terms = self._clock(), self.terms
         self._exchanged_at = asked_at
-        usable_until = asked_at + terms.lease_s * (1 - DRIFT) - terms.request_s
+        usable_until = asked_at + terms.lease_s * (1 - DRIFT) - terms.request_s - CLOCK_STEP_S
         self.away = ""
         for ask, answer in zip(asks, answers, strict=True):
             hand = self._hands[ask.account]
