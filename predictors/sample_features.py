@@ -1,7 +1,7 @@
 """Named features of a returned sample: does this look like a right answer?
 
-From the sample's own text, what the model said about its certainty, the votes so far and what was expected of this
-backend on this query. A number that the backend did not give is 0 beside a flag that says so.
+From the sample's own text, the arithmetic in it, what the model said about its certainty, the votes so far and what
+was expected of this backend on this query. A number that the backend did not give is 0 beside a flag that says so.
 """
 
 from __future__ import annotations
@@ -10,27 +10,38 @@ import re
 from collections.abc import Sequence
 from math import exp, isfinite, log, log1p
 
+from predictors import worked_numbers
 from predictors.observation import Sample, Tally
 
-NAMES = (
+_FORM = (
     "finished", "log_prefix_tokens", "has_answer", "answer_is_number", "log_answer_chars", "answer_ends_text",
     "log_chars", "log_words", "log_lines", "log_tokens_out", "tokens_known", "tokens_over_expected", "stopped",
-    "cut_by_length", "called_tools", "repeated_words", "hedges", "boxed", "digit_share", "equations", "wrong_equations",
-    "query_numbers_used", "new_numbers", "log_last_number", "whole_last_number", "logprob_known", "mean_logprob",
-    "path_probability", "entropy_known", "first_entropy", "confidence_known", "confidence", "voted", "log_votes",
-    "leader_share", "own_share", "with_leader", "lead_over_second", "classes_per_vote", "position", "prior",
-    "prior_logit",
+    "cut_by_length", "called_tools", "ends_cleanly", "left_open", "ends_in_digit", "repeated_words",
+    "repeated_lines", "log_longest_line", "sentences", "lines_per_query_sentence", "log_chars_over_query", "hedges",
+    "algebra", "rounding", "boxed", "digit_share", "query_percent",
 )  # fmt: skip
-_HEAD, _TAIL = 1000, 3000  # characters read from either end of a text
+_SAID = (
+    "logprob_known", "mean_logprob", "path_probability", "path_logprob", "entropy_known", "first_entropy",
+    "confidence_known", "confidence",
+)  # fmt: skip
+_VOTES = (
+    "voted", "log_votes", "leader_share", "own_share", "with_leader", "lead_over_second", "classes_per_vote",
+)  # fmt: skip
+NAMES = (*_FORM, *worked_numbers.NAMES, *_SAID, *_VOTES, "position", "prior", "prior_logit")
+HALF = 2000  # characters read from either end of a text
 _HEDGE = re.compile(
     r"\b(?:not sure|unclear|cannot|can't|unable|maybe|perhaps|might|i think|approximately|assum\w+|however|wait|sorry|"
-    r"impossible|doesn't make sense|mistake)\b",
-    re.IGNORECASE,
+    r"impossible|doesn't make sense|mistake|note)\b",
 )
-_NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
-_EQUATION = re.compile(r"((?:\$?\d[\d,.]*%?\s*[-+*/x×÷]\s*)+\$?\d[\d,.]*)\s*=\s*\$?(-?\d[\d,]*(?:\.\d+)?)")
-_TERM = re.compile(r"\d[\d,]*(?:\.\d+)?|[-+*/x×÷]")
-_MAX_FOUND = 48
+_ALGEBRA = re.compile(r"\bdenote|\blet [a-z] be\b|\bequation|\bsolv|\bvariable|\b\d*[xyzn] ?[=+]")
+_ROUNDING = re.compile(r"\bround|\bnearest|\bwhole number|\bapproximat")
+_SENTENCE = re.compile(r"[.?!](?:\s|$)")
+_MOST = 8  # of a kind of word, and of sentences above 4 times that
+
+
+def ends_of(text: str) -> str:
+    """The first and last `HALF` characters of a text: all that is read of it."""
+    return text if len(text) <= 2 * HALF else f"{text[:HALF]}\n{text[-HALF:]}"
 
 
 def sample_features(
@@ -41,19 +52,25 @@ def sample_features(
     `tally` includes the sample; `position` counts from 0 within the stage; `prior` is p_correct of the sample's
     backend for this query, in (0, 1); `expected_tokens` is 0 where unknown.
     """
-    text = (
-        sample.text if len(sample.text) <= _HEAD + _TAIL else f"{sample.text[:_HEAD]}\n{sample.text[-_TAIL:]}"
-    )
-    words = text.split()
-    numbers = _NUMBER.findall(text)[-_MAX_FOUND:]
-    asked = set(_NUMBER.findall(query_text[:_TAIL])[:_MAX_FOUND])
-    said = set(numbers)
-    equations, wrong = _arithmetic(text)
-    answer = sample.answer or ""
-    spent = sample.tokens_out if sample.prefix_tokens is None else sample.prefix_tokens
-    logprob, entropy, stated = sample.mean_logprob, sample.first_entropy, sample.confidence
-    last = _value(numbers[-1]) if numbers else 0.0
+    text, asked, answer = ends_of(sample.text), ends_of(query_text), sample.answer or ""
     prior = min(max(prior, 1e-3), 1 - 1e-3)
+    return [
+        *_form(sample, text, asked, answer, expected_tokens),
+        *worked_numbers.worked_numbers(text, asked, answer),
+        *_said(sample),
+        *_votes(tally.counts, sample.answer_class),
+        float(position),
+        prior,
+        log(prior / (1 - prior)),
+    ]
+
+
+def _form(sample: Sample, text: str, asked: str, answer: str, expected_tokens: float) -> list[float]:
+    spent = sample.tokens_out if sample.prefix_tokens is None else sample.prefix_tokens
+    bare = text.rstrip()
+    lower, words = bare.lower(), bare.split()
+    lines = [line for line in bare.split("\n") if line.strip()]
+    count = max(1, len(words))
     return [
         float(sample.finished),
         log1p(max(0, sample.prefix_tokens or 0)),
@@ -70,34 +87,46 @@ def sample_features(
         float(sample.finish_reason == "stop"),
         float(sample.finish_reason == "length"),
         float(bool(sample.tool_calls)),
-        1.0 - len(set(words)) / max(1, len(words)),
-        float(min(8, len(_HEDGE.findall(text)))),
+        float("####" in bare or bare[-1:] in tuple(".!?})*`")),
+        float(bare.rfind("<<") > bare.rfind(">>") or bare.count("```") % 2 == 1),
+        float(bare[-1:].isdigit()),
+        1.0 - len(set(words)) / count,
+        float(len(lines) - len(set(lines))),
+        log1p(max(map(len, lines), default=0)),
+        float(min(4 * _MOST, len(_SENTENCE.findall(bare)))),
+        len(lines) / max(1, len(_SENTENCE.findall(asked))),
+        log((len(sample.text) + 1) / (len(asked) + 1)),
+        float(min(_MOST, len(_HEDGE.findall(lower)))),
+        float(min(_MOST, len(_ALGEBRA.findall(lower)))),
+        float(min(_MOST, len(_ROUNDING.findall(lower)))),
         float("\\boxed" in text or "####" in text),
-        sum(map(len, numbers)) / max(1, len(text)),
-        float(equations),
-        float(wrong),
-        len(asked & said) / max(1, len(asked)),
-        len(said - asked) / max(1, len(said)),
-        log1p(last),
-        float(last == int(last)),
+        sum(map(str.isdigit, bare)) / max(1, len(bare)),
+        float("%" in asked or "percent" in asked),
+    ]
+
+
+def _said(sample: Sample) -> list[float]:
+    logprob, entropy, stated = (
+        value if value is not None and isfinite(value) else None
+        for value in (sample.mean_logprob, sample.first_entropy, sample.confidence)
+    )
+    mean = 0.0 if logprob is None else max(-20.0, min(0.0, logprob))
+    return [
         float(logprob is not None),
-        max(-20.0, logprob) if logprob is not None and isfinite(logprob) else 0.0,
-        exp(max(-20.0, min(0.0, logprob))) if logprob is not None and isfinite(logprob) else 0.0,
+        mean,
+        exp(mean) if logprob is not None else 0.0,
+        max(-200.0, mean * max(1, sample.tokens_out)),
         float(entropy is not None),
-        min(20.0, entropy) if entropy is not None and isfinite(entropy) else 0.0,
+        0.0 if entropy is None else min(20.0, max(0.0, entropy)),
         float(stated is not None),
-        stated if stated is not None and isfinite(stated) else 0.0,
-        *_votes(tally.counts, sample.answer_class),
-        float(position),
-        prior,
-        log(prior / (1 - prior)),
+        0.0 if stated is None else min(1.0, max(0.0, stated)),
     ]
 
 
 def _votes(counts: Sequence[int], own: int | None) -> list[float]:
     votes = sum(counts)
     if votes == 0:
-        return [0.0] * 7
+        return [0.0] * len(_VOTES)
     ranked = sorted(counts, reverse=True)
     mine = counts[own] if own is not None and own < len(counts) else 0
     second = ranked[1] if len(ranked) > 1 else 0
@@ -110,43 +139,3 @@ def _votes(counts: Sequence[int], own: int | None) -> list[float]:
         (ranked[0] - second) / votes,
         len(counts) / votes,
     ]
-
-
-def _arithmetic(text: str) -> tuple[int, int]:
-    """How many chains like `3 * 4 + 1 = 13` a text states, and how many of them do not add up."""
-    found = _EQUATION.findall(text)[:_MAX_FOUND]
-    return len(found), sum(not _adds_up(left, right) for left, right in found)
-
-
-def _adds_up(left: str, right: str) -> bool:
-    value, said = _evaluate(_TERM.findall(left)), _value(right)
-    if "%" in left and value is not None:
-        return min(abs(value - said), abs(value / 100 - said)) <= 0.006 * max(1.0, abs(said))
-    return value is None or abs(value - said) <= 0.006 * max(1.0, abs(said))  # results are often rounded
-
-
-def _evaluate(terms: list[str]) -> float | None:
-    """The value of numbers and operators in turn, products first; None where it is no such chain."""
-    if len(terms) % 2 == 0:
-        return None
-    total, product, sign = 0.0, _value(terms[0]), 1.0
-    for operator, term in zip(terms[1::2], terms[2::2], strict=True):
-        number = _value(term)
-        if operator in "*x×":
-            product *= number
-        elif operator in "/÷":
-            if number == 0:
-                return None
-            product /= number
-        else:
-            total, product, sign = total + sign * product, number, -1.0 if operator == "-" else 1.0
-    return total + sign * product
-
-
-def _value(number: str) -> float:
-    plain = number.replace(",", "").rstrip(".")
-    try:
-        value = float(plain)
-    except ValueError:  # 1.2.3 is no number
-        return 0.0
-    return value if abs(value) < 1e15 else 1e15

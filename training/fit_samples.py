@@ -1,32 +1,30 @@
 """Fit the head over returned samples: P(this sample is right).
 
-Samples are replayed in seeded orders per query and backend, with the votes so far by exact answer; the prior is what
-the query heads say when the query is held out. Snapshots of growing samples take part without voting.
+Cross-fitted by query: for each fold the members are fitted without it, and the words' own score, which is a feature
+of the others, without it and the row's own fold. The prior is what the query heads say when the query is held out.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors.calibration import brier_skill, ece_debiased, fit_curve, log_loss
+from predictors.answer_words import BITS
+from predictors.calibration import Curve, brier_skill, ece_debiased, fit_curve, log_loss
+from predictors.hashed import HashedRidge, fit_hashed
 from predictors.linear import Linear
-from predictors.observation import Tally
-from predictors.sample_head import SampleHead, sample_row
+from predictors.sample_head import SampleHead, word_score
 from predictors.stack import guarded_blend
 from predictors.trees import Trees
-from router.answering.classes import voted
-from router.answers import canonical
-from training.fit_rows import FitRows, LabelledSample
+from training.fit_rows import FitRows
+from training.sample_rows import SampleRows, sample_rows
 
 Floats = NDArray[np.float64]
 _MOST_ROWS = 24_000  # a seeded choice of queries where there are more
 _ENOUGH_FOR_TREES = 600
 _ENOUGH = 40
-_ROUNDS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +39,21 @@ class SampleFit:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
-    x: NDArray[np.float32]  # (m, d)
-    y: Floats  # (m,)
-    prior: Floats  # (m,)
-    weight: Floats  # (m,) a query counts once per backend, however often it was sampled
-    fold: NDArray[np.int64]  # (m,) of the query
+class Members:
+    """What is blended, fitted on some of the rows."""
+
+    base: float
+    hashed: HashedRidge
+    linear: Linear
+    trees: Trees | None
+
+    def predict(self, rows: SampleRows) -> Floats:
+        """One column per member of the head, (m, 4): base rate, prior, linear, trees (linear where there are none)."""
+        x = np.column_stack([rows.x, [word_score(self.hashed, words) for words in rows.words]])
+        x = x.astype(np.float32)
+        linear = self.linear.predict(x)
+        trees = linear if self.trees is None else self.trees.predict(x)
+        return np.stack([np.full(len(rows), self.base), rows.prior, linear, trees], axis=1)
 
 
 def fit_sample_head(
@@ -58,122 +65,56 @@ def fit_sample_head(
     *,
     per_fold: bool = False,
 ) -> SampleFit:
-    """Fit the head; `per_fold` also fits one without each fold.
+    """Fit the head; `per_fold` also keeps one without each fold.
 
     `prior`, `tokens` (n, B): held-out p_correct and expected tokens.
     """
-    made = _make_rows(rows, prior, tokens, folds, np.random.default_rng(seed))
-    if len(made.y) < _ENOUGH or float(np.ptp(made.y)) == 0 or len(np.unique(made.fold)) < 2:
+    made = sample_rows(rows, prior, tokens, folds, np.random.default_rng(seed), most=_MOST_ROWS)
+    parts = np.unique(made.fold)
+    if len(made) < _ENOUGH or float(np.ptp(made.y)) == 0 or len(parts) < 2:
         return SampleFit(None, {})
-    members = _members(made, seed)
-    blend, mixed = guarded_blend(members, made.y, made.weight, made.fold)
-    head = _head(rows.backends, made, blend, mixed, np.ones(len(made.y), dtype=np.bool_), seed)
-    held_out = np.empty(len(made.y))
-    without: dict[int, SampleHead] = {}
-    for part in np.unique(made.fold):
-        inside = made.fold != part
-        curve = fit_curve(mixed[inside], made.y[inside], made.weight[inside], made.fold[inside])
-        held_out[~inside] = curve(mixed[~inside])
+    members, without = np.empty((len(made), 4)), {}
+    for part in parts.tolist():
+        inside, outside = np.flatnonzero(made.fold != part), np.flatnonzero(made.fold == part)
+        fitted = fit_members(made.taken(inside), seed)
+        members[outside] = fitted.predict(made.taken(outside))
         if per_fold:
-            without[int(part)] = replace(_head(rows.backends, made, blend, mixed, inside, seed), curve=curve)
+            without[part] = fitted
+    blend, mixed = guarded_blend(members, made.y, made.weight, made.fold)
+    held_out, heads = np.empty(len(made)), {}
+    for part in parts.tolist():
+        inside = np.flatnonzero(made.fold != part)
+        curve = fit_curve(mixed[inside], made.y[inside], made.weight[inside], made.fold[inside])
+        outside = made.fold == part
+        held_out[outside] = curve(mixed[outside])
+        if per_fold:
+            heads[part] = _head(rows.backends, without[part], blend, curve)
+    curve = fit_curve(mixed, made.y, made.weight, made.fold)
+    head = _head(rows.backends, fit_members(made, seed), blend, curve)
     rng = np.random.default_rng(seed)
     metrics = {
         "brier_skill/sample_confidence": brier_skill(held_out, made.y),
         "log_loss/sample_confidence": log_loss(held_out, made.y),
         "ece/sample_confidence": ece_debiased(held_out, made.y, rng, draws=50),
     }
-    return SampleFit(head, metrics, without)
+    return SampleFit(head, metrics, heads)
 
 
-def _make_rows(
-    rows: FitRows, prior: Floats, tokens: Floats, folds: NDArray[np.int64], rng: np.random.Generator
-) -> _Rows:
-    cells: dict[tuple[int, str], list[LabelledSample]] = defaultdict(list)
-    for labelled in rows.samples:
-        cells[labelled.query, labelled.sample.backend].append(labelled)
-    keys = sorted(cells)
-    total = sum(map(len, cells.values()))
-    if total > _MOST_ROWS:
-        share = _MOST_ROWS / total
-        keys = [key for key, draw in zip(keys, rng.random(len(keys)).tolist(), strict=True) if draw < share]
-    x, y, known, weight, fold = [], [], [], [], []
-    for query, backend in keys:
-        place = rows.backends.index(backend)
-        cell = cells[query, backend]
-        for labelled, tally, position in _drawn(cell, rows.answer_kind, rng):
-            expected = float(np.nan_to_num(tokens[query, place]))
-            p = float(prior[query, place])
-            x.append(
-                sample_row(rows.backends, labelled.sample, rows.texts[query], tally, position, p, expected)
-            )
-            y.append(labelled.reward)
-            known.append(p)
-            weight.append(1.0 / len(cell))
-            fold.append(int(folds[query]))
-    return _Rows(
-        np.array(x, dtype=np.float32),
-        np.array(y),
-        np.array(known),
-        np.array(weight),
-        np.array(fold, dtype=np.int64),
-    )
-
-
-def _drawn(
-    cell: list[LabelledSample], kind: str, rng: np.random.Generator
-) -> list[tuple[LabelledSample, Tally, int]]:
-    """The samples of one query and backend in a random order, each with the votes including its own."""
-    found: list[tuple[LabelledSample, Tally, int]] = []
-    classes: dict[str, int] = {}
-    tally = Tally()
-    for place in rng.permutation(len(cell)).tolist():
-        labelled = cell[place]
-        sample = labelled.sample
-        if not sample.finished:
-            found.append((labelled, tally, tally.drawn))
-            continue
-        number = None
-        if sample.answer is not None:
-            number = classes.setdefault(canonical(sample.answer, kind), len(classes))
-        tally = voted(tally, sample.answer, number)
-        found.append((replace(labelled, sample=replace(sample, answer_class=number)), tally, tally.drawn - 1))
-    return found
-
-
-def _members(made: _Rows, seed: int) -> Floats:
-    """Held-out predictions (m, 4): base rate, prior, linear, trees."""
-    base = float(np.average(made.y, weights=made.weight))
-    members = np.tile([base, base, base, base], (len(made.y), 1))
-    members[:, 1] = made.prior
-    for part in np.unique(made.fold):
-        inside = made.fold != part
-        x, y, weight = made.x[inside], made.y[inside], made.weight[inside]
-        members[~inside, 0] = np.average(y, weights=weight)
-        members[~inside, 2] = Linear().fit(x, y, weight, seed).predict(made.x[~inside])
-        members[~inside, 3] = members[~inside, 2]
-        if len(y) >= _ENOUGH_FOR_TREES:
-            members[~inside, 3] = (
-                Trees(_ROUNDS, rate=0.04, rows_per_leaf=60, features=0.3)
-                .fit(x, y, weight, seed)
-                .predict(made.x[~inside])
-            )
-    return members
-
-
-def _head(
-    backends: tuple[str, ...],
-    made: _Rows,
-    blend: Floats,
-    mixed: Floats,
-    used: NDArray[np.bool_],
-    seed: int,
-) -> SampleHead:
-    x, y, weight = made.x[used], made.y[used], made.weight[used]
-    linear = Linear().fit(x, y, weight, seed)
+def fit_members(rows: SampleRows, seed: int) -> Members:
+    """Fit every member on all of the rows (at least 2)."""
+    crossed = fit_hashed(rows.words, 2**BITS, rows.y[:, None], rows.fold, penalty=5.0, rarity=1.0)
+    x = np.column_stack([rows.x, np.clip(crossed.held_out[:, 0], 0.0, 1.0)]).astype(np.float32)
+    linear = Linear(penalty=10.0).fit(x, rows.y, rows.weight, seed)
     trees = None
-    if len(y) >= _ENOUGH_FOR_TREES and blend[3] > 0:
-        trees = Trees(_ROUNDS, rate=0.04, rows_per_leaf=60, features=0.3).fit(x, y, weight, seed)
-    elif blend[3] > 0:  # too few rows to grow trees: its weight is the linear member's
+    if len(rows) >= _ENOUGH_FOR_TREES:
+        trees = Trees(200, leaves=8, rate=0.03, rows_per_leaf=25, features=0.3).fit(
+            x, rows.y, rows.weight, seed
+        )
+    return Members(float(np.average(rows.y, weights=rows.weight)), crossed.full, linear, trees)
+
+
+def _head(backends: tuple[str, ...], members: Members, blend: Floats, curve: Curve) -> SampleHead:
+    trees = members.trees if blend[3] > 0 else None
+    if trees is None and blend[3] > 0:  # too few rows to grow trees: its weight is the linear member's
         blend = np.array([blend[0], blend[1], blend[2] + blend[3], 0.0])
-    curve = fit_curve(mixed[used], y, weight, made.fold[used])
-    return SampleHead(backends, float(np.average(y, weights=weight)), blend, linear, trees, curve)
+    return SampleHead(backends, members.base, blend, members.hashed, members.linear, trees, curve)

@@ -1,0 +1,123 @@
+"""Returned samples as rows of numbers: each seen as it would have been when it came back.
+
+Samples are replayed in seeded orders per query and backend, with the votes so far by exact answer. Snapshots of
+growing samples take part without voting.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.answer_words import AnswerWords
+from predictors.observation import Tally
+from predictors.sample_head import sample_row
+from router.answering.classes import voted
+from router.answers import canonical
+from training.fit_rows import FitRows, LabelledSample
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRows:
+    """m samples."""
+
+    x: NDArray[np.float32] = field(compare=False)  # (m, d) `sample_row`
+    words: tuple[NDArray[np.int64], ...] = field(compare=False)  # (m,) buckets of the answer's words
+    y: Floats = field(compare=False)  # (m,) rewards
+    prior: Floats = field(compare=False)  # (m,) P(right) of the backend for the query
+    weight: Floats = field(
+        compare=False
+    )  # (m,) a query counts once per backend, however often it was sampled
+    fold: NDArray[np.int64] = field(compare=False)  # (m,) of the query
+    number: NDArray[np.int64] = field(compare=False)  # (m,) index into FitRows.samples
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def taken(self, rows: NDArray[np.int64]) -> SampleRows:
+        """Some of the rows, in the order given."""
+        return SampleRows(
+            self.x[rows],
+            tuple(self.words[row] for row in rows),
+            self.y[rows],
+            self.prior[rows],
+            self.weight[rows],
+            self.fold[rows],
+            self.number[rows],
+        )
+
+
+def sample_rows(
+    rows: FitRows,
+    prior: Floats,
+    tokens: Floats,
+    folds: NDArray[np.int64],
+    rng: np.random.Generator,
+    *,
+    most: int | None = None,
+    backends: Sequence[str] | None = None,
+) -> SampleRows:
+    """`prior`, `tokens` (n, B): p_correct and expected tokens of the n queries, which are in `folds` (n,).
+
+    `most`: a seeded choice of queries and backends with about so many samples; `backends`: those of the indicator,
+    where they are not the rows' own.
+    """
+    cells: dict[tuple[int, str], list[int]] = defaultdict(list)
+    for number, labelled in enumerate(rows.samples):
+        cells[labelled.query, labelled.sample.backend].append(number)
+    keys = sorted(cells)
+    if most is not None and len(rows.samples) > most:
+        share = most / len(rows.samples)
+        keys = [key for key, draw in zip(keys, rng.random(len(keys)).tolist(), strict=True) if draw < share]
+    named, words_of = rows.backends if backends is None else backends, AnswerWords()
+    places = {backend: place for place, backend in enumerate(rows.backends)}
+    x, words, numbers, known, weight, fold = [], [], [], [], [], []
+    for query, backend in keys:
+        cell = cells[query, backend]
+        expected = float(np.nan_to_num(tokens[query, places[backend]]))
+        p = float(prior[query, places[backend]])
+        for number, labelled, tally, position in _drawn(cell, rows, rng):
+            sample = labelled.sample
+            x.append(sample_row(named, sample, rows.texts[query], tally, position, p, expected))
+            words.append(words_of(sample.text))
+            numbers.append(number)
+            known.append(p)
+            weight.append(1.0 / len(cell))
+            fold.append(int(folds[query]))
+    return SampleRows(
+        np.array(x, dtype=np.float32),
+        tuple(words),
+        np.array([rows.samples[number].reward for number in numbers]),
+        np.array(known),
+        np.array(weight),
+        np.array(fold, dtype=np.int64),
+        np.array(numbers, dtype=np.int64),
+    )
+
+
+def _drawn(
+    cell: list[int], rows: FitRows, rng: np.random.Generator
+) -> list[tuple[int, LabelledSample, Tally, int]]:
+    """The samples of one query and backend in a random order, each with the votes including its own."""
+    found: list[tuple[int, LabelledSample, Tally, int]] = []
+    classes: dict[str, int] = {}
+    tally = Tally()
+    for place in rng.permutation(len(cell)).tolist():
+        labelled = rows.samples[cell[place]]
+        sample = labelled.sample
+        if not sample.finished:
+            found.append((cell[place], labelled, tally, tally.drawn))
+            continue
+        number = None
+        if sample.answer is not None:
+            number = classes.setdefault(canonical(sample.answer, rows.answer_kind), len(classes))
+        tally = voted(tally, sample.answer, number)
+        counted = replace(labelled, sample=replace(sample, answer_class=number))
+        found.append((cell[place], counted, tally, tally.drawn - 1))
+    return found
