@@ -95,9 +95,12 @@ def print_run(run: Run, console: Console) -> None:
         style="dim",
     )
     console.print(_servers(run.counted))
+    started = sum(line.samples for line in run.lines)
+    finished = sum(seen.finished for seen in next(iter(run.counted.values())).values())
     console.print(
-        "What the servers say of themselves. A request for n samples counts its prompt n times; a hit is a prompt "
-        "token that was in the prefix cache.",
+        "What the servers say of themselves: a request for n samples counts its prompt n times, a hit is a prompt "
+        f"token from the prefix cache. Of Apportion's {started} samples {finished} came to their end there; the others "
+        "were cut when their query was left or had its answer.",
         style="dim",
     )
 
@@ -162,7 +165,7 @@ def _servers(counted: Mapping[str, Mapping[str, Counters]]) -> Table:
     table = Table(title="The servers' own counters", title_justify="left")
     for name in ("while", "server"):
         table.add_column(name, no_wrap=True)
-    for name in ("prompt tokens", "cache hits", "generated", "still running", "waiting"):
+    for name in ("prompt tokens", "cache hits", "generated", "finished", "running now", "waiting"):
         table.add_column(name, justify="right")
     for phase, of in counted.items():
         for model, seen in of.items():
@@ -174,6 +177,7 @@ def _servers(counted: Mapping[str, Mapping[str, Counters]]) -> Table:
                 f"{seen.prompt_tokens:,}",
                 f"{seen.cache_hits:,}",
                 f"{seen.generation_tokens:,}",
+                str(seen.finished),
                 str(seen.running),
                 str(seen.waiting),
             )

@@ -10,11 +10,13 @@ from dataclasses import astuple, dataclass, fields
 from training.errors import TrainingError
 
 GAUGES = ("running", "waiting")
+OPTIONAL = "finished"  # 0 where a server does not count it
 NAMES = {
     "prompt_tokens": "vllm:prompt_tokens_total",
     "generation_tokens": "vllm:generation_tokens_total",
     "cache_queries": "vllm:prefix_cache_queries_total",
     "cache_hits": "vllm:prefix_cache_hits_total",
+    "finished": "vllm:request_success_total",
     "running": "vllm:num_requests_running",
     "waiting": "vllm:num_requests_waiting",
 }
@@ -28,6 +30,7 @@ class Counters:
     generation_tokens: int = 0
     cache_queries: int = 0  # prompt tokens that were looked up in the prefix cache
     cache_hits: int = 0  # of these, found
+    finished: int = 0  # sequences that came to their end; those that were cut are not among them
     running: int = 0  # sequences at this moment
     waiting: int = 0  # sequences at this moment
 
@@ -50,12 +53,12 @@ def parse(metrics: str) -> Counters:
     sums: dict[str, float] = {}
     for line in metrics.splitlines():
         name = line.partition(" ")[0].partition("{")[0]
-        if name.startswith("vllm:"):
+        if name.startswith("vllm:") and 'finished_reason="abort"' not in line:
             sums[name] = sums.get(name, 0.0) + float(line.rpartition(" ")[2])
-    missing = [name for name in NAMES.values() if name not in sums]
+    missing = [name for field, name in NAMES.items() if name not in sums and field != OPTIONAL]
     if missing:
         raise TrainingError(f"the server's /metrics lack {', '.join(missing)}: is it vLLM?")
-    return Counters(**{field: round(sums[name]) for field, name in NAMES.items()})
+    return Counters(**{field: round(sums.get(name, 0.0)) for field, name in NAMES.items()})
 
 
 def read_counters(url: str, timeout_s: float = 60.0) -> Counters:

@@ -19,6 +19,9 @@ vllm:prompt_tokens_by_source_total{engine="0",source="local_compute"} 900.0
 vllm:prefix_cache_queries_total{engine="0"} 1200.0
 vllm:prefix_cache_hits_total{engine="0"} 300.0
 vllm:external_prefix_cache_hits_total{engine="0"} 7.0
+vllm:request_success_total{engine="0",finished_reason="stop"} 8.0
+vllm:request_success_total{engine="0",finished_reason="length"} 3.0
+vllm:request_success_total{engine="0",finished_reason="abort"} 5.0
 vllm:num_requests_running{engine="0"} 2.0
 vllm:num_requests_waiting{engine="0"} 1.0
 vllm:num_requests_waiting_by_reason{engine="0",reason="capacity"} 1.0
@@ -27,7 +30,12 @@ python_gc_objects_collected_total{generation="0"} 13912.0
 
 
 def test_counters_are_summed_over_engines_and_their_relatives_are_left_out() -> None:
-    assert parse(PAGE) == Counters(1200, 100, 1200, 300, running=2, waiting=1)
+    assert parse(PAGE) == Counters(1200, 100, 1200, 300, finished=11, running=2, waiting=1)
+
+
+def test_what_only_newer_servers_count_may_be_missing() -> None:
+    page = "\n".join(line for line in PAGE.splitlines() if "request_success" not in line)
+    assert parse(page).finished == 0
 
 
 def test_a_page_without_a_counter_is_named() -> None:
@@ -36,8 +44,8 @@ def test_a_page_without_a_counter_is_named() -> None:
 
 
 def test_counters_are_compared_and_gauges_are_as_they_are_now() -> None:
-    before, after = Counters(10, 20, 30, 5, running=4, waiting=2), Counters(15, 26, 37, 13, running=1)
-    assert after.since(before) == Counters(5, 6, 7, 8, running=1, waiting=0)
+    before, after = Counters(10, 20, 30, 5, 1, running=4, waiting=2), Counters(15, 26, 37, 13, 3, running=1)
+    assert after.since(before) == Counters(5, 6, 7, 8, 2, running=1, waiting=0)
 
 
 def test_only_a_server_where_nothing_runs_or_waits_is_at_rest() -> None:
