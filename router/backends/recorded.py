@@ -5,8 +5,11 @@ are drawn without replacement in an order that depends on the call's seed and th
 gold answers are not read, so a recording without them serves the same bits. A call that wants more than was
 recorded ends early.
 
-When it fails: a sample is served whole, whatever `max_tokens` and the temperature of the call (the recording's own
-parameters were used), prompts are not applied, and two stages of one plan on the same backend draw independently.
+A sample that is longer than the call's `max_tokens` is served as cut there (`cut_to`), where its tokens were recorded.
+
+When it fails: samples are those of the recording's own parameters, whatever the call's temperature; prompts are not
+applied; a sample whose length is only guessed is served whole; two stages of one plan on the same backend draw
+independently.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from operator import itemgetter
 
 from predictors.observation import Query, Sample
 from router.backends import Call, Capabilities
+from router.backends.recorded_cut import cut_to
 from router.backends.recording_shelf import RecordingShelf
 from router.backends.timeline import Event, Timeline, pieces
 from router.config import BackendConfig
@@ -154,16 +158,24 @@ class Recorded:
         return range(rows.start, rows.stop)
 
     def _flight(self, recording: Recording, row: int, call: Call, number: int, now: float) -> _Flight:
-        recorded = recording.sample(row)
+        recorded, limit = recording.sample(row), call.sampling.max_tokens
         sample_id = f"{call.stage}.{number}"
+        whole = self._sample(recording, recorded, sample_id, call.stage)
+        # tokens that were not recorded are guessed by a rule of thumb, which must not decide what is cut
+        longer = (
+            limit is not None and whole.tokens_out > limit and recording.value(row, "tokens_out") is not None
+        )
         snapshots: tuple[Sample, ...] = ()
-        if call.growing:
+        if call.growing or longer:
             query_id = recording.queries[recording.columns.query[row]].query_id
             snapshots = tuple(
                 self._sample(recording, snapshot, sample_id, call.stage)
                 for snapshot in recording.snapshots(query_id, self.recorded_as, recorded.sample_idx)
             )
-        return _Flight(self._sample(recording, recorded, sample_id, call.stage), snapshots, now)
+        if longer and limit is not None:
+            whole = cut_to(whole, limit, recorded.text, snapshots)
+            snapshots = tuple(snapshot for snapshot in snapshots if snapshot.tokens_out < limit)
+        return _Flight(whole, snapshots, now)
 
     def _sample(self, recording: Recording, seen: RecordedSample, sample_id: str, stage: int) -> Sample:
         text = seen.text if seen.text is not None else seen.answer
