@@ -1,16 +1,24 @@
-"""A PostgreSQL server from a package, and a database in it that nobody used before."""
+"""Surroundings that tests of several packages need: PostgreSQL, a certificate, a server behind TLS, proxies."""
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import shutil
+import ssl
 import tempfile
+import threading
 import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +43,149 @@ def postgres_address(postgres_server) -> Any:
     name = f"budgets_{next(NUMBERS)}"
     postgres_server.psql(f"CREATE DATABASE {name};")
     return postgres_server.get_uri(name)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory) -> Path:
+    """A self-signed certificate of 127.0.0.1; its key is beside it, `key.pem`."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    folder: Path = tmp_path_factory.mktemp("tls")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stub")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    (folder / "certificate.pem").write_bytes(made.public_bytes(pem))
+    return folder / "certificate.pem"
+
+
+@pytest.fixture(scope="session")
+def tls(certificate: Path) -> Iterator[str]:
+    """The url of a stub server behind TLS, with a key."""
+    from router.backends.stub_server import StubServer
+    from router.backends.stub_texts import MadeUp
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+
+    @asynccontextmanager
+    async def serving() -> AsyncIterator[str]:
+        server = StubServer(MadeUp(("behind-tls",)), api_key="open sesame")
+        runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=0.5)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        try:
+            yield f"https://127.0.0.1:{runner.addresses[0][1]}"
+        finally:
+            await runner.cleanup()
+
+    with elsewhere(serving) as url:
+        yield url
+
+
+@contextmanager
+def elsewhere(start: Callable[[], AbstractAsyncContextManager[Any]]) -> Iterator[Any]:
+    """What `start` gives, kept running by an event loop in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    context = start()
+    try:
+        yield asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result(30)
+    finally:
+        asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result(30)
+        asyncio.run_coroutine_threadsafe(_end_the_others(), loop).result(30)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(30)
+        loop.close()
+
+
+async def _end_the_others() -> None:
+    """No task and no connection outlives its loop: what they hold would be warned about in somebody else's test."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_asyncgens()
+
+
+class Proxy:
+    """An HTTP proxy that only knows CONNECT; `heads` are the requests that it saw."""
+
+    def __init__(self, login: str = "") -> None:
+        self.login = login
+        self.heads: list[str] = []
+        self.url = ""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Proxy]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        try:
+            yield self
+        finally:
+            server.close()
+            await server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.heads.append(head)
+        if self.login and f"Basic {self.login}" not in head:
+            writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
+            await _closed(writer)
+            return
+        host, port = head.split()[1].split(":")
+        there, back = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        try:
+            await asyncio.gather(_pump(reader, back), _pump(there, writer), return_exceptions=True)
+        finally:
+            await _closed(back)
+            await _closed(writer)
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+
+
+async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    try:
+        while received := await source.read(65_536):
+            sink.write(received)
+            await sink.drain()
+    finally:
+        sink.close()
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    with elsewhere(Proxy().running) as started:
+        yield started
+
+
+@pytest.fixture
+def guarded_proxy() -> Iterator[Proxy]:
+    """It wants the login me:se@cr:et."""
+    with elsewhere(Proxy("bWU6c2VAY3I6ZXQ=").running) as started:
+        yield started
