@@ -1,7 +1,10 @@
 """Fit the heads over whole plans: expected reward, and samples of each stage.
 
-Plans of one sample need none: they are as good as their backend. The others are replayed on at most 3,000 of the fit's
-queries with held-out signals; reward and samples are then regressed on what was known before the first token.
+Plans are replayed on at most 3,000 of the fit's queries with held-out signals; reward and samples are then regressed
+on what was known before the first token. Plans of one sample have heads too, though a backend's own head would do:
+forecasts are compared, and of two that were learned apart the one that errs upwards is chosen. For the same reason a
+plan's reward is learned as the plans' common level plus its own deviation, each shrunk as its held-out error asks, so
+that small differences between plans are not mistaken for large ones.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from training.plan_outcomes import PlanOutcomes, replay_plans, stage_columns
 Floats = NDArray[np.float64]
 _MOST_QUERIES = 3000  # the heads have some 150 coefficients; more would cost minutes and change nothing
 _ENOUGH = 30  # queries on which a plan ran; with fewer it has no head
-_PENALTIES = (30.0, 300.0, 3000.0)  # rows
+_PENALTIES = (30.0, 300.0, 3000.0, 30_000.0)  # rows
 _CUT = 5.0  # standard deviations, as `PlanHeads` cuts
 
 
@@ -38,9 +41,9 @@ def with_plan_heads(fitted: Fitted, recordings: Sequence[Recording], config: Con
     digests = {name: plan.digest for name, plan in plans.items()}
     bundle = replace(bundle, card=replace(bundle.card, plans=digests))
     composed = [plan for plan in plans.values() if len(plan.stages) > 1 or plan.stages[0].max_samples > 1]
-    if not composed:
+    if not composed:  # nothing that a backend's own head is compared with
         return bundle
-    rows, outcomes = _outcomes(fitted, recordings, config, composed, seed)
+    rows, outcomes = _outcomes(fitted, recordings, config, list(plans.values()), seed)
     ran = np.isfinite(outcomes.reward).sum(axis=0) >= _ENOUGH
     outcomes = _only(outcomes, np.flatnonzero(ran))
     if not outcomes.plans:
@@ -106,9 +109,12 @@ def fit_plan_heads(
     scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0.0)
     z = np.hstack([np.clip((inputs - mean) * scale, -_CUT, _CUT), np.ones((len(inputs), 1))])
     curves, metrics, columns = [], {}, []
+    level = _level(outcomes.reward)
+    common = _cross_fitted(z, level, folds)
     for place, plan in enumerate(outcomes.plans):
         y = outcomes.reward[:, place]
-        coef, held_out = _cross_fitted(z, y, folds)
+        own = _cross_fitted(z, y - level, folds)
+        coef, held_out = common[0] + own[0], common[1] + own[1]
         known = np.isfinite(y)
         p, target, fold = np.clip(held_out[known], 0.0, 1.0), y[known], folds[known]
         skill = brier_skill(p, target)
@@ -124,6 +130,14 @@ def fit_plan_heads(
     names = tuple(stage_columns(outcomes))
     quality: tuple[Curve, ...] = tuple(curves)
     return PlanHeads(outcomes.plans, names, mean, scale, np.stack(columns, axis=1), most, quality), metrics
+
+
+def _level(reward: Floats) -> Floats:
+    """The mean reward of the plans that ran on each query, (n,); NaN where none did."""
+    known = np.isfinite(reward)
+    total = np.where(known, reward, 0.0).sum(axis=1)
+    level = total / np.maximum(1, known.sum(axis=1))
+    return np.asarray(np.where(known.any(axis=1), level, np.nan), dtype=np.float64)
 
 
 def _cross_fitted(z: Floats, y: Floats, folds: NDArray[np.int64]) -> tuple[Floats, Floats]:

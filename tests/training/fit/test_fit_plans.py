@@ -54,10 +54,10 @@ def planned(made, tmp_path_factory, record):
     return config, card, Bundle.load(folder / "bundle")
 
 
-def test_plans_are_on_the_card_by_digest_and_those_of_several_samples_have_heads(planned):
+def test_plans_are_on_the_card_by_digest_and_have_heads(planned):
     config, card, _ = planned
     assert card.plans == {name: plan.digest for name, plan in build_plans(config).items()}
-    assert card.plan_heads == ("both", "cascade")
+    assert card.plan_heads == ("small", "both", "cascade")
 
 
 def test_stages_are_expected_to_draw_what_replay_drew(planned):
