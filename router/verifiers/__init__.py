@@ -46,5 +46,6 @@ VERIFIERS = {
     "judge": "router.verifiers.judge:Judge",
     "schema": "router.verifiers.schema:Schema",
     "regex": "router.verifiers.regex:Regex",
+    "unit_tests": "router.verifiers.unit_tests:UnitTests",
     "http": "router.verifiers.http_hook:Http",
 }

@@ -56,7 +56,12 @@ def service():
 @pytest.fixture(params=sorted(VERIFIERS), scope="module")
 def verifier(request, service):
     """Each with what it cannot do without."""
-    options = {"regex": {"pattern": "B"}, "http": {"url": service}, "judge": {"url": service, "model": "m"}}
+    options = {
+        "regex": {"pattern": "B"},
+        "http": {"url": service},
+        "judge": {"url": service, "model": "m"},
+        "unit_tests": {"tests": "assert True", "weak": True},  # the answers here are harmless
+    }
     return resolve("verifier", VERIFIERS, request.param)(**options.get(request.param, {}))
 
 
@@ -122,7 +127,7 @@ def test_it_works_in_threads(verifier):
         assert set(pool.map(lambda _: verifier.grade(case, right), range(16))) == {1}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
 @given(gold=st.text(max_size=40), answer=st.text(max_size=40))
 def test_scores_of_any_texts_are_in_the_unit_interval(verifier, gold, answer):
     score = verifier.grade(Case("q", gold=gold, references=(gold,)), answer)
