@@ -26,7 +26,10 @@ from router.recording import Recording
 from training.check_points import CheckPoints
 from training.collect import collect_command
 from training.collect_backend import parse_backend
-from training.collect_journal import read_rows
+from training.collect_items import missing
+from training.collect_journal import Journal, read_rows
+from training.collect_queries import read_queries
+from training.collect_run import Drawing, collect
 from training.errors import TrainingError
 from training.grade import grade
 from training.openai_reply import Reply, Token, token_ends
@@ -150,6 +153,23 @@ def test_the_estimate_counts_the_looks(
     tokens_out = 8 * 9 + 16 * 20
     assert f"at most {tokens_out} output tokens and ${(tokens_in + tokens_out * 10) / 1e6:.4f}" in said
     assert lines(tmp_path / "r" / "journal.jsonl") == 0
+
+
+def test_the_bar_counts_looks_and_ends_full(url: str, queries: Path, tmp_path: Path) -> None:
+    server = Server("s", url, "long", max_tokens=40, check_points=CheckPoints(every=4))
+    drawing, told = Drawing(samples=2, seed=1, concurrency=2), []
+    with Journal(tmp_path / "r") as journal:
+        work = [list(missing(read_queries(queries), server, 2, journal))]
+        requests = sum(item.requests for item in work[0])
+        progress = asyncio.run(
+            collect(work, journal, drawing, lambda now: told.append((now.drawn, now.looked, now.spared)))
+        )
+        assert list(missing(read_queries(queries), server, 2, journal)) == []
+    assert requests == 8 * (1 + 9)
+    assert progress.spared > 0 and progress.drawn + progress.looked == requests - progress.spared
+    assert len(told) == progress.drawn + progress.looked
+    shares = [(drawn + looked) / (requests - spared) for drawn, looked, spared in told]
+    assert shares == sorted(shares) and shares[-1] == 1.0
 
 
 def test_samples_whose_tokens_do_not_spell_their_text_are_kept_and_told(
