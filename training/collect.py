@@ -26,7 +26,7 @@ from training.collect_queries import CollectedQuery, read_queries
 from training.collect_run import Drawing, Progress, collect
 from training.errors import TrainingError
 from training.openai_samples import Server
-from training.prompts import ELICITATIONS
+from training.prompts import elicitation_of
 
 
 def check_run(out: Path, servers: Sequence[Server], seed: int) -> None:
@@ -42,7 +42,7 @@ def check_run(out: Path, servers: Sequence[Server], seed: int) -> None:
     for server in servers:
         now = server.params() | {"template": asdict(server.prompt), "top_logprobs": server.top_logprobs}
         if server.check_points:
-            now |= {"snapshots": str(server.check_points), "elicitation": ELICITATIONS[server.prompt.name]}
+            now |= {"snapshots": str(server.check_points), "elicitation": elicitation_of(server.prompt)}
         known = before["backends"].get(server.name, {})
         if known and str(server.check_points) != (looked := known.get("snapshots", "")):
             raise TrainingError(

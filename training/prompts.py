@@ -19,3 +19,8 @@ def prompt_named(name: str) -> Prompt:
     if name not in PROMPTS:
         raise TrainingError(f"unknown prompt {name!r}; choose from {', '.join(PROMPTS)}")
     return PROMPTS[name]
+
+
+def elicitation_of(prompt: Prompt) -> str:
+    """What asks for the answer under this template; one that is not of the table has no words of its own for it."""
+    return ELICITATIONS.get(prompt.name, ELICITATIONS["none"])

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from router.answers import extract
 from router.recordings.cost import SNAPSHOT_TOKENS
 from training.openai_reply import Reply, mean_logprob, token_ends
-from training.prompts import ELICITATIONS
+from training.prompts import elicitation_of
 
 if TYPE_CHECKING:
     from training.openai_samples import Server
@@ -47,7 +47,7 @@ def elicitation(server: Server, text: str, end: int) -> str:
 
     `text` is the whole sample: where it closes a thought later on, the thought is open also without its mark.
     """
-    asked, before = ELICITATIONS[server.prompt.name], text[:end]
+    asked, before = elicitation_of(server.prompt), text[:end]
     if THINK_END not in before and (THINK in before or THINK_END in text):
         return f"\n{THINK_END}\n\n{asked.lstrip()}"
     return asked if before else asked.lstrip()
