@@ -55,6 +55,7 @@ class Predictions(Protocol):
 
     p_correct/B        P(one sample of backend B is right), calibrated
     p_two_correct/B    P(two samples of B are both right)
+    reward/B           E[reward of one sample of B], from P(right) and the gains: what backends are compared by
     gain/A/B           E[reward of A - reward of B], in [-1, 1]
     tokens_out/B       expected output tokens of one sample of B
     plan_quality/P     expected reward of plan P; plan_samples/P/I expected samples of its I-th stage (0 if not reached)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors import Look
+from predictors.backend_rewards import expected_rewards, gain_matrix
 from predictors.card import BundleCard
 from predictors.features import Featurizer
 from predictors.lengths import Lengths
@@ -63,29 +64,16 @@ class Bundle:
             found[f"p_two_correct/{backend}"] = both
             found[f"tokens_out/{backend}"] = tokens
             found[f"tokens_out_p90/{backend}"] = most
-        found.update(self._gains(2.0 * heads[len(backends) :] - 1.0))
+        gains = gain_matrix(2.0 * heads[len(backends) :] - 1.0, backends, self.card.pairs)
+        rewards = expected_rewards(right, gains).tolist()
+        for backend, reward, over in zip(backends, rewards, gains.tolist(), strict=True):
+            found[f"reward/{backend}"] = reward
+            for other, gain in zip(backends, over, strict=True):
+                if backend != other:
+                    found[f"gain/{backend}/{other}"] = gain
         if self.plan_heads is not None:
             found.update(self.plan_heads.predict(plan_inputs(heads, two_right, row)))
         return found
-
-    def _gains(self, values: Floats) -> dict[str, float]:
-        """gain/A/B of every ordered pair, from the pairs that have a head; others by way of the reference."""
-        backends, pairs = self.card.backends, self.card.pairs
-        known = dict(zip(pairs, values.tolist(), strict=True))
-        if len(pairs) == len(backends) * (len(backends) - 1) // 2:
-            found = {}
-            for (one, other), gain in known.items():
-                found[f"gain/{one}/{other}"] = gain
-                found[f"gain/{other}/{one}"] = -gain
-            return found
-        over = {one: gain for (one, _), gain in known.items()}
-        over[pairs[0][1]] = 0.0
-        return {
-            f"gain/{one}/{other}": min(1.0, max(-1.0, over[one] - over[other]))
-            for one in backends
-            for other in backends
-            if one != other
-        }
 
     def look_many(self, texts: Sequence[str]) -> dict[str, Floats]:
         """Signal name -> one value per text, (texts,): bit for bit what `look` says of each as a single user turn."""

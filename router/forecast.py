@@ -75,11 +75,15 @@ class Forecaster:
 
 
 def quality(plan: Plan, signals: Signals) -> float | None:
-    """Expected reward: the plan's own head, else for a single sample its backend's, else not known."""
+    """Expected reward: the plan's own head, else for a single sample its backend's, else not known.
+
+    A backend's is `reward/B`, which knows the gains; P(right) where a bundle says no more than that.
+    """
     learned = signals.get(f"plan_quality/{plan.name}")
     if learned is not None or len(plan.stages) > 1 or plan.stages[0].max_samples > 1:
         return learned
-    return signals.get(f"p_correct/{plan.stages[0].backend}")
+    backend = plan.stages[0].backend
+    return signals.get(f"reward/{backend}", signals.get(f"p_correct/{backend}"))
 
 
 def expected_samples(query: Query, plan: Plan, stage: int, signals: Signals) -> float:

@@ -50,6 +50,16 @@ def test_every_signal_of_the_contract_is_there_and_in_range(bundle, fresh):
     assert found["gain/small/large"] == -found["gain/large/small"]
 
 
+def test_rewards_are_half_the_gains_and_half_the_probabilities(bundle, fresh):
+    found = bundle.look(ask(fresh.rows.texts[0])).signals
+    right = found["p_correct/large"] - found["p_correct/small"]
+    over = found["reward/large"] - found["reward/small"]
+    assert over == pytest.approx((right + found["gain/large/small"]) / 2)
+    assert found["reward/large"] + found["reward/small"] == pytest.approx(
+        found["p_correct/large"] + found["p_correct/small"]
+    )
+
+
 def test_it_tells_hard_queries_from_easy_ones(bundle, fresh):
     signals = bundle.look_many(fresh.rows.texts)
     for place, backend in enumerate(fresh.rows.backends):

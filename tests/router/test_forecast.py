@@ -65,3 +65,8 @@ def test_lengths_never_exceed_max_tokens_nor_samples_the_plan():
 def test_waves_of_samples_take_their_time_one_after_the_other():
     signals = {"tokens_out/small": 50.0, "plan_samples/vote/0": 8.0}
     assert forecaster().forecast(QUERY, VOTE, signals).latency_s == pytest.approx(2 * (0.2 + 1.0))
+
+
+def test_a_single_samples_quality_knows_the_gains_where_the_bundle_does():
+    known = {"p_correct/small": 0.7, "reward/small": 0.64}
+    assert forecaster().forecast(QUERY, SINGLE, known).quality == 0.64

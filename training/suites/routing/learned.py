@@ -77,21 +77,8 @@ def ids_of(fold: Fold, places: NDArray[np.int64]) -> list[str]:
 
 
 def qualities(signals: Signals, backends: Sequence[str]) -> Floats:
-    """Expected reward of each backend, shape (n, B), from P(right) and the gain heads in equal parts.
-
-    Both say how backends differ on a query; each head's own error is halved. Their common level is P(right)'s.
-    """
-    right = np.stack([signals[f"p_correct/{name}"] for name in backends], axis=1)
-    zero = np.zeros(len(right))
-    over = np.stack(
-        [
-            np.mean([signals.get(f"gain/{name}/{other}", zero) for other in backends], axis=0)
-            for name in backends
-        ],
-        axis=1,
-    )
-    level = right.mean(axis=1, keepdims=True)
-    return np.asarray(level + 0.5 * (right - level) + 0.5 * over, dtype=np.float64)
+    """Expected reward of each backend, shape (n, B): the numbers that the live forecast compares them by."""
+    return np.stack([signals[f"reward/{name}"] for name in backends], axis=1)
 
 
 def expected_costs(

@@ -1,0 +1,43 @@
+"""What each backend would earn on a query, seen from P(right) of each and from the gains of one over another.
+
+Routing needs differences: a head fitted on the difference itself errs less on it than the difference of two heads
+(Chen et al. 2020, FrugalML, route on it too), and the mean of both errs least. When it fails: nothing that both
+heads get wrong is mended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def gain_matrix(values: Floats, backends: Sequence[str], pairs: Sequence[tuple[str, str]]) -> Floats:
+    """E[reward of the row's backend - reward of the column's], shape (B, B), in [-1, 1].
+
+    `values` (pairs,) are the heads' gains. Where not every pair has a head, all have one against the same reference
+    and the others follow by way of it.
+    """
+    place = {name: number for number, name in enumerate(backends)}
+    if len(pairs) == len(backends) * (len(backends) - 1) // 2:
+        found = np.zeros((len(backends), len(backends)))
+        for (one, other), gain in zip(pairs, values.tolist(), strict=True):
+            found[place[one], place[other]] = gain
+            found[place[other], place[one]] = -gain
+        return found
+    over = np.zeros(len(backends))
+    for (one, _), gain in zip(pairs, values.tolist(), strict=True):
+        over[place[one]] = gain
+    return np.clip(over[:, None] - over[None, :], -1.0, 1.0)
+
+
+def expected_rewards(right: Floats, gains: Floats) -> Floats:
+    """E[reward of one sample] of each backend, (B,), in [0, 1]: level + ((right - level) + gain over the mean) / 2.
+
+    `right` (B,): P(right), whose mean is the level; `gains` (B, B): row minus column.
+    """
+    level = right.mean()
+    return np.clip(level + 0.5 * (right - level) + 0.5 * gains.mean(axis=1), 0.0, 1.0)
