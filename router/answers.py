@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from router.answering.code_forms import canonical_code
+from router.answering.date_forms import canonical_date, last_date
 from router.answering.marks import (
     after_thinking,
     fenced_block,
@@ -154,8 +156,17 @@ def _extract_code(text: str) -> str | None:
 
 
 def _canonical_code(answer: str) -> str:
-    lines = (line.rstrip() for line in answer.strip("\r\n").splitlines())
-    return _bounded("\n".join(line for line in lines if line))
+    return _bounded(canonical_code(answer))
+
+
+def _extract_date(text: str) -> str | None:
+    said = marked(text)
+    found = last_date(said) if said is not None else None
+    return found or last_date(window(text))
+
+
+def _canonical_date(answer: str) -> str:
+    return canonical_date(answer) or _canonical_text(answer)
 
 
 def _extract_json(text: str) -> str | None:
@@ -261,6 +272,7 @@ ANSWER_KINDS: Mapping[str, AnswerKind] = {
     "exact": AnswerKind(_extract_whole, _canonical_exact),
     "math": AnswerKind(_extract_math, _canonical_math),
     "code": AnswerKind(_extract_code, _canonical_code),
+    "date": AnswerKind(_extract_date, _canonical_date),
     "json": AnswerKind(_extract_json, _canonical_json),
     "text": AnswerKind(_extract_whole, _canonical_text),
 }
