@@ -132,7 +132,7 @@ def assemble(
             store = open_store(config, base)  # last: nothing after it fails, so that nothing is left open
         except BaseException:
             if isinstance(ledger, Leased):
-                ledger.store.close()
+                ledger.leave()
             raise
     books = Books(
         chooser=Chooser(menu, policy, policy_name(config), predictions, *parts),

@@ -71,6 +71,7 @@ class Books:
         self.monotonic_s, self.wall_s, self.new_id = monotonic_s, wall_s, new_id
         self.decided = 0  # rows logged since the start
         self.price_list = price_list
+        self._prices_since = price_list.version(wall_s()) if price_list and price_list.changes else ""
         self._reprice_at = price_list.next_after(wall_s()) if price_list and price_list.changes else math.inf
 
     def begin(self, query: Query, options: Options) -> Progress:
@@ -114,6 +115,7 @@ class Books:
             signals=dict(chosen.look.signals)
             | chooser.forecaster.price_signals(query, plan, chosen.look.signals, chosen.price),
             prices=dict(self.prices),
+            prices_since=self._prices_since,
             degraded=[*(() if mode is Mode.BYPASS else self.settings.degraded), *degraded],
         )
 
@@ -170,6 +172,7 @@ class Books:
         """Decide and reserve at the prices of now; what is reserved already is settled at those of then."""
         assert self.price_list is not None  # noqa: S101 (else nothing ever changes)
         self._reprice_at = self.price_list.next_after(at)
+        self._prices_since = self.price_list.version(at)
         self.prices.update(self.price_list.prices(at))
         self.chooser, self.bypass = (
             chooser.at_prices(self.price_list.bounds(at)) for chooser in (self.chooser, self.bypass)

@@ -33,6 +33,7 @@ class Progress:
     prices: Mapping[str, Price] = field(
         default_factory=dict
     )  # by backend, when it was reserved: it is settled at them
+    prices_since: str = ""  # their date
     charged: int = 0  # micro-dollars, by the ledger, at the end
     meter: Meter = field(default_factory=Meter)
     reservations: list[Reservation] = field(default_factory=list)

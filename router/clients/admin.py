@@ -16,6 +16,7 @@ from router.clients.admin_types import (
     read_logged,
     read_status,
 )
+from router.clients.budget import AccountBalance, Budget, read_balance, read_budget
 from router.clients.channel import DEFAULT_ADMIN_TARGET, options
 from router.clients.errors import translated
 from router.clients.read import read_plan
@@ -96,6 +97,15 @@ class AdminClient:
         """
         request = pb.SetBackendStateRequest(backend=backend, state=BACKEND_STATE_NUMBERS[state])
         return read_backend((await self._call(self._stub.SetBackendState, request)).backend)
+
+    async def budget(self, account: str = "") -> Budget:
+        """An account; by default the one of everything. Raises `NotFound` with the choices."""
+        return read_budget(await self._call(self._stub.GetBudget, pb.GetBudgetRequest(account=account)))
+
+    async def set_budget(self, limit: int | None, account: str = "") -> AccountBalance:
+        """Another limit, in micro-units of the account's unit, from now on; None: no limit."""
+        request = pb.SetBudgetRequest(account=account, limit=limit)
+        return read_balance((await self._call(self._stub.SetBudget, request)).balance)
 
     async def decision(self, decision_id: str) -> LoggedDecision:
         """One row, with what was reported about it. Raises `NotFound`."""
@@ -180,6 +190,15 @@ class SyncAdminClient:
         """Take a backend of the replica out of service, or back; returns how it is now. Raises `NotFound`."""
         request = pb.SetBackendStateRequest(backend=backend, state=BACKEND_STATE_NUMBERS[state])
         return read_backend(self._call(self._stub.SetBackendState, request).backend)
+
+    def budget(self, account: str = "") -> Budget:
+        """An account; by default the one of everything. Raises `NotFound` with the choices."""
+        return read_budget(self._call(self._stub.GetBudget, pb.GetBudgetRequest(account=account)))
+
+    def set_budget(self, limit: int | None, account: str = "") -> AccountBalance:
+        """Another limit, in micro-units of the account's unit, from now on; None: no limit."""
+        request = pb.SetBudgetRequest(account=account, limit=limit)
+        return read_balance(self._call(self._stub.SetBudget, request).balance)
 
     def decision(self, decision_id: str) -> LoggedDecision:
         """One row, with what was reported about it. Raises `NotFound`."""

@@ -17,6 +17,9 @@ COMMANDS = {
     "backends": "router.commands.operators:backends",
     "status": "router.commands.operators:status",
     "mode": "router.commands.operators:mode",
+    "budget": "router.commands.budget:budget",
+    "usage": "router.commands.audit:usage",
+    "audit": "router.commands.audit:audit",
     "stub-server": "router.commands.stub_server:stub_server",
     "version": "router.commands.version:version",
 }

@@ -94,6 +94,10 @@ class Decision:
     confidence: float | None = None
     usage: Mapping[str, Usage] = field(default_factory=dict)  # by backend
     cost: float = 0.0  # micro-dollars, not rounded
+    costs: Mapping[str, float] = field(default_factory=dict)  # the same by backend
+    reserved: int = 0  # micro-dollars, set aside for its worst case
+    charged: int = 0  # micro-dollars, by the ledger
+    prices_since: str = ""  # the date of the prices that it was reserved and settled at; "": before any date
     latency_s: float = 0.0
     first_text_s: float | None = None  # to the first committed text
     query_hash: str = ""

@@ -25,6 +25,7 @@ All amounts are whole micro-units: 1,000,000 are one dollar (or one token, GPU s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -123,6 +124,14 @@ class Ledger(Protocol):
 
     def balance(self, account: str = ALL) -> Balance:
         """One account. Raises `UnknownName`."""
+        ...
+
+    def balances(self) -> Sequence[Balance]:
+        """Of all accounts that are configured or in use here, by name."""
+        ...
+
+    async def set_limit(self, account: str, limit: int | None) -> Balance:
+        """Another limit, in micro-units; it holds here when this returns. Raises `UnknownName`, `StoreError`."""
         ...
 
     def wait_s(self, amount: Amount, tenant: str = "") -> float | None:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from router.errors import BudgetExceeded, PluginError
+from router.errors import BudgetExceeded, PluginError, StoreError
 from router.ledger import ALL, Amount, Balance, Reservation
 from router.ledger.accounts import Account, Accounts
 from router.ledger.hand import DRIFT, RETRY_S, Hand, micro_units
@@ -60,6 +61,9 @@ class Leased:
         self.accounts, self.store, self.replica, self.terms = accounts, store, replica, terms
         self.fetch: Callable[[], Awaitable[None]] | None = (
             None  # set by who renews: one exchange with the store
+        )
+        self.elsewhere: Callable[[Callable[[], int]], Awaitable[int]] | None = (
+            None  # the same: off the event loop
         )
         self.away = ""  # why the store cannot be reached; "": it can
         self.expired = 0  # requests charged at their worst case because they were not settled in time
@@ -165,6 +169,14 @@ class Leased:
         hands = self._branches.get(tenant) or self._branch(tenant)
         return self._wait_s(hands, micro_units(hands, amount), self._clock())
 
+    async def set_limit(self, account: str, limit: int | None) -> Balance:
+        """As `Ledger.set_limit`; other replicas hear of it within `RETRY_S`."""
+        found = self.accounts.named(account)
+        self._hand(found)
+        await self._elsewhere(lambda: self.store.set_limit(found, limit))
+        await self._exchange_now()
+        return self.balance(account)
+
     @property
     def breaches(self) -> int:
         """Settlements above their reservation, since the start."""
@@ -213,7 +225,25 @@ class Leased:
         asks = self.asks()
         self.hear(asks, self.store.sync(self.replica, asks), asked_at)
 
+    def leave(self) -> None:
+        """Give everything back and close the store; for a replica that never served. Raises nothing."""
+        with suppress(StoreError):
+            self.store.sync(self.replica, self.asks(leave=True))
+        self.store.close()
+
     # --------------------------------------------------------------------------------------------------- inside
+
+    async def _elsewhere(self, call: Callable[[], int]) -> None:
+        if self.elsewhere is None:
+            call()
+        else:
+            await self.elsewhere(call)
+
+    async def _exchange_now(self) -> None:
+        if self.fetch is None:
+            self.exchange()
+        else:
+            await self.fetch()
 
     def _expire(self, now: float) -> None:
         while self._open:

@@ -37,7 +37,7 @@ class Renewal:
     def start(self) -> None:
         """Begin to renew; needs a running event loop."""
         if self._task is None:
-            self.ledger.fetch = self.fetch
+            self.ledger.fetch, self.ledger.elsewhere = self.fetch, self._call
             self._task = asyncio.create_task(self._run(), name="ledger-renewal")
 
     async def fetch(self) -> None:
@@ -49,7 +49,7 @@ class Renewal:
 
     async def close(self) -> None:
         """Give everything back and end. What is still reserved is charged at its worst case by then or later."""
-        self.ledger.fetch = None
+        self.ledger.fetch = self.ledger.elsewhere = None
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from router.ledger.state import BOOKED, Answer, Ask, Lease, Moved, Movement, State
 
 FRESH_S = 60.0  # a replica that asked within so many seconds is alive: scarce money is shared with it
+AT_ONCE = 4  # a replica takes so much of its share at a time: what one that dies takes with it stays bounded
 HUNGRY_S = 10.0  # so long others are told that somebody needs what they do not
 REMEMBER_S = 86_400.0  # so long a closed lease is known to a replica that comes back
 
@@ -110,7 +111,7 @@ def _grant(state: State, lease: Lease, ask: Ask, now: float) -> int:
         return want
     left = state.limit - state.booked - state.held
     alive = sum(1 for other in state.leases.values() if not other.closed and other.asked_at > now - FRESH_S)
-    share = max(left // max(1, alive), min(ask.need, left))
+    share = max(left // (AT_ONCE * max(1, alive)), min(ask.need, left))
     granted = max(0, min(want, share))
     if ask.need > granted:
         if state.held - lease.held > 0:

@@ -10,9 +10,11 @@ import structlog
 
 from router.backends import Backend
 from router.books import Books
-from router.checks.fields import SHARE, short_text
+from router.checks.fields import SHARE, Range, short_text
 from router.config import Config
 from router.errors import InvalidQuery, UnknownName
+from router.ledger import ALL
+from router.ledger.accounts import LARGEST
 from router.serving.admission import Admission
 from router.serving.calls import Call
 from router.serving.router import Counter
@@ -21,6 +23,8 @@ from router.wire.admin import backend_info, balance_to_wire, page_of, page_size,
 from router.wire.checks import enum
 from router.wire.decision import logged_decision
 from router.wire.parts import BACKEND_STATES, MODE_NUMBERS, MODES, timestamp
+
+LIMIT = Range(0, LARGEST)
 
 
 class StoreHealth(Protocol):
@@ -131,6 +135,29 @@ class AdminCalls:
         SHARE.check("share", share)
         previous = self.books.modes.set(mode, short_text("tenant", request.tenant), share)
         return pb.SetModeReply(previous=MODE_NUMBERS[previous], mode=request.mode)
+
+    async def get_budget(self, request: pb.GetBudgetRequest, call: Call) -> pb.GetBudgetReply:
+        """Where an account stands, over all replicas."""
+        ledger = self.books.ledger
+        name = short_text("account", request.account) or ALL
+        return pb.GetBudgetReply(
+            balance=balance_to_wire(ledger.balance(name)),
+            price=self.books.chooser.price,
+            accounts=[balance.account for balance in ledger.balances()],
+        )
+
+    async def set_budget(self, request: pb.SetBudgetRequest, call: Call) -> pb.SetBudgetReply:
+        """Another limit, under the next version: here at once, in other replicas within seconds."""
+        name = short_text("account", request.account) or ALL
+        limit = request.limit if request.HasField("limit") else None
+        if limit is not None:
+            LIMIT.check("limit", limit)
+        balance = self.books.ledger.balance(name)
+        if request.HasField("window") and request.window.ToTimedelta().total_seconds() != balance.window_s:
+            raise InvalidQuery(
+                "window", "is part of the configuration", f"{balance.window_s:g} s, or leave it out"
+            )
+        return pb.SetBudgetReply(balance=balance_to_wire(await self.books.ledger.set_limit(name, limit)))
 
     async def get_decision(self, request: pb.GetDecisionRequest, call: Call) -> pb.GetDecisionReply:
         """One row with what was reported about it."""

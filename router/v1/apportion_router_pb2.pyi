@@ -2498,6 +2498,11 @@ class Balance(_message.Message):
     SPENT_FIELD_NUMBER: _builtins.int
     RESERVED_FIELD_NUMBER: _builtins.int
     WINDOW_FIELD_NUMBER: _builtins.int
+    ENDS_IN_FIELD_NUMBER: _builtins.int
+    LEASED_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
+    BREACHED_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     currency: _builtins.str
     """default USD"""
@@ -2507,8 +2512,20 @@ class Balance(_message.Message):
     """micro-units, in the window"""
     reserved: _builtins.int
     """micro-units"""
+    leased: _builtins.int
+    """micro-units that replicas hold in advance and have not reserved"""
+    lost: _builtins.int
+    """micro-units, of spent: what dead replicas did not return"""
+    breached: _builtins.int
+    """micro-units that this replica's backends used beyond reservations, since its start"""
+    version: _builtins.int
+    """of the limit"""
     @_builtins.property
     def window(self) -> _duration_pb2.Duration: ...
+    @_builtins.property
+    def ends_in(self) -> _duration_pb2.Duration:
+        """until the hour, day or month ends; absent: the window rolls"""
+
     def __init__(
         self,
         *,
@@ -2518,10 +2535,15 @@ class Balance(_message.Message):
         spent: _builtins.int = ...,
         reserved: _builtins.int = ...,
         window: _duration_pb2.Duration | None = ...,
+        ends_in: _duration_pb2.Duration | None = ...,
+        leased: _builtins.int = ...,
+        lost: _builtins.int = ...,
+        breached: _builtins.int = ...,
+        version: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "limit", b"limit", "window", b"window"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "ends_in", b"ends_in", "limit", b"limit", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "account", b"account", "currency", b"currency", "limit", b"limit", "reserved", b"reserved", "spent", b"spent", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "account", b"account", "breached", b"breached", "currency", b"currency", "ends_in", b"ends_in", "leased", b"leased", "limit", b"limit", "lost", b"lost", "reserved", b"reserved", "spent", b"spent", "version", b"version", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
@@ -3174,19 +3196,25 @@ class GetBudgetReply(_message.Message):
 
     BALANCE_FIELD_NUMBER: _builtins.int
     PRICE_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
     price: _builtins.float
     """shadow price of this account"""
     @_builtins.property
     def balance(self) -> Global___Balance: ...
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """all that are configured"""
+
     def __init__(
         self,
         *,
         balance: Global___Balance | None = ...,
         price: _builtins.float = ...,
+        accounts: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "price", b"price"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "balance", b"balance", "price", b"price"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -108,6 +108,11 @@ def balance_to_wire(balance: Balance) -> pb.Balance:
         spent=balance.spent,
         reserved=balance.reserved,
         window=duration(balance.window_s),
+        ends_in=None if balance.ends_in_s is None else duration(balance.ends_in_s),
+        leased=balance.leased,
+        lost=balance.lost,
+        breached=balance.breached,
+        version=balance.version,
     )
 
 

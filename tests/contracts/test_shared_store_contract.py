@@ -67,14 +67,14 @@ def ask(**changes) -> Ask:
 
 
 def test_it_grants_what_there_is_and_not_more(store):
-    (first,) = store.sync("r1", [ask(want=3_000)])
+    (first,) = store.sync("r1", [ask(need=3_000)])
     (second,) = store.sync("r2", [ask(want=3_000)])
-    assert (first.granted, second.granted) == (3_000, 500)  # of scarce money an equal share
-    assert books(store)["team"].held == 3_500
+    assert (first.granted, second.granted) == (3_000, 125)  # of scarce money a quarter of an equal share
+    assert books(store)["team"].held == 3_125
 
 
 def test_an_amount_that_does_not_cover_the_need_is_not_given_and_the_others_are_told(store):
-    store.sync("r1", [ask(want=3_900)])
+    store.sync("r1", [ask(need=3_900)])
     before = store.changes()
     (second,) = store.sync("r2", [ask(need=200)])
     assert (second.granted, second.hungry) == (0, True)
@@ -93,9 +93,9 @@ def test_a_request_that_arrives_twice_moves_nothing_twice(store):
 
 
 def test_what_a_replica_returns_another_may_take(store):
-    store.sync("r1", [ask(want=4_000)])
+    store.sync("r1", [ask(need=4_000)])
     store.sync("r1", [ask(sequence=2, lease=1, granted=4_000, spent=500, leave=True)])
-    (answer,) = store.sync("r2", [ask(want=9_000)])
+    (answer,) = store.sync("r2", [ask(need=3_500)])
     assert (answer.granted, answer.booked) == (3_500, 500)
 
 

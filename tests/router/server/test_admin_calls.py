@@ -7,7 +7,7 @@ import itertools
 import grpc
 import pytest
 
-from router.client import ApportionError, Constraints, Mode, NotFound, SyncAdminClient
+from router.client import ApportionError, Constraints, Mode, NotFound, OutOfBudget, SyncAdminClient
 from router.v1 import apportion_router_pb2 as pb
 
 
@@ -134,7 +134,6 @@ async def test_a_page_has_fewer_rows_where_more_would_not_fit_a_message(house):
 @pytest.mark.parametrize(
     "call",
     [
-        ("GetBudget", pb.GetBudgetRequest()),
         ("ListBundles", pb.ListBundlesRequest()),
         ("PromoteBundle", pb.PromoteBundleRequest()),
     ],
@@ -168,3 +167,36 @@ async def test_the_blocking_client_sees_the_same(house):
     assert decisions == 1
     assert (plans, backends) == (await house.admin.plans(), await house.admin.backends())
     assert one == listed
+
+
+async def test_a_limit_is_set_and_told_with_its_version(house):
+    before = await house.admin.budget()
+    assert (before.balance.account, before.balance.limit, before.accounts) == ("all", None, ("all",))
+    await house.client.generate("2 + 2?")
+    balance = await house.admin.set_budget(5)
+    assert (balance.limit, balance.version, balance.reserved) == (5, before.balance.version + 1, 0)
+    assert balance.spent > 5  # what was spent before is part of it
+    with pytest.raises(OutOfBudget):
+        await house.client.generate("2 + 3?", retries=0)
+    assert (await house.admin.set_budget(None)).limit is None
+    assert (await house.client.generate("2 + 3?")).text
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        (pb.SetBudgetRequest(limit=-1), "limit"),
+        (pb.SetBudgetRequest(limit=2**62), "limit"),
+        (pb.SetBudgetRequest(limit=1, window={"seconds": 5}), "window"),
+    ],
+)
+async def test_a_limit_that_cannot_be_is_refused_with_its_field(house, request_, said):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await house.admin_stub.SetBudget(request_)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert said in caught.value.details()
+
+
+async def test_an_account_that_is_not_there_is_not_found(house):
+    with pytest.raises(NotFound, match=r"'nobody'.*choose from all"):
+        await house.admin.budget("nobody")

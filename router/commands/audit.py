@@ -1,0 +1,187 @@
+"""`apportion audit` and `apportion usage`: what was spent, proved and broken down, from the stores themselves."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from router.command_group import CommandFailed
+from router.commands.budget import units
+from router.commands.tables import as_json, money, table
+
+if TYPE_CHECKING:
+    from router.config import Config
+    from router.domain.decision import Decision
+    from router.ledger.audit import AccountAudit
+
+ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The configuration.")]
+Decisions = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--decisions",
+        help="A decision store's file; repeat for several replicas. Default: the configuration's.",
+    ),
+]
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
+
+
+def audit(config: ConfigFile = Path("router.toml"), decisions: Decisions = None, json: JSON = False) -> None:
+    """Prove that every micro-unit of the budgets adds up: from the ledger's movements, and against the decisions.
+
+    Exit code 0: it does. 1: it does not; every difference is named. May be run while the service runs: amounts that
+    are in flight then are in the leases and not yet in the decisions.
+    """
+    from router.configuration.budgets import ledger_address
+    from router.configuration.file import load
+    from router.ledger import ALL
+    from router.ledger.audit import audit as audit_of
+    from router.ledger.audit import compare_charges
+    from router.ledger.databases import IN_MEMORY, is_postgres, open_shared
+    from router.ledger.sql import SQL
+
+    read = load(config)
+    address = ledger_address(read)
+    if address == IN_MEMORY:
+        raise CommandFailed(
+            f"{config}: budgets are kept in the service's memory; name a file in [store] ledger"
+        )
+    if not is_postgres(address) and not (config.parent / address).is_file():
+        raise CommandFailed(f"{config.parent / address}: there is no such file; nothing was ever spent")
+    store = open_shared(address, config.parent, time.time)
+    assert isinstance(store, SQL)  # noqa: S101 (memory was refused)
+    try:
+        states, movements = store.look()
+    finally:
+        store.close()
+    found = audit_of(states, movements)
+    files = _files(decisions, read, config)
+    problems = [f"{account.account}: {text}" for account in found for text in account.problems]
+    if files:
+        charged: dict[str, int] = defaultdict(int)
+        for row in _rows(files, 0.0):
+            if "/" not in row.replica:  # a shadow run: on money of its own
+                charged[row.replica] += row.charged
+        root = next(account for account in found if account.account == ALL)
+        problems += [f"{ALL}: {text}" for text in compare_charges(root, charged)]
+    if json:
+        typer.echo(as_json({"ok": not problems, "problems": problems, "accounts": found}))
+    else:
+        _print(found, problems, len(files))
+    if problems:
+        raise typer.Exit(1)
+
+
+def usage(
+    by: Annotated[
+        Literal["tenant", "plan", "backend"], typer.Option(help="What to break it down by.")
+    ] = "tenant",
+    hours: Annotated[float, typer.Option(min=0.0, help="Only the last so many hours. Default: all.")] = 0.0,
+    config: ConfigFile = Path("router.toml"),
+    decisions: Decisions = None,
+    json: JSON = False,
+) -> None:
+    """Say what was spent on whom or what: queries, tokens and money, from the logged decisions."""
+    from router.configuration.file import load
+
+    files = _files(decisions, load(config), config)
+    if not files:
+        raise CommandFailed(f"{config}: there is no decision store; name its file with --decisions")
+    since = time.time() - hours * 3600 if hours else 0.0
+    sums: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for row in _rows(files, since):
+        for name, part in _PARTS[by](row):
+            for what, amount in part.items():
+                sums[name][what] += amount
+    if json:
+        typer.echo(as_json(sums))
+        return
+    rows: list[tuple[str, ...]] = [(by.upper(), "QUERIES", "TOKENS IN", "TOKENS OUT", "COST")]
+    for name, one in sorted(sums.items(), key=lambda item: -item[1]["cost"]):
+        counts = (f"{one[what]:.0f}" for what in ("queries", "tokens_in", "tokens_out"))
+        rows.append((name or "-", *counts, money(one["cost"])))
+    typer.echo(table(rows) if sums else "no decisions yet")
+
+
+def _whole(row: Decision) -> dict[str, float]:
+    used = row.usage.values()
+    return {
+        "queries": 1,
+        "tokens_in": sum(one.tokens_in for one in used),
+        "tokens_out": sum(one.tokens_out for one in used),
+        "cost": row.cost,
+    }
+
+
+def _by_backend(row: Decision) -> Iterable[tuple[str, dict[str, float]]]:
+    for name, one in row.usage.items():
+        cost = row.costs.get(name, 0.0)
+        yield name, {"queries": 1, "tokens_in": one.tokens_in, "tokens_out": one.tokens_out, "cost": cost}
+
+
+_PARTS: dict[str, Callable[[Any], Iterable[tuple[str, dict[str, float]]]]] = {
+    "tenant": lambda row: [(row.tenant, _whole(row))],
+    "plan": lambda row: [(row.plan, _whole(row))],
+    "backend": _by_backend,
+}
+
+
+def _files(named: list[Path] | None, config: Config, place: Path) -> list[Path]:
+    if named:
+        return named
+    file = place.parent / config.store.sqlite
+    return [file] if config.store.sqlite != ":memory:" and file.is_file() else []
+
+
+def _rows(files: list[Path], since: float) -> Iterable[Decision]:
+    from router.decisions.onlooker import look_at
+    from router.decisions.rows import to_decision
+
+    for file in files:
+        with look_at(file) as look:
+            for body in look.decisions(since, float("inf")):
+                yield to_decision(body)
+
+
+def _print(found: Iterable[AccountAudit], problems: list[str], files: int) -> None:
+    rows: list[tuple[str, ...]] = [
+        (
+            "ACCOUNT",
+            "LIMIT",
+            "GRANTED",
+            "RETURNED",
+            "SPENT",
+            "LOST",
+            "HELD",
+            "BREACHED",
+            "ALLOWED",
+            "OVER",
+            "ROWS",
+        )
+    ]
+    for one in found:
+        limit = "none" if one.limit is None else units(one.limit)
+        amounts = (
+            one.granted,
+            one.returned,
+            one.spent,
+            one.lost,
+            one.held,
+            one.breached,
+            one.allowed,
+            one.over,
+        )
+        rows.append((one.account, limit, *map(units, amounts), str(one.movements)))
+    typer.echo(table(rows))
+    for problem in problems:
+        typer.echo(problem)
+    checked = (
+        f"and {files} decision store{'s' if files > 1 else ''}"
+        if files
+        else "alone: no decision store was found"
+    )
+    typer.echo(f"{'it does NOT add up' if problems else 'every micro-unit adds up'} (movements {checked})")
