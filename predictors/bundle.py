@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from predictors import Look
 from predictors.backend_rewards import expected_rewards, gain_matrix
 from predictors.card import BundleCard
+from predictors.deciding import Deciding
 from predictors.features import Featurizer
 from predictors.lengths import Lengths
 from predictors.observation import Observation, Query, Signals
 from predictors.plan_heads import PlanHeads, plan_inputs
 from predictors.query_heads import QueryHeads
-from predictors.risk_curve import RiskCurves
 from predictors.sample_head import SampleHead
+from predictors.typical_queries import TypicalQueries
 
 Floats = NDArray[np.float64]
 
@@ -37,12 +38,17 @@ class Bundle:
     lengths: Lengths = field(compare=False)
     sample_head: SampleHead | None = field(default=None, compare=False)
     plan_heads: PlanHeads | None = field(default=None, compare=False)
-    risks: RiskCurves | None = field(default=None, compare=False)
+    deciding: Deciding = field(default=Deciding(), compare=False)
 
     @property
     def version(self) -> str:
         """The card's."""
         return self.card.version
+
+    @property
+    def typical(self) -> TypicalQueries | None:
+        """Queries like those it was fitted on."""
+        return self.deciding.typical
 
     def look(self, query: Query) -> Look:
         """See `Predictions.look`."""
@@ -73,6 +79,7 @@ class Bundle:
                     found[f"gain/{backend}/{other}"] = gain
         if self.plan_heads is not None:
             found.update(self.plan_heads.predict(plan_inputs(heads, two_right, row)))
+        found.update(self.deciding.first_look(right))
         return found
 
     def look_many(self, texts: Sequence[str]) -> dict[str, Floats]:
@@ -93,11 +100,14 @@ class Bundle:
             look.signals.get(f"p_correct/{latest.backend}"),
             look.signals.get(f"tokens_out/{latest.backend}", 0.0),
         )
-        return {"sample_confidence": value, f"sample_confidence/{latest.sample_id}": value}
+        found = {"sample_confidence": value, f"sample_confidence/{latest.sample_id}": value}
+        found.update(self.deciding.after(latest.backend, look.signals, value))
+        return found
 
     def risk_threshold(self, first: str, then: str, risk: float) -> float | None:
         """The lowest confidence at which `first`'s answer may be kept instead of asking `then`; None: there is none."""
-        return None if self.risks is None else self.risks.threshold(first, then, risk)
+        risks = self.deciding.risks
+        return None if risks is None else risks.threshold(first, then, risk)
 
     def check(self, backends: Sequence[str], plans: Mapping[str, str]) -> list[str]:
         """What the configuration has that this bundle knows nothing of, in words; empty where all fits.

@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 
 from predictors.bundle import Bundle
 from predictors.card import BundleCard
+from predictors.deciding import Deciding
 from predictors.errors import BundleError
 from predictors.features import FeatureSpec, Featurizer
 from predictors.lengths import Lengths
 from predictors.packing import packed, unpacked
 from predictors.plan_heads import PlanHeads
 from predictors.query_heads import QueryHeads
-from predictors.risk_curve import RiskCurves
 from predictors.sample_head import SampleHead
 
 CARD = "card.json"
@@ -42,8 +42,9 @@ def bundle_arrays(bundle: Bundle) -> dict[str, dict[str, NDArray[Any]]]:
         files["sample.npz"] = bundle.sample_head.arrays()
     if bundle.plan_heads is not None:
         files["plans.npz"] = bundle.plan_heads.arrays()
-    if bundle.risks is not None:
-        files["risks.npz"] = bundle.risks.arrays()
+    deciding = bundle.deciding.arrays()
+    if deciding:
+        files["deciding.npz"] = deciding
     return files
 
 
@@ -138,8 +139,8 @@ def _assembled(card: BundleCard, files: dict[str, dict[str, NDArray[Any]]]) -> B
     plans = None
     if "plans.npz" in files:
         plans = PlanHeads.from_arrays(card.plan_heads, card.plan_samples, files["plans.npz"], inputs)
-    risks = RiskCurves.from_arrays(card.backends, files["risks.npz"]) if "risks.npz" in files else None
-    return Bundle(card, Featurizer(spec), heads, rho, lengths, sample, plans, risks)
+    deciding = Deciding.from_arrays(card.backends, files.get("deciding.npz", {}))
+    return Bundle(card, Featurizer(spec), heads, rho, lengths, sample, plans, deciding)
 
 
 def _npz(arrays: dict[str, NDArray[Any]]) -> bytes:

@@ -81,12 +81,16 @@ class Allocator:
         progress = self.books.begin(query, options)
         self.in_flight += 1
         try:
-            await self.books.reserve(progress)
-            yield Started(progress.decision_id, progress.plan.name, progress.streams)
-            async with aclosing(self._stages(progress)) as events:
-                async for event in events:
-                    yield event
-            await self._select(progress)
+            if progress.out_of_reach:
+                yield Started(progress.decision_id, progress.plan.name, streams=False)
+                progress.abstain()
+            else:
+                await self.books.reserve(progress)
+                yield Started(progress.decision_id, progress.plan.name, progress.streams)
+                async with aclosing(self._stages(progress)) as events:
+                    async for event in events:
+                        yield event
+                await self._select(progress)
         except RouterError as error:
             progress.status, progress.error = Status.FAILED, f"{error.reason}: {error}"
             error.decision_id = progress.decision_id

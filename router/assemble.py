@@ -45,6 +45,7 @@ from router.plugins import resolve
 from router.policies import Policy
 from router.policies.fixed import Fixed
 from router.price_list import PriceList
+from router.quality_price import quality_prices_of
 from router.risk_thresholds import resolve_risks
 from router.shadow import Shadowed, Shadows
 from router.verifiers import VERIFIERS, Verifier
@@ -122,6 +123,7 @@ def assemble(
     forecaster = Forecaster(price_list.bounds(at), speeds_of(config))
     feasibility = Feasibility({name: backend.capabilities for name, backend in backends.items()}, forecaster)
     parts = (forecaster, feasibility, config.price, config.latency_price, config.seed)
+    quality_prices = quality_prices_of(predictions, menu.plans, forecaster)
     replica = replica or f"{socket.gethostname()}-{secrets.token_hex(4)}"
     verifiers = online_verifiers(config)
     if ledger is None:
@@ -135,7 +137,7 @@ def assemble(
                 ledger.leave()
             raise
     books = Books(
-        chooser=Chooser(menu, policy, policy_name(config), predictions, *parts),
+        chooser=Chooser(menu, policy, policy_name(config), predictions, *parts, quality_prices),
         bypass=Chooser(menu, Fixed(menu.reference.name), REFERENCE, Untrained(), *parts),
         prices=price_list.prices(at),
         price_list=price_list,

@@ -15,8 +15,10 @@ from router.errors import BackendUnavailable, BudgetExceeded, NoPlan, PluginErro
 from router.feasible import OVER_BUDGET, Feasibility, Limits, within_risk
 from router.forecast import Forecaster
 from router.policies import Policy
+from router.quality_price import QualityPrices, quality_prices_of
 from router.worst_case import Bound
 
+MORE_DOES_NOT_HELP = "more compute does not help such queries"
 REFERENCE = "reference"  # the policy of bypass: always the reference plan
 
 
@@ -46,6 +48,7 @@ class Chosen:
     price: float  # shadow price, the caller's cost weight applied
     infeasible: tuple[tuple[str, str], ...] = ()  # (plan, why)
     degraded: tuple[str, ...] = ()
+    abstains: str = ""  # why nothing should be asked at all; "": nothing speaks against it
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Chooser:
     price: float  # quality per dollar
     latency_price: float  # quality per second
     seed: int
+    quality_prices: QualityPrices | None = None  # None: not known what a quality costs
 
     @property
     def name_on_record(self) -> str:
@@ -71,7 +75,10 @@ class Chooser:
         """The same at other prices."""
         forecaster = replace(self.forecaster, bounds=bounds)
         return replace(
-            self, forecaster=forecaster, feasibility=replace(self.feasibility, forecaster=forecaster)
+            self,
+            forecaster=forecaster,
+            feasibility=replace(self.feasibility, forecaster=forecaster),
+            quality_prices=quality_prices_of(self.predictions, self.menu.plans, forecaster),
         )
 
     def choose(self, query: Query, limits: Limits, *, explore: bool = True) -> Chosen:
@@ -86,6 +93,7 @@ class Chooser:
             self.latency_price * query.preferences.latency_weight,
             query.constraints.min_quality,
             default_index(forecasts, self.menu),
+            self._quality_price(query),
         )
         probabilities = checked(self.policy.probabilities(situation), len(forecasts), self.policy_name)
         likeliest = max(range(len(probabilities)), key=probabilities.__getitem__)
@@ -99,7 +107,13 @@ class Chooser:
             policy="forced" if query.constraints.plan else self.name_on_record,
             explored=probabilities[drawn] < probabilities[likeliest],
         )
-        return Chosen(choice, forecasts, look, price, infeasible, degraded)
+        return Chosen(choice, forecasts, look, price, infeasible, degraded, out_of_reach(query, situation))
+
+    def _quality_price(self, query: Query) -> float | None:
+        target = query.constraints.min_quality
+        return (
+            None if target is None or self.quality_prices is None else self.quality_prices.price_for(target)
+        )
 
     def feasible(
         self, query: Query, limits: Limits, signals: Signals
@@ -139,7 +153,37 @@ class Chooser:
         risky = tuple(
             (item.plan.name, "its expected loss is above max_risk") for item in servable if item not in safe
         )
-        return tuple(safe), infeasible + risky, degraded
+        useful = safe if query.constraints.plan else helpful(safe, signals)
+        useless = tuple((item.plan.name, MORE_DOES_NOT_HELP) for item in safe if item not in useful)
+        return tuple(useful), infeasible + risky + useless, degraded
+
+
+def helpful(forecasts: Sequence[Forecast], signals: Signals) -> list[Forecast]:
+    """Without the plans whose further samples or stages add nothing for queries like this (`helps/<plan>` <= 0).
+
+    A plan of one sample is never left out, and all stay where none would be left.
+    """
+    kept = [
+        one
+        for one in forecasts
+        if (len(one.plan.stages) == 1 and one.plan.stages[0].max_samples == 1)
+        or signals.get(f"helps/{one.plan.name}", 1.0) > 0
+    ]
+    return kept or list(forecasts)
+
+
+def out_of_reach(query: Query, situation: Situation) -> str:
+    """Why the quality target cannot be met, for a caller that would rather have nothing; "" where it can.
+
+    Such a caller says `min_quality` and `on_unavailable = FAIL` (selective answering, Jurayj et al. 2025).
+    """
+    wants = query.constraints
+    if wants.min_quality is None or wants.on_unavailable is not OnUnavailable.FAIL or not situation.trained:
+        return ""
+    best = max(one.quality or 0.0 for one in situation.forecasts)
+    if best >= wants.min_quality:
+        return ""
+    return f"no plan is expected to reach min_quality = {wants.min_quality:g}; the best {best:.3f}"
 
 
 def refuse(infeasible: Sequence[tuple[str, str]], unpaid: Sequence[int]) -> None:

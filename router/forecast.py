@@ -53,9 +53,11 @@ class Forecaster:
         """What a rule that weighs quality against cost needs to know: the shadow price and what samples cost.
 
         `price`: quality per $; `sample_cost/<backend>`: expected micro-dollars of one sample. Empty for a plan that
-        draws one sample per stage: nothing in it asks.
+        draws one sample per stage, unless a rule in it asks.
         """
-        if all(stage.max_samples == 1 for stage in plan.stages):
+        if all(
+            stage.max_samples == 1 and not getattr(stage.stop, "weighs_cost", False) for stage in plan.stages
+        ):
             return {}
         costs = {"price": price}
         for stage in plan.stages:

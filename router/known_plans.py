@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from predictors import Look, Predictions
 from predictors.observation import Observation, Query, Signals
+from predictors.typical_queries import TypicalQueries
+from router.quality_price import KnowsTraffic
 from router.risk_thresholds import Calibrated
 
 
@@ -41,9 +43,18 @@ class WithoutPlans:
             else None
         )
 
+    @property
+    def typical(self) -> TypicalQueries | None:
+        """See `router.quality_price.KnowsTraffic`; without the signals about changed plans."""
+        typical = self.predictions.typical if isinstance(self.predictions, KnowsTraffic) else None
+        if typical is None:
+            return None
+        kept = [at for at, name in enumerate(typical.names) if not self._about(name)]
+        return TypicalQueries(tuple(typical.names[at] for at in kept), typical.values[:, kept], typical.chars)
+
     def _about(self, signal: str) -> bool:
         what, _, about = signal.partition("/")
-        if what == "plan_quality":
+        if what in {"plan_quality", "table_quality", "helps"}:
             return about in self.plans
         return what == "plan_samples" and about.rpartition("/")[0] in self.plans
 

@@ -66,6 +66,16 @@ class Progress:
         """Whether text is committed token by token."""
         return self.options.stream and self.query.answers == 1 and self.plan.commit.value == "first_token"
 
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether the caller would rather have nothing than what can be expected of the plans."""
+        return self.mode is Mode.APPLY and bool(self.chosen.abstains)
+
+    def abstain(self) -> None:
+        """End without having asked anything."""
+        self.status, self.stop_reason = Status.ABSTAINED, f"abstained: {self.chosen.abstains}"
+        self.selection = Selection((), None)
+
     def finished(self, stage: int | None = None) -> list[Sample]:
         """Finished samples, of one stage or of all, in order of arrival."""
         return [

@@ -168,9 +168,8 @@ def fit(
     fitted = fit_held_out(rows, seed, prices=prices, created=created, per_fold=config is not None)
     bundle = fitted.bundle
     if config is not None:
+        from training.fit_deciding import after_an_answer
         from training.fit_plans import with_plan_heads
-        from training.fit_risk import with_risk_curves
 
-        fitted = with_risk_curves(fitted)
-        bundle = versioned(with_plan_heads(fitted, recordings, config, seed))
+        bundle = versioned(with_plan_heads(after_an_answer(fitted), recordings, config, seed))
     return save_bundle(bundle, out)

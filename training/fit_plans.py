@@ -24,6 +24,7 @@ from router.domain.plan import Plan
 from router.recording import Recording
 from router.risk_thresholds import resolve_risks
 from training.fit import Fitted
+from training.fit_deciding import over_plans
 from training.held_out import HeldOut
 from training.plan_outcomes import PlanOutcomes, replay_plans, stage_columns
 
@@ -42,12 +43,12 @@ def with_plan_heads(fitted: Fitted, recordings: Sequence[Recording], config: Con
     bundle = replace(bundle, card=replace(bundle.card, plans=digests))
     composed = [plan for plan in plans.values() if len(plan.stages) > 1 or plan.stages[0].max_samples > 1]
     if not composed:  # nothing that a backend's own head is compared with
-        return bundle
+        return over_plans(fitted, bundle, plans, (), None)
     rows, outcomes = _outcomes(fitted, recordings, config, list(plans.values()), seed)
     ran = np.isfinite(outcomes.reward).sum(axis=0) >= _ENOUGH
     outcomes = _only(outcomes, np.flatnonzero(ran))
     if not outcomes.plans:
-        return bundle
+        return over_plans(fitted, bundle, plans, (), None)
     inputs = np.array([_inputs(fitted, row) for row in rows])
     heads, metrics = fit_plan_heads(inputs, outcomes, fitted.folds[rows])
     card = replace(
@@ -57,7 +58,7 @@ def with_plan_heads(fitted: Fitted, recordings: Sequence[Recording], config: Con
         metrics=dict(bundle.card.metrics) | metrics,
         counts=dict(bundle.card.counts) | {"queries_replayed": float(len(rows))},
     )
-    return replace(bundle, card=card, plan_heads=heads)
+    return over_plans(fitted, replace(bundle, card=card, plan_heads=heads), plans, rows, outcomes)
 
 
 def _outcomes(

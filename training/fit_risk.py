@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from predictors.risk_curve import RiskCurves
-from training.first_looks import held_out_first_looks
-from training.fit import Fitted
 
 Floats = NDArray[np.float64]
 RIGHT = 0.5  # a graded reward of this or more counts as right
-MOST = 4000  # queries whose samples are looked at; more would narrow the bound by little
 ENOUGH = 30  # queries that both backends answered; fewer bound nothing
-
-
-def with_risk_curves(fitted: Fitted) -> Fitted:
-    """The fit with the curves in its bundle; without confidences there are none."""
-    if fitted.bundle.sample_head is None or len(fitted.rows.backends) < 2:
-        return fitted
-    curves = fit_risk_curves(fitted.rows.backends, *held_out_first_looks(fitted, MOST))
-    return replace(fitted, bundle=replace(fitted.bundle, risks=curves))
 
 
 def fit_risk_curves(backends: tuple[str, ...], confidence: Floats, reward: Floats) -> RiskCurves:

@@ -31,6 +31,7 @@ class Situation:
     latency_price: float  # quality per second beyond the target, >= 0
     min_quality: float | None = None  # the caller's target, [0, 1]
     default: int = 0  # index of the forecast to serve where nothing is known
+    quality_price: float | None = None  # price at which `min_quality` is met on average; None: not known
 
     def utility(self, forecast: Forecast) -> float:
         """U(a|x) = q(a|x) - lambda c(a|x) - mu l(a|x); the quality must be known."""

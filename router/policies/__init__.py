@@ -29,4 +29,6 @@ POLICIES = {
     "threshold": "router.policies.threshold:Threshold",
     "utility": "router.policies.utility:Utility",
     "softmax": "router.policies.softmax:Softmax",
+    "table": "router.policies.table:Table",
+    "match_probability": "router.policies.match_probability:MatchProbability",
 }

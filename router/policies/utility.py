@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from router.domain.choice import Situation
 from router.policies import Policy
@@ -12,10 +12,12 @@ from router.policies.fixed import one_hot
 
 @dataclass(frozen=True, slots=True)
 class Utility(Policy):
-    """argmax of U(a|x) = q(a|x) - lambda c(a|x) - mu l(a|x); with a quality target, the cheapest plan that reaches it.
+    """argmax of U(a|x) = q(a|x) - lambda c(a|x) - mu l(a|x), the caller's weights of cost and latency in the prices.
 
-    Plans whose quality is not known are left out; where none is known, the default plan. Fails for evaluation: it never
-    explores, so what it does not choose is never learned about (use `softmax`).
+    A quality target takes the place of the price: the rule at the price that reaches it on average at least cost, where
+    that is known (`router.quality_price`), else the cheapest plan that reaches it for this query. Plans whose quality
+    is not known are left out; where none is known, the default plan. Fails for evaluation: it never explores, so what
+    it does not choose is never learned about (use `softmax`).
     """
 
     def probabilities(self, situation: Situation) -> Sequence[float]:
@@ -29,7 +31,9 @@ def best(situation: Situation) -> int:
     if not known:
         return situation.default
     forecasts = situation.forecasts
-    if situation.min_quality is not None:
+    if situation.min_quality is not None and situation.quality_price is not None:
+        situation = replace(situation, price=situation.quality_price)
+    elif situation.min_quality is not None:
         reached = [index for index in known if (forecasts[index].quality or 0.0) >= situation.min_quality]
         if reached:
             return min(reached, key=lambda index: (forecasts[index].cost, index))

@@ -41,6 +41,7 @@ STOPPING_RULES = {
     "entropy": "router.stopping.entropy:Entropy",
     "value_of_next": "router.stopping.value_of_next:ValueOfNext",
     "confident": "router.stopping.confident:Confident",
+    "hop": "router.stopping.hop:Hop",
     "first_finish": "router.stopping.first_finish:FirstFinish",
     "instance_adaptive": "router.stopping.instance_adaptive:InstanceAdaptive",
     "hopeless": "router.stopping.hopeless:Hopeless",

@@ -17,6 +17,7 @@ from router.stopping import STOPPING_RULES, StoppingRule
 from router.stopping.agreement import Agreement
 from router.stopping.all_of import AllOf
 from router.stopping.any_of import AnyOf
+from router.stopping.hop import Hop
 from router.stopping.not_before import NotBefore
 from router.stopping.token_cap import TokenCap
 
@@ -157,11 +158,13 @@ def test_a_rule_that_lets_text_stream_does_not_look_at_answers(rule):
         assert rule.verdict(seen(*one), {}) == rule.verdict(seen(*other), {})
 
 
+UNSURE = {"sample_confidence": 0.6}
 BUILT = {
     "any_of": lambda: AnyOf((Agreement(4), TokenCap(9))),
     "all_of": lambda: AllOf((Agreement(2), TokenCap(13))),
     "not_before": lambda: NotBefore(Agreement(2), 3),
     "token_cap": lambda: TokenCap(20),
+    "hop": lambda: Hop(margin=0.5),
 }
 SEQUENCES = [
     *(sequence for length in range(1, 5) for sequence in itertools.product("abc", repeat=length)),
@@ -179,7 +182,7 @@ def what_it_says(name: str) -> list[Verdict]:
     )
     cases = [seen(*sequence, max_samples=14) for sequence in SEQUENCES]
     running = [replace(case, samples=growing, tally=Tally(), max_samples=4) for case in cases[:1]]
-    return [rule.verdict(case, given) for case in (*cases, *running) for given in ({}, SIGNALS)]
+    return [rule.verdict(case, given) for case in (*cases, *running) for given in ({}, SIGNALS, UNSURE)]
 
 
 def test_any_two_rules_disagree_somewhere():

@@ -1,0 +1,45 @@
+"""What is expected of a sample of the queries a bundle was fitted on: what a price buys on traffic like it.
+
+Held-out signals, no texts. At today's prices the router works out from them which shadow price gives which expected
+quality. When it fails: on traffic that is unlike the fit's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.errors import BundleError
+
+Floats = NDArray[np.float64]
+MOST = 400  # queries
+
+
+@dataclass(frozen=True, slots=True)
+class TypicalQueries:
+    """Signals of m queries; `chars` of their texts."""
+
+    names: tuple[str, ...]
+    values: Floats = field(compare=False)  # (m, names)
+    chars: Floats = field(compare=False)  # (m,)
+
+    def signals(self) -> Iterator[dict[str, float]]:
+        """The signals of each query."""
+        for row in self.values.tolist():
+            yield dict(zip(self.names, row, strict=True))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What was kept."""
+        return {"names": np.array(self.names), "values": self.values, "chars": self.chars}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The inverse of `arrays`; raises `BundleError` for what does not fit."""
+        names, values, chars = arrays["names"], arrays["values"], arrays["chars"]
+        if values.shape != (len(chars), len(names)) or (len(names) and names.dtype.kind != "U"):
+            raise BundleError(f"typical queries: {values.shape} does not fit {len(chars)} x {len(names)}")
+        return cls(tuple(names.tolist()), values, chars)
