@@ -114,6 +114,10 @@ def _extract_whole(text: str) -> str | None:
     return (text if said is None else said).strip() or None
 
 
+def _extract_prose(text: str) -> str | None:
+    return marked(text) or text.strip() or None
+
+
 def _canonical_exact(answer: str) -> str:
     return _bounded(_SPACE.sub(" ", answer).strip())
 
@@ -275,4 +279,5 @@ ANSWER_KINDS: Mapping[str, AnswerKind] = {
     "date": AnswerKind(_extract_date, _canonical_date),
     "json": AnswerKind(_extract_json, _canonical_json),
     "text": AnswerKind(_extract_whole, _canonical_text),
+    "prose": AnswerKind(_extract_prose, _canonical_text),  # and by meaning, see `router.answering.same_text`
 }

@@ -1,7 +1,8 @@
 """Which answer class a finished sample's answer belongs to, and the tally with its vote.
 
-First the exact match of canonical strings; only for mathematics, and only where that finds none, the slow
-equivalence, in a thread that talks to a process of its own. The event loop never waits for either.
+First the exact match of canonical strings. Where that finds none: for free text a comparison by words with the most
+frequent classes; for mathematics the slow equivalence, in a thread that talks to a process of its own. The event loop
+never waits for it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from functools import lru_cache
 from predictors.observation import Tally
 from router.answering.math_equivalence import MathEquivalence
 from router.answering.number_forms import canonical_number
+from router.answering.same_text import same_text
 from router.answers import canonical
+
+ASKED = 32  # classes of free text that an answer is compared with: some 2 ms
 
 
 class AnswerClasses:
@@ -39,6 +43,8 @@ class AnswerClasses:
         index = self.match(tally, answer, kind)
         if index is None and kind == "math":
             index = await self._same_by_meaning(tally, answer)
+        elif index is None and kind == "prose":
+            index = same_prose(tally, answer)
         return len(tally.answers) if index is None else index
 
     def match(self, tally: Tally, answer: str, kind: str) -> int | None:
@@ -100,6 +106,12 @@ class AnswerClasses:
             if time.monotonic() > until:
                 break
         return None
+
+
+def same_prose(tally: Tally, answer: str) -> int | None:
+    """The class whose first answer says the same, of several the one with most votes; the most frequent are asked."""
+    frequent = sorted(range(len(tally.answers)), key=lambda at: -tally.counts[at])[:ASKED]
+    return next((at for at in frequent if same_text(tally.answers[at], answer)), None)
 
 
 def voted(tally: Tally, answer: str | None, index: int | None) -> Tally:
