@@ -1,0 +1,64 @@
+"""A caller may rather have nothing; and a cascade decides again once an answer is there."""
+
+from __future__ import annotations
+
+import pytest
+
+from predictors.observation import Constraints, OnUnavailable
+from router.domain.decision import Mode, Status
+from router.stopping.hop import Hop
+
+PLANS = ("small", "large")
+KNOWN = {"p_correct/small": 0.4, "p_correct/large": 0.7}
+RATHER_NOTHING = Constraints(min_quality=0.9, on_unavailable=OnUnavailable.FAIL)
+
+
+def two(build, one, told, **more):
+    return build(
+        {"small": ["2"], "large": ["3"]},
+        {name: [one(name)] for name in PLANS},
+        predictions=told(KNOWN),
+        **more,
+    )
+
+
+async def test_where_no_plan_reaches_the_target_nothing_is_asked_or_paid(build, ask, one, told):
+    world = two(build, one, told)
+    done = await world.done(ask(constraints=RATHER_NOTHING))
+    assert done.decision.status is Status.ABSTAINED
+    assert done.answers == () and done.samples == ()
+    assert done.decision.cost == 0.0
+    assert "min_quality = 0.9" in done.decision.stop_reason
+    assert not any(backend.calls for backend in world.backends.values())
+    assert world.store.rows == [done.decision]
+
+
+async def test_a_target_in_reach_is_answered(build, ask, one, told):
+    within = Constraints(min_quality=0.6, on_unavailable=OnUnavailable.FAIL)
+    done = await two(build, one, told).done(ask(constraints=within))
+    assert (done.decision.status, done.decision.plan) == (Status.ANSWERED, "large")
+
+
+async def test_who_did_not_ask_for_it_gets_the_best_there_is(build, ask, one, told):
+    done = await two(build, one, told).done(ask(constraints=Constraints(min_quality=0.9)))
+    assert (done.decision.status, done.decision.plan) == (Status.ANSWERED, "large")
+
+
+@pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.BYPASS])
+async def test_outside_of_apply_the_reference_answers(build, ask, one, told, mode):
+    done = await two(build, one, told, mode=mode).done(ask(constraints=RATHER_NOTHING))
+    assert done.decision.status is Status.ANSWERED
+
+
+@pytest.mark.parametrize(("price", "answered_by"), [(0.0, "large"), (1e6, "small")])
+async def test_after_the_first_answer_the_price_decides_whether_to_go_on(
+    build, ask, one, told, price, answered_by
+):
+    world = build(
+        {"small": ["2"], "large": ["3"]},
+        {"hop": [one("small", Hop(to="large")), one("large")]},
+        predictions=told(KNOWN, confidences=[0.5]),
+        price=price,
+    )
+    done = await world.done(ask())
+    assert done.answers[0].backend == answered_by
