@@ -174,6 +174,7 @@ class Allocator:
                     continue
                 if arrival.finished:
                     flight.sample_ended()
+                    self.books.watch(progress, arrival, call.sampling.max_tokens)
                 sample, seen = await self._arrived(progress, stage, arrival)
                 if tell and sample.finished:
                     yield SampleEnded(sample)

@@ -1,4 +1,4 @@
-"""Which backends an operator has taken out of service, and what is running on each."""
+"""Which backends are out of service, by an operator or for what they did, and what is running on each."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ class BackendSwitch:
 
     def __init__(self) -> None:
         self._states: dict[str, BackendState] = {}
+        self._quarantined: dict[str, str] = {}  # backend -> why
         self._flights: dict[str, set[Flight]] = {}
 
     def state(self, backend: str) -> BackendState:
@@ -74,14 +75,26 @@ class BackendSwitch:
         return self._states.get(backend, BackendState.ENABLE)
 
     def set(self, backend: str, state: BackendState) -> None:
-        """Let `state` hold from now on."""
+        """Let `state` hold from now on; a quarantine ends with it."""
+        self._quarantined.pop(backend, None)
         self._states[backend] = state
         if state is BackendState.DISABLE:
             for flight in self._flights.get(backend, ()):
                 flight.cut()
 
+    def quarantine(self, backend: str, why: str) -> bool:
+        """Disable it until an operator enables it again; whether that is new."""
+        if backend in self._quarantined:
+            return False
+        self.set(backend, BackendState.DISABLE)
+        self._quarantined[backend] = why
+        return True
+
     def objection(self, backend: str) -> str:
         """Why the backend gets no new query, in words; empty where it does."""
+        quarantined = self._quarantined.get(backend)
+        if quarantined:
+            return f"backend {backend!r} is in quarantine: {quarantined}"
         why = BY_OPERATOR.get(self.state(backend))
         return f"backend {backend!r} {why}" if why else ""
 

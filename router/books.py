@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from predictors.observation import OnUnavailable, Query
+import structlog
+
+from predictors.observation import OnUnavailable, Query, Sample
 from router.choose import Chooser
 from router.decisions import DecisionStore
 from router.domain.choice import Forecast
@@ -118,6 +120,21 @@ class Books:
             prices_since=self._prices_since,
             degraded=[*(() if mode is Mode.BYPASS else self.settings.degraded), *degraded],
         )
+
+    def watch(self, progress: Progress, sample: Sample, max_tokens: int | None) -> None:
+        """Quarantine a backend at the first sample that is longer than it was allowed; it is charged all the same.
+
+        What was reserved does not cover such samples. Running ones are cut, so that the breach is at most what is
+        in flight there.
+        """
+        if max_tokens is None or sample.tokens_out <= max_tokens:
+            return
+        why = f"it gave {sample.tokens_out} tokens where max_tokens was {max_tokens}"
+        progress.degraded.append(f"backend {sample.backend!r}: {why}")
+        if self.chooser.feasibility.switch.quarantine(sample.backend, why):
+            structlog.get_logger("router.budget").error(
+                "backend is in quarantine until it is enabled", backend=sample.backend, why=why
+            )
 
     def end(self, progress: Progress) -> Decision:
         """Settle what was used and log the row. Runs however the query ended, and does not wait."""
