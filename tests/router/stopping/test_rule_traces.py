@@ -106,5 +106,9 @@ def test_hopeless_weighs_the_confidences():
 
 def test_every_rule_by_itself_has_a_trace():
     traced = {type(rule).__name__ for rule, _, _ in TRACES} | {"Confident", "InstanceAdaptive"}
-    elsewhere = {"Prune", "ValueOfNext"}  # growing samples, and a prior: see their own tests
+    elsewhere = {
+        "Prune",
+        "ValueOfNext",
+        "Hop",
+    }  # growing samples, a prior, another backend: see their own tests
     assert {target.partition(":")[2] for target in STOPPING_RULES.values()} - elsewhere == traced
