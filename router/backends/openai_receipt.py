@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from router.backends.openai_chunks import WireUsage
@@ -19,6 +20,8 @@ class Receipt:
     prompt: int | None = None  # as the server says
     cached: int = 0
     total: WireUsage | None = None  # of the whole request, in its last chunk
+    gpu_share: float = 0.0  # GPUs that one sample takes
+    seconds: Callable[[], float] = lambda: 0.0  # since the request began
     booked: Usage = field(default_factory=Usage)
 
     @property
@@ -43,7 +46,9 @@ class Receipt:
             tokens_out = self.total.completion_tokens or 0
             if details is not None and details.reasoning_tokens is not None:
                 tokens_reasoning = details.reasoning_tokens
-        now, before = Usage(self.tokens_in, self.cached, tokens_out, tokens_reasoning), self.booked
+        gpu_seconds = self.gpu_share * self.samples * self.seconds() if self.gpu_share else 0.0
+        now = Usage(self.tokens_in, self.cached, tokens_out, tokens_reasoning, gpu_seconds=gpu_seconds)
+        before = self.booked
         if now == before and before.samples:
             return
         self.meter.add(
@@ -54,8 +59,15 @@ class Receipt:
                 now.tokens_out - before.tokens_out,
                 now.tokens_reasoning - before.tokens_reasoning,
                 samples=self.samples - before.samples,
+                gpu_seconds=now.gpu_seconds - before.gpu_seconds,
             ),
         )
         self.booked = Usage(
-            now.tokens_in, now.tokens_cached, now.tokens_out, now.tokens_reasoning, 0, self.samples
+            now.tokens_in,
+            now.tokens_cached,
+            now.tokens_out,
+            now.tokens_reasoning,
+            0,
+            self.samples,
+            gpu_seconds,
         )

@@ -130,7 +130,7 @@ class VLLM:
                 choices=tuple(
                     GrowingChoice(f"{call.stage}.{index}", self.name, call.stage, index) for index in indices
                 ),
-                receipt=Receipt(meter, self.name, prompt_tokens_estimate(call), len(indices)),
+                receipt=self._receipt(meter, call, len(indices)),
                 limits=self._limits(loop.time(), ends_at),
                 started_at=loop.time(),
                 decoder=self._decoder,
@@ -146,6 +146,18 @@ class VLLM:
                 continue
             self._takes_n = self._takes_n and not exchange.unfinished
             return
+
+    def _receipt(self, meter: Meter, call: Call, samples: int) -> Receipt:
+        clock, longest = asyncio.get_running_loop().time, self.config.timeout_s
+        began = clock()
+        return Receipt(
+            meter,
+            self.name,
+            prompt_tokens_estimate(call),
+            samples,
+            gpu_share=self.config.gpu_share,
+            seconds=lambda: min(clock() - began, longest),
+        )
 
     def _limits(self, now: float, ends_at: float | None) -> Limits:
         whole_s = self.config.timeout_s

@@ -7,12 +7,21 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from predictors.observation import Message, Part, PartKind, Query, Sampling, Tool
+from predictors.observation import Message, Part, PartKind, Query, Sampling, Tool, ToolCall
 from router.domain.plan import Plan, Prompt, Stage
 from router.domain.usage import Price, Usage
 from router.selectors.first import First
 from router.stopping.never import Never
-from router.worst_case import Bound, output_tokens_bound, prompt_tokens_bound, worst_cost
+from router.worst_case import (
+    IMAGE_TOKENS,
+    Bound,
+    output_tokens_bound,
+    prompt_tokens_bound,
+    samples_bound,
+    used_amount,
+    worst_amount,
+    worst_cost,
+)
 
 
 def stage(**more: Any) -> Stage:
@@ -60,3 +69,67 @@ def test_what_a_backend_may_use_never_costs_more(samples, answers, price, share)
         tokens_out=int(share * 64) * drawn,
     )
     assert bound.price.micros(used) <= worst_cost(asked, plan, {"small": bound}) + 1e-6
+
+
+BACKENDS = ("small", "large")
+NUMBERS = st.tuples(st.floats(0, 100), st.floats(0, 100), st.floats(0, 100), st.floats(0, 1000))
+
+
+@given(
+    data=st.data(), prices=st.tuples(NUMBERS, NUMBERS), answers=st.integers(1, 4), text=st.text(max_size=80)
+)
+def test_whatever_backends_return_within_their_limits_is_reserved(data, prices, answers, text):
+    """In money, tokens and GPU seconds; over stages, side by side, cached or not."""
+    bounds = {
+        name: Bound(Price(*price), data.draw(st.integers(1, 200)), 8, gpu_seconds=data.draw(st.floats(0, 50)))
+        for name, price in zip(BACKENDS, prices, strict=True)
+    }
+    stages = data.draw(
+        st.lists(
+            st.builds(
+                lambda backend, samples: Stage(backend, Never(), First(), max_samples=samples),
+                st.sampled_from(BACKENDS),
+                st.integers(1, 9),
+            ),
+            min_size=1,
+            max_size=3,
+        )
+    )
+    plan, asked = Plan("p", tuple(stages)), query(text, answers=answers)
+    used: dict[str, Usage] = {}
+    for index, one in enumerate(stages):
+        bound = bounds[one.backend]
+        for _ in range(data.draw(st.integers(0, samples_bound(asked, plan, index)))):
+            tokens_in = data.draw(st.integers(0, prompt_tokens_bound(asked, one, 8)))
+            used[one.backend] = used.get(one.backend, Usage()) + Usage(
+                tokens_in=tokens_in,
+                tokens_cached=data.draw(st.integers(0, tokens_in)),
+                tokens_out=data.draw(st.integers(0, output_tokens_bound(asked, one, bound))),
+                gpu_seconds=data.draw(st.floats(0, bound.gpu_seconds)),
+            )
+    spent = used_amount(used, {name: bound.price for name, bound in bounds.items()})
+    assert spent.at_most(worst_amount(asked, plan, bounds)) == spent
+
+
+def test_bytes_of_an_image_are_no_text_and_it_has_an_allowance_of_its_own():
+    image = Message("user", (Part(PartKind.DATA, data=b"x" * 100_000, mime="image/png"),))
+    bare = Message("user", ())
+    more = prompt_tokens_bound(Query("r", (image,)), stage(), 8) - prompt_tokens_bound(
+        Query("r", (bare,)), stage(), 8
+    )
+    assert more == IMAGE_TOKENS
+
+
+def test_names_calls_and_reasoning_of_earlier_turns_are_part_of_the_prompt():
+    call = ToolCall("id", "f", "x" * 50)
+    told = Message("assistant", (), name="n" * 5, tool_calls=(call,), reasoning="r" * 30)
+    more = prompt_tokens_bound(Query("r", (told,)), stage(), 8) - prompt_tokens_bound(
+        Query("r", (Message("assistant"),)), stage(), 8
+    )
+    assert more == 5 + 8 + 2 + 1 + 50 + 30
+
+
+def test_a_prompt_takes_no_more_than_the_context_that_there_is():
+    short = Bound(Price(1.0), 10, 8, context_tokens=100)
+    plan = Plan("p", (stage(),))
+    assert worst_amount(query("x" * 5000), plan, {"small": short}).micros == 100
