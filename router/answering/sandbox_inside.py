@@ -199,7 +199,7 @@ def limited(job: dict[str, Any]) -> None:
         (resource.RLIMIT_FSIZE, job["disk_bytes"]),
         (resource.RLIMIT_NOFILE, 64),
         # who waits for it in the same room of users counts too, unless that is still root
-        (resource.RLIMIT_NPROC, job["processes"] + (0 if job["root"] else 2)),
+        (resource.RLIMIT_NPROC, job["processes"] + (0 if job["root"] else 1)),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(kind, (most, most))

@@ -8,10 +8,11 @@ import pytest
 from predictors.observation import Message, Observation, Part, Query, Sample, Tally
 from router.domain.verdict import Action
 from router.plugins import resolve
+from router.selectors.majority import Majority
 from router.stopping import STOPPING_RULES
 from router.stopping.by_votes import ByVotes
 from router.stopping.lock_in import LockIn
-from router.stopping.vote_replay import stops
+from router.stopping.vote_replay import leaders, stops
 from router.stopping.window import Window
 
 QUERY = Query(request_id="r", messages=(Message("user", (Part(text="?"),)),))
@@ -65,3 +66,14 @@ def test_what_the_stage_allows_is_what_is_left(runs):
 
 def test_the_rules_by_votes_are_there():
     assert {"agreement", "beta", "dirichlet", "entropy", "lock_in", "majority_certificate"} <= set(BY_VOTES)
+
+
+def test_the_leader_of_many_runs_is_the_majority_of_each(runs):
+    drawn = np.arange(len(runs)) % 12 + 1
+    answers = leaders(runs, drawn)
+    for run, count, answer in zip(runs.tolist(), drawn.tolist(), answers.tolist(), strict=True):
+        samples = [
+            Sample(f"0.{index}", "small", answer_class=None if number < 0 else number)
+            for index, number in enumerate(run[:count])
+        ]
+        assert Majority().select(samples, Tally(), {}).samples[0] is samples[answer]
