@@ -114,8 +114,8 @@ class Hand:
         )
         return self._ask
 
-    def hear(self, answer: Answer, usable_until: float, now: float) -> None:
-        """Take in what the store answered to the last `ask`."""
+    def hear(self, answer: Answer, usable_until: float, now: float) -> bool:
+        """Take in what the store answered to the last `ask`; whether there is something to give back at once."""
         ask = self._ask
         if ask is not None and self.lease and answer.lease != self.lease:
             self.spent -= (
@@ -127,10 +127,11 @@ class Hand:
         self.honoured = max(0, -self.free) if limit_came else 0
         self.unlimited, self.usable_until, self.credit = answer.limit is None, usable_until, 0
         self._answer, self._answered_at = answer, now
-        if answer.limit is not None and answer.booked + answer.held > answer.limit:
-            self.returned += max(
-                0, self.free
-            )  # the limit was lowered: nothing new starts; the store is told next
+        back = max(0, self.free)
+        if answer.limit is None or answer.booked + answer.held <= answer.limit or not back:
+            return False
+        self.returned += back  # the limit was lowered: nothing new starts
+        return True
 
     def _measure_rate(self, now: float) -> None:
         passed = now - self._rated_at

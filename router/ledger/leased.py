@@ -200,17 +200,21 @@ class Leased:
             asks.append(hand.ask(self._sequence, terms.lease_s, terms.horizon_s, now, leave=leave or idle))
         return tuple(asks)
 
-    def hear(self, asks: Sequence[Ask], answers: Sequence[Answer], asked_at: float) -> None:
-        """Take in the store's answers; `asked_at`: the monotonic time before they were asked for."""
+    def hear(self, asks: Sequence[Ask], answers: Sequence[Answer], asked_at: float) -> bool:
+        """Take in the store's answers; `asked_at`: the monotonic time before they were asked for.
+
+        True: another exchange should follow at once, because a limit was lowered and money is to be given back.
+        """
         now, terms = self._clock(), self.terms
         self._exchanged_at = asked_at
         usable_until = asked_at + terms.lease_s * (1 - DRIFT) - terms.request_s - CLOCK_STEP_S
-        self.away = ""
+        self.away, again = "", False
         for ask, answer in zip(asks, answers, strict=True):
             hand = self._hands[ask.account]
-            hand.hear(answer, usable_until if not ask.leave else float("-inf"), now)
+            again = hand.hear(answer, usable_until if not ask.leave else float("-inf"), now) or again
             if ask.leave and ask.account not in self.accounts.by_name:
                 self._forget(hand)
+        return again
 
     def lost_store(self, why: str) -> None:
         """The store could not be asked: what is in hand may be spent, then the stated allowance."""
@@ -220,10 +224,12 @@ class Leased:
         self.away = why
 
     def exchange(self) -> None:
-        """One exchange with the store, here and now. Raises `StoreError`."""
-        asked_at = self._clock()
-        asks = self.asks()
-        self.hear(asks, self.store.sync(self.replica, asks), asked_at)
+        """One exchange with the store, here and now; a second one where a limit was lowered. Raises `StoreError`."""
+        for _ in range(2):
+            asked_at = self._clock()
+            asks = self.asks()
+            if not self.hear(asks, self.store.sync(self.replica, asks), asked_at):
+                return
 
     def leave(self) -> None:
         """Give everything back and close the store; for a replica that never served. Raises nothing."""

@@ -31,6 +31,7 @@ class Renewal:
         self._lock = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
         self._seen = -1  # of `changes`
         self._log = structlog.get_logger("router.ledger")
 
@@ -49,6 +50,9 @@ class Renewal:
 
     async def close(self) -> None:
         """Give everything back and end. What is still reserved is charged at its worst case by then or later."""
+        if self._closed:
+            return
+        self._closed = True
         self.ledger.fetch = self.ledger.elsewhere = None
         if self._task is not None:
             self._task.cancel()
@@ -78,7 +82,7 @@ class Renewal:
         changed, self._seen = number != self._seen, number
         return changed
 
-    async def _exchange(self, *, leave: bool = False) -> None:
+    async def _exchange(self, *, leave: bool = False, again: bool = False) -> None:
         self.exchanges += 1
         asked_at = self.ledger.now()
         asks = self.ledger.asks(leave=leave)
@@ -89,7 +93,8 @@ class Renewal:
             return
         if self.ledger.away:
             self._log.warning("store of budgets is back")
-        self.ledger.hear(asks, answers, asked_at)
+        if self.ledger.hear(asks, answers, asked_at) and not again:
+            await self._exchange(leave=leave, again=True)
 
     async def _call(self, call: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
