@@ -122,6 +122,11 @@ class Ledger(Protocol):
         """Micro-dollars that a request of the tenant may reserve at most, as far as is known here; None: no limit."""
         ...
 
+    @property
+    def troubles(self) -> Sequence[str]:
+        """What is not as it should be, in words."""
+        ...
+
     def balance(self, account: str = ALL) -> Balance:
         """One account. Raises `UnknownName`."""
         ...

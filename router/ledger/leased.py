@@ -178,6 +178,15 @@ class Leased:
         return self.balance(account)
 
     @property
+    def troubles(self) -> tuple[str, ...]:
+        told = (
+            (self.away, f"the store of budgets is away: {self.away}"),
+            (self.breaches, f"{self.breaches} requests used more than was reserved for them"),
+            (self.expired, f"{self.expired} requests were charged at their worst case: not settled in time"),
+        )
+        return tuple(text for there, text in told if there)
+
+    @property
     def breaches(self) -> int:
         """Settlements above their reservation, since the start."""
         return max((hand.breaches for hand in self._hands.values()), default=0)

@@ -88,7 +88,10 @@ class AdminCalls:
             outcomes=self.counter.outcomes,
             lost_rows=health.lost if health else 0,
             budget=balance_to_wire(self.books.ledger.balance()),
-            degraded=settings.degraded + away + tuple(map(switch.objection, switch.closed())),
+            degraded=settings.degraded
+            + away
+            + tuple(self.books.ledger.troubles)
+            + tuple(map(switch.objection, switch.closed())),
             draining=self.admission.draining,
             queued_rows=max(0, self.books.decided - kept),
             spooled_rows=health.in_spool if health else 0,

@@ -334,3 +334,19 @@ def test_settled_ids_are_forgotten_in_time_and_in_number():
         ledger.settle(ledger.reserve(f"q{number}", Amount(5)), Amount(5))
     assert len(ledger._settled) <= 101
     assert ledger.in_flight == 0
+
+
+def test_what_is_not_as_it_should_be_is_told_in_words():
+    ledger, clock = made(store=Remote, terms=Terms(request_s=60.0, lease_s=500.0))
+    ledger.exchange()
+    assert ledger.troubles == ()
+    ledger.settle(ledger.reserve("q1", Amount(1), "a"), Amount(3))
+    ledger.reserve("q2", Amount(1), "a")
+    clock.now += 60.0
+    ledger.expire()
+    ledger.lost_store("nobody answers")
+    assert [text.split(":")[0] for text in ledger.troubles] == [
+        "the store of budgets is away",
+        "1 requests used more than was reserved for them",
+        "1 requests were charged at their worst case",
+    ]
