@@ -49,4 +49,6 @@ class Suite(Protocol):
 SUITES = {
     "routing": "training.suites.routing.suite:Routing",
     "allocation": "training.suites.allocation.suite:Allocation",
+    "calibration": "training.suites.calibration.suite:Calibration",
+    "sampling": "training.suites.sampling.suite:Sampling",
 }

@@ -1,0 +1,113 @@
+"""The sampling problem of one backend: its queries with N samples or more, and orders in which they may arrive.
+
+Orders and splits come from the seed and the recording alone, so that every figure can be computed again from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router.answers import canonical
+from router.recording import Recording
+from router.recordings.text_split import split_by_text
+
+LEAST_SAMPLES = 4  # of a query, for votes to be worth stopping
+LEAST_QUERIES = 60
+SPLITS = 50
+REFERENCE_SHARE = 0.8  # of N
+TUNING, MEASURED = 0, 1  # halves of a split
+NO_VOTE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """n queries with at least N labelled samples of one backend."""
+
+    recording: Recording
+    backend: str
+    seed: int
+    most: int  # N
+    queries: NDArray[np.int32] = field(compare=False)  # (n,) index into Recording.queries
+    first: NDArray[np.int64] = field(compare=False)  # (n,) row of the columns; the query's others follow
+    have: NDArray[np.int64] = field(compare=False)  # (n,) samples, N at least
+    left_out: int  # queries with fewer, or without labels
+
+    @property
+    def reference(self) -> int:
+        """How many samples the reference majority has."""
+        return reference_of(self.most)
+
+    @property
+    def texts(self) -> list[str]:
+        """The queries' texts."""
+        return [self.recording.queries[place].query for place in self.queries]
+
+    def order(self, number: int) -> NDArray[np.int64]:
+        """Rows of the columns in the order in which they arrive in permutation `number`, shape (n, N)."""
+        rng = np.random.default_rng([self.seed, number, *self.backend.encode()])
+        keys = rng.random((len(self.queries), int(self.have.max())))
+        keys[np.arange(keys.shape[1]) >= self.have[:, None]] = 2.0  # never drawn
+        return np.asarray(self.first[:, None] + np.argsort(keys, axis=1)[:, : self.most], np.int64)
+
+    def halves(self, split: int) -> NDArray[np.int64]:
+        """`TUNING` or `MEASURED` for every query, shape (n,), by its normalised text."""
+        return split_by_text(self.texts, 2, self.seed * SPLITS + split)
+
+
+def reference_of(most: int) -> int:
+    """Samples of the reference majority.
+
+    >>> reference_of(10), reference_of(16), reference_of(50)
+    (8, 13, 40)
+    """
+    return ceil(round(REFERENCE_SHARE * most, 9))
+
+
+def problems_of(recording: Recording, seed: int, least: int = LEAST_SAMPLES) -> Iterator[Problem]:
+    """One per backend of which 60 queries or more have `least` labelled finished samples, in this order: most samples
+    per query first, then more queries, then the name.
+    """
+    found = [
+        problem
+        for name in recording.backends
+        if (problem := _problem(recording, name, seed)) is not None and problem.most >= least
+    ]
+    yield from sorted(found, key=lambda one: (-one.most, -len(one.queries), one.backend))
+
+
+def _problem(recording: Recording, backend: str, seed: int) -> Problem | None:
+    seen = recording.columns
+    first, have = [], []
+    for place in range(len(recording.queries)):
+        rows = recording.rows(place, backend)
+        labelled = bool(np.isfinite(seen.reward[rows]).all())
+        first.append(rows.start)
+        have.append(rows.stop - rows.start if labelled else 0)
+    count = np.array(have, dtype=np.int64)
+    enough = np.sort(count)[::-1][LEAST_QUERIES - 1 : LEAST_QUERIES]
+    most = int(enough[0]) if len(enough) else 0
+    if most < 1:
+        return None
+    kept = np.flatnonzero(count >= most)
+    return Problem(
+        recording=recording,
+        backend=backend,
+        seed=seed,
+        most=most,
+        queries=kept.astype(np.int32),
+        first=np.array(first, dtype=np.int64)[kept],
+        have=count[kept],
+        left_out=len(count) - len(kept),
+    )
+
+
+def answer_groups(recording: Recording) -> NDArray[np.int32]:
+    """One number per distinct canonical answer, for every row of the columns; `NO_VOTE` where there is no answer."""
+    number: dict[str, int] = {}
+    codes = [number.setdefault(canonical(answer, "auto"), len(number)) for answer in recording.answers]
+    return np.array([*codes, NO_VOTE], dtype=np.int32)[recording.columns.answer]

@@ -1,0 +1,78 @@
+"""The suite `sampling`: how many samples every way to stop draws, and what it loses, backend by backend."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from router.recording import Recording
+from training.errors import NotEnoughData, TrainingError
+from training.suites import Figures, Run, Suite
+from training.suites.routing.suite import one_thread_each
+from training.suites.sampling import SUBJECTS
+from training.suites.sampling.decided import Decided, Order, as_rows
+from training.suites.sampling.figures import SamplingFigures
+from training.suites.sampling.problem import LEAST_QUERIES, LEAST_SAMPLES, SPLITS, Problem, problems_of
+from training.suites.sampling.run_splits import Job, Result, decide_splits, run_job
+from training.suites.sampling.runs import local_classes
+
+PARTS = 2  # jobs per backend: what is prepared is prepared in each
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling(Suite):
+    """Splits by text, made before anything is fitted; every subject sees the same samples in the same orders."""
+
+    needs_recording: ClassVar[bool] = True
+    subjects: tuple[str, ...] = tuple(SUBJECTS)
+
+    def run(self, recording: Recording | None, folder: Path | None, run: Run) -> Figures:
+        """Figures of every subject. See `training.suites.sampling.figures`."""
+        if recording is None or folder is None:
+            raise TrainingError("sampling: a recording is needed")
+        problems = {
+            (seed, problem.backend): problem
+            for seed in range(run.seed, run.seed + run.seeds)
+            for problem in problems_of(recording, seed)
+        }
+        if not problems:
+            raise NotEnoughData(
+                f"sampling needs a backend with {LEAST_SAMPLES} labelled samples of {LEAST_QUERIES} queries; "
+                f"{recording.name} has none"
+            )
+        collected = SamplingFigures(recording)
+        jobs = [
+            Job(folder, seed, backend, tuple(range(part, SPLITS, PARTS)), self.subjects)
+            for seed, backend in problems
+            for part in range(PARTS)
+        ]
+        for done, result in enumerate(_results(jobs, problems, run.workers), 1):
+            job = result.job
+            problem = problems[job.seed, job.backend]
+            local = local_classes(problem)
+            by_split: dict[int, list[Decided]] = {}
+            for decided in result.decided:
+                by_split.setdefault(decided.split, []).append(decided)
+            for split, several in by_split.items():
+                order = Order.of(problem, local, split)
+                for decided in several:
+                    rows = as_rows(decided, order, problem, collected.subject(decided.subject, job.backend))
+                    collected.take(rows)
+                    if run.write is not None:
+                        run.write(rows)
+            run.progress(f"{job.backend}", done / len(jobs))
+        return collected.figures()
+
+
+def _results(jobs: list[Job], problems: dict[tuple[int, str], Problem], workers: int) -> Iterator[Result]:
+    """In the jobs' order, so that the file and the figures do not depend on which worker was faster."""
+    if workers <= 1:
+        for job in jobs:
+            yield decide_splits(problems[job.seed, job.backend], job)
+        return
+    with one_thread_each(), ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(run_job, jobs)

@@ -1,0 +1,22 @@
+"""`window`: the last answers are all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from router.stopping.window import Window
+from training.suites.sampling.candidates import Candidates
+from training.suites.sampling.runs import Runs
+from training.suites.sampling.split import Split
+
+
+def window(runs: Runs) -> Callable[[Split], Candidates]:
+    """Sizes from 2 to N."""
+    flat = runs.classes.reshape(-1, runs.problem.most)
+    sizes = range(2, runs.problem.most + 1)
+    stops = np.stack([Window(size).stops(flat).reshape(runs.shape) for size in sizes])
+    default = sizes.index(Window().size) if Window().size in sizes else None
+    found = Candidates.of(runs, tuple(f"size {size}" for size in sizes), stops, default)
+    return lambda split: found
