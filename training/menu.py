@@ -15,6 +15,7 @@ import numpy as np
 
 from router.config import BackendConfig, Config, PlanConfig, StageConfig, StoreConfig
 from router.recording import Recording
+from training.comparable_answers import answer_groups, comparable
 
 ENOUGH_TO_VOTE = 3  # samples that most queries have
 MOST_VOTES = 4  # backends with a vote plan, the cheapest first
@@ -111,10 +112,10 @@ def _thresholds(backends: int) -> tuple[float, ...]:
 
 
 def _votes(recording: Recording, backend: str) -> bool:
-    """Whether its samples have answers that can be compared."""
+    """Whether its samples have answers that can be compared: free text is not voted on."""
     seen = recording.columns
     rows = (seen.backend == recording.backends.index(backend)) & seen.finished
-    return bool((seen.answer[rows] >= 0).any())
+    return comparable(seen.query[rows], answer_groups(recording)[rows])
 
 
 def _vote(name: str, samples: int) -> StageConfig:

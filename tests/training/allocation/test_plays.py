@@ -19,7 +19,7 @@ from router.recording import Recording
 from training.menu import menu_of
 from training.plan_outcomes import replay_plans
 from training.suites.allocation.plays import NEVER, Leg, Shape, play
-from training.suites.allocation.problem import NO_ROW, Problem, allocation_problem, comparable
+from training.suites.allocation.problem import NO_ROW, Problem, allocation_problem
 
 
 def looks(query_id: str, backend: str, index: int) -> float:
@@ -118,17 +118,3 @@ def test_orders_are_permutations_of_the_same_samples(problem: Problem) -> None:
     for other in others:
         assert np.array_equal(np.sort(one, axis=2), np.sort(other, axis=2))
         assert not np.array_equal(one, other)
-
-
-def test_answers_that_are_never_equal_cannot_be_voted_on() -> None:
-    different = np.arange(80, dtype=np.int32).reshape(20, 4)
-    assert not comparable(different)
-    alike = different.copy()
-    alike[:2, 1] = alike[:2, 0]
-    assert comparable(alike)
-
-
-def test_answers_that_are_mostly_missing_cannot_be_voted_on() -> None:
-    missing = np.zeros((20, 4), np.int32)
-    missing[:11, 0] = -1
-    assert not comparable(missing)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 from router.configuration.build_plans import build_plans
@@ -31,6 +33,19 @@ def test_two_samples_are_too_few_to_vote(made: ModuleType, tmp_path: Path) -> No
 
 def test_without_anything_to_look_at_there_is_no_cascade(made: ModuleType, tmp_path: Path) -> None:
     assert names(made, tmp_path / "a", samples=4, answers=False) == ["small", "large"]
+
+
+def test_free_text_is_not_voted_on_whatever_its_rewards(made: ModuleType, tmp_path: Path) -> None:
+    """Answers that are never the same twice, graded in part."""
+    recording = Recording.load(made.write_pattern(tmp_path / "a", 60, samples=4))
+    seen = recording.columns
+    reward = np.random.default_rng(0).random(len(seen)).astype(np.float32)
+    prose = replace(
+        recording,
+        answers=tuple(f"This is text {number} of many." for number in range(len(seen))),
+        columns=replace(seen, answer=np.arange(len(seen), dtype=np.int32), reward=reward),
+    )
+    assert not any(plan.name.endswith("-vote") for plan in menu_of(prose, tmp_path / "a").plans)
 
 
 @pytest.mark.parametrize(("samples", "rule"), [(4, "agreement"), (8, "majority_certificate")])

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.observation import Query
-from router.answers import canonical
 from router.backends.recorded import drawing_order
 from router.draw import stage_seed
 from router.recording import Recording
+from training.comparable_answers import answer_groups, comparable
 from training.errors import NotEnoughData
 from training.suites.routing.problem import Problem as Routing
 from training.suites.routing.problem import routing_problem
@@ -70,9 +70,9 @@ def allocation_problem(recording: Recording, seed: int) -> Problem:
         raise NotEnoughData(
             f"allocation needs two backends with {ENOUGH_TO_VOTE} samples of a query; {recording.name} has {told}"
         )
-    group = _groups(recording)
+    group = np.append(answer_groups(recording), np.int32(-1))
     votes = tuple(
-        int(np.quantile(have[:, place], 0.05)) if comparable(group[rows[:, place]]) else 1
+        int(np.quantile(have[:, place], 0.05)) if _votes(rows[:, place], group) else 1
         for place in range(have.shape[1])
     )
     return Problem(routing, _drawn(routing, rows, have, seed), group, votes)
@@ -92,29 +92,11 @@ def _rows(routing: Routing) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return rows, have
 
 
-def _groups(recording: Recording) -> NDArray[np.int32]:
-    """One number per distinct canonical answer, by row; the extra last entry is what NO_ROW finds."""
-    number: dict[str, int] = {}
-    codes = np.array(
-        [*(number.setdefault(canonical(answer, "auto"), len(number)) for answer in recording.answers), -1],
-        dtype=np.int32,
-    )
-    return np.append(codes[recording.columns.answer], np.int32(-1))
-
-
-def comparable(group: NDArray[np.int32]) -> bool:
-    """Whether votes mean anything: half of the samples have an answer, and some of a query are equal.
-
-    `group` (n, K). Free text is never the same twice: with fewer than one query in twenty on which two samples agree,
-    a vote is a lottery.
-    """
-    answered = group >= 0
-    several = answered.sum(axis=1) >= 2
-    if answered[:, 0].mean() < 0.5 or not several.any():
-        return False
-    ordered = np.sort(group[several], axis=1)
-    equal = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(axis=1)
-    return bool(equal.mean() >= 0.05)
+def _votes(rows: NDArray[np.int64], group: NDArray[np.int32]) -> bool:
+    """Whether the answers of one backend, (n, K) rows, can be compared."""
+    query = np.broadcast_to(np.arange(len(rows))[:, None], rows.shape)
+    there = rows != NO_ROW
+    return comparable(query[there], group[rows[there]])
 
 
 def _drawn(
