@@ -40,7 +40,7 @@ class ValueOfNext(StoppingRule):
 
     cost: float = 0.002  # quality that a sample must add at least, (0, 1)
     keep: float = 0.5  # P(leader right), [.5, 1]
-    trust: float = 0.5  # in the samples' confidence, [0, 1]
+    trust: float = 0.25  # in the samples' confidence, [0, 1]
     right: float = 0.5  # P(a sample is right) without a prediction, (0, 1)
     alike: float = 0.4  # correlation of two samples of a query without a prediction, (0, 1)
     concentration: float = 1.5  # of wrong answers, > 0: how many different ones there are

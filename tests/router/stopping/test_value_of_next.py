@@ -215,7 +215,7 @@ def test_the_price_and_the_cost_of_a_sample_count():
 
 def test_a_confident_sample_ends_it_and_a_doubtful_one_does_not():
     known = {"p_correct/small": 0.6, "p_two_correct/small": 0.45}
-    rule = ValueOfNext(cost=0.006)
+    rule = ValueOfNext(cost=0.006, trust=0.5)
     assert rule.verdict(seen(2), known | {"sample_confidence/0.1": 0.99}) == ENOUGH
     assert rule.verdict(seen(2), known | {"sample_confidence/0.1": 0.6}) == MORE
     assert rule.outlook((2,), 8, confidence=0.99, own=2)[1] > rule.outlook((2,), 8)[1]
