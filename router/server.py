@@ -19,6 +19,7 @@ from router.allocator import Allocator
 from router.checks.queries import Known
 from router.config import Config
 from router.errors import ConfigError
+from router.held import Held
 from router.idempotency import Replays
 from router.ledger.renewal import Renewal
 from router.serving.admin import AdminCalls
@@ -101,6 +102,7 @@ class Servers:
         self.health = health.aio.HealthServicer()
         router_calls = RouterCalls(
             allocator=service.answers,
+            held=Held(books),
             store=books.store,
             known=known_names(service),
             prices=books.prices,

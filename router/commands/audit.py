@@ -63,11 +63,14 @@ def audit(config: ConfigFile = Path("router.toml"), decisions: Decisions = None,
     problems = [f"{account.account}: {text}" for account in found for text in account.problems]
     if files:
         charged: dict[str, int] = defaultdict(int)
+        deciders: set[str] = set()
         for row in _rows(files, 0.0):
             if "/" not in row.replica:  # a shadow run: on money of its own
                 charged[row.replica] += row.charged
+                if row.stop_reason == "decided":
+                    deciders.add(row.replica)  # their callers report what they used after the row
         root = next(account for account in found if account.account == ALL)
-        problems += [f"{ALL}: {text}" for text in compare_charges(root, charged)]
+        problems += [f"{ALL}: {text}" for text in compare_charges(root, charged, deciders)]
     if json:
         typer.echo(as_json({"ok": not problems, "problems": problems, "accounts": found}))
     else:

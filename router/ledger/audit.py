@@ -12,7 +12,7 @@ what it held was booked as lost: its rows may say less, never more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from router.ledger.state import BOOKED, Moved, Movement, State
@@ -59,11 +59,13 @@ def audit(states: Mapping[str, State], movements: Iterable[Movement]) -> tuple[A
     )
 
 
-def compare_charges(account: AccountAudit, charged: Mapping[str, int], lost_rows: bool = False) -> list[str]:
+def compare_charges(
+    account: AccountAudit, charged: Mapping[str, int], less: Collection[str] = ()
+) -> list[str]:
     """What is wrong between an account kept in dollars that takes every request, and the rows of decisions.
 
-    `charged`: micro-dollars by replica, as its rows say; `lost_rows`: rows are known to be missing, so that less is
-    fine.
+    `charged`: micro-dollars by replica, as its rows say; `less`: replicas whose rows may say less, because rows
+    are known to be missing or callers reported usage of their own after the row was written.
     """
     problems = []
     for replica in sorted({*charged, *account.by_replica}):
@@ -71,7 +73,7 @@ def compare_charges(account: AccountAudit, charged: Mapping[str, int], lost_rows
         most = books.spent + books.lost + books.held
         if told > most:
             problems.append(f"{replica}: its decisions say {told}, its leases only {most}")
-        elif told < books.spent and not books.lost and not lost_rows:
+        elif told < books.spent and not books.lost and replica not in less:
             problems.append(f"{replica}: its leases say {books.spent} was spent, its decisions only {told}")
     return problems
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from predictors.observation import Query
 from router.allocator import Decided
+from router.checks.fields import short_text
 from router.checks.queries import DEFAULT_TENANT, Known
 from router.choose import Chosen
 from router.decisions import DecisionStore
@@ -17,6 +18,7 @@ from router.domain.decision import Outcome
 from router.domain.events import Done, Event, Started
 from router.domain.options import Options
 from router.errors import InvalidQuery
+from router.held import Held
 from router.idempotency import Claim, Replays, digest_of
 from router.serving.calls import Call, Send
 from router.serving.stream import KEEP_ALIVE, Stream, Telling, tell_again
@@ -25,6 +27,7 @@ from router.wire.outcome import read_outcome
 from router.wire.parts import Prices
 from router.wire.query import read_options, read_query
 from router.wire.reply import decided, estimated, reply
+from router.wire.usage import read_usage
 
 OUTCOMES_AT_ONCE = 500  # of a stream, in one commit
 REFUSALS_TOLD = 100
@@ -73,6 +76,7 @@ class RouterCalls:
     """What the calls do. A query under a request id of the caller's own is worked off once."""
 
     allocator: Answers
+    held: Held
     store: DecisionStore
     known: Known
     prices: Prices
@@ -126,6 +130,7 @@ class RouterCalls:
         options = read_options(request, stream=False, time_left_s=call.time_left_s)
         done = self.allocator.decide(query, options)
         call.decision_id = done.decision.decision_id
+        await self.held.hold(call.decision_id, query, done.plan)
         return decided(
             done.decision,
             done.plan,
@@ -133,6 +138,13 @@ class RouterCalls:
             reference=self.reference,
             probabilities=request.return_probabilities,
         )
+
+    async def report_usage(self, request: pb.ReportUsageRequest, call: Call) -> pb.ReportUsageReply:
+        """What a decided query has really used so far."""
+        decision_id = short_text("decision_id", request.decision_id)
+        reported = self.held.report(decision_id, read_usage(request.by_backend), final=request.final)
+        call.decision_id = decision_id
+        return pb.ReportUsageReply(charged=reported.charged, returned=reported.returned)
 
     async def estimate_cost(self, request: pb.GenerateRequest, call: Call) -> pb.EstimateCostReply:
         """A dry run."""

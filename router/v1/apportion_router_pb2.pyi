@@ -1835,7 +1835,9 @@ class ReportUsageRequest(_message.Message):
     final: _builtins.bool
     """the rest of the reservation goes back"""
     @_builtins.property
-    def by_backend(self) -> _containers.MessageMap[_builtins.str, Global___UsageItem]: ...
+    def by_backend(self) -> _containers.MessageMap[_builtins.str, Global___UsageItem]:
+        """totals so far: a report that comes twice changes nothing; costs are ours"""
+
     def __init__(
         self,
         *,

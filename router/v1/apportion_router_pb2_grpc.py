@@ -116,7 +116,8 @@ class RouterServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Decide(self, request, context):
-        """The first decision only, for callers that call models themselves. Reserves nothing; logs the decision.
+        """The first decision only, for callers that call models themselves. Logs the decision and reserves its worst case
+        until ReportUsage, which goes to the same replica.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -45,7 +45,9 @@ class RouterStub:
     GenerateStream: _grpc.UnaryStreamMultiCallable[_apportion_router_pb2.GenerateRequest, _apportion_router_pb2.GenerateStreamEvent]
     """The same, told as it happens. Only committed text is streamed as AnswerDelta; nothing is ever taken back."""
     Decide: _grpc.UnaryUnaryMultiCallable[_apportion_router_pb2.GenerateRequest, _apportion_router_pb2.DecideReply]
-    """The first decision only, for callers that call models themselves. Reserves nothing; logs the decision."""
+    """The first decision only, for callers that call models themselves. Logs the decision and reserves its worst case
+    until ReportUsage, which goes to the same replica.
+    """
     Advise: _grpc.StreamStreamMultiCallable[_apportion_router_pb2.AdviseRequest, _apportion_router_pb2.AdviseReply]
     """The whole decision for callers that call models themselves: one message per finished or growing sample of theirs."""
     ReportUsage: _grpc.UnaryUnaryMultiCallable[_apportion_router_pb2.ReportUsageRequest, _apportion_router_pb2.ReportUsageReply]
@@ -72,7 +74,9 @@ class RouterAsyncStub(RouterStub):
     GenerateStream: _aio.UnaryStreamMultiCallable[_apportion_router_pb2.GenerateRequest, _apportion_router_pb2.GenerateStreamEvent]  # type: ignore[assignment]
     """The same, told as it happens. Only committed text is streamed as AnswerDelta; nothing is ever taken back."""
     Decide: _aio.UnaryUnaryMultiCallable[_apportion_router_pb2.GenerateRequest, _apportion_router_pb2.DecideReply]  # type: ignore[assignment]
-    """The first decision only, for callers that call models themselves. Reserves nothing; logs the decision."""
+    """The first decision only, for callers that call models themselves. Logs the decision and reserves its worst case
+    until ReportUsage, which goes to the same replica.
+    """
     Advise: _aio.StreamStreamMultiCallable[_apportion_router_pb2.AdviseRequest, _apportion_router_pb2.AdviseReply]  # type: ignore[assignment]
     """The whole decision for callers that call models themselves: one message per finished or growing sample of theirs."""
     ReportUsage: _aio.UnaryUnaryMultiCallable[_apportion_router_pb2.ReportUsageRequest, _apportion_router_pb2.ReportUsageReply]  # type: ignore[assignment]
@@ -114,7 +118,9 @@ class RouterServicer(metaclass=_abc_1.ABCMeta):
         request: _apportion_router_pb2.GenerateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_apportion_router_pb2.DecideReply, _abc.Awaitable[_apportion_router_pb2.DecideReply]]:
-        """The first decision only, for callers that call models themselves. Reserves nothing; logs the decision."""
+        """The first decision only, for callers that call models themselves. Logs the decision and reserves its worst case
+        until ReportUsage, which goes to the same replica.
+        """
 
     @_abc_1.abstractmethod
     def Advise(

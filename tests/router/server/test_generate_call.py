@@ -208,10 +208,9 @@ async def test_a_bad_report_names_its_field(house, fields, field):
     )
 
 
-@pytest.mark.parametrize("method", ["ReportUsage", "GetBatch", "CreateBatch"])
+@pytest.mark.parametrize("method", ["GetBatch", "CreateBatch"])
 async def test_a_call_whose_room_is_not_built_says_so(house, method):
     request = {
-        "ReportUsage": pb.ReportUsageRequest,
         "GetBatch": pb.GetBatchRequest,
         "CreateBatch": pb.CreateBatchRequest,
     }
