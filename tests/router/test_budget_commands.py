@@ -1,0 +1,147 @@
+"""`apportion budget`, `usage` and `audit`: against a service in a process of its own, and the files it left."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+
+from router.__main__ import commands
+from router.client import SyncClient
+
+TOML = """
+[backends.small]
+kind = "scripted"
+script = ["The answer is 4."]
+price_in = 1.0
+price_out = 2.0
+max_tokens = 40
+[[plans]]
+name = "one"
+stages = [{ backend = "small" }]
+[server]
+listen = "127.0.0.1:0"
+admin_listen = "127.0.0.1:0"
+[store]
+sqlite = "decisions.db"
+[budget]
+dollars = 1.0
+[[budgets]]
+name = "words"
+unit = "tokens"
+amount = 5000.0
+window = "day"
+tenants = ["w"]
+"""
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            code = commands().main(list(arguments), standalone_mode=False)
+        except SystemExit as end:
+            code = end.code
+    return int(code or 0), out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    """A folder in which a service ran, and what commands said meanwhile."""
+    folder = tmp_path_factory.mktemp("budgets")
+    config = folder / "router.toml"
+    config.write_text(TOML)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "router", "serve", "--config", str(config)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        found = re.fullmatch(r"listening router=(\S+) admin=(\S+)\n", process.stdout.readline())
+        assert found is not None
+        with SyncClient(found[1]) as client:
+            for number in range(4):
+                client.generate(f"{number}: 2 + 2?", tenant="w" if number % 2 else "other")
+        said = {
+            "all": run("budget", "--server", found[2])[1],
+            "json": run("budget", "words", "--server", found[2], "--json")[1],
+            "set": run("budget", "words", "--set", "77", "--server", found[2])[1],
+            "bad": run("budget", "--set", "-3", "--server", found[2])[2],
+            "none": run("budget", "nobody", "--server", found[2])[2],
+        }
+    finally:
+        process.terminate()
+        process.wait(30)
+        if process.stdout is not None:
+            process.stdout.close()
+    return folder, said
+
+
+def test_all_accounts_are_listed(left):
+    rows = left[1]["all"].splitlines()
+    assert [row.split()[:3] for row in rows[1:]] == [["all", "USD", "1"], ["words", "tokens", "5000"]]
+
+
+def test_one_account_is_told_in_full(left):
+    (balance,) = json.loads(left[1]["json"])
+    assert (balance["account"], balance["unit"], balance["limit"], balance["version"]) == (
+        "words",
+        "tokens",
+        5_000_000_000,
+        1,
+    )
+    assert balance["spent"] > 0
+
+
+def test_a_limit_is_set(left):
+    row = left[1]["set"].splitlines()[1].split()
+    assert (row[0], row[2], row[-1]) == ("words", "77", "2")
+
+
+def test_an_amount_or_account_that_cannot_be_is_told(left):
+    assert "--set: wants an amount from 0 to 1e12, or none, got '-3'" in left[1]["bad"]
+    assert "unknown account 'nobody'; choose from all, words" in left[1]["none"]
+
+
+def test_what_a_service_left_adds_up(left):
+    code, out, err = run("audit", "--config", str(left[0] / "router.toml"))
+    assert (code, err) == (0, "")
+    assert "every micro-unit adds up (movements and 1 decision store)" in out
+
+
+def test_usage_is_told_by_tenant_plan_and_backend(left):
+    for by, names in (("tenant", {"w", "other"}), ("plan", {"one"}), ("backend", {"small"})):
+        code, out, _ = run("usage", "--by", by, "--config", str(left[0] / "router.toml"), "--json")
+        sums = json.loads(out)
+        assert (code, set(sums)) == (0, names)
+        assert sum(one["queries"] for one in sums.values()) == 4
+        assert all(one["cost"] > 0 for one in sums.values())
+    assert run("usage", "--config", str(left[0] / "router.toml"))[1].startswith("TENANT  QUERIES")
+
+
+def test_a_micro_dollar_that_was_taken_away_is_found(left, tmp_path):
+    for file in left[0].glob("*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    with closing(sqlite3.connect(tmp_path / "decisions.db.budgets")) as connection, connection:
+        connection.execute(
+            "UPDATE budget_movements SET amount = amount - 1 WHERE kind = 'spend' AND account = 'all'"
+        )
+    code, out, _ = run("audit", "--config", str(tmp_path / "router.toml"))
+    assert code == 1
+    assert "it does NOT add up" in out
+    assert "all: booked in the window: the movements say" in out
+
+
+def test_without_a_store_there_is_nothing_to_audit(tmp_path):
+    config = tmp_path / "router.toml"
+    config.write_text(TOML)
+    assert "there is no such file" in run("audit", "--config", str(config))[2]
+    config.write_text(TOML.replace('"decisions.db"', '":memory:"'))
+    assert "in the service's memory" in run("audit", "--config", str(config))[2]
+    assert "there is no decision store" in run("usage", "--config", str(config))[2]
