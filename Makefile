@@ -85,6 +85,10 @@ certificate: $(SETUP) ## the promise of `majority_certificate` in its long form:
 demo: $(SETUP) ## fit, serve, ask and compare on recorded answers: no GPU, five minutes
 	$(BIN)/python -m training demo $(ARGS)
 
+.PHONY: cold-start
+cold-start: $(SETUP) ## a hundred seeded cold starts: does the next week lie where the report said? (half an hour)
+	APPORTION_COLD_STARTS=$(or $(STARTS),100) $(BIN)/python -m pytest -q -s tests/end_to_end/cold_start/test_cold_start_weeks.py $(ARGS)
+
 .PHONY: serve
 serve: $(SETUP) ## the service with CONFIG (default router.toml)
 	$(BIN)/apportion serve --config $(or $(CONFIG),router.toml) $(ARGS)

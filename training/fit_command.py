@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from training.errors import TrainingError
+from training.errors import NotEnoughData, TrainingError
+
+if TYPE_CHECKING:
+    from router.config import Config
+    from router.recording import Recording
 
 
 def fit(
@@ -28,9 +33,28 @@ def fit(
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of folds and learners.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the bundle's card as JSON.")] = False,
+    with_outlook: Annotated[
+        bool,
+        typer.Option(
+            "--outlook/--no-outlook",
+            help="Say what it would have saved, by fitting on parts and trying the rest.",
+        ),
+    ] = True,
+    curve: Annotated[
+        bool | None,
+        typer.Option(
+            "--curve/--no-curve",
+            help="What more labels bring. Default: where there are at most 1,000 labels.",
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the bundle's card as JSON, with `outlook` in it.")
+    ] = False,
 ) -> None:
     """Learn from recordings: how likely each backend is right, what it costs, what each plan would give.
+
+    Ends with what you would have saved, at what risk, and what more labels would bring: from bundles fitted on parts
+    of the labelled queries and tried on the others.
 
     Reads only the queries that are named, and never their `task` or `gold`. Samples without a reward are skipped and
     counted. Without --config the plans are those of a menu made from the recording, the same that `replay` makes; with
@@ -48,8 +72,10 @@ def fit(
         settings = menu_of(recordings[0], recording[0])
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     card = fit_recordings(recordings, ids, settings, seed, out, created=created)
+    said = _outlook(recordings, ids, settings, seed, curve=curve) if with_outlook else None
     if as_json:
-        print(json.dumps(card.to_json(), ensure_ascii=False))
+        outlook = {} if said is None else {"outlook": {"skipped": said} if isinstance(said, str) else said[0]}
+        print(json.dumps({**card.to_json(), **outlook}, ensure_ascii=False))
         return
     print(f"{out}: bundle {card.version} of {', '.join(card.backends)}")
     for name, count in sorted(card.counts.items()):
@@ -59,6 +85,31 @@ def fit(
         print(f"  {name}: {value:.3f}")
     if card.rho_from_prior:
         print(f"seen once per query, so that repeats are a guess: {', '.join(card.rho_from_prior)}")
+    if said is not None:
+        print("\n" + (f"What you would have saved: not known: {said}" if isinstance(said, str) else said[1]))
+
+
+def _outlook(
+    recordings: Sequence[Recording],
+    ids: Sequence[str] | None,
+    settings: Config | None,
+    seed: int,
+    *,
+    curve: bool | None,
+) -> tuple[dict[str, Any], str] | str:
+    """The outlook as JSON types and as text, or why there is none."""
+    from training.benchmark import progress_bar
+    from training.outlook import outlook
+    from training.outlook_text import outlook_json, outlook_text
+
+    if settings is None:
+        return "several recordings have no plans in common: name a configuration with --config"
+    try:
+        with progress_bar() as progress:
+            found = outlook(recordings, ids, settings, seed, curve=curve, progress=progress)
+    except NotEnoughData as reason:
+        return str(reason)
+    return outlook_json(found), outlook_text(found)
 
 
 def read_ids(path: Path) -> list[str]:

@@ -24,12 +24,14 @@ what a fit on `labelled` queries does not know about their mean is what as many 
 **Quality.** With m_i = Σ_a π_ia q_ia the reward of a realised query has the variance m_i - m_i² (plan drawn, then right
 or wrong), that of the reference q_i(1 - q_i); the difference Δ = mean (m - q_ref) gets
 
-    V = 2 var[m - q_ref] + mean_i (m_i - m_i² + q_i,ref (1 - q_i,ref)) (1/n + 1/labelled)
+    V = 2 var[m - q_ref] + mean_i (m_i - m_i² + q_i,ref (1 - q_i,ref)) (1/n + (1 + e_p²)/labelled)
 
-as if both answers were drawn independently, which is on the safe side. For rewards between 0 and 1 it is so too.
+as if both answers were drawn independently, which is on the safe side. For rewards between 0 and 1 it is so too. A fit
+on `labelled` queries errs about each plan, and whoever takes the highest forecast of p plans takes errors that point
+upwards: e_p is the expectation of the largest of p standard normal errors, Φ⁻¹((p - 3/8) / (p + 1/4)) (Blom 1958).
 
-When it fails: signals that are not calibrated on this traffic (the report checks them where outcomes are known; a
-policy that picks the highest of many noisy forecasts is disappointed a little); next week's queries are other queries;
+When it fails: signals that are not calibrated on this traffic (the report checks them where outcomes are known); very
+few labels: the error of the choice widens the interval and does not shift it; next week's queries are other queries;
 `apply` changes the traffic; costs so heavy-tailed that a week's largest query decides its bill.
 """
 
@@ -166,6 +168,13 @@ def ratio_of(cost: Floats, forecast: Floats) -> Ratio:
     return Ratio(k, variance, squares / size if size > 0 else 0.0, count)
 
 
+def largest_error(count: int) -> float:
+    """The expectation of the largest of `count` >= 1 standard normal numbers (Blom 1958); 0 for one."""
+    from scipy.stats import norm
+
+    return float(norm.ppf((count - 0.375) / (count + 0.25)))
+
+
 def predict_worth(seen: Observed, labelled: float = math.inf) -> Worth | None:
     """The quality of `apply`, over the rows where that of every plan that might be drawn is known; None: of none."""
     known = np.isfinite(seen.quality)
@@ -181,7 +190,7 @@ def predict_worth(seen: Observed, labelled: float = math.inf) -> Worth | None:
     right = (probability * quality * (1 - quality)).sum(axis=1)
     own = shared_variance(drawn, session) + float(right.mean()) / count
     both = own + float((reference * (1 - reference)).mean()) / count
-    more = 1 + count / labelled
+    more = 1 + count / labelled * (1 + largest_error(int((probability > 0).any(axis=0).sum())) ** 2)
     of_apply = 2 * mean_variance(m, session) + own * more
     of_difference = 2 * mean_variance(m - reference, session) + both * more
     return Worth(

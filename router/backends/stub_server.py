@@ -231,7 +231,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     source.add_argument("--recording", type=Path, help="folder; every backend of it is a model here")
     source.add_argument("--script", type=Path, help="a reply on every line: text, or JSON (see ScriptLine)")
     parser.add_argument(
-        "--model", action="append", help="name of a model without a recording (default: stub)"
+        "--model",
+        action="append",
+        help="of the recording's backends (default: all), or any name (default: stub)",
+    )
+    parser.add_argument(
+        "--made-up", action="store_true", help="made-up words for questions that are not in the recording"
     )
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument(
@@ -254,7 +259,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         texts: Texts = MadeUp(models)
         if options.recording:
-            texts = Played(Recording.load(options.recording, hidden=False))
+            otherwise = MadeUp(models) if options.made_up else None
+            played = Recording.load(options.recording, hidden=False)
+            texts = Played(played, tuple(options.model or ()), otherwise)
         elif options.script:
             texts = Script.read(options.script, models)
         abilities = Abilities(

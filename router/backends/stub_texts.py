@@ -154,16 +154,25 @@ class Script:
 class Played:
     """A recording: the model is a backend of it, the question a query's exact text, the seed chooses the sample.
 
-    Consecutive seeds choose different samples until all were given.
+    Consecutive seeds choose different samples until all were given. `models`: those of them that are served, default
+    all; `otherwise`: what answers questions that are not in the recording.
     """
 
-    def __init__(self, recording: Recording) -> None:
-        self.models = recording.backends
+    def __init__(
+        self, recording: Recording, models: tuple[str, ...] = (), otherwise: Texts | None = None
+    ) -> None:
+        unknown = [model for model in models if model not in recording.backends]
+        if unknown:
+            raise UnknownName("backend of the recording", unknown[0], recording.backends)
+        self.models = models or recording.backends
         self._recording = recording
+        self._otherwise = otherwise
 
     def reply(self, model: str, prompt: str, question: str, seed: int) -> Reply:
         """See `Texts`."""
         places = self._recording.queries_with_text(question)
+        if not places and self._otherwise is not None:
+            return self._otherwise.reply(model, prompt, question, seed)
         if not places:
             raise UnknownName("query of the recording", question[:100])
         rows = self._recording.rows(places[0], model)

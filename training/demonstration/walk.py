@@ -47,7 +47,7 @@ def run(*arguments: str) -> None:
 def fit(split: Split) -> None:
     """Learn from the labelled half alone."""
     paths = ("--recording", str(split.labelled), "--config", str(split.config), "--out", str(split.bundle))
-    run("training", "fit", *paths, "--seed", str(split.seed))
+    run("training", "fit", *paths, "--seed", str(split.seed), "--no-outlook")
 
 
 def replayed(split: Split, blind: Path, weights: Sequence[float]) -> dict[str, Path]:

@@ -181,7 +181,7 @@ def fit(prepared: Prepared, recording: Path, seed: int) -> None:
         [
             *(sys.executable, "-m", "training", "fit", "--recording", str(recording)),
             *("--config", str(prepared.config), "--queries", str(prepared.folder / "fitted_on.txt")),
-            *("--out", str(prepared.bundle), "--seed", str(seed)),
+            *("--out", str(prepared.bundle), "--seed", str(seed), "--no-outlook"),
         ],
         capture_output=True,
         text=True,

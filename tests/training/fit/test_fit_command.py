@@ -37,6 +37,7 @@ def test_the_command_writes_a_bundle_and_prints_its_card(tmp_path, capsys, recor
     )
     assert code == 0
     card = json.loads(capsys.readouterr().out)
+    assert set(card.pop("outlook")) >= {"points", "curve", "reference"}
     assert card["counts"]["queries"] == 50
     assert card["prices"]["small"]["price_in"] == 0.1
     assert card == json.loads((tmp_path / "b" / "card.json").read_text())

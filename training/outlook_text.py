@@ -1,0 +1,101 @@
+"""An outlook as a table for people and as JSON: what you would have saved, at what risk, and what more labels bring."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from router.commands.tables import table
+from training.outlook import Outlook
+from training.outlook_figures import Point
+from training.report_intervals import Interval
+from training.report_realised import interval
+
+FEW = 100  # labelled queries; with fewer the figures are rough
+
+
+def outlook_json(found: Outlook) -> dict[str, Any]:
+    """Savings in percent, differences, risks and gains in points, `cost` in $ per 1,000 queries."""
+    return {
+        "reference": found.reference,
+        "cheapest": found.cheapest,
+        "labelled": found.labelled,
+        "fitted_on": found.fitted_on,
+        "configured_price": found.configured,
+        "points": [_point(point) for point in found.points],
+        "curve": [{"labelled": step.labelled, **_point(step.point)} for step in found.curve],
+    }
+
+
+def _point(point: Point) -> dict[str, Any]:
+    return {
+        "price": point.price,
+        "queries": point.rows,
+        "cost": point.cost * 1e-3,
+        "cost_reference": point.cost_reference * 1e-3,
+        "saving": interval(point.saving, 100),
+        "quality": interval(point.quality),
+        "quality_reference": point.quality_reference,
+        "quality_difference": interval(point.difference, 100),
+        "risk": interval(point.risk, 100),
+        "over_random_mix": None if point.over_mix is None else interval(point.over_mix, 100),
+        "shares": point.shares,
+    }
+
+
+def outlook_text(found: Outlook) -> str:
+    """The table, the curve, and what they mean."""
+    points, reference = found.points, found.reference
+    cost = points[0].cost_reference * 1e-3
+    lines = [
+        f"What you would have saved on {points[0].rows} of your queries, each decided by a bundle that never saw it.",
+        f"Always {reference}: {points[0].quality_reference:.3f} right, ${cost:.4g} per 1,000 queries.",
+        "Brackets hold 95 % of as many other such queries.",
+        "",
+        _table(found),
+        "",
+        f"  RISK: wrong, where {reference} would have been right; points of all queries.",
+        f"  OVER MIX: points above sending queries by chance to {found.cheapest} and {reference} at the same cost.",
+        "  Choose a row and write its price into router.toml: price = …",
+    ]
+    if found.curve:
+        lines += ["", "What more labels bring (where half of what can be saved is saved):", "", _curve(found)]
+    if found.labelled < FEW:
+        lines.append(f"  {found.labelled} labelled queries only: all of this is rough")
+    return "\n".join(lines)
+
+
+def _table(found: Outlook) -> str:
+    rows = [("  PRICE", "SAVING %", "QUALITY", "DIFFERENCE", "RISK", "OVER MIX", "PLANS")]
+    for point in found.points:
+        mark = "*" if point.price == found.configured else ""
+        shares = sorted(point.shares.items(), key=lambda item: -item[1])
+        rows.append(
+            (
+                f"  {point.price:g}{mark}",
+                _bounds(point.saving, "{:.0f}", 100),
+                _bounds(point.quality, "{:.3f}"),
+                _bounds(point.difference, "{:+.1f}", 100),
+                _bounds(point.risk, "{:.1f}", 100),
+                "-" if point.over_mix is None else _bounds(point.over_mix, "{:+.1f}", 100),
+                ", ".join(f"{name} {share:.0%}" for name, share in shares if share >= 0.005),
+            )
+        )
+    marked = "\n  * configured now" if any(point.price == found.configured for point in found.points) else ""
+    return table(rows) + marked
+
+
+def _curve(found: Outlook) -> str:
+    rows = [("  LABELLED", "QUALITY", "SAVING %", "OVER MIX AT EQUAL COST")]
+    for step in found.curve:
+        point = step.point
+        gain = "-" if point.over_mix is None else _bounds(point.over_mix, "{:+.1f}", 100)
+        rows.append(
+            (f"  {step.labelled}", f"{point.quality.mean:.3f}", f"{100 * point.saving.mean:.0f}", gain)
+        )
+    return table(rows)
+
+
+def _bounds(found: Interval, form: str, factor: float = 1.0) -> str:
+    """`mean [lo, hi]`."""
+    scaled = found.scaled(factor)
+    return f"{form.format(scaled.mean)} [{form.format(scaled.lo)}, {form.format(scaled.hi)}]"
