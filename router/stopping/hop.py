@@ -13,7 +13,7 @@ from router.stopping import StoppingRule
 
 @dataclass(frozen=True, slots=True)
 class Hop(StoppingRule):
-    """ENOUGH where E[reward of `to` | what came back] - P(this is right) <= price x cost of asking `to`.
+    """ENOUGH where E[reward of `to` | what came back] - P(this is right) < price x cost of asking `to`.
 
     The value of going on is fitted (`going_on/<to>`, `predictors.hop_values`), the answer in hand is worth
     `sample_confidence`, what was spent is spent: the last step of a multi-hop decision with its costs in the state
@@ -40,4 +40,4 @@ class Hop(StoppingRule):
             return MORE
         on = signals.get(f"going_on/{self.to}", signals.get(f"p_correct/{self.to}", 1.0))
         paid = signals.get("price", 0.0) * signals.get(f"sample_cost/{self.to}", 0.0) * 1e-6
-        return ENOUGH if on - in_hand <= paid + self.margin else MORE
+        return ENOUGH if on - in_hand < paid + self.margin else MORE
