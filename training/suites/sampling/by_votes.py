@@ -88,7 +88,7 @@ def settings(
     stops = np.stack(
         [np.minimum((reached <= number).sum(axis=2) + 1, runs.problem.most) for number in range(len(rules))]
     )
-    default = list(rules).index(usual) if usual in rules else None
+    default = next((place for place, rule in enumerate(rules) if rule == usual), None)
     found = Candidates.of(runs, tuple(labels), stops, default)
     return lambda split: found
 

@@ -41,7 +41,7 @@ class Measured:
     @classmethod
     def empty(cls, queries: int) -> Measured:
         """Of so many queries."""
-        return cls(*(np.zeros(queries) for _ in range(4)))
+        return cls(np.zeros(queries), np.zeros(queries), np.zeros(queries), np.zeros(queries))
 
     def spread(self, which: int) -> Spread:
         """0: samples, 1: right, 2: loss."""

@@ -1,0 +1,211 @@
+"""The suite `sampling` on recordings whose truth is known."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from router.plugins import resolve
+from router.recording import Recording
+from router.recordings.cost import Prices
+from router.recordings.format import RecordingMeta, write_recording
+from router.stopping.beta import Beta
+from router.stopping.vote_replay import stops
+from training.benchmark import Failed, Skipped, run_suite
+from training.decision_rows import cost_of_samples
+from training.decisions_file import read_decisions
+from training.figures.spread import Spread
+from training.suites import Figures, Run
+from training.suites.sampling import SUBJECTS
+from training.suites.sampling.figures import SamplingFigures
+from training.suites.sampling.problem import Problem, problems_of
+from training.suites.sampling.run_splits import Job, decide_splits
+from training.suites.sampling.runs import runs_of
+
+VOTE_SUBJECTS = tuple(
+    name for name in SUBJECTS if name in ("fixed", "beta", "window", "dirichlet", "majority_certificate")
+)
+
+
+def write_world(folder: Path, shares: list[list[float]], samples: int = 10, seed: int = 0) -> Path:
+    """One backend; query i answers class j with probability `shares[i][j]`, class 0 is right."""
+    rng = np.random.default_rng(seed)
+    rows = [
+        (f"q{query:04d}", index, f"{query} is {kind}", float(kind == 0))
+        for query, share in enumerate(shares)
+        for index, kind in enumerate(rng.choice(len(share), samples, p=share).tolist())
+    ]
+    ids, index, answer, reward = zip(*rows, strict=True)
+    texts = [f"question number {query} of {len(share)}" for query, share in enumerate(shares)]
+    write_recording(
+        folder,
+        RecordingMeta(name=folder.name, prices={"one": Prices(1.0, 1.0)}),
+        pa.table({"query_id": [f"q{query:04d}" for query in range(len(shares))], "query": texts}),
+        pa.table(
+            {
+                "query_id": ids,
+                "backend": ["one"] * len(ids),
+                "sample_idx": pa.array(index, pa.int32()),
+                "answer": answer,
+                "reward": pa.array(reward, pa.float32()),
+                "tokens_in": pa.array([10] * len(ids), pa.int32()),
+                "tokens_out": pa.array(rng.integers(5, 40, len(ids)), pa.int32()),
+            }
+        ),
+    )
+    return folder
+
+
+def mean(figures: Figures, subject: str, figure: str) -> float:
+    value = figures[subject][figure]
+    return value.mean if isinstance(value, Spread) else value
+
+
+def measure(folder: Path, decisions: Path | None = None) -> Figures:
+    found = run_suite("sampling", [folder], Run(workers=1), decisions)[folder.name]
+    assert not isinstance(found, (Failed, Skipped)), found
+    return found
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Easy queries, queries whose right answer is a small plurality, and hopeless ones."""
+    kinds = [[0.9, 0.1], [0.45, 0.2, 0.2, 0.15], [0.05, 0.35, 0.3, 0.3]]
+    return write_world(tmp_path_factory.mktemp("sampling") / "mixed", [kinds[q % 3] for q in range(120)])
+
+
+@pytest.fixture(scope="module")
+def measured(mixed: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Figures, Path]:
+    path = tmp_path_factory.mktemp("decisions") / "out.parquet"
+    return measure(mixed, path), path
+
+
+@pytest.fixture(scope="module")
+def problem(mixed: Path) -> Problem:
+    return next(problems_of(Recording.load(mixed), 0))
+
+
+def test_every_figure_comes_out_of_the_decisions_file_again(
+    mixed: Path, measured: tuple[Figures, Path]
+) -> None:
+    figures, path = measured
+    recording = Recording.load(mixed)
+    again = SamplingFigures(recording)
+    for rows in read_decisions(path, {"mixed": recording}):
+        again.take(rows)
+        np.testing.assert_allclose(rows.cost, cost_of_samples(rows, recording), rtol=1e-12)
+    recomputed = again.figures()
+    assert set(recomputed) == set(figures) >= set(SUBJECTS)
+    for subject, found in figures.items():
+        assert recomputed[subject] == found, subject
+
+
+def test_the_reference_is_the_mean_majority_of_eight_of_ten(problem: Problem) -> None:
+    seen, right = problem.recording.columns, np.zeros(len(problem.queries))
+    for number in range(50):
+        for query, rows in enumerate(problem.order(number)[:, :8].tolist()):
+            votes = Counter(problem.recording.answers[seen.answer[row]] for row in rows)  # first come, first
+            right[query] += votes.most_common(1)[0][0].endswith(" is 0")
+    np.testing.assert_allclose(runs_of(problem, 50).reference, right / 50)
+
+
+def test_an_order_is_a_permutation_of_the_querys_samples(problem: Problem) -> None:
+    assert (np.sort(problem.order(3), axis=1) == problem.first[:, None] + np.arange(10)).all()
+    assert (problem.order(3) != problem.order(4)).any()
+
+
+def test_answers_are_majorities_and_rules_stop_where_they_would(
+    mixed: Path, measured: tuple[Figures, Path]
+) -> None:
+    recording, checked = Recording.load(mixed), 0
+    for rows in read_decisions(measured[1], {"mixed": recording}):
+        assert rows.answers is not None
+        for at in range(0, len(rows), 23):
+            drawn = rows.sample_row[rows.samples_from[at] : rows.samples_from[at + 1]]
+            answers = [recording.answers[recording.columns.answer[row]] for row in drawn]
+            assert rows.answers[rows.answer[at]] == Counter(answers).most_common(1)[0][0]
+            assert len(set(drawn.tolist())) == len(drawn)
+            if rows.key.subject == "beta":
+                classes = np.array([[sorted(set(answers)).index(answer) for answer in answers]])
+                rule = Beta(float(rows.plans[0]))
+                assert stops(rule, classes, max_samples=10)[0] == len(drawn)
+                assert len(drawn) == 10 or stops(rule, classes[:, :-1], max_samples=10)[0] == len(drawn) - 1
+            checked += 1
+    assert checked > 1000
+
+
+def test_where_all_samples_agree_one_is_enough(tmp_path: Path) -> None:
+    figures = measure(write_world(tmp_path / "same", [[1.0], [0.0, 1.0]] * 40))
+    for subject in ("fixed", "oracle"):
+        assert mean(figures, subject, "saved@0.1pt") == pytest.approx(90.0)
+        assert mean(figures, subject, "realised_loss@0.1pt") == 0.0
+    assert mean(figures, "fixed", "reference") == pytest.approx(0.5)
+
+
+def test_a_rule_that_reads_votes_beats_a_fixed_number_where_most_queries_are_easy(tmp_path: Path) -> None:
+    shares = [[0.97, 0.03]] * 160 + [[0.5, 0.1, 0.1, 0.1, 0.1, 0.1]] * 80
+    figures = measure(write_world(tmp_path / "easy", shares, 20))
+    assert mean(figures, "beta", "mean_samples") < 0.8 * mean(figures, "fixed", "mean_samples")
+    assert mean(figures, "beta", "realised_loss@0.5pt") < 1.0
+
+
+def test_nobody_is_better_than_the_oracle(measured: tuple[Figures, Path]) -> None:
+    figures, _ = measured
+    for subject in VOTE_SUBJECTS:
+        assert mean(figures, subject, "accuracy") <= mean(figures, "oracle", "accuracy")
+    assert mean(figures, "oracle", "realised_loss@0.5pt") <= 0.0
+
+
+def test_savings_are_the_samples_that_were_not_drawn(measured: tuple[Figures, Path]) -> None:
+    for subject, found in measured[0].items():
+        drawn = mean(measured[0], subject, "mean_samples")
+        assert mean(measured[0], subject, "saved@0.5pt") == pytest.approx(100 * (1 - drawn / 10)), subject
+        assert found["queries"] == 120
+
+
+def test_decisions_do_not_depend_on_the_labels_of_the_measured_half(mixed: Path, problem: Problem) -> None:
+    subjects = tuple(one for one in SUBJECTS if one != "oracle")
+    hidden = np.isin(problem.recording.columns.query, problem.queries[problem.halves(7) == 1])
+    reward = problem.recording.columns.reward
+    flipped = np.where(hidden, 1 - reward, reward).astype(np.float32)
+    columns = replace(problem.recording.columns, reward=flipped)
+    other = replace(problem, recording=replace(problem.recording, columns=columns))
+    job = Job(mixed, 0, "one", (7,), subjects)
+    one, two = decide_splits(problem, job).decided, decide_splits(other, job).decided
+    assert len(one) >= 4 * len(subjects)
+    for mine, theirs in zip(one, two, strict=True):
+        assert (mine.subject, mine.point, mine.label) == (theirs.subject, theirs.point, theirs.label)
+        np.testing.assert_array_equal(mine.stops, theirs.stops)
+
+
+def test_queries_with_fewer_samples_are_left_out_and_counted(tmp_path: Path) -> None:
+    folder = write_world(tmp_path / "world", [[0.8, 0.2]] * 70, 10)
+    recording = Recording.load(folder)
+    kept = [row for row in range(700) if row % 10 < 6 or row >= 50]  # the first five queries have six
+    write_recording(
+        tmp_path / "cut",
+        recording.meta,
+        pa.table(
+            {
+                "query_id": [q.query_id for q in recording.queries],
+                "query": [q.query for q in recording.queries],
+            }
+        ),
+        recording.sample_table.take(recording.file_row[kept]),
+    )
+    (found,) = problems_of(Recording.load(tmp_path / "cut"), 0)
+    assert (found.most, len(found.queries), found.left_out) == (10, 65, 5)
+
+
+def test_too_few_samples_or_queries_are_skipped(tmp_path: Path) -> None:
+    few = run_suite("sampling", [write_world(tmp_path / "few", [[0.9, 0.1]] * 59)], Run(workers=1))["few"]
+    assert isinstance(few, Skipped) and "60 queries" in few.why
+
+
+def test_every_subject_resolves() -> None:
+    assert all(callable(resolve("subject", SUBJECTS, name)) for name in SUBJECTS)
