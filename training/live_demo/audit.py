@@ -11,21 +11,15 @@ from training.vllm_cpu.counters import Counters
 
 
 def problems(
-    ours: Sequence[Outcome],
-    others: Sequence[Outcome],
-    kinds: Mapping[str, str],
-    books: Books,
-    servers: Mapping[str, Counters],
+    outcomes: Sequence[Outcome], kinds: Mapping[str, str], books: Books, servers: Mapping[str, Counters]
 ) -> list[str]:
     """What is broken, in words; empty: nothing.
 
-    `ours`: Apportion's queries, `others`: the same ones under fixed plans, `kinds`: plan -> kind, `servers`: model ->
-    what it counted over all of them.
+    `outcomes`: of all passes, `kinds`: plan -> kind, `servers`: model -> what it counted over all of them.
     """
-    outcomes = [*ours, *others]
     return [
         *_answers(outcomes),
-        *_kinds(ours, kinds),
+        *_kinds(outcomes, kinds),
         *_left(outcomes, books),
         *_ledger(outcomes, books),
         *_servers(books, servers),

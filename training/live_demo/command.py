@@ -145,9 +145,7 @@ def _run(folder: Path, source: Path, running: Mapping[str, str], count: int, wei
         counted={name: one.counted for name, one in passes.items()},
         spent_micros=books.status.budget_spent_micros,
         rows=len(books.rows),
-        problems=problems(
-            outcomes[APPORTION], [*outcomes[SMALL], *outcomes[LARGE]], prepared.kinds, books, totals
-        ),
+        problems=problems([one for some in outcomes.values() for one in some], prepared.kinds, books, totals),
         facts={
             "recording": loaded.name,
             "recorded": {size: recorded_rate(loaded, name, ours) for size, name in names.items()},

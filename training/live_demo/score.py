@@ -117,6 +117,14 @@ def sum_of(lines: Iterable[Line]) -> Sum:
     )
 
 
+def mixed(ours: Sum, small: Sum, large: Sum) -> float:
+    """How many a coin between small and large gets right that spends what ours spent; NaN where large is no dearer."""
+    if large.dollars <= small.dollars:
+        return math.nan
+    share = min(1.0, max(0.0, (ours.dollars - small.dollars) / (large.dollars - small.dollars)))
+    return (1 - share) * small.right + share * large.right
+
+
 def recorded_rate(recording: Recording, backend: str, lines: Iterable[Line]) -> float:
     """The share of a backend's recorded samples that are right, mean over the answered queries; NaN without any."""
     rates = list[float]()

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from training.live_demo.score import Line, Sum, paired, sum_of
+from training.live_demo.score import Line, Sum, mixed, paired, sum_of
 from training.vllm_cpu.counters import Counters
 
 POLICY, VOTES, CASCADES = "Apportion", "a vote, asked for", "a cascade, asked for"
@@ -55,6 +55,7 @@ def savings(run: Run) -> dict[str, dict[str, Any]]:
             title: _told(sums[title], sums[LARGE], paired(lines, rows[LARGE]))
             for title, lines in rows.items()
         }
+        found[name][name]["random_mix_right"] = mixed(sums[name], sums[SMALL], sums[LARGE])
     return found
 
 
@@ -69,8 +70,8 @@ def _told(some: Sum, large: Sum, against: tuple[int, int]) -> dict[str, Any]:
 
 
 def as_json(run: Run) -> dict[str, Any]:
-    """Everything, for other programs."""
-    return {
+    """Everything, for other programs; null where there is no number."""
+    found: dict[str, Any] = {
         **run.facts,
         "problems": list(run.problems),
         "savings": savings(run),
@@ -82,14 +83,27 @@ def as_json(run: Run) -> dict[str, Any]:
         "decisions": [asdict(line) for line in run.lines],
         "always": {name: [asdict(line) for line in lines] for name, lines in run.always.items()},
     }
+    return {key: _plain(value) for key, value in found.items()}
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_run(run: Run, console: Console) -> None:
     """Three tables."""
     console.print(_decisions(run.lines))
-    console.print(_savings(savings(run)))
+    found = savings(run)
+    console.print(_savings(found))
+    coin = found[POLICY][POLICY]["random_mix_right"]
     console.print(
-        "Against always large, measured on the same queries in the same run. "
+        f"A coin between the two models that spends what Apportion spent is right on {coin:.1f}. "
+        "Savings are against always large, measured on the same queries in the same run. "
         f"In the recording {run.facts['small']} is right on {100 * run.facts['recorded']['small']:.0f} % of them, "
         f"{run.facts['large']} on {100 * run.facts['recorded']['large']:.0f} %.",
         style="dim",

@@ -87,7 +87,7 @@ SERVERS = {"m": Counters(generation_tokens=60)}
 
 
 def found(ours: list[Outcome] = OURS, books: Books = BOOKS, servers: dict[str, Counters] = SERVERS) -> str:
-    return "; ".join(problems(ours, [], KINDS, books, servers))
+    return "; ".join(problems(ours, KINDS, books, servers))
 
 
 def test_a_run_in_order_has_no_problem() -> None:

