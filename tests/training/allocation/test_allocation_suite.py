@@ -18,7 +18,7 @@ from training.figures.spread import Spread
 from training.suites import Figures, Run
 from training.suites.allocation.figures import AllocationFigures
 from training.suites.allocation.known import know
-from training.suites.allocation.problem import allocation_problem
+from training.suites.allocation.problem import NO_ROW, allocation_problem
 from training.suites.allocation.route_only import prompts_of
 from training.suites.allocation.run_fold import Job, decide_fold
 from training.suites.routing.problem import folds_by_text
@@ -139,6 +139,20 @@ def test_two_samples_of_each_are_too_few(made: ModuleType, tmp_path: Path) -> No
     folder = made.write_pattern(tmp_path / "two", 80, samples=2)
     with pytest.raises(NotEnoughData, match="two backends with 3 samples"):
         allocation_problem(Recording.load(folder), 0)
+
+
+def test_samples_without_a_reward_are_never_drawn(pattern: Path) -> None:
+    recording = Recording.load(pattern)
+    some = np.random.default_rng(0).random(len(recording.columns)) < 0.2
+    reward = np.where(some, np.nan, recording.columns.reward).astype(np.float32)
+    problem = allocation_problem(replace(recording, columns=replace(recording.columns, reward=reward)), 0)
+    drawn = problem.drawn[problem.drawn != NO_ROW]
+    assert np.isfinite(reward[drawn]).all()
+    assert set(drawn.tolist()) == set(
+        np.flatnonzero(
+            np.isfinite(reward) & np.isin(recording.columns.query, problem.routing.queries)
+        ).tolist()
+    )
 
 
 def test_a_prompt_of_a_model_is_told_by_its_name() -> None:

@@ -81,15 +81,23 @@ def allocation_problem(recording: Recording, seed: int) -> Problem:
 def _rows(routing: Routing) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Labelled finished samples of every query and backend by sample_idx (n, B, K), and how many (n, B)."""
     recording, n, width = routing.recording, len(routing.queries), len(routing.backends)
+    labelled = np.isfinite(recording.columns.reward)
     found = [
-        [recording.rows(int(place), name) for name in routing.backends] for place in routing.queries.tolist()
+        [_kept(recording.rows(place, name), labelled) for name in routing.backends]
+        for place in routing.queries.tolist()
     ]
-    have = np.array([[one.stop - one.start for one in row] for row in found])
+    have = np.array([[len(one) for one in row] for row in found])
     rows = np.full((n, width, int(have.max())), NO_ROW, dtype=np.int64)
     for at, row in enumerate(found):
         for place, one in enumerate(row):
-            rows[at, place, : one.stop - one.start] = np.arange(one.start, one.stop)
+            rows[at, place, : len(one)] = one
     return rows, have
+
+
+def _kept(rows: slice, labelled: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """What cannot be scored is not drawn."""
+    every = np.arange(rows.start, rows.stop)
+    return every[labelled[rows]]
 
 
 def _votes(rows: NDArray[np.int64], group: NDArray[np.int32]) -> bool:
