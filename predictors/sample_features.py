@@ -1,7 +1,7 @@
 """Named features of a returned sample: does this look like a right answer?
 
-From the sample's own text, the arithmetic in it, what the model said about its certainty, the votes so far and what
-was expected of this backend on this query. A number that the backend did not give is 0 beside a flag that says so.
+From the sample's own text, the arithmetic in it, what the model said about its certainty and the votes so far. A
+number that the backend did not give is 0 beside a flag that says so.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from math import exp, isfinite, log, log1p
 from predictors import worked_numbers
 from predictors.observation import Sample, Tally
 
-_FORM = (
+FORM = (
     "finished", "log_prefix_tokens", "has_answer", "answer_is_number", "log_answer_chars", "answer_ends_text",
     "log_chars", "log_words", "log_lines", "log_tokens_out", "tokens_known", "tokens_over_expected", "stopped",
     "cut_by_length", "called_tools", "ends_cleanly", "left_open", "ends_in_digit", "repeated_words",
     "repeated_lines", "log_longest_line", "sentences", "lines_per_query_sentence", "log_chars_over_query", "hedges",
     "algebra", "rounding", "boxed", "digit_share", "query_percent",
 )  # fmt: skip
-_SAID = (
+SAID = (
     "logprob_known", "mean_logprob", "path_probability", "path_logprob", "entropy_known", "first_entropy",
     "confidence_known", "confidence",
 )  # fmt: skip
-_VOTES = (
+VOTES = (
     "voted", "log_votes", "leader_share", "own_share", "with_leader", "lead_over_second", "classes_per_vote",
 )  # fmt: skip
-NAMES = (*_FORM, *worked_numbers.NAMES, *_SAID, *_VOTES, "position", "prior", "prior_logit")
+NAMES = (*FORM, *worked_numbers.NAMES, *SAID, *VOTES, "position")
 HALF = 2000  # characters read from either end of a text
 _HEDGE = re.compile(
     r"\b(?:not sure|unclear|cannot|can't|unable|maybe|perhaps|might|i think|approximately|assum\w+|however|wait|sorry|"
@@ -45,23 +45,19 @@ def ends_of(text: str) -> str:
 
 
 def sample_features(
-    sample: Sample, query_text: str, tally: Tally, position: int, prior: float, expected_tokens: float
+    sample: Sample, query_text: str, tally: Tally, position: int, expected_tokens: float
 ) -> list[float]:
     """One number per name of `NAMES`, all finite.
 
-    `tally` includes the sample; `position` counts from 0 within the stage; `prior` is p_correct of the sample's
-    backend for this query, in (0, 1); `expected_tokens` is 0 where unknown.
+    `tally` includes the sample; `position` counts from 0 within the stage; `expected_tokens` is 0 where unknown.
     """
     text, asked, answer = ends_of(sample.text), ends_of(query_text), sample.answer or ""
-    prior = min(max(prior, 1e-3), 1 - 1e-3)
     return [
         *_form(sample, text, asked, answer, expected_tokens),
         *worked_numbers.worked_numbers(text, asked, answer),
         *_said(sample),
         *_votes(tally.counts, sample.answer_class),
         float(position),
-        prior,
-        log(prior / (1 - prior)),
     ]
 
 
@@ -126,7 +122,7 @@ def _said(sample: Sample) -> list[float]:
 def _votes(counts: Sequence[int], own: int | None) -> list[float]:
     votes = sum(counts)
     if votes == 0:
-        return [0.0] * len(_VOTES)
+        return [0.0] * len(VOTES)
     ranked = sorted(counts, reverse=True)
     mine = counts[own] if own is not None and own < len(counts) else 0
     second = ranked[1] if len(ranked) > 1 else 0

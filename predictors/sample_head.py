@@ -1,9 +1,9 @@
 """P(this sample is right), from the sample, the votes so far and what was expected of its backend.
 
 One head for all backends, which are told apart by an indicator. A ridge on the words of the answer gives one more
-feature; the head blends the prior (P(right) of the backend for this query), logistic regression and boosted trees, and
-is calibrated on held-out queries. When it fails: an answer that is wrong in content alone, well written and with sums
-that hold.
+feature. The head blends the prior (P(right) of the backend for this query), logistic regression, and boosted trees with
+and without the prior among their features (it may be mostly noise); it is calibrated on held-out queries. When it
+fails: an answer that is wrong in content alone, well written and with sums that hold.
 """
 
 from __future__ import annotations
@@ -26,22 +26,36 @@ from predictors.sample_features import NAMES, sample_features
 from predictors.trees import Trees
 
 Floats = NDArray[np.float64]
-MEMBERS = ("base", "prior", "linear", "trees")
+MEMBERS = ("base", "prior", "linear", "trees", "blind_trees")
+_PRIORS = 2  # last columns of a row: the prior and its logit, which the blind trees do not see
 
 
 def sample_row(
-    backends: Sequence[str],
-    sample: Sample,
-    query_text: str,
-    tally: Tally,
-    position: int,
-    prior: float,
-    tokens: float,
+    backends: Sequence[str], sample: Sample, query_text: str, tally: Tally, position: int, tokens: float
 ) -> list[float]:
     """`sample_features` and an indicator of the backend (all 0 for one that was not fitted)."""
-    numbers = sample_features(sample, query_text, tally, position, prior, tokens)
+    numbers = sample_features(sample, query_text, tally, position, tokens)
     numbers.extend(float(sample.backend == backend) for backend in backends)
     return numbers
+
+
+def complete_rows(
+    x: NDArray[np.float32], hashed: HashedRidge, words: Sequence[NDArray[np.int64]], prior: Floats
+) -> NDArray[np.float32]:
+    """What the members see: `sample_row`s (m, d), what the words say, the prior and its logit; (m, d + 3)."""
+    said = [word_score(hashed, buckets) for buckets in words]
+    return np.column_stack([x, said, prior_columns(prior)]).astype(np.float32)
+
+
+def prior_columns(prior: Floats) -> Floats:
+    """The prior (m,) and its logit, both bounded; (m, 2)."""
+    p = np.clip(prior, 1e-3, 1 - 1e-3)
+    return np.stack([p, np.log(p / (1 - p))], axis=1)
+
+
+def blind(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The rows (…, d) without what was expected of the backend."""
+    return rows[..., :-_PRIORS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +64,11 @@ class SampleHead:
 
     backends: tuple[str, ...]
     base: float  # mean reward of the samples it was fitted on
-    blend: Floats = field(compare=False)  # (4,): weights of `MEMBERS`
+    blend: Floats = field(compare=False)  # (5,): weights of `MEMBERS`
     hashed: HashedRidge = field(compare=False)  # words of the answer -> P(right), one target
     linear: Linear = field(compare=False)
     trees: Trees | None = field(compare=False)
+    blind_trees: Trees | None = field(compare=False)
     curve: Curve = field(compare=False)
     words: AnswerWords = field(default_factory=AnswerWords, compare=False, repr=False)
 
@@ -62,16 +77,23 @@ class SampleHead:
     ) -> float:
         """The calibrated probability in [0, 1]; `prior` None: the base rate."""
         known = self.base if prior is None else prior
-        raw = self.blend[0] * self.base + self.blend[1] * known
-        if self.blend[2] > 0 or self.trees is not None:
-            numbers = sample_row(self.backends, sample, query_text, tally, position, known, tokens)
-            numbers.append(word_score(self.hashed, self.words(sample.text)))
-            row = np.array(numbers, dtype=np.float32)
-            if self.blend[2] > 0:
-                raw += self.blend[2] * self.linear.predict(row[None])[0]
-            if self.trees is not None:
-                raw += self.blend[3] * self.trees.row(row)
-        return float(self.curve(float(raw)))
+        numbers = sample_row(self.backends, sample, query_text, tally, position, tokens)
+        x = np.array([numbers], dtype=np.float32)
+        return float(self.many(x, [self.words(sample.text)], np.array([known]))[0])
+
+    def many(self, x: NDArray[np.float32], words: Sequence[NDArray[np.int64]], prior: Floats) -> Floats:
+        """The same for m samples: their `sample_row` (m, d), the buckets of their words, the priors (m,)."""
+        raw = self.blend[0] * self.base + self.blend[1] * prior
+        rows = complete_rows(x, self.hashed, words, prior)
+        if self.blend[2] > 0:
+            raw = raw + self.blend[2] * self.linear.predict(rows)
+        for weight, trees, seen in (
+            (self.blend[3], self.trees, rows),
+            (self.blend[4], self.blind_trees, blind(rows)),
+        ):
+            if trees is not None:
+                raw = raw + weight * _of_trees(trees, seen)
+        return np.asarray(self.curve(raw), dtype=np.float64)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What was learned."""
@@ -81,29 +103,36 @@ class SampleHead:
             "linear": self.linear.arrays(),
             "curve": self.curve.arrays(),
         }
-        if self.trees is not None:
-            parts["trees"] = self.trees.arrays()
+        for name, trees in (("trees", self.trees), ("blind", self.blind_trees)):
+            if trees is not None:
+                parts[name] = trees.arrays()
         return packed(parts)
 
     @classmethod
     def from_arrays(cls, backends: tuple[str, ...], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The inverse of `arrays`; raises `BundleError` for what does not fit."""
-        plain, tree = unpacked(arrays, "head"), unpacked(arrays, "trees")
-        hashed = HashedRidge.from_arrays(unpacked(arrays, "hashed"))
-        linear, curve = (
-            Linear.from_arrays(unpacked(arrays, "linear")),
-            Curve.from_arrays(unpacked(arrays, "curve")),
+        plain, hashed = unpacked(arrays, "head"), HashedRidge.from_arrays(unpacked(arrays, "hashed"))
+        linear = Linear.from_arrays(unpacked(arrays, "linear"))
+        curve = Curve.from_arrays(unpacked(arrays, "curve"))
+        trees, blind_trees = (
+            Trees.from_arrays(found) if found else None
+            for found in (unpacked(arrays, "trees"), unpacked(arrays, "blind"))
         )
-        trees = Trees.from_arrays(tree) if tree else None
-        width = len(NAMES) + len(backends) + 1
-        if (
-            len(linear.mean) != width
-            or (trees is not None and trees.columns != width)
-            or plain["blend"].shape != (len(MEMBERS),)
-            or len(hashed.mean) != 1
-        ):
-            raise BundleError(f"sample head: {len(linear.mean)} features; {width} are expected")
-        return cls(backends, float(plain["base"][0]), plain["blend"], hashed, linear, trees, curve)
+        width = len(NAMES) + len(backends) + 1 + _PRIORS
+        widths = (
+            len(linear.mean),
+            width if trees is None else trees.columns,
+            width if blind_trees is None else blind_trees.columns + _PRIORS,
+        )
+        if widths != (width,) * 3 or plain["blend"].shape != (len(MEMBERS),) or len(hashed.mean) != 1:
+            raise BundleError(f"sample head: {widths} features; {width} are expected")
+        return cls(
+            backends, float(plain["base"][0]), plain["blend"], hashed, linear, trees, blind_trees, curve
+        )
+
+
+def _of_trees(trees: Trees, rows: NDArray[np.float32]) -> Floats | float:
+    return trees.row(rows[0]) if len(rows) == 1 else trees.predict(rows)
 
 
 def word_score(hashed: HashedRidge, buckets: NDArray[np.int64]) -> float:

@@ -20,6 +20,7 @@ from router.recording import Recording
 from training.decision_rows import NO_ANSWER, DecisionRows, Named, RowKey
 
 ROW_GROUP = 150_000  # rows; about 20 MB in memory
+OF_ONE_SAMPLE = ("calibration",)  # suites whose rows look at exactly one sample each
 KEYS = ("suite", "recording", "subject", "seed", "fold", "draw", "operating_point")
 
 
@@ -38,6 +39,11 @@ def schema() -> Any:
             ("draw", pa.int32()),
             ("operating_point", pa.string()),
             ("query_id", pa.string()),
+            (
+                "backend",
+                pa.string(),
+            ),  # with sample_idx part of the key where a row is about one sample, else null
+            ("sample_idx", pa.int32()),
             ("plan", pa.string()),
             ("samples", pa.list_(sample)),
             ("answer", pa.string()),
@@ -111,7 +117,10 @@ def to_table(rows: DecisionRows, recording: Recording) -> Any:
         names=["backend", "sample_idx", "prefix_tokens"],
     )
     fixed = {name: pa.repeat(pa.scalar(getattr(key, name), schema().field(name).type), n) for name in KEYS}
+    of_one = key.suite in OF_ONE_SAMPLE
     columns = fixed | {
+        "backend": samples.field("backend") if of_one else pa.nulls(n, pa.string()),
+        "sample_idx": samples.field("sample_idx") if of_one else pa.nulls(n, pa.int32()),
         "query_id": pa.array([recording.queries[place].query_id for place in rows.query], pa.string()),
         "plan": pa.array(rows.plans, pa.string()).take(pa.array(rows.plan)),
         "samples": pa.ListArray.from_arrays(pa.array(rows.samples_from), samples),

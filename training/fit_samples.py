@@ -15,7 +15,7 @@ from predictors.answer_words import BITS
 from predictors.calibration import Curve, brier_skill, ece_debiased, fit_curve, log_loss
 from predictors.hashed import HashedRidge, fit_hashed
 from predictors.linear import Linear
-from predictors.sample_head import SampleHead, word_score
+from predictors.sample_head import MEMBERS, SampleHead, blind, complete_rows, prior_columns
 from predictors.stack import guarded_blend
 from predictors.trees import Trees
 from training.fit_rows import FitRows
@@ -46,14 +46,15 @@ class Members:
     hashed: HashedRidge
     linear: Linear
     trees: Trees | None
+    blind_trees: Trees | None
 
     def predict(self, rows: SampleRows) -> Floats:
-        """One column per member of the head, (m, 4): base rate, prior, linear, trees (linear where there are none)."""
-        x = np.column_stack([rows.x, [word_score(self.hashed, words) for words in rows.words]])
-        x = x.astype(np.float32)
+        """One column per member of the head, (m, 5); where there are no trees, what the others say."""
+        x = complete_rows(rows.x, self.hashed, rows.words, rows.prior)
         linear = self.linear.predict(x)
         trees = linear if self.trees is None else self.trees.predict(x)
-        return np.stack([np.full(len(rows), self.base), rows.prior, linear, trees], axis=1)
+        unseeing = trees if self.blind_trees is None else self.blind_trees.predict(blind(x))
+        return np.stack([np.full(len(rows), self.base), rows.prior, linear, trees, unseeing], axis=1)
 
 
 def fit_sample_head(
@@ -70,10 +71,17 @@ def fit_sample_head(
     `prior`, `tokens` (n, B): held-out p_correct and expected tokens.
     """
     made = sample_rows(rows, prior, tokens, folds, np.random.default_rng(seed), most=_MOST_ROWS)
+    return fit_on_rows(made, rows.backends, seed, per_fold=per_fold)
+
+
+def fit_on_rows(
+    made: SampleRows, backends: tuple[str, ...], seed: int, *, per_fold: bool = False
+) -> SampleFit:
+    """The same for rows that are made, or for some of their columns."""
     parts = np.unique(made.fold)
     if len(made) < _ENOUGH or float(np.ptp(made.y)) == 0 or len(parts) < 2:
         return SampleFit(None, {})
-    members, without = np.empty((len(made), 4)), {}
+    members, without = np.empty((len(made), len(MEMBERS))), {}
     for part in parts.tolist():
         inside, outside = np.flatnonzero(made.fold != part), np.flatnonzero(made.fold == part)
         fitted = fit_members(made.taken(inside), seed)
@@ -88,33 +96,64 @@ def fit_sample_head(
         outside = made.fold == part
         held_out[outside] = curve(mixed[outside])
         if per_fold:
-            heads[part] = _head(rows.backends, without[part], blend, curve)
+            heads[part] = _head(backends, without[part], blend, curve)
     curve = fit_curve(mixed, made.y, made.weight, made.fold)
-    head = _head(rows.backends, fit_members(made, seed), blend, curve)
+    head = _head(backends, fit_members(made, seed), blend, curve)
     rng = np.random.default_rng(seed)
     metrics = {
         "brier_skill/sample_confidence": brier_skill(held_out, made.y),
         "log_loss/sample_confidence": log_loss(held_out, made.y),
         "ece/sample_confidence": ece_debiased(held_out, made.y, rng, draws=50),
+        **_ablation(members, made),
     }
     return SampleFit(head, metrics, heads)
+
+
+def _ablation(members: Floats, rows: SampleRows) -> dict[str, float]:
+    """The blend's Brier skill on held-out queries, whole and with each member out, not calibrated."""
+    found = {}
+    for place, name in enumerate(("", *MEMBERS[1:])):
+        kept = [column for column in range(len(MEMBERS)) if column == 0 or column != place]
+        _, mixed = guarded_blend(members[:, kept], rows.y, rows.weight, rows.fold)
+        label = f"brier_skill/sample_blend{'_without_' if name else ''}{name}"
+        found[label] = brier_skill(mixed, rows.y)
+    return found
 
 
 def fit_members(rows: SampleRows, seed: int) -> Members:
     """Fit every member on all of the rows (at least 2)."""
     crossed = fit_hashed(rows.words, 2**BITS, rows.y[:, None], rows.fold, penalty=5.0, rarity=1.0)
-    x = np.column_stack([rows.x, np.clip(crossed.held_out[:, 0], 0.0, 1.0)]).astype(np.float32)
+    said = np.clip(crossed.held_out[:, 0], 0.0, 1.0)
+    x = np.column_stack([rows.x, said, prior_columns(rows.prior)]).astype(np.float32)
+    base = float(np.average(rows.y, weights=rows.weight))
     linear = Linear(penalty=10.0).fit(x, rows.y, rows.weight, seed)
-    trees = None
-    if len(rows) >= _ENOUGH_FOR_TREES:
-        trees = Trees(200, leaves=8, rate=0.03, rows_per_leaf=25, features=0.3).fit(
-            x, rows.y, rows.weight, seed
-        )
-    return Members(float(np.average(rows.y, weights=rows.weight)), crossed.full, linear, trees)
+    if len(rows) < _ENOUGH_FOR_TREES:
+        return Members(base, crossed.full, linear, None, None)
+    trees = _trees().fit(x, rows.y, rows.weight, seed)
+    unseeing = None
+    if float(np.ptp(rows.prior)) > 0:
+        unseeing = _trees().fit(blind(x), rows.y, rows.weight, seed)
+    return Members(base, crossed.full, linear, trees, unseeing)
+
+
+def _trees() -> Trees:
+    """Small and slow: found on answers of 1,300 queries, where larger ones fit noise."""
+    return Trees(200, leaves=8, rate=0.03, rows_per_leaf=25, features=0.3)
 
 
 def _head(backends: tuple[str, ...], members: Members, blend: Floats, curve: Curve) -> SampleHead:
-    trees = members.trees if blend[3] > 0 else None
-    if trees is None and blend[3] > 0:  # too few rows to grow trees: its weight is the linear member's
-        blend = np.array([blend[0], blend[1], blend[2] + blend[3], 0.0])
-    return SampleHead(backends, members.base, blend, members.hashed, members.linear, trees, curve)
+    blend = blend.copy()
+    if members.blind_trees is None:  # a member that was not grown said what another did: so it is counted
+        blend[3], blend[4] = blend[3] + blend[4], 0.0
+    if members.trees is None:
+        blend[2], blend[3] = blend[2] + blend[3], 0.0
+    return SampleHead(
+        backends,
+        members.base,
+        blend,
+        members.hashed,
+        members.linear,
+        members.trees if blend[3] > 0 else None,
+        members.blind_trees if blend[4] > 0 else None,
+        curve,
+    )

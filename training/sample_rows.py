@@ -84,7 +84,7 @@ def sample_rows(
         p = float(prior[query, places[backend]])
         for number, labelled, tally, position in _drawn(cell, rows, rng):
             sample = labelled.sample
-            x.append(sample_row(named, sample, rows.texts[query], tally, position, p, expected))
+            x.append(sample_row(named, sample, rows.texts[query], tally, position, expected))
             words.append(words_of(sample.text))
             numbers.append(number)
             known.append(p)

@@ -10,10 +10,8 @@ from predictors.observation import Sample, Tally
 from predictors.sample_features import NAMES, sample_features
 
 
-def seen(
-    text: str = "", tally: Tally | None = None, query: str = "", prior: float = 0.5, **fields
-) -> dict[str, float]:
-    found = sample_features(Sample("0.0", "small", text, **fields), query, tally or Tally(), 0, prior, 0.0)
+def seen(text: str = "", tally: Tally | None = None, query: str = "", **fields) -> dict[str, float]:
+    found = sample_features(Sample("0.0", "small", text, **fields), query, tally or Tally(), 0, 0.0)
     return dict(zip(NAMES, found, strict=True))
 
 
@@ -41,11 +39,6 @@ def test_votes_for_and_against_the_answer_are_seen():
         0.25,
         0,
     )
-
-
-def test_the_prior_is_passed_on_within_bounds():
-    assert seen(prior=0.8)["prior"] == 0.8
-    assert math.isfinite(seen(prior=1.0)["prior_logit"])
 
 
 def test_hedging_and_second_thoughts_are_noticed():

@@ -1,0 +1,104 @@
+"""P(right) from a hidden state of the model: standardised, its main directions, logistic regression on them.
+
+The top principal components of the standardised states are found by randomised subspace iteration (Halko, Martinsson
+& Tropp 2011); a linear probe reads from them whether the model knows (Kadavath et al. 2022; Azaria & Mitchell 2023).
+When it fails: states of another model or layer (the width may even agree), and few rows, where the ends of a text's
+form tell as much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.errors import BundleError, FitError
+from predictors.linear import Linear
+
+Floats = NDArray[np.float64]
+_SPARE, _TURNS = 8, 4  # further directions while iterating; iterations
+_MOST_ROWS = 8_000  # for the directions, evenly spaced
+_CUT = 6.0  # standard deviations
+
+
+@dataclass(slots=True)
+class HiddenProbe:
+    """A predictor over states (n, width); `directions` is how many components are kept at most."""
+
+    directions: int = 64
+    penalty: float = 30.0  # L2 of the regression, in rows
+    mean: NDArray[np.float32] = field(
+        default_factory=lambda: np.zeros(0, np.float32), compare=False
+    )  # (width,)
+    scale: NDArray[np.float32] = field(
+        default_factory=lambda: np.zeros(0, np.float32), compare=False
+    )  # (width,)
+    basis: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32), compare=False)
+    linear: Linear = field(default_factory=Linear, compare=False)
+
+    def fit(self, x: NDArray[np.float32], y: Floats, weight: Floats, seed: int) -> Self:
+        """`x` (n, width); a value that is not finite counts as the mean. Raises `FitError` for fewer than 2 rows."""
+        if x.ndim != 2 or x.shape[1] == 0 or len(x) < 2:
+            raise FitError(f"hidden probe: states of shape {x.shape}; (n >= 2, width >= 1) is needed")
+        x = np.where(np.isfinite(x), x, np.nan).astype(np.float32)
+        known = np.isfinite(x)
+        count = np.maximum(known.sum(axis=0), 1)
+        filled = np.where(known, x, 0.0)
+        self.mean = (filled.sum(axis=0, dtype=np.float64) / count).astype(np.float32)
+        spread = np.sqrt((np.where(known, x - self.mean, 0.0) ** 2).sum(axis=0, dtype=np.float64) / count)
+        self.scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0.0).astype(np.float32)
+        z = self._standardised(x)
+        rows = z[:: max(1, -(-len(z) // _MOST_ROWS))]
+        self.basis = _main_directions(rows, min(self.directions, len(rows) - 1, x.shape[1]), seed)
+        self.linear = Linear(penalty=self.penalty).fit(z @ self.basis, y, weight, seed)
+        return self
+
+    def predict(self, x: NDArray[np.float32]) -> Floats:
+        """P(right) of each state, (n,)."""
+        if x.ndim != 2 or x.shape[1] != len(self.mean):
+            raise ValueError(f"states have shape {x.shape}; the probe was fitted on (n, {len(self.mean)})")
+        return self.linear.predict(self._standardised(x) @ self.basis)
+
+    def _standardised(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        z = (x.astype(np.float32) - self.mean) * self.scale
+        return np.asarray(np.clip(np.where(np.isfinite(z), z, 0.0), -_CUT, _CUT), dtype=np.float32)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What was learned."""
+        plain = {"mean": self.mean, "scale": self.scale, "basis": self.basis}
+        return plain | {f"linear_{name}": array for name, array in self.linear.arrays().items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The inverse of `arrays`; raises `BundleError` for what does not fit."""
+        try:
+            mean, scale, basis = (np.asarray(arrays[name], np.float32) for name in ("mean", "scale", "basis"))
+        except (KeyError, ValueError, TypeError) as error:
+            raise BundleError(
+                f"hidden probe: mean, scale and basis are needed, got {sorted(arrays)}"
+            ) from error
+        linear = Linear.from_arrays(
+            {
+                name.removeprefix("linear_"): array
+                for name, array in arrays.items()
+                if name.startswith("linear_")
+            }
+        )
+        fits = mean.ndim == 1 and mean.shape == scale.shape and basis.shape == (len(mean), len(linear.mean))
+        if not fits:
+            raise BundleError(f"hidden probe: {mean.shape}, {scale.shape}, {basis.shape} do not fit together")
+        return cls(mean=mean, scale=scale, basis=basis, linear=linear)
+
+
+def _main_directions(z: NDArray[np.float32], count: int, seed: int) -> NDArray[np.float32]:
+    """An orthonormal basis (width, count) of about the space where `z` (n, width) varies most."""
+    rng = np.random.default_rng(seed)
+    width = min(count + _SPARE, z.shape[1])
+    basis = np.linalg.qr(rng.standard_normal((z.shape[1], width)).astype(np.float32))[0]
+    for _ in range(_TURNS):
+        basis = np.linalg.qr(z.T @ (z @ basis))[0]
+    _, _, turned = np.linalg.svd(z @ basis, full_matrices=False)
+    return np.ascontiguousarray((basis @ turned.T)[:, :count])

@@ -1,0 +1,129 @@
+"""One fold: every subject's P(right) for every labelled sample of the test queries, fitted on the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.errors import FitError
+from router.recording import Recording
+from router.recordings.text_split import split_by_text
+from training.errors import NotEnoughData
+from training.fit import Fitted, fit_held_out
+from training.fit_rows import FitRows, rows_of
+from training.fit_samples import fit_on_rows
+from training.sample_rows import SampleRows, sample_rows
+from training.suites.calibration.kinds import KINDS, predicted, shown
+from training.suites.calibration.states import has_states, probed
+
+Floats = NDArray[np.float64]
+FOLDS = 5
+_MOST_ROWS = 12_000  # that a head for one kind of evidence is fitted on
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything a worker needs; small, because it is pickled."""
+
+    folder: Path
+    seed: int
+    fold: int
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What was predicted for the samples of one fold."""
+
+    job: Job
+    rows: NDArray[np.int64] = field(compare=False)  # (m,) rows of the recording's columns
+    by_subject: dict[str, Floats] = field(compare=False)  # (m,) each
+    notes: dict[str, float] = field(default_factory=dict, compare=False)  # of the served head's fit
+
+
+def run_job(job: Job) -> Predicted:
+    """Called in the worker."""
+    return predict_fold(Recording.load(job.folder, verify=False), job)
+
+
+def predict_fold(recording: Recording, job: Job) -> Predicted:
+    """The same for a recording that is loaded. Raises `NotEnoughData` where nothing can be fitted."""
+    part = split_by_text([query.query for query in recording.queries], FOLDS, job.seed)
+    ids = np.array([query.query_id for query in recording.queries], dtype=object)
+    train_ids, test_ids = ids[part != job.fold].tolist(), ids[part == job.fold].tolist()
+    if not test_ids or not train_ids:
+        return Predicted(job, np.zeros(0, np.int64), {})
+    rows = rows_of([recording], train_ids)
+    try:
+        fitted = fit_held_out(rows, job.seed)
+    except FitError as error:
+        raise NotEnoughData(f"fold {job.fold}: {error}") from error
+    test = _seen_rows(rows_of([recording], test_ids), fitted, job.seed)
+    if len(test.made) == 0:
+        return Predicted(job, test.rows, {})
+    head = fitted.bundle.sample_head
+    served = test.made.prior if head is None else head.many(test.made.x, test.made.words, test.made.prior)
+    found = {"base": np.full(len(test.rows), float(np.mean([row.reward for row in rows.samples])))}
+    train = _train_rows(fitted, rows, job.seed)
+    for kind in shown(recording):
+        found[kind] = predicted(KINDS[kind], train.made, test.made, rows.backends, job.seed)
+    everything = served
+    if has_states(recording):
+        held_out, states = probed(recording, train.rows, train.made.y, train.made.fold, test.rows, job.seed)
+        found["hidden"] = states
+        everything = _with_states(train.made, held_out, test.made, states, rows.backends, job.seed)
+    found |= {"all": everything, "apportion": served}
+    notes = {name: value for name, value in fitted.bundle.card.metrics.items() if "/sample_blend" in name}
+    return Predicted(job, test.rows, found, notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    made: SampleRows
+    rows: NDArray[np.int64]  # of the recording's columns
+
+
+def _train_rows(fitted: Fitted, rows: FitRows, seed: int) -> _Seen:
+    prior = fitted.query.held_out[:, : len(rows.backends)]
+    tokens = np.array([fitted.bundle.lengths.predict(row)[0] for row in fitted.query.x])
+    rng = np.random.default_rng([seed, 1])
+    return _named(sample_rows(rows, prior, tokens, fitted.folds, rng, most=_MOST_ROWS), rows)
+
+
+def _seen_rows(rows: FitRows, fitted: Fitted, seed: int) -> _Seen:
+    """The finished test samples, each as the bundle would have been shown it."""
+    names = rows.backends
+    signals = fitted.bundle.look_many(rows.texts)
+    prior, tokens = (
+        np.stack([signals[f"{what}/{name}"] for name in names], axis=1)
+        for what in ("p_correct", "tokens_out")
+    )
+    finished = replace(rows, samples=tuple(row for row in rows.samples if row.sample.finished))
+    rng = np.random.default_rng([seed, 2])
+    nowhere = np.zeros(len(rows.texts), dtype=np.int64)
+    made = sample_rows(finished, prior, tokens, nowhere, rng, backends=fitted.bundle.card.backends)
+    return _named(made, finished)
+
+
+def _named(made: SampleRows, rows: FitRows) -> _Seen:
+    found = [int(rows.samples[number].sample.sample_id) for number in made.number]
+    return _Seen(made, np.array(found, dtype=np.int64))
+
+
+def _with_states(
+    train: SampleRows,
+    held_out: Floats,
+    test: SampleRows,
+    states: Floats,
+    backends: tuple[str, ...],
+    seed: int,
+) -> Floats:
+    """The sample head with what a probe says of the hidden state as one more feature."""
+    both = [
+        replace(rows, x=np.column_stack([rows.x, said]).astype(np.float32))
+        for rows, said in ((train, held_out), (test, states))
+    ]
+    head = fit_on_rows(both[0], backends, seed).head
+    return states if head is None else head.many(both[1].x, both[1].words, both[1].prior)

@@ -1,0 +1,77 @@
+"""Hidden vectors of a recording, and what a probe on them says: one probe per backend and width."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.calibration import fit_curve
+from predictors.hidden_probe import HiddenProbe
+from router.recording import Recording
+
+Floats = NDArray[np.float64]
+ENOUGH = 60  # training states of a backend; with fewer its samples get the base rate
+
+
+def has_states(recording: Recording) -> bool:
+    """Whether any row has a hidden vector."""
+    column = recording.cells.get("hidden")
+    return column is not None and len(column) > column.null_count
+
+
+def probed(
+    recording: Recording,
+    train: NDArray[np.int64],  # rows of the recording's columns
+    y: Floats,  # (train,)
+    folds: NDArray[np.int64],  # (train,) of their queries
+    test: NDArray[np.int64],
+    seed: int,
+) -> tuple[Floats, Floats]:
+    """P(right) of the training rows, each while its fold was held out, and of the test rows; calibrated."""
+    base = float(y.mean())
+    held_out, found = np.full(len(train), base), np.full(len(test), base)
+    width_train, width_test = _widths(recording, train), _widths(recording, test)
+    backend = recording.columns.backend
+    for at in sorted(
+        {(int(backend[row]), int(width)) for row, width in zip(train, width_train, strict=True)}
+    ):
+        mine = np.flatnonzero((backend[train] == at[0]) & (width_train == at[1]))
+        if at[1] == 0 or len(mine) < ENOUGH or len(np.unique(folds[mine])) < 2:
+            continue
+        x, weight = _states(recording, train[mine]), np.ones(len(mine))
+        raw = np.empty(len(mine))
+        for part in np.unique(folds[mine]):
+            held = folds[mine] == part
+            raw[held] = HiddenProbe().fit(x[~held], y[mine][~held], weight[~held], seed).predict(x[held])
+        curve = fit_curve(raw, y[mine], weight, folds[mine])
+        held_out[mine] = curve(raw)
+        theirs = np.flatnonzero((backend[test] == at[0]) & (width_test == at[1]))
+        if len(theirs):
+            probe = HiddenProbe().fit(x, y[mine], weight, seed)
+            found[theirs] = curve(probe.predict(_states(recording, test[theirs])))
+    return held_out, found
+
+
+def _widths(recording: Recording, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The length of each row's vector, 0 where there is none."""
+    import pyarrow.compute as pc
+
+    lengths = pc.fill_null(pc.list_value_length(recording.cells["hidden"]), 0).to_numpy(zero_copy_only=False)
+    return np.asarray(lengths[recording.file_row[rows]], dtype=np.int64)
+
+
+def _states(recording: Recording, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The vectors of rows that all have one of the same length, (rows, width)."""
+    return np.concatenate(list(_blocks(recording, rows)))
+
+
+def _blocks(recording: Recording, rows: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
+    import pyarrow as pa
+
+    places = recording.file_row[rows]
+    for start in range(0, len(rows), 4096):
+        part = recording.cells["hidden"].take(pa.array(places[start : start + 4096]))
+        flat = part.flatten().to_numpy(zero_copy_only=False)
+        yield flat.reshape(len(part), -1).astype(np.float32)
