@@ -7,6 +7,7 @@
     shared.py      the shared store's contract, and one in memory
     sql.py         the same on SQLite and PostgreSQL, one code
     hand.py        what this replica has of one account: taken in advance, spent, reserved
+    requests.py    which requests are reserved, until when, and which were settled
     leased.py      the ledger that serves: local and exact, no network in `reserve` and `settle`
     renewal.py     keeps it supplied: renews in the background, asks when a share is too small, returns on drain
     audit.py       proves from the stored movements that every micro-unit adds up

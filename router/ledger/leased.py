@@ -9,7 +9,6 @@ Not for threads: all calls come from one event loop. `asks` and `hear` come in p
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from router.errors import BudgetExceeded, PluginError, StoreError
 from router.ledger import ALL, Amount, Balance, Reservation
 from router.ledger.accounts import Account, Accounts
 from router.ledger.hand import DRIFT, RETRY_S, Hand, micro_units
+from router.ledger.requests import Request, Requests
 from router.ledger.shared import SharedStore
 from router.ledger.state import Answer, Ask
 
@@ -37,14 +37,6 @@ class Terms:
     allowance: float = 0.0  # share of each limit that may be spent while the store is away; 0: refuse
     remember_s: float = 600.0  # how long a settled request id is known: as long as replies are replayed
     remember_most: int = 200_000  # settled request ids
-
-
-@dataclass(slots=True)
-class _Open:
-    reservation: Reservation
-    ends_s: float  # monotonic
-    hands: tuple[Hand, ...]
-    held: tuple[int, ...]
 
 
 class Leased:
@@ -70,8 +62,7 @@ class Leased:
         self._clock = monotonic_s
         self._hands: dict[str, Hand] = {}  # by account
         self._branches: dict[str, tuple[Hand, ...]] = {}  # by tenant
-        self._open: OrderedDict[str, _Open] = OrderedDict()  # in order of time
-        self._settled: OrderedDict[str, tuple[float, Reservation, Amount]] = OrderedDict()
+        self._requests = Requests(terms.remember_s, terms.remember_most)
         self._sequence = 0
         shortest = min(account.window.nominal_s for account in accounts.by_name.values())
         self.renew_s = min(terms.horizon_s / 3, max(RETRY_S, shortest / 120))  # between two exchanges
@@ -84,12 +75,9 @@ class Leased:
     def reserve(self, request_id: str, amount: Amount, tenant: str = "") -> Reservation:
         now = self._clock()
         self._expire(now)
-        known = self._open.get(request_id)
+        known = self._requests.known(request_id)
         if known is not None:
-            return known.reservation
-        settled = self._settled.get(request_id)
-        if settled is not None:
-            return settled[1]
+            return known
         _check("reserve", request_id, amount)
         hands = self._branches.get(tenant) or self._branch(tenant)
         needs = micro_units(hands, amount)
@@ -102,7 +90,7 @@ class Leased:
             hand.take(need, now)
         names = tuple([hand.account.name for hand in hands])
         reservation = Reservation(request_id, amount, tenant, names)
-        self._open[request_id] = _Open(reservation, now + self.terms.request_s, hands, needs)
+        self._requests.open[request_id] = Request(reservation, now + self.terms.request_s, hands, needs)
         return reservation
 
     async def obtain(self, request_id: str, amount: Amount, tenant: str = "") -> Reservation:
@@ -125,10 +113,10 @@ class Leased:
     def settle(self, reservation: Reservation, used: Amount) -> Amount:
         _check("settle", reservation.request_id, used)
         now = self._clock()
-        entry = self._open.pop(reservation.request_id, None)
+        entry = self._requests.open.pop(reservation.request_id, None)
         if entry is None:
-            known = self._settled.get(reservation.request_id)
-            return used if known is None else known[2]
+            charged = self._requests.charged(reservation.request_id)
+            return used if charged is None else charged
         self._charge(entry, used, now)
         if self.store.immediate and now >= self._exchanged_at + self.renew_s:
             self.exchange()
@@ -194,7 +182,7 @@ class Leased:
     @property
     def in_flight(self) -> int:
         """Requests that are reserved and not settled."""
-        return len(self._open)
+        return len(self._requests.open)
 
     # ------------------------------------------------------------------------------------------- with the store
 
@@ -261,25 +249,13 @@ class Leased:
             await self.fetch()
 
     def _expire(self, now: float) -> None:
-        while self._open:
-            request_id = next(iter(self._open))
-            entry = self._open[request_id]
-            if entry.ends_s > now:
-                return
-            del self._open[request_id]
+        for request in self._requests.over(now):
             self.expired += 1
-            self._charge(entry, entry.reservation.amount, now)
+            self._charge(request, request.reservation.amount, now)
 
-    def _charge(self, entry: _Open, used: Amount, now: float) -> None:
-        for hand, held in zip(entry.hands, entry.held, strict=True):
-            hand.settle(held, hand.measure(used))
-        settled, forget_before = self._settled, now - self.terms.remember_s
-        settled[entry.reservation.request_id] = (now, entry.reservation, used)
-        while settled:
-            oldest = next(iter(settled))
-            if settled[oldest][0] > forget_before and len(settled) <= self.terms.remember_most:
-                return
-            del settled[oldest]
+    def _charge(self, request: Request, used: Amount, now: float) -> None:
+        request.charge(used)
+        self._requests.remember(request, used, now)
 
     def _ask_at_once(self, hands: tuple[Hand, ...], needs: tuple[int, ...], now: float) -> None:
         """An exchange where it costs no waiting: when one is due, or the request does not fit and may then."""

@@ -246,9 +246,6 @@ def test_an_account_that_is_not_there_is_named_with_the_choices():
         ledger.balance("nobody")
 
 
-# ------------------------------------------------------------------------------------------- a store that is far away
-
-
 def test_reserving_and_settling_from_what_is_in_hand_asks_nobody():
     ledger, clock = made([Account(ALL, 10**9, HOUR, within="")], store=Remote)
     ledger.exchange()
@@ -332,7 +329,7 @@ def test_settled_ids_are_forgotten_in_time_and_in_number():
     for number in range(2000):
         clock.now += 0.2
         ledger.settle(ledger.reserve(f"q{number}", Amount(5)), Amount(5))
-    assert len(ledger._settled) <= 101
+    assert len(ledger._requests.settled) <= 101
     assert ledger.in_flight == 0
 
 
