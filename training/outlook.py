@@ -96,7 +96,8 @@ def outlook(
         trials.append(bench.tried(splits, size))
     fitted_on, trial = trials[-1]
     ends = ends_of(trial, reference_plan(config))
-    prices = {_rounded(price) for price in (price_of(trial, ends, target) for target in TARGETS) if price}
+    found = [price_of(trial, ends, target) for target in TARGETS]
+    prices = {_rounded(price) for price in found if price is not None}
     if config.price > 0:
         prices.add(config.price)
     if not prices:
@@ -125,8 +126,8 @@ def price_of(trial: Trial, ends: Ends, target: float) -> float | None:
         return None
     wanted = reference - target * (reference - least)
     low, high = 1e-6, _HIGHEST
-    if trial.forecast_cost(low) <= wanted:
-        return low
+    if trial.forecast_cost(0.0) <= wanted:
+        return 0.0
     for _ in range(_STEPS):
         middle = float(np.sqrt(low * high))
         low, high = (low, middle) if trial.forecast_cost(middle) <= wanted else (middle, high)

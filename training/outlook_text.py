@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from router.commands.tables import table
@@ -68,20 +69,27 @@ def _table(found: Outlook) -> str:
     rows = [("  PRICE", "SAVING %", "QUALITY", "DIFFERENCE", "RISK", "OVER MIX", "PLANS")]
     for point in found.points:
         mark = "*" if point.price == found.configured else ""
-        shares = sorted(point.shares.items(), key=lambda item: -item[1])
         rows.append(
             (
                 f"  {point.price:g}{mark}",
                 _bounds(point.saving, "{:.0f}", 100),
-                _bounds(point.quality, "{:.3f}"),
+                f"{point.quality.mean:.3f}",
                 _bounds(point.difference, "{:+.1f}", 100),
                 _bounds(point.risk, "{:.1f}", 100),
                 "-" if point.over_mix is None else _bounds(point.over_mix, "{:+.1f}", 100),
-                ", ".join(f"{name} {share:.0%}" for name, share in shares if share >= 0.005),
+                _plans(point.shares),
             )
         )
     marked = "\n  * configured now" if any(point.price == found.configured for point in found.points) else ""
     return table(rows) + marked
+
+
+def _plans(shares: Mapping[str, float]) -> str:
+    """The two most frequent plans; the others as one share."""
+    ordered = sorted(shares.items(), key=lambda item: -item[1])
+    said = [f"{name} {share:.0%}" for name, share in ordered[:2] if share >= 0.005]
+    others = sum(share for _, share in ordered[2:])
+    return ", ".join([*said, f"others {others:.0%}"] if others >= 0.005 else said)
 
 
 def _curve(found: Outlook) -> str:

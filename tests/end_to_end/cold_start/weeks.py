@@ -97,7 +97,13 @@ def config_for(recording: Recording, ids: Sequence[str], seed: int) -> Config:
         }
         for name, price in recording.prices.items()
     }
-    raw = {"backends": prices, "plans": PLANS, "policy": POLICY, "reference": "large", "untrained": "cascade"}
+    raw: dict[str, Any] = {
+        "backends": prices,
+        "plans": PLANS,
+        "policy": POLICY,
+        "reference": "large",
+        "untrained": "cascade",
+    }
     raw |= {"price": gain / (cost[1] - cost[0]), "seed": seed}
     return msgspec.convert(raw, Config)
 
@@ -184,7 +190,9 @@ async def _applied(config: Config, recording: Recording, home: Path, ids: Sequen
 
 async def _answer(service: Service, recording: Recording, query_id: str, wanted: Constraints) -> Done:
     query = recorded_query(recording, recording.index_of(query_id), wanted)
+    done: Done | None = None
     async for event in service.answers.run(query, Options()):
         if isinstance(event, Done):
             done = event
+    assert done is not None
     return done

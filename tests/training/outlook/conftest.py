@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -16,13 +19,14 @@ from training.outlook_trial import Trial
 LARGE_COST, SMALL_COST = 100.0, 10.0  # micro-dollars, mean
 
 
+@dataclass(frozen=True)
 class Known(Trial):
     """A trial whose policy is given: each query goes to small with its own probability, whatever the price."""
 
-    __slots__ = ("_small",)
+    small: np.ndarray = field(compare=False)  # (n,)
 
     def probabilities(self, price: float) -> np.ndarray:
-        return np.stack([self._small, 1 - self._small], axis=1)
+        return np.stack([self.small, 1 - self.small], axis=1)
 
 
 def chooser() -> Chooser:
@@ -36,8 +40,6 @@ def chooser() -> Chooser:
         },
         Config,
     )
-    from pathlib import Path
-
     return assemble(config, base=Path()).allocator.books.chooser
 
 
@@ -50,9 +52,8 @@ def known(rng: np.random.Generator, count: int, made: Chooser, *, sharp: bool = 
     cost = length * np.array([SMALL_COST, LARGE_COST])
     reward = (rng.random((count, 2)) < rate).astype(float)
     forecast = np.tile([SMALL_COST, LARGE_COST], (count, 1))
-    trial = Known(("small", "large"), made, (None,) * count, reward, cost, rate, forecast)  # type: ignore[arg-type]
-    object.__setattr__(trial, "_small", small)
-    return trial
+    nobody: tuple[Any, ...] = (None,) * count  # its own policy asks for no forecast
+    return Known(("small", "large"), made, nobody, reward, cost, rate, forecast, small)
 
 
 @pytest.fixture(scope="session")

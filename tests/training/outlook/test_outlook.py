@@ -47,7 +47,7 @@ def test_the_curve_grows_with_the_labels_to_those_that_were_there(found):
 
 
 def test_rewards_that_have_nothing_to_do_with_the_text_gain_nothing(made, tmp_path):
-    folder = made.write_pattern(tmp_path / "noise", 120, noise=True)
+    folder = made.write_pattern(tmp_path / "noise", 120, noise=True, answers=False)  # nor do answers tell
     recording = Recording.load(folder)
     said = outlook([recording], None, menu_of(recording, folder), 0, curve=False, parts=2)
     assert said.curve == ()

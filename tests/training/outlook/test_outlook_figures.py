@@ -59,17 +59,13 @@ def test_the_gain_over_a_mix_is_that_of_knowing_which_queries_are_easy(truth):
 
 
 def test_chance_gains_nothing_over_chance(truth):
-    trial = truth.known(0, 40_000)
-    object.__setattr__(trial, "_small", np.full(40_000, 0.4))
-    found = point(trial)
+    found = point(replace(truth.known(0, 40_000), small=np.full(40_000, 0.4)))
     assert found.over_mix is not None
     assert found.over_mix.lo < 0 < found.over_mix.hi
 
 
 def test_always_the_reference_saves_nothing_and_risks_nothing(truth):
-    trial = truth.known(0)
-    object.__setattr__(trial, "_small", np.zeros(200))
-    found = point(trial)
+    found = point(replace(truth.known(0), small=np.zeros(200)))
     assert (found.saving.mean, found.difference.mean, found.risk.mean) == (0.0, 0.0, 0.0)
     assert found.risk.hi > 0.01  # no event in 200 queries is not no risk
 
@@ -85,13 +81,7 @@ def test_queries_without_a_label_of_a_plan_that_might_be_drawn_are_left_out(trut
 
 def test_a_reference_that_never_ran_is_named(truth):
     trial = truth.known(0)
-    with pytest.raises(NotEnoughData, match="'large' has no labelled answer"):
-        ends_of(replace_reward(trial), "large")
-
-
-def replace_reward(trial):
     reward = trial.reward.copy()
     reward[:, 1] = np.nan
-    changed = replace(trial, reward=reward)
-    object.__setattr__(changed, "_small", trial._small)
-    return changed
+    with pytest.raises(NotEnoughData, match="'large' has no labelled answer"):
+        ends_of(replace(trial, reward=reward), "large")
