@@ -165,7 +165,7 @@ class _StatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Status.ValueTy
     STATUS_UNSPECIFIED: _Status.ValueType  # 0
     STATUS_ANSWERED: _Status.ValueType  # 1
     STATUS_ABSTAINED: _Status.ValueType  # 2
-    """samples came, none had an answer"""
+    """samples came, none had an answer; or nothing was asked, since min_quality was out of reach"""
     STATUS_BUDGET_CUT: _Status.ValueType  # 3
     """the answer so far, when the money ended"""
     STATUS_DEADLINE_CUT: _Status.ValueType  # 4
@@ -180,7 +180,7 @@ class Status(_Status, metaclass=_StatusEnumTypeWrapper): ...
 STATUS_UNSPECIFIED: Status.ValueType  # 0
 STATUS_ANSWERED: Status.ValueType  # 1
 STATUS_ABSTAINED: Status.ValueType  # 2
-"""samples came, none had an answer"""
+"""samples came, none had an answer; or nothing was asked, since min_quality was out of reach"""
 STATUS_BUDGET_CUT: Status.ValueType  # 3
 """the answer so far, when the money ended"""
 STATUS_DEADLINE_CUT: Status.ValueType  # 4
@@ -603,7 +603,9 @@ class Constraints(_message.Message):
     max_cost: _builtins.int
     """micro-dollars, >= 0: plans whose worst case is above are not considered"""
     min_quality: _builtins.float
-    """[0, 1]: the cheapest plan expected to reach it, where one does"""
+    """[0, 1], at least cost: on average over queries like these where a bundle knows them, else the cheapest plan expected
+    to reach it. Where none does: the best (DEGRADE), or nothing is asked and the status is ABSTAINED (FAIL).
+    """
     max_risk: _builtins.float
     """[0, 1]"""
     plan: _builtins.str
