@@ -21,7 +21,7 @@ class Status(Enum):
     """How a query ended."""
 
     ANSWERED = "answered"
-    ABSTAINED = "abstained"  # samples came, none had an answer; or nothing was asked: min_quality out of reach
+    ABSTAINED = "abstained"  # no sample had an answer, or min_quality was out of reach and nothing was asked
     BUDGET_CUT = "budget_cut"
     DEADLINE_CUT = "deadline_cut"
     FAILED = "failed"  # no reply was given; `Decision.error` says why

@@ -603,8 +603,8 @@ class Constraints(_message.Message):
     max_cost: _builtins.int
     """micro-dollars, >= 0: plans whose worst case is above are not considered"""
     min_quality: _builtins.float
-    """[0, 1], at least cost: on average over queries like these where a bundle knows them, else the cheapest plan expected
-    to reach it. Where none does: the best (DEGRADE), or nothing is asked and the status is ABSTAINED (FAIL).
+    """[0, 1], at least cost: on average over queries like these where a bundle knows such, else the cheapest plan that is
+    expected to reach it. Where none is: the best (DEGRADE), or nothing is asked and the status is ABSTAINED (FAIL).
     """
     max_risk: _builtins.float
     """[0, 1]"""
