@@ -13,7 +13,7 @@ import pytest
 
 from router.client import AdminClient, ApportionError, Client, OutOfBudget
 
-LIMIT = 60_000  # micro-dollars: some of the queries are refused
+LIMIT = 18_000  # micro-dollars: some of the queries are refused
 QUERIES = 500  # of each replica
 AT_ONCE = 8
 

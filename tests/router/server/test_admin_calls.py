@@ -6,6 +6,7 @@ import itertools
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from router.client import ApportionError, Constraints, Mode, NotFound, OutOfBudget, SyncAdminClient
 from router.v1 import apportion_router_pb2 as pb
@@ -187,14 +188,14 @@ async def test_a_limit_is_set_and_told_with_its_version(house):
     [
         (pb.SetBudgetRequest(limit=-1), "limit"),
         (pb.SetBudgetRequest(limit=2**62), "limit"),
-        (pb.SetBudgetRequest(limit=1, window={"seconds": 5}), "window"),
+        (pb.SetBudgetRequest(limit=1, window=Duration(seconds=5)), "window"),
     ],
 )
 async def test_a_limit_that_cannot_be_is_refused_with_its_field(house, request_, said):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await house.admin_stub.SetBudget(request_)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert said in caught.value.details()
+    assert said in str(caught.value.details())
 
 
 async def test_an_account_that_is_not_there_is_not_found(house):
