@@ -61,6 +61,16 @@ def test_choosing_all_together_is_better_than_any_fixed_plan(measured: tuple[Fig
     assert mean(figures, "apportion", "aiq") > mean(figures, "sample_only", "aiq") + 0.02
 
 
+def test_differences_are_those_of_the_same_splits(measured: tuple[Figures, Path]) -> None:
+    figures, _ = measured
+    for name in ("route_only", "match_probability"):
+        difference = mean(figures, "apportion", "aiq") - mean(figures, name, "aiq")
+        assert mean(figures, "apportion", f"aiq_over/{name}") == pytest.approx(difference)
+    paired = figures["apportion"]["aiq_over/route_only"]
+    assert isinstance(paired, Spread)
+    assert paired.lo <= paired.mean <= paired.hi
+
+
 def test_nobody_passes_the_oracle(measured: tuple[Figures, Path]) -> None:
     figures, _ = measured
     assert all(mean(figures, one, "aiq") <= mean(figures, "oracle", "aiq") + 1e-9 for one in SUBJECTS)

@@ -3,7 +3,8 @@
 Rows are taken block by block, in any order; the same figures come out of the file that `--decisions` wrote. The
 `always:…` rows say which backend is the cheapest and which the best, and what each earns on the same queries.
 `accuracy`, `cost`, `cost_of_pass` ($ for 1,000 right answers; Erol et al. 2025) and `share/<plan>` are those of the
-subject's hull at the equal cost: half of the best backend's, or the cheapest's where that is more.
+subject's hull at the equal cost: half of the best backend's, or the cheapest's where that is more. `aiq_over/<subject>`
+and `accuracy_over/<subject>` (points) are paired by split.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from training.figures.hull import Hull, Single, cost_figures, equal_cost
 from training.figures.spread import Spread, spread
 
 ALONE = "always:"
+JOINT = ("apportion", "hop", "table")  # choose more than one thing: compared with those that choose one
+PARTS = ("best_fixed_plan", "route_only", "sample_only", "cascade_only", "match_probability")
 LEAST_SHARE = 0.001  # of the queries, mean over splits; a plan that is taken less often is not listed
 
 Split = tuple[int, int]  # seed, fold
@@ -48,13 +51,18 @@ class AllocationFigures:
     def figures(self) -> dict[str, dict[str, Spread | float]]:
         """Subject -> figure -> value; figures without a meaning are left out."""
         cheapest, best = self._cheapest_and_best()
-        found: dict[str, dict[str, Spread | float]] = {}
-        for subject, by_split in self._points.items():
-            values = {
+        values = {
+            subject: {
                 split: self._of_split(points, split, cheapest, best, alone=subject.startswith(ALONE))
                 for split, points in by_split.items()
             }
-            found[subject] = _spreads(values)
+            for subject, by_split in self._points.items()
+        }
+        found: dict[str, dict[str, Spread | float]] = {}
+        for subject, by_split in values.items():
+            found[subject] = _spreads(by_split)
+            if subject in JOINT:
+                found[subject] |= _spreads(_paired(by_split, values))
             found[subject]["queries"] = float(sum(self._queries[subject].values()))
         return found
 
@@ -115,6 +123,20 @@ def _shares(points: list[Point], hull: Hull, spent: float) -> dict[str, float]:
         at = next(point for point in points if point[:2] == (hull.cost[corner], hull.accuracy[corner]))
         for plan, share in at[2].items():
             found[plan] += weight * share
+    return found
+
+
+def _paired(
+    mine: dict[Split, dict[str, float]], others: dict[str, dict[Split, dict[str, float]]]
+) -> dict[Split, dict[str, float]]:
+    """`aiq_over/<subject>` and `accuracy_over/<subject>` (at equal cost, in points): differences split by split."""
+    found: dict[Split, dict[str, float]] = {split: {} for split in mine}
+    for name in PARTS:
+        for split, figures in others.get(name, {}).items():
+            if "aiq" in figures and "aiq" in mine.get(split, {}):
+                found[split][f"aiq_over/{name}"] = mine[split]["aiq"] - figures["aiq"]
+            if split in mine:
+                found[split][f"accuracy_over/{name}"] = 100 * (mine[split]["accuracy"] - figures["accuracy"])
     return found
 
 
