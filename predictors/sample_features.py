@@ -29,14 +29,17 @@ VOTES = (
 )  # fmt: skip
 NAMES = (*FORM, *worked_numbers.NAMES, *SAID, *VOTES, "position")
 HALF = 2000  # characters read from either end of a text
-_HEDGE = re.compile(
-    r"\b(?:not sure|unclear|cannot|can't|unable|maybe|perhaps|might|i think|approximately|assum\w+|however|wait|sorry|"
-    r"impossible|doesn't make sense|mistake|note)\b",
-)
-_ALGEBRA = re.compile(r"\bdenote|\blet [a-z] be\b|\bequation|\bsolv|\bvariable|\b\d*[xyzn] ?[=+]")
-_ROUNDING = re.compile(r"\bround|\bnearest|\bwhole number|\bapproximat")
-_SENTENCE = re.compile(r"[.?!](?:\s|$)")
-_MOST = 8  # of a kind of word, and of sentences above 4 times that
+_WORD = re.compile(r"[a-z']+")
+_TELLING = {  # word -> what it is counted as
+    **dict.fromkeys(
+        ("unsure", "unclear", "cannot", "can't", "unable", "maybe", "perhaps", "might", "approximately", "assume",
+         "assuming", "assumption", "however", "wait", "sorry", "impossible", "mistake", "doesn't", "note"), 0,
+    ),
+    **dict.fromkeys(("denote", "let", "let's", "equation", "equations", "solve", "solving", "variable", "x", "y"), 1),
+    **dict.fromkeys(("round", "rounded", "rounding", "nearest", "whole", "approximate", "approx"), 2),
+}  # fmt: skip
+_NO_DIGITS = str.maketrans("", "", "0123456789")
+_MOST = 8  # of a kind of word
 
 
 def ends_of(text: str) -> str:
@@ -64,7 +67,11 @@ def sample_features(
 def _form(sample: Sample, text: str, asked: str, answer: str, expected_tokens: float) -> list[float]:
     spent = sample.tokens_out if sample.prefix_tokens is None else sample.prefix_tokens
     bare = text.rstrip()
-    lower, words = bare.lower(), bare.split()
+    words, telling = bare.split(), [0, 0, 0]
+    for word in _WORD.findall(bare.lower()):
+        kind = _TELLING.get(word)
+        if kind is not None:
+            telling[kind] += 1
     lines = [line for line in bare.split("\n") if line.strip()]
     count = max(1, len(words))
     return [
@@ -89,16 +96,19 @@ def _form(sample: Sample, text: str, asked: str, answer: str, expected_tokens: f
         1.0 - len(set(words)) / count,
         float(len(lines) - len(set(lines))),
         log1p(max(map(len, lines), default=0)),
-        float(min(4 * _MOST, len(_SENTENCE.findall(bare)))),
-        len(lines) / max(1, len(_SENTENCE.findall(asked))),
+        float(min(4 * _MOST, _sentences(bare))),
+        len(lines) / max(1, _sentences(asked)),
         log((len(sample.text) + 1) / (len(asked) + 1)),
-        float(min(_MOST, len(_HEDGE.findall(lower)))),
-        float(min(_MOST, len(_ALGEBRA.findall(lower)))),
-        float(min(_MOST, len(_ROUNDING.findall(lower)))),
+        *(float(min(_MOST, count)) for count in telling),
         float("\\boxed" in text or "####" in text),
-        sum(map(str.isdigit, bare)) / max(1, len(bare)),
+        1.0 - len(bare.translate(_NO_DIGITS)) / max(1, len(bare)),
         float("%" in asked or "percent" in asked),
     ]
+
+
+def _sentences(text: str) -> int:
+    ends = sum(text.count(end) for end in (". ", ".\n", "? ", "?\n", "! ", "!\n"))
+    return ends + text.endswith((".", "?", "!"))
 
 
 def _said(sample: Sample) -> list[float]:

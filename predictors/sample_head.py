@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import log
 from typing import Any, Self
 
 import numpy as np
@@ -48,9 +49,14 @@ def complete_rows(
 
 
 def prior_columns(prior: Floats) -> Floats:
-    """The prior (m,) and its logit, both bounded; (m, 2)."""
-    p = np.clip(prior, 1e-3, 1 - 1e-3)
-    return np.stack([p, np.log(p / (1 - p))], axis=1)
+    """`bounded` of each of m priors, (m, 2)."""
+    return np.array([bounded(one) for one in prior.tolist()]).reshape(-1, _PRIORS)
+
+
+def bounded(prior: float) -> tuple[float, float]:
+    """The prior and its logit, both within bounds."""
+    p = min(max(prior, 1e-3), 1 - 1e-3)
+    return p, log(p / (1 - p))
 
 
 def blind(rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -78,8 +84,16 @@ class SampleHead:
         """The calibrated probability in [0, 1]; `prior` None: the base rate."""
         known = self.base if prior is None else prior
         numbers = sample_row(self.backends, sample, query_text, tally, position, tokens)
-        x = np.array([numbers], dtype=np.float32)
-        return float(self.many(x, [self.words(sample.text)], np.array([known]))[0])
+        numbers += (word_score(self.hashed, self.words(sample.text)), *bounded(known))
+        row = np.array(numbers, dtype=np.float32)
+        raw = self.blend[0] * self.base + self.blend[1] * known
+        if self.blend[2] > 0:
+            raw += self.blend[2] * self.linear.predict(row[None])[0]
+        if self.trees is not None:
+            raw += self.blend[3] * self.trees.row(row)
+        if self.blind_trees is not None:
+            raw += self.blend[4] * self.blind_trees.row(blind(row))
+        return float(self.curve(float(raw)))
 
     def many(self, x: NDArray[np.float32], words: Sequence[NDArray[np.int64]], prior: Floats) -> Floats:
         """The same for m samples: their `sample_row` (m, d), the buckets of their words, the priors (m,)."""
@@ -87,12 +101,10 @@ class SampleHead:
         rows = complete_rows(x, self.hashed, words, prior)
         if self.blend[2] > 0:
             raw = raw + self.blend[2] * self.linear.predict(rows)
-        for weight, trees, seen in (
-            (self.blend[3], self.trees, rows),
-            (self.blend[4], self.blind_trees, blind(rows)),
-        ):
-            if trees is not None:
-                raw = raw + weight * _of_trees(trees, seen)
+        if self.trees is not None:
+            raw = raw + self.blend[3] * self.trees.predict(rows)
+        if self.blind_trees is not None:
+            raw = raw + self.blend[4] * self.blind_trees.predict(blind(rows))
         return np.asarray(self.curve(raw), dtype=np.float64)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -129,10 +141,6 @@ class SampleHead:
         return cls(
             backends, float(plain["base"][0]), plain["blend"], hashed, linear, trees, blind_trees, curve
         )
-
-
-def _of_trees(trees: Trees, rows: NDArray[np.float32]) -> Floats | float:
-    return trees.row(rows[0]) if len(rows) == 1 else trees.predict(rows)
 
 
 def word_score(hashed: HashedRidge, buckets: NDArray[np.int64]) -> float:

@@ -36,6 +36,7 @@ _CONSTANTS = frozenset((1.0, 2.0, 3.0, 4.0, 7.0, 10.0, 12.0, 24.0, 30.0, 52.0, 6
 _OPERATORS = {"×": "*", "·": "*", "x": "*", "\\times": "*", "÷": "/"}
 _DIGITS = frozenset("0123456789")
 _LEFT, _MOST_STEPS, _MOST_NUMBERS = 90, 24, 64  # characters before a `=`; steps; numbers of a text
+_LARGEST = 1e15  # beyond, neighbouring whole numbers are one float
 _FAR = 6.0  # a ratio beyond e^6 says no more
 
 
@@ -43,7 +44,7 @@ def worked_numbers(text: str, query_text: str, answer: str) -> list[float]:
     """One number per name of `NAMES`, all finite. `text` and `query_text` are short: the caller cuts them."""
     asked = {number(found) for found in _NUMBER.findall(query_text)[:_MOST_NUMBERS]}
     words = {_WORDS[word] for word in _WORD.findall(query_text.lower()) if word in _WORDS}
-    given, said = asked | words, {number(found) for found in _NUMBER.findall(text)[:_MOST_NUMBERS]}
+    given, said = asked | words, {number(found) for found in set(_NUMBER.findall(text)[:_MOST_NUMBERS])}
     steps, noted = _steps(text)
     used: set[float] = set()
     results: list[float] = []
@@ -157,50 +158,54 @@ def _chain(tokens: list[str]) -> list[str]:
     return taken if any(piece in "+-*/" for piece in taken) else []
 
 
-def evaluate(tokens: Sequence[str]) -> float | None:
+def evaluate(pieces: Sequence[str]) -> float | None:
     """The value of numbers, + - * / and brackets, products first; None where it is no such expression."""
-    rest = list(reversed(tokens))
-
-    def atom() -> float:
-        piece = rest.pop()
-        if piece == "(":
-            value = total()
-            if rest and rest[-1] == ")":
-                rest.pop()
-            return value
-        if piece[0] not in _DIGITS:
-            raise ValueError(piece)
-        return number(piece) / (100.0 if piece[-1] == "%" else 1.0)
-
-    def product() -> float:
-        value = atom()
-        while rest and rest[-1] in "*/":
-            value = value * atom() if rest.pop() == "*" else value / atom()
-        return value
-
-    def total() -> float:
-        value = product()
-        while rest and rest[-1] in "+-":
-            value = value + product() if rest.pop() == "+" else value - product()
-        return value
-
+    rest = list(reversed(pieces))
     try:
-        value = total()
+        value = _sum(rest)
     except (ValueError, IndexError, ZeroDivisionError, OverflowError):
         return None
     return value if not rest and abs(value) < _LARGEST else None
 
 
-_LARGEST = 1e15  # beyond, neighbouring whole numbers are one float
+def _sum(rest: list[str]) -> float:
+    """Reads an expression off the end of `rest`."""
+    value, sign = 0.0, 1.0
+    while True:
+        product = _atom(rest)
+        while rest and rest[-1] in "*/":
+            if rest.pop() == "*":
+                product *= _atom(rest)
+            else:
+                product /= _atom(rest)
+        value += sign * product
+        if not rest or rest[-1] not in "+-":
+            return value
+        sign = 1.0 if rest.pop() == "+" else -1.0
+
+
+def _atom(rest: list[str]) -> float:
+    piece = rest.pop()
+    if piece == "(":
+        value = _sum(rest)
+        if rest and rest[-1] == ")":
+            rest.pop()
+        return value
+    if piece[0] not in _DIGITS:
+        raise ValueError(piece)
+    return number(piece) / 100.0 if piece[-1] == "%" else number(piece)
 
 
 def number(spelled: str) -> float:
     """Of digits with commas, a point, a sign, a currency or `%`; cut at 1e15."""
     try:
-        value = float(spelled.replace(",", "").replace("$", "").replace(" ", "").rstrip("%."))
-    except ValueError:  # 1.2.3 is no number
-        return 0.0
-    return max(-_LARGEST, min(_LARGEST, value))
+        value = float(spelled)
+    except ValueError:
+        try:
+            value = float(spelled.replace(",", "").replace("$", "").replace(" ", "").rstrip("%."))
+        except ValueError:  # 1.2.3 is no number
+            return 0.0
+    return value if -_LARGEST < value < _LARGEST else (_LARGEST if value > 0 else -_LARGEST)
 
 
 def _near(one: float, other: float) -> bool:
@@ -216,10 +221,14 @@ def _known(
     operand: float, given: set[float], results: list[float], used: set[float], further: set[float]
 ) -> bool:
     """Whether it is clear where the operand comes from; what it uses up is noted in `used` and `further`."""
-    matching = [one for one in results if _near(one, operand)]
+    within = 0.006 * max(1.0, abs(operand))
+    matching = [one for one in results if -within <= one - operand <= within]
     further.update(matching)
+    if operand in given:
+        used.add(operand)
+        return True
     # 25 % is worked with as .25 or as 25 / 100; 25 % off as 75 or .75
-    for alike in (operand, operand / 100, operand * 100, 100 - operand, round(100 - 100 * operand, 6)):
+    for alike in (operand / 100, operand * 100, 100 - operand, round(100 - 100 * operand, 6)):
         if alike in given:
             used.add(alike)
             return True

@@ -42,7 +42,7 @@ def test_votes_for_and_against_the_answer_are_seen():
 
 
 def test_hedging_and_second_thoughts_are_noticed():
-    assert seen("I think it is perhaps 12. Wait, that is a mistake")["hedges"] == 4
+    assert seen("It is perhaps 12. Wait, that is a mistake")["hedges"] == 3
 
 
 def test_a_text_that_breaks_off_is_told_from_one_that_ends():
@@ -52,7 +52,7 @@ def test_a_text_that_breaks_off_is_told_from_one_that_ends():
 
 
 def test_only_the_ends_of_a_long_text_are_read():
-    long = "a" * 1999 + " " + "not sure " * 5000 + "b" * 2000
+    long = "a" * 1999 + " " + "perhaps " * 5000 + "b" * 2000
     assert seen(long)["hedges"] == 0.0
 
 
