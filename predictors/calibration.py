@@ -122,7 +122,10 @@ def _isotonic(scores: Floats, y: Floats, weight: Floats) -> Curve:
         ws.append(float(weight[part].sum()))
         xs.append(float(np.average(scores[part], weights=weight[part])))
         ys.append(float(np.average(y[part], weights=weight[part])))
-    x, fitted = np.array(xs), pool_adjacent_violators(np.array(ys), np.array(ws))
+    fitted = pool_adjacent_violators(np.array(ys), np.array(ws))
+    # level beyond the outermost bins' means, but for the trace of slope
+    x = np.concatenate(([min(0.0, xs[0] - 1e-6)], xs, [max(1.0, xs[-1] + 1e-6)]))
+    fitted = np.concatenate((fitted[:1], fitted, fitted[-1:]))
     fitted = 0.98 * fitted + 0.02 * _beta(scores, y, weight)(x)  # a trace of slope keeps ranks apart
     keep = np.append(True, np.diff(x) > 1e-9)
     return Curve(x[keep], np.maximum.accumulate(np.clip(fitted[keep], 0.0, 1.0)))

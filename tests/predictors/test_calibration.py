@@ -114,3 +114,11 @@ def test_log_loss_of_a_coin_is_ln_2_and_stays_finite_for_certainty():
 def test_knots_that_are_no_monotone_function_are_refused(scores, values):
     with pytest.raises(BundleError, match="calibration knots"):
         Curve.from_arrays({"scores": np.array(scores, dtype=float), "values": np.array(values, dtype=float)})
+
+
+def test_the_curve_keeps_scores_in_order_up_to_its_ends():
+    rng = np.random.default_rng(4)
+    score = rng.random(4000)
+    y = (rng.random(4000) < np.where(score > 0.5, 0.8, 0.1)).astype(float)  # a step, which isotonic fits best
+    curve = fit_curve(score, y, np.ones(4000), np.arange(4000) % 5)
+    assert (np.diff(curve(np.linspace(0.001, 0.999, 500))) > 0).all()
