@@ -15,23 +15,22 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-def gain_matrix(values: Floats, backends: Sequence[str], pairs: Sequence[tuple[str, str]]) -> Floats:
+def gain_matrix(
+    values: Floats, backends: Sequence[str], pairs: Sequence[tuple[str, str]], right: Floats
+) -> Floats:
     """E[reward of the row's backend - reward of the column's], shape (B, B), in [-1, 1].
 
-    `values` (pairs,) are the heads' gains. Where not every pair has a head, all have one against the same reference
-    and the others follow by way of it.
+    `values` (pairs,) are the gains of the pairs with a head: every pair, or none; then they are differences of
+    `right` (B,), P(right).
     """
+    if not pairs:
+        return np.asarray(right[:, None] - right[None, :])
     place = {name: number for number, name in enumerate(backends)}
-    if len(pairs) == len(backends) * (len(backends) - 1) // 2:
-        found = np.zeros((len(backends), len(backends)))
-        for (one, other), gain in zip(pairs, values.tolist(), strict=True):
-            found[place[one], place[other]] = gain
-            found[place[other], place[one]] = -gain
-        return found
-    over = np.zeros(len(backends))
-    for (one, _), gain in zip(pairs, values.tolist(), strict=True):
-        over[place[one]] = gain
-    return np.clip(over[:, None] - over[None, :], -1.0, 1.0)
+    found = np.zeros((len(backends), len(backends)))
+    for (one, other), gain in zip(pairs, values.tolist(), strict=True):
+        found[place[one], place[other]] = gain
+        found[place[other], place[one]] = -gain
+    return found
 
 
 def expected_rewards(right: Floats, gains: Floats) -> Floats:
@@ -40,4 +39,5 @@ def expected_rewards(right: Floats, gains: Floats) -> Floats:
     `right` (B,): P(right), whose mean is the level; `gains` (B, B): row minus column.
     """
     level = right.mean()
-    return np.clip(level + 0.5 * (right - level) + 0.5 * gains.mean(axis=1), 0.0, 1.0)
+    rewards: Floats = np.clip(level + 0.5 * (right - level) + 0.5 * gains.mean(axis=1), 0.0, 1.0)
+    return rewards

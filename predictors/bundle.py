@@ -70,7 +70,7 @@ class Bundle:
             found[f"p_two_correct/{backend}"] = both
             found[f"tokens_out/{backend}"] = tokens
             found[f"tokens_out_p90/{backend}"] = most
-        gains = gain_matrix(2.0 * heads[len(backends) :] - 1.0, backends, self.card.pairs)
+        gains = gain_matrix(2.0 * heads[len(backends) :] - 1.0, backends, self.card.pairs, right)
         rewards = expected_rewards(right, gains).tolist()
         for backend, reward, over in zip(backends, rewards, gains.tolist(), strict=True):
             found[f"reward/{backend}"] = reward

@@ -27,7 +27,7 @@ from predictors.features import FeatureSpec, Featurizer
 from predictors.lengths import Lengths
 from predictors.packing import packed, unpacked
 from predictors.plan_heads import PlanHeads
-from predictors.query_heads import QueryHeads
+from predictors.query_heads import QueryHeads, row_width
 from predictors.sample_head import SampleHead
 
 CARD = "card.json"
@@ -123,8 +123,8 @@ def _assembled(card: BundleCard, files: dict[str, dict[str, NDArray[Any]]]) -> B
         *(f"p_correct/{backend}" for backend in card.backends),
         *(f"gain/{one}/{other}" for one, other in card.pairs),
     )
-    row = width + 2 * backends
     heads = QueryHeads.from_arrays(names, unpacked(files["query.npz"], "heads"), width)
+    row = row_width(width, backends, shared=heads.joint is not None)
     rho, lengths = files["query.npz"]["rho/value"], Lengths.from_arrays(files["lengths.npz"])
     if rho.shape != (backends,) or lengths.factor.shape != (backends,) or len(lengths.mean) != row:
         raise BundleError(

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from predictors.errors import BundleError
 
-FORMAT = 1  # of the folder: raise it when files change their meaning
+FORMAT = 2  # of the folder: raise it when files change their meaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class BundleCard:
     features: str  # fingerprint of the feature spec
     spec: Mapping[str, Any]  # fields of the feature spec
     backends: tuple[str, ...]
-    pairs: tuple[tuple[str, str], ...]  # (A, B) of the gain heads
+    pairs: tuple[tuple[str, str], ...]  # (A, B) of the gain heads; none where backends share trees
     plans: Mapping[str, str] = field(default_factory=dict)  # plan name -> digest
     plan_heads: tuple[str, ...] = ()  # plans whose reward is predicted by a head of their own
     plan_samples: tuple[str, ...] = ()  # signal names of the plan heads' second part

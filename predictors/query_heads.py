@@ -1,9 +1,10 @@
-"""What a query alone tells: calibrated heads over one shared table of n-grams and one row of features.
+"""What a query alone tells: calibrated heads over one shared table of n-grams and one row of numbers.
 
 The ridge scores of a text are, per backend, its expected reward and log(1 + output tokens). A head blends up to three
-members: its base rate, a linear combination of scores, and boosted trees over dense features and scores; then comes a
-calibration curve. Heads are P(right) of each backend and
-(gain + 1) / 2 of pairs of backends: the difference in reward is learned itself, not only each side of it.
+members: its base rate, a linear combination of scores, and boosted trees over dense features, scores and the text's
+coordinates among the texts of the fit; then comes a calibration curve. With many backends the trees are shared.
+Heads are P(right) of each backend and (gain + 1) / 2 of pairs of backends: the difference in reward is learned
+itself, not only each side of it. Shared trees see all sides at once: then there are no gain heads.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from predictors.calibration import Curve
 from predictors.errors import BundleError
 from predictors.features import QueryFeatures
 from predictors.hashed import HashedRidge
+from predictors.joint_trees import JointTrees
 from predictors.packing import packed, unpacked
+from predictors.text_space import WIDTH, TextSpace
 from predictors.trees import Trees
 
 Floats = NDArray[np.float64]
@@ -31,31 +34,50 @@ class QueryHeads:
 
     names: tuple[str, ...]
     hashed: HashedRidge = field(compare=False)  # t targets: rewards, then log lengths
+    space: TextSpace = field(compare=False)
     mix: Floats = field(compare=False)  # (heads, t): ridge scores to each head's linear member
     shift: Floats = field(compare=False)  # (heads,)
     base: Floats = field(compare=False)  # (heads,) base rates
     blend: Floats = field(compare=False)  # (heads, 3): base rate, linear, trees
-    trees: tuple[Trees | None, ...] = field(compare=False)  # None where the blend gives trees nothing
+    trees: tuple[Trees | None, ...] = field(
+        compare=False
+    )  # None: the blend gives them nothing, or they are shared
     curves: tuple[Curve, ...] = field(compare=False)
+    joint: JointTrees | None = field(default=None, compare=False)  # of the first B heads, and of the lengths
 
     def predict(self, features: QueryFeatures) -> tuple[Floats, NDArray[np.float32]]:
-        """Every head's value in [0, 1], (heads,), and the row it came from: dense features and scores, (d + t,)."""
+        """Every head's value in [0, 1], (heads,), and the row (r,) that later parts read.
+
+        The row: dense features, ridge scores, coordinates; with shared trees also their log lengths, (B,).
+        """
         scores = self.hashed.scores(features.buckets)
-        row = np.concatenate([features.dense, scores], dtype=np.float32, casting="same_kind")
+        place = self.space.of(features.buckets)
+        pieces: list[NDArray[Any]] = [features.dense, scores, place]
         linear = np.clip((self.mix * scores).sum(axis=1) + self.shift, 0.0, 1.0)
         raw = self.blend[:, 0] * self.base + self.blend[:, 1] * linear
+        if self.joint is not None:
+            shared, lengths = self.joint.predict(scores, features.dense, place)
+            raw += self.blend[:, 2] * shared
+            pieces.append(lengths)
+        row = np.concatenate(pieces, dtype=np.float32, casting="same_kind")
         values = raw.tolist()
-        for place, trees in enumerate(self.trees):
-            value = values[place]
+        for number, trees in enumerate(self.trees):
+            value = values[number]
             if trees is not None:
-                value += self.blend[place, 2] * trees.row(row)
-            values[place] = self.curves[place](value)
+                value += self.blend[number, 2] * trees.row(row[: trees.columns])
+            values[number] = self.curves[number](value)
         return np.array(values), row
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What was learned."""
         plain = {"mix": self.mix, "shift": self.shift, "base": self.base, "blend": self.blend}
-        parts: dict[str, Mapping[str, NDArray[Any]]] = {"hashed": self.hashed.arrays(), "heads": plain}
+        parts: dict[str, Mapping[str, NDArray[Any]]] = {
+            "hashed": self.hashed.arrays(),
+            "space": self.space.arrays(),
+            "heads": plain,
+        }
+        if self.joint is not None:
+            parts["joint"] = self.joint.arrays()
         for place, (trees, curve) in enumerate(zip(self.trees, self.curves, strict=True)):
             parts[f"curve{place}"] = curve.arrays()
             if trees is not None:
@@ -72,16 +94,30 @@ class QueryHeads:
         for name, shape in expected.items():
             if plain[name].shape != shape:
                 raise BundleError(f"query heads: {name} has shape {plain[name].shape}; {shape} is expected")
+        space = TextSpace.from_arrays(unpacked(arrays, "space"))
+        if len(space.place) != len(hashed.table):
+            raise BundleError(f"text space: {len(space.place)} buckets; {len(hashed.table)} are expected")
+        shared = unpacked(arrays, "joint")
+        joint = JointTrees.from_arrays(shared, targets // 2, width + WIDTH) if shared else None
+        if joint is not None and heads != targets // 2:
+            raise BundleError(f"query heads: trees shared by {targets // 2} backends for {heads} heads")
         trees: list[Trees | None] = []
         for place in range(heads):
             found = unpacked(arrays, f"trees{place}")
             trees.append(Trees.from_arrays(found) if found else None)
             tree = trees[-1]
-            if tree is not None and tree.columns != width + targets:
+            if tree is not None and tree.columns not in (width + targets, width + targets + WIDTH):
                 raise BundleError(
-                    f"{names[place]}: trees over {tree.columns} features; {width + targets} are expected"
+                    f"{names[place]}: trees over {tree.columns} features; {width + targets} are expected, "
+                    f"and {WIDTH} more where the text's coordinates help"
                 )
         curves = tuple(Curve.from_arrays(unpacked(arrays, f"curve{place}")) for place in range(heads))
         return cls(
-            names, hashed, plain["mix"], plain["shift"], plain["base"], plain["blend"], tuple(trees), curves
-        )
+            names, hashed, space, plain["mix"], plain["shift"], plain["base"], plain["blend"], tuple(trees),
+            curves, joint,
+        )  # fmt: skip
+
+
+def row_width(features: int, backends: int, *, shared: bool) -> int:
+    """Numbers of the row that `QueryHeads.predict` gives; `shared`: with trees that backends share."""
+    return features + 2 * backends + WIDTH + (backends if shared else 0)

@@ -22,6 +22,7 @@ from predictors.pass_rate import PRIOR_RHO
 from router.config import Config
 from router.recording import Recording
 from router.recordings.text_split import split_by_text
+from training.fit_joint import FROM
 from training.fit_query import QueryFit, fit_query_heads
 from training.fit_rows import FitRows, rows_of
 from training.fit_samples import SampleFit, fit_sample_head
@@ -30,7 +31,6 @@ Floats = NDArray[np.float64]
 FEWEST = 10  # labelled queries below which nothing can be held out
 _FOLDS = 5
 _FOLD_SEED = 7919  # folds within a fit differ from the splits of whoever asks for it with the same seed
-_ALL_PAIRS = 4  # most backends whose gains all have a head of their own
 _NARROW_BITS = 16  # with many backends a table of 2^18 rows would not fit a processor's cache
 _ENOUGH_PAIRS = 30  # queries with two samples or more
 
@@ -79,7 +79,7 @@ def fit_held_out(
     labelled = int(np.isfinite(rows.reward).any(axis=1).sum())
     if labelled < FEWEST:
         raise FitError(f"{labelled} of {len(rows.texts)} queries have a reward; at least {FEWEST} are needed")
-    spec = spec or FeatureSpec(bits=FeatureSpec().bits if len(rows.backends) <= _ALL_PAIRS else _NARROW_BITS)
+    spec = spec or FeatureSpec(bits=FeatureSpec().bits if len(rows.backends) < FROM else _NARROW_BITS)
     featurizer = Featurizer(spec)
     features = tuple(featurizer.of_text(text) for text in rows.texts)
     folds = split_by_text(rows.texts, _FOLDS, seed + _FOLD_SEED)
@@ -115,12 +115,11 @@ def versioned(bundle: Bundle) -> Bundle:
 
 
 def gain_pairs(rows: FitRows) -> list[tuple[str, str]]:
-    """Pairs with a gain head: all of up to four backends, else each against the one with most labels."""
+    """Pairs with a gain head: all of up to four backends; more share their trees and need none."""
     names = rows.backends
-    if len(names) <= _ALL_PAIRS:
-        return [(one, other) for place, other in enumerate(names) for one in names[place + 1 :]]
-    reference = names[int(np.argmax(np.isfinite(rows.reward).sum(axis=0)))]
-    return [(name, reference) for name in names if name != reference]
+    if len(names) >= FROM:
+        return []
+    return [(one, other) for place, other in enumerate(names) for one in names[place + 1 :]]
 
 
 def pass_rate_correlation(rows: FitRows, right: Floats) -> tuple[Floats, tuple[str, ...]]:

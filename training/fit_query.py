@@ -18,7 +18,9 @@ from predictors.features import Featurizer, QueryFeatures
 from predictors.hashed import CrossFit, fit_hashed
 from predictors.query_heads import QueryHeads
 from predictors.stack import guarded_blend
+from predictors.text_space import fit_text_space
 from predictors.trees import Trees
+from training.fit_joint import fit_joint
 from training.fit_rows import FitRows
 
 Floats = NDArray[np.float64]
@@ -36,7 +38,7 @@ class QueryFit:
     held_out: Floats = field(
         compare=False
     )  # (n, heads), calibrated by curves fitted without the query's fold
-    x: NDArray[np.float32] = field(compare=False)  # (n, d + 2 B): dense features and held-out scores
+    x: NDArray[np.float32] = field(compare=False)  # (n, r): the rows of `QueryHeads.predict`, held out
     metrics: dict[str, float] = field(compare=False)
 
 
@@ -65,7 +67,11 @@ def fit_query_heads(
     crossed = _ridge([found.buckets for found in features], size, both, len(rows.backends), folds)
     scores = crossed.held_out  # (n, 2 B)
     dense = np.array([found.dense for found in features])
-    x = np.hstack([dense, scores]).astype(np.float32)
+    space = fit_text_space([found.buckets for found in features], size, seed)
+    places = np.array([space.of(found.buckets) for found in features])
+    joint = fit_joint(scores, dense, places, rows.reward, rows.tokens, folds, seed)
+    pieces = [dense, scores, places] + ([] if joint is None else [joint.lengths])
+    x = np.hstack(pieces).astype(np.float32)
     names, mixes, shifts, targets = [], [], [], []
     unit = np.eye(2 * len(rows.backends))
     for place, backend in enumerate(rows.backends):
@@ -83,14 +89,22 @@ def fit_query_heads(
     linear = np.clip(scores @ mix.T + shift, 0.0, 1.0)
     rounds = next((count for most, count in _ROUNDS.items() if len(rows.backends) <= most), _FEWEST_ROUNDS)
     fitted, metrics = [], {}
+    plain = dense.shape[1] + scores.shape[1]
+    grown_on = x
+    if joint is None and not _coordinates_help(x, plain, targets[-1], folds, seed, rounds):
+        grown_on = x[:, :plain]
     for place, name in enumerate(names):
-        head = _fit_head(x, linear[:, place], targets[place], folds, seed + 1000 * place, rounds)
+        shared = None if joint is None else joint.rewards[:, place]
+        head = _fit_head(
+            grown_on, linear[:, place], targets[place], folds, seed + 1000 * place, rounds, shared
+        )
         fitted.append(head)
         metrics.update(_measure(name, head.held_out, targets[place], seed))
     heads = QueryHeads(
-        tuple(names), crossed.full, mix, shift,
+        tuple(names), crossed.full, space, mix, shift,
         np.array([head.base for head in fitted]), np.array([head.blend for head in fitted]),
         tuple(head.trees for head in fitted), tuple(head.curve for head in fitted),
+        None if joint is None else joint.model,
     )  # fmt: skip
     return QueryFit(heads, np.stack([head.held_out for head in fitted], axis=1), x, metrics)
 
@@ -113,8 +127,15 @@ def _ridge(
 
 
 def _fit_head(
-    x: NDArray[np.float32], linear: Floats, y: Floats, folds: NDArray[np.int64], seed: int, rounds: int
+    x: NDArray[np.float32],
+    linear: Floats,
+    y: Floats,
+    folds: NDArray[np.int64],
+    seed: int,
+    rounds: int,
+    shared: Floats | None,
 ) -> _Head:
+    """`shared` (n,): what trees that are not this head's alone say of held-out rows; None: it grows its own."""
     known = np.flatnonzero(np.isfinite(y))
     count = len(known)
     base = (float(y[known].sum()) + 0.5) / (count + 1)  # towards 1/2: three right of three is not certainty
@@ -126,16 +147,14 @@ def _fit_head(
     y_known, fold_known = y[known], folds[known]
     weight = np.ones(count)
     bases, trees = np.full(len(y), base), np.full(len(y), base)
-    grown = count >= _ENOUGH_FOR_TREES
+    grown = count >= _ENOUGH_FOR_TREES and shared is None
+    trees = _cross_fitted(x, y, base, folds, seed, rounds) if grown else trees if shared is None else shared
     for part in np.unique(folds):
         inside, outside = fold_known != part, folds == part
         if not inside.any():
             continue
         bases[outside] = (y_known[inside].sum() + 0.5) / (inside.sum() + 1)
-        if grown:
-            model = _trees(rounds).fit(x[known][inside], y_known[inside], weight[inside], seed)
-            trees[outside] = model.predict(x[outside])
-    members = np.stack([bases, linear, trees][: 3 if grown else 2], axis=1)
+    members = np.stack([bases, linear, trees][: 3 if grown or shared is not None else 2], axis=1)
     blend, mixed = guarded_blend(members[known], y_known, weight, fold_known)
     if blend[0] == 1.0:
         return alone
@@ -151,6 +170,36 @@ def _fit_head(
                 everywhere[outside]
             )
     return _Head(base, blend, served, curve, held_out)
+
+
+def _cross_fitted(
+    x: NDArray[np.float32], y: Floats, base: float, folds: NDArray[np.int64], seed: int, rounds: int
+) -> Floats:
+    """What trees say of every row while its fold is held out, (n,); `base` where nothing is left to grow them on."""
+    found = np.full(len(y), base)
+    for part in np.unique(folds):
+        inside, outside = np.isfinite(y) & (folds != part), folds == part
+        if inside.sum() > 1:
+            model = _trees(rounds).fit(x[inside], y[inside], np.ones(int(inside.sum())), seed)
+            found[outside] = model.predict(x[outside])
+    return found
+
+
+def _coordinates_help(
+    x: NDArray[np.float32], plain: int, y: Floats, folds: NDArray[np.int64], seed: int, rounds: int
+) -> bool:
+    """Whether trees over all of `x` err less on held-out rows than trees over its first `plain` columns.
+
+    They do where queries come in kinds; where every text is unlike the others they are noise to grow on.
+    """
+    known = np.isfinite(y)
+    if known.sum() < _ENOUGH_FOR_TREES:
+        return True  # no trees will be grown
+    errors = []
+    for columns in (plain, x.shape[1]):
+        held_out = _cross_fitted(x[:, :columns], y, float(y[known].mean()), folds, seed, rounds)
+        errors.append(float(np.mean((held_out[known] - y[known]) ** 2)))
+    return errors[1] < errors[0]
 
 
 def _trees(rounds: int) -> Trees:
