@@ -41,7 +41,7 @@ def rows_of_samples(samples: list[LabelledSample]) -> FitRows:
     return FitRows(texts, BACKENDS, blank, blank, blank, blank > 0, tuple(samples))
 
 
-def fitted(samples: list[LabelledSample], **options):
+def fitted(samples: list[LabelledSample], **options: bool) -> SampleFit:
     rows = rows_of_samples(samples)
     count = len(rows.texts)
     folds = np.arange(count) // 2 % 5
