@@ -28,6 +28,7 @@ from training.workload import KINDS
 from training.workload.generate import workload, write_workload
 
 SHIPPED = Path(__file__).parent / "recordings" / "house"
+PROMPTS = "-prompts"  # the recording beside it: both prompts, for the queries that both have
 SEED, PER_KIND, FIRST = 0, 60, 420  # FIRST: queries of the small recording, 20 of every kind
 # Dollars per 1M tokens, in and out. Assumed, in the proportion of a hosted 8B and a hosted 70B model: on one CPU
 # the two models here cost almost the same, which is nobody's situation.
@@ -105,26 +106,39 @@ def provenance() -> dict[str, Any]:
 
 
 def ship(folder: Path, queries: Sequence[CollectedQuery], out: Path) -> None:
-    """Write and grade the recording from all complete stages."""
+    """Write and grade the recordings from all complete stages: the direct prompt's, and both prompts' beside it.
+
+    Two, because a comparison of backends is over the queries that all of them have.
+    """
     complete = complete_keys(folder, queries)
     if not complete:
         raise TrainingError(
             f"{folder}: the first stage is not complete yet; `make recording` goes on with it"
         )
+    step = {stage.backend(size) for stage in STAGES if stage.prompt == "step" for size in stage.samples}
+    thought_about = {query for query, backend, _ in complete if backend in step}
+    write(folder, queries, out, {key for key in complete if key[1] not in step})
+    if thought_about:
+        beside = out.with_name(out.name + PROMPTS)
+        write(folder, queries, beside, {key for key in complete if key[0] in thought_about})
+
+
+def write(folder: Path, queries: Sequence[CollectedQuery], out: Path, wanted: set[Key]) -> None:
+    """Write and grade one recording of these samples, named after its folder."""
     finish(
         folder,
         queries,
-        name="house",
+        name=out.name,
         licence="Apache-2.0",
         source="questions and golds: training/workload; answers: models run by training/house.py",
         note="timings of a busy 2-core machine; prices assumed, in the proportion of an 8B to a 70B model",
         extra=provenance(),
         out=out,
-        wanted=lambda key: key in complete,
+        wanted=lambda key: key in wanted,
     )
     grade(out)
     size = sum(file.stat().st_size for file in out.iterdir()) / 1e6
-    print(f"{out}: {len(complete)} samples, {size:.1f} MB", file=sys.stderr)
+    print(f"{out}: {len(wanted)} samples, {size:.1f} MB", file=sys.stderr)
 
 
 def collect_stages(folder: Path, file: Path, urls: Mapping[str, str], stages: Sequence[Stage]) -> None:
@@ -154,7 +168,7 @@ def house(
         typer.Option(metavar="small|large=URL", help="Servers that run already, instead of our own."),
     ] = None,
 ) -> None:
-    """Collect, write and grade the house recording."""
+    """Collect, write and grade the house recordings."""
     folder = folder or cache_folder() / "collect" / "house"
     file = folder / "workload.jsonl"
     write_workload(file, workload(PER_KIND, SEED))

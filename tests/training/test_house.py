@@ -12,10 +12,13 @@ from router.recording import Recording
 from training.collect_queries import CollectedQuery
 from training.errors import TrainingError
 from training.grade import grade
-from training.house import PER_KIND, SEED, SHIPPED, STAGES, backend_option, complete_keys, ship
+from training.house import PER_KIND, PROMPTS, SEED, SHIPPED, STAGES, backend_option, complete_keys, ship
 from training.house import house as house_command
 from training.workload import KINDS
 from training.workload.generate import workload
+
+BACKENDS = ("small", "large", "small-step", "large-step")
+PROMPTED = SHIPPED.with_name(SHIPPED.name + PROMPTS)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,7 @@ def test_it_says_where_it_comes_from_and_under_which_licence(house: Recording) -
 
 
 def test_it_is_small_enough_to_ship() -> None:
-    assert sum(file.stat().st_size for file in SHIPPED.iterdir()) < 12e6
+    assert sum(file.stat().st_size for folder in (SHIPPED, PROMPTED) for file in folder.iterdir()) < 12e6
 
 
 def test_its_questions_are_those_of_the_workload(house: Recording) -> None:
@@ -106,7 +109,7 @@ def journal(folder: Path, stages: int, leave_out: int) -> list[CollectedQuery]:
         "".join(json.dumps(row) + "\n" for row in rows[: len(rows) - leave_out])
     )
     prices = {"price_in": 1.0, "price_out": 2.0}
-    (folder / "run.json").write_text(json.dumps({"seed": 0, "backends": {"small": prices, "large": prices}}))
+    (folder / "run.json").write_text(json.dumps({"seed": 0, "backends": dict.fromkeys(BACKENDS, prices)}))
     return queries
 
 
@@ -117,6 +120,24 @@ def test_only_complete_stages_are_shipped(tmp_path: Path) -> None:
     recording = Recording.load(tmp_path / "out")
     assert (len(recording.queries), len(recording.columns)) == (420, 3360)
     assert not np.isnan(recording.columns.reward).any()
+
+
+def test_both_prompts_are_shipped_beside_it_for_the_queries_that_have_both(tmp_path: Path) -> None:
+    queries = journal(tmp_path / "j", stages=4, leave_out=0)
+    ship(tmp_path / "j", queries, tmp_path / "out")
+    direct, both = Recording.load(tmp_path / "out"), Recording.load(tmp_path / "out-prompts")
+    assert set(direct.backends) == {"small", "large"} and len(direct.queries) == 1260
+    assert set(both.backends) == {"small", "large", "small-step", "large-step"} and len(both.queries) == 420
+    assert all(row.stop > row.start for row in (both.rows(n, "large-step") for n in range(420)))
+
+
+@pytest.mark.parametrize("backend", ["small-step", "large-step"])
+def test_another_prompt_is_better_for_some_kinds_and_worse_for_others(backend: str) -> None:
+    both = Recording.load(PROMPTED)
+    gain = pass_rates(both, backend) - pass_rates(both, backend.removesuffix("-step"))
+    tasks = np.array([query.task for query in both.queries])
+    by_kind = np.array([gain[tasks == task].mean() for task in np.unique(tasks)])
+    assert not np.isnan(gain).any() and by_kind.max() > 0.05 and by_kind.min() < -0.1
 
 
 def test_nothing_is_shipped_before_the_first_stage_is_complete(tmp_path: Path) -> None:
