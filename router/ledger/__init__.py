@@ -89,6 +89,7 @@ class Balance:
     lost: int = 0  # of `spent`: what dead replicas did not return
     version: int = 0  # of the limit
     breached: int = 0  # used beyond reservations, since this replica's start; part of `spent`
+    leaving: tuple[tuple[float, int], ...] = ()  # (in seconds, amount): what of `spent` leaves the window when
 
     @property
     def left(self) -> int | None:

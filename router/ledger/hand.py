@@ -214,6 +214,7 @@ class Hand:
     def balance(self, now: float) -> Balance:
         """The account as of the last answer, and this replica's part as of now."""
         answer, ask, account = self._answer, self._ask, self.account
+        leaving: tuple[tuple[float, int], ...] = ()
         if answer is None or ask is None:
             limit, booked, held, reserved, lost, version, ends = (account.limit, 0, 0, 0, 0, 0, None)
             since, before = self.spent, 0
@@ -222,6 +223,7 @@ class Hand:
             left = sum(amount for leaves, amount in answer.leaving if leaves <= passed)
             limit, booked, held = answer.limit, answer.booked - left, answer.held
             reserved, lost, version = answer.reserved, answer.lost, answer.version
+            leaving = tuple((leaves - passed, amount) for leaves, amount in answer.leaving if leaves > passed)
             ends = None if answer.ends_in_s is None else answer.ends_in_s - passed
             since, before = self.spent - (ask.spent if ask.lease in {0, answer.lease} else 0), ask.reserved
         reserved += self.reserved - before
@@ -238,6 +240,7 @@ class Hand:
             lost=lost,
             version=version,
             breached=self.breached,
+            leaving=leaving,
         )
 
 

@@ -1,0 +1,89 @@
+"""A query as the price sees it: its cheapest plan, and what more it would spend below which price.
+
+Of the plans (cost, quality) only those on the concave hull are ever chosen by argmax q - price * cost. From one corner
+to the next the plan costs more; that step is taken while the price is below its quality per dollar.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from router.domain.choice import Forecast
+
+MICRO = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What one query spends at which price."""
+
+    least: float  # micro-dollars, whatever the price
+    steps: tuple[
+        tuple[float, float], ...
+    ] = ()  # (quality per dollar, further micro-dollars), the first falling
+
+    def cost_at(self, price: float) -> float:
+        """Expected micro-dollars at a price; of equal plans the cheaper."""
+        return self.least + math.fsum(more for worth, more in self.steps if worth > price)
+
+
+def offer_of(points: Iterable[tuple[float, float]], weight: float = 1.0) -> Offer:
+    """Of plans (micro-dollars, quality), at least one; `weight` >= 0: by how much the caller multiplies the price."""
+    ordered = sorted(points, key=lambda point: (point[0], -point[1]))
+    if weight <= 0:
+        return Offer(max(ordered, key=lambda point: (point[1], -point[0]))[0])
+    corners: list[tuple[float, float]] = []
+    for cost, quality in ordered:
+        if corners and quality <= corners[-1][1]:
+            continue
+        while len(corners) > 1 and _slope(corners[-1], (cost, quality)) >= _slope(corners[-2], corners[-1]):
+            corners.pop()
+        if corners and corners[-1][0] == cost:
+            corners.pop()
+        corners.append((cost, quality))
+    return Offer(
+        corners[0][0],
+        tuple(
+            (_slope(one, two) / MICRO / weight, two[0] - one[0]) for one, two in itertools.pairwise(corners)
+        ),
+    )
+
+
+def offer_of_forecasts(
+    forecasts: Sequence[Forecast], weight: float, latency_price: float, taken: Forecast | None
+) -> Offer:
+    """Of a query's plans; of the one that was taken where the price does not decide: `taken`, or no quality known."""
+    known = [
+        (one.cost, one.quality - latency_price * one.latency_s)
+        for one in forecasts
+        if one.quality is not None
+    ]
+    if taken is not None or not known:
+        return Offer(0.0 if taken is None else taken.cost)
+    return offer_of(known, weight)
+
+
+def price_for(offers: Iterable[Offer], mean: float) -> float:
+    """The lowest price at which the offers cost at most `mean` micro-dollars on average, >= 0; 0 without any.
+
+    Where even the cheapest plans cost more: the price from which on they are all that is bought.
+    """
+    room = 0.0
+    steps: list[tuple[float, float]] = []
+    for offer in offers:
+        room += mean - offer.least
+        steps += offer.steps
+    steps.sort(reverse=True)
+    for worth, more in steps:
+        room -= more
+        if room < 0:
+            return worth
+    return 0.0
+
+
+def _slope(one: tuple[float, float], two: tuple[float, float]) -> float:
+    gap = two[0] - one[0]
+    return (two[1] - one[1]) / gap if gap > 0 else math.inf

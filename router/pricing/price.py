@@ -1,0 +1,114 @@
+"""The price of one account: the model's price for the pace, corrected by what was really spent.
+
+Two ratios are measured from settlements, as decaying sums over some 500 queries: what was charged over what the model
+expected at the price that was paid (exploration, failovers and forecasts that are off are in it), and what was
+charged over what was reserved (so that the worst case of what is in flight is not taken for its cost).
+Fails where the plans' qualities are not known: then no price changes anything, and it stays 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+
+from router.ledger import Amount, Balance
+from router.ledger.accounts import GPU_SECONDS, TOKENS, Account
+from router.pricing.demand import Demand, Profile
+from router.pricing.offers import Offer, price_for
+from router.pricing.pace import units_per_query
+
+LATELY = 256  # queries that stand for those to come
+KEEP = 1 - 1 / 500  # of sums over queries, with each further one
+BELIEF = 20  # queries' worth of forecasts that are taken to be right before anything was charged
+SMOOTHED = 1 / 200  # of a window: over so long a price follows the model's
+SHARE_MEMORY = 0.25  # of a window
+LEAST_SHARE = 0.01  # of an account's queries that one replica is taken to see
+
+
+class AccountPrice:
+    """Quality per dollar, >= 0, for one account. Times are seconds since the epoch."""
+
+    def __init__(self, account: Account, profile: Profile, offers: Sequence[Offer], now: float) -> None:
+        self.price = 0.0
+        self.updated_at = -math.inf
+        self._measure = account.measure()
+        self._window_s = account.window.nominal_s
+        counted = account.unit in {TOKENS, GPU_SECONDS}
+        self._dollars = 0.0 if counted else account.dollars_per_unit  # per unit; 0: not known yet
+        self._counted = counted
+        self._demand = Demand(self._window_s, profile, now)
+        self._offers: deque[Offer] = deque(offers, LATELY)
+        self._seen = self._expected = self._charged = 0.0  # queries, micro-dollars; decayed
+        self._used = self._reserved = 0.0  # micro-units, decayed
+        self._mine = self._all = 0.0  # micro-units charged by this replica and by all, decayed
+        self._fresh = 0  # charged by this replica since the last look
+        self.limited = account.limit is not None
+        self.balance: Balance | None = None  # as it was at the last update
+
+    def settled(self, offer: Offer, price: float, reserved: Amount, used: Amount) -> None:
+        """A query was paid: what it offered, the price it was decided at, what was set aside and taken."""
+        self._demand.note()
+        self._offers.append(offer)
+        units = self._measure(used)
+        self._seen = self._seen * KEEP + 1
+        self._expected = self._expected * KEEP + offer.cost_at(price)
+        self._charged = self._charged * KEEP + used.micros
+        self._used = self._used * KEEP + units
+        self._reserved = self._reserved * KEEP + self._measure(reserved)
+        self._fresh += units
+
+    def refused(self) -> None:
+        """A query could not be paid: it is part of the demand."""
+        self._demand.note()
+
+    def update(self, balance: Balance, now: float) -> None:
+        """The price from now on."""
+        self._demand.advance(now)
+        self._look(balance, now)
+        if balance.limit is None:
+            self.price = 0.0
+        elif self._charged or not self._counted:
+            self._follow(self._wanted(balance), balance, now)
+        self.balance, self.updated_at, self.limited = balance, now, balance.limit is not None
+
+    def _wanted(self, balance: Balance) -> float:
+        in_use = balance.reserved * min(1.0, self._used / self._reserved if self._reserved else 1.0)
+        units = units_per_query(balance, in_use, self._demand, self._share)
+        dollars = self._charged / self._used if self._counted else self._dollars
+        return price_for(self._offers, units * dollars / self._bias)
+
+    def _follow(self, wanted: float, balance: Balance, now: float) -> None:
+        before = self.balance
+        anew = (
+            before is None
+            or before.limit != balance.limit
+            or (balance.ends_in_s or 0.0) > (before.ends_in_s or 0.0)
+        )
+        part = 1.0 if anew else 1 - math.exp(-(now - self.updated_at) / (SMOOTHED * self._window_s))
+        self.price += part * (wanted - self.price)
+
+    def _look(self, balance: Balance, now: float) -> None:
+        """Whose spending it was since the last look."""
+        before, mine = self.balance, self._fresh
+        if before is None:
+            return
+        self._fresh = 0
+        passed = now - self.updated_at
+        left = sum(amount for leaves, amount in before.leaving if leaves <= passed)
+        everybody = balance.spent - (before.spent - left) - max(0, balance.lost - before.lost)
+        keep = math.exp(-passed / (SHARE_MEMORY * self._window_s))
+        self._mine = self._mine * keep + mine
+        self._all = self._all * keep + max(mine, everybody)
+
+    @property
+    def _share(self) -> float:
+        return max(LEAST_SHARE, self._mine / self._all) if self._mine else 1.0
+
+    @property
+    def _bias(self) -> float:
+        """Charged over expected, with a belief in the forecasts that wears off."""
+        if not self._expected:
+            return 1.0
+        believed = BELIEF * self._expected / self._seen
+        return max(1e-6, (self._charged + believed) / (self._expected + believed))

@@ -1,0 +1,237 @@
+"""The replicas of a simulation: a real ledger, real prices and the real rule each, over one store in memory.
+
+The ledger is renewed as `router.ledger.renewal` does it, by events instead of tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from router.domain.choice import Forecast, Situation
+from router.domain.plan import Plan, Stage
+from router.errors import BudgetExceeded, StoreError
+from router.ledger import ALL, Amount, Reservation
+from router.ledger.accounts import Account, Accounts
+from router.ledger.leased import Leased, Terms
+from router.ledger.shared import Memory
+from router.ledger.state import Answer, Ask
+from router.ledger.window import Kind, Window
+from router.policies.utility import best
+from router.pricing.accounts import Prices
+from router.pricing.offers import Offer, offer_of
+from router.selectors.first import First
+from router.stopping.never import Never
+from training.suites.budget.world import World
+
+TYPICAL = 256  # queries that prices begin with
+
+
+class Shared(Memory):
+    """The store in memory, which may be away; `immediate` only for one replica alone."""
+
+    def __init__(self, wall_s: Callable[[], float], *, immediate: bool) -> None:
+        super().__init__(wall_s)
+        self.immediate, self.away = immediate, False
+
+    def sync(self, replica: str, asks: Sequence[Ask]) -> tuple[Answer, ...]:
+        """As `Memory`; raises `StoreError` while it is away."""
+        if self.away:
+            raise StoreError("the simulated store is away")
+        return super().sync(replica, asks)
+
+
+@dataclass(slots=True)
+class Clock:
+    """Virtual seconds since the epoch; also monotonic."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """The forecasts of every query of a world, with their worst cases."""
+
+    forecasts: tuple[tuple[Forecast, ...], ...]  # by query
+
+    @classmethod
+    def of(cls, world: World, worst_over_mean: float) -> Menu:
+        """The worst case of a plan: so many times its mean, and no less than was ever recorded of it."""
+        worst = [
+            max(int(worst_over_mean * mean) + 1, int(most))
+            for mean, most in zip(world.paid.mean(axis=0), world.paid.max(axis=0), strict=True)
+        ]
+        plans = [Plan(name, (Stage(name, Never(), First()),)) for name in world.plans]
+        return cls(
+            tuple(
+                tuple(
+                    Forecast(plan, quality, cost, 0.0, most)
+                    for plan, quality, cost, most in zip(plans, row, costs, worst, strict=True)
+                )
+                for row, costs in zip(world.quality.tolist(), world.cost.tolist(), strict=True)
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A query that was let in."""
+
+    replica: Replica
+    reservation: Reservation
+    forecasts: tuple[Forecast, ...]
+    plan: int
+    price: float
+
+
+@dataclass(slots=True)
+class Replica:
+    """One process."""
+
+    name: str
+    ledger: Leased
+    prices: Prices | None  # None: the price stays as it is
+    fixed: float
+    seen: int = 0  # of the store's changes
+    due: float = 0.0
+    alive: bool = True
+    asked: int = 0
+    open: dict[str, Started] = field(default_factory=dict)
+
+    def price(self) -> float:
+        """What compute costs now."""
+        return self.fixed if self.prices is None else self.prices.price()
+
+    def begin(self, forecasts: tuple[Forecast, ...]) -> Started | None:
+        """Choose among what can be paid, and reserve; None: refused. At a fixed price nothing cheaper takes over."""
+        price, left = self.price(), self.ledger.left()
+        paid_for = [
+            at
+            for at, one in enumerate(forecasts)
+            if left is None or one.worst_cost <= left or self.prices is None
+        ]
+        self.asked += 1
+        if paid_for:
+            situation = Situation(tuple([forecasts[at] for at in paid_for]), {}, price, 0.0)
+            plan = paid_for[best(situation)]
+            key = f"{self.name}/{self.asked}"
+            try:
+                held = _now(self.ledger.obtain(key, Amount(forecasts[plan].worst_cost)))
+            except BudgetExceeded:
+                pass
+            else:
+                started = Started(self, held, forecasts, plan, price)
+                self.open[key] = started
+                return started
+        if self.prices is not None:
+            self.prices.refused("")
+        return None
+
+    def end(self, one: Started, paid: int) -> int:
+        """Settle; what was charged."""
+        del self.open[one.reservation.request_id]
+        used = Amount(paid)
+        charged = self.ledger.settle(one.reservation, used)
+        if self.prices is not None:
+            self.prices.settled(
+                "",
+                one.forecasts,
+                price=one.price,
+                weight=1.0,
+                latency_price=0.0,
+                taken=None,
+                reserved=one.reservation.amount,
+                used=used,
+            )
+        return charged.micros
+
+    def renew(self, now: float) -> None:
+        """What `Renewal` does every `RETRY_S`."""
+        self.ledger.expire()
+        changes = self.ledger.store.changes()
+        if now >= self.due or self.ledger.away or changes != self.seen:
+            self.seen, self.due = changes, now + self.ledger.renew_s
+            self.exchange()
+
+    def exchange(self) -> None:
+        """With the store, which may be away."""
+        try:
+            self.ledger.exchange()
+        except StoreError as error:
+            self.ledger.lost_store(str(error))
+
+
+@dataclass(slots=True)
+class House:
+    """All replicas and what they share."""
+
+    world: World
+    limit: int
+    window: Kind
+    request_s: float
+    fixed: float | None = None  # None: prices follow the pace
+    hours: tuple[float, ...] = ()
+    immediate: bool = True
+    clock: Clock = field(default_factory=Clock)
+    replicas: list[Replica] = field(default_factory=list)
+    store: Shared = field(init=False)
+    made: int = 0
+
+    def __post_init__(self) -> None:
+        self.store = Shared(self.clock, immediate=self.immediate)
+
+    def start(self) -> Replica:
+        """A replica more."""
+        self.made += 1
+        accounts = Accounts([Account(ALL, self.limit, Window(self.window), within="")])
+        terms = Terms(self.request_s, self.request_s + 150.0)
+        ledger = Leased(accounts, self.store, f"replica-{self.made}", self.clock, terms)
+        self.store.register(ledger.replica, accounts)
+        prices = (
+            Prices(accounts, ledger, self.clock, hours=self.hours, offers=typical_offers(self.world))
+            if self.fixed is None
+            else None
+        )
+        replica = Replica(ledger.replica, ledger, prices, self.fixed or 0.0)
+        if not self.immediate:
+            ledger.fetch = _fetch(replica)
+        replica.exchange()
+        self.replicas.append(replica)
+        return replica
+
+    def kill(self, replica: Replica) -> list[Started]:
+        """Without a word to anybody; what was in flight there."""
+        replica.alive = False
+        self.replicas.remove(replica)
+        return list(replica.open.values())
+
+
+def typical_offers(world: World) -> list[Offer]:
+    """Of other queries than the window's, as a bundle keeps them."""
+    quality, cost = world.typical_quality[:TYPICAL], world.typical_cost[:TYPICAL]
+    return [
+        offer_of(zip(costs, row, strict=True))
+        for costs, row in zip(cost.tolist(), quality.tolist(), strict=True)
+    ]
+
+
+def _fetch(replica: Replica) -> Callable[[], Coroutine[Any, Any, None]]:
+    async def fetch() -> None:
+        replica.exchange()
+
+    return fetch
+
+
+def _now(waiting: Coroutine[Any, Any, Reservation]) -> Reservation:
+    """The result of a coroutine that awaits nothing that waits."""
+    try:
+        waiting.send(None)
+    except StopIteration as end:
+        found: Reservation = end.value
+        return found
+    raise RuntimeError("the simulation waited for something")
