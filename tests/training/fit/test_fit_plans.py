@@ -37,7 +37,7 @@ name = "small"
 stages = [{ backend = "cheap" }]
 [[plans]]
 name = "both"
-stages = [{ backend = "cheap", max_samples = 2, stop = "never" }]
+stages = [{ backend = "cheap", max_samples = 2, stop = "never", select = "first" }]
 [[plans]]
 name = "cascade"
 stages = [{ backend = "cheap", gate = { signal = "p_correct/cheap", at_least = 0.5 } }, { backend = "large" }]
