@@ -10,7 +10,7 @@ generator, at any time and for any reason, frees the backends, settles the ledge
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -54,8 +54,14 @@ class Decided:
 class Allocator:
     """Answers queries. One per process; all state of a query is in its `Progress`."""
 
-    def __init__(self, books: Books, backends: Mapping[str, Backend], classes: AnswerClasses) -> None:
-        self.books, self.backends, self.classes = books, backends, classes
+    def __init__(
+        self,
+        books: Books,
+        backends: Mapping[str, Backend],
+        classes: AnswerClasses,
+        settle: Callable[[Progress], int] | None = None,  # in place of `Books.settle`
+    ) -> None:
+        self.books, self.backends, self.classes, self.settle = books, backends, classes, settle
         self.settings = books.settings
         self.monotonic_s = books.monotonic_s
         self.in_flight = 0
@@ -100,7 +106,7 @@ class Allocator:
             raise
         finally:
             self.in_flight -= 1
-            decision = self.books.end(progress)
+            decision = self.books.end(progress, self.settle)
         assert progress.selection is not None  # noqa: S101 (`_select` sets it or raises)
         picked = progress.selection.samples[: query.answers]
         if options.stream and not progress.streams and picked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -19,7 +19,7 @@ from router.domain.usage import Price
 from router.draw import draw_key
 from router.errors import BackendError, BudgetExceeded, InvalidQuery
 from router.feasible import Limits
-from router.ledger import Amount, Ledger
+from router.ledger import Amount, Ledger, Reservation
 from router.logged_row import logged_row
 from router.modes import Modes
 from router.price_list import PriceList
@@ -131,19 +131,21 @@ class Books:
             return
         why = f"it gave {sample.tokens_out} tokens where max_tokens was {max_tokens}"
         progress.degraded.append(f"backend {sample.backend!r}: {why}")
+        if progress.options.advised:
+            return  # a caller's word must not take a backend from the others
         if self.chooser.feasibility.switch.quarantine(sample.backend, why):
             structlog.get_logger("router.budget").error(
                 "backend is in quarantine until it is enabled", backend=sample.backend, why=why
             )
 
-    def end(self, progress: Progress) -> Decision:
-        """Settle what was used and log the row. Runs however the query ended, and does not wait."""
+    def settle(self, progress: Progress) -> int:
+        """Settle what was used; micro-dollars charged."""
         used = used_amount(progress.meter.by_backend, progress.prices)
-        for reservation in progress.reservations:
-            last = reservation is progress.reservations[-1]
-            part = used if last else used.at_most(reservation.amount)
-            progress.charged += self.ledger.settle(reservation, part).micros
-            used = used.minus(part)
+        return settle_all(self.ledger, progress.reservations, used).micros
+
+    def end(self, progress: Progress, settle: Callable[[Progress], int] | None = None) -> Decision:
+        """Settle what was used and log the row. Runs however the query ended, and does not wait."""
+        progress.charged = (settle or self.settle)(progress)
         self.decided += 1
         keep = min(self.settings.keep, progress.options.keep or self.settings.keep, key=KEEPS.__getitem__)
         decision = logged_row(
@@ -207,3 +209,14 @@ class Books:
             if not progress.failed_backends.intersection(forecast.plan.backends)
         ]
         return [forecast.plan for forecast in sorted(left, key=worth, reverse=True)]
+
+
+def settle_all(ledger: Ledger, reservations: Sequence[Reservation], used: Amount) -> Amount:
+    """Book what one request used over all its reservations, the first ones first; what it was charged."""
+    charged = Amount(0)
+    for reservation in reservations:
+        last = reservation is reservations[-1]
+        part = used if last else used.at_most(reservation.amount)
+        charged += ledger.settle(reservation, part)
+        used = used.minus(part)
+    return charged

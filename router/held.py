@@ -1,8 +1,11 @@
-"""What callers of `Decide` may spend: reserved until they report their usage, or until its time ends.
+"""What callers of `Decide` and `Advise` may spend: reserved until they report their usage, or until its time ends.
 
 They call the models themselves, so that the service hears of what they used from them alone. Reports are totals so
-far: one that comes twice changes nothing, the last one (`final`) settles and the rest goes back. What is never
-reported, or too late, is charged at its worst case. A report goes to the replica that decided.
+far: one that comes twice changes nothing, one that says less than an earlier one counts as that, and the last one
+(`final`) settles and the rest goes back. What is never reported, or too late, is charged at its worst case. Of GPU
+time reports say nothing: a sample of a backend that is priced by it is charged at its longest.
+
+A report goes to the replica that decided, whose hand holds the reservation; any other says that it does not know it.
 """
 
 from __future__ import annotations
@@ -12,11 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from predictors.observation import Query
-from router.books import Books
+from router.books import Books, settle_all
 from router.domain.plan import Plan
 from router.domain.usage import Price, Usage
 from router.errors import BudgetExceeded, InvalidQuery, UnknownName
 from router.ledger import Reservation
+from router.progress import Progress
 from router.worst_case import used_amount, worst_amount
 
 REMEMBER_MOST = 200_000  # decisions, also settled ones: a repeated report is answered as the first
@@ -32,10 +36,15 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    reservation: Reservation
+    reservations: tuple[Reservation, ...]
     prices: Mapping[str, Price]  # of the reservation
     usage: Mapping[str, Usage]  # reported so far
     ended: Reported | None = None
+
+    @property
+    def reserved(self) -> int:
+        """Micro-dollars."""
+        return sum(reservation.amount.micros for reservation in self.reservations)
 
 
 class Held:
@@ -48,31 +57,59 @@ class Held:
     async def hold(self, decision_id: str, query: Query, plan: Plan) -> None:
         """Set the worst case of a decided plan aside. Raises `BudgetExceeded` with the decision's id."""
         books = self._books
+        prices = dict(books.prices)
         amount = worst_amount(query, plan, books.chooser.forecaster.bounds)
         try:
             reservation = await books.ledger.obtain(f"{decision_id}/decided", amount, query.tenant)
         except BudgetExceeded as error:
             error.decision_id = decision_id
             raise
-        self._held[decision_id] = _Held(reservation, dict(books.prices), {})
-        if len(self._held) > REMEMBER_MOST:
-            self._held.popitem(last=False)
+        self._remember(decision_id, _Held((reservation,), prices, {}))
+
+    def keep(self, progress: Progress, charged: int | None = None) -> int:
+        """Take over what an advised query reserved; `charged`: it is settled at so much, None: it is not settled.
+
+        Returns the micro-dollars that are charged unless less is reported.
+        """
+        if not progress.reservations:
+            return 0
+        held = _Held(tuple(progress.reservations), progress.prices, dict(progress.meter.by_backend))
+        if charged is not None:
+            held = replace(held, ended=Reported(charged, max(0, held.reserved - charged)))
+        self._remember(progress.decision_id, held)
+        return held.reserved if charged is None else charged
 
     def report(self, decision_id: str, usage: Mapping[str, Usage], *, final: bool) -> Reported:
         """Take a report in: totals so far, by backend. Raises `UnknownName` or `InvalidQuery`."""
         held = self._held.get(decision_id)
         if held is None:
-            raise UnknownName("decision with usage to report", decision_id)
+            where = f"decision with usage to report at replica {self._books.settings.replica!r}"
+            raise UnknownName(where, decision_id)
         if held.ended is not None:
             return held.ended
-        for name in usage:
+        totals = dict(held.usage)
+        for name, said in usage.items():
             if name not in held.prices:
                 raise InvalidQuery("by_backend", f"unknown backend {name!r}", ", ".join(held.prices))
-        usage = {**held.usage, **usage}
-        used = used_amount(usage, held.prices)
+            before = totals.get(name, Usage())
+            totals[name] = self._timed(name, said, before).at_least(before)
+        used = used_amount(totals, held.prices)
         ended = None
         if final:
-            charged = self._books.ledger.settle(held.reservation, used)
-            ended = Reported(charged.micros, held.reservation.amount.minus(charged).micros)
-        self._held[decision_id] = replace(held, usage=usage, ended=ended)
+            charged = settle_all(self._books.ledger, held.reservations, used).micros
+            ended = Reported(charged, max(0, held.reserved - charged))
+        self._held[decision_id] = replace(held, usage=totals, ended=ended)
         return ended or Reported(used.micros)
+
+    def _timed(self, name: str, said: Usage, before: Usage) -> Usage:
+        """`said` with the longest GPU time that its samples can have taken, but for those already known."""
+        longest_s = self._books.chooser.forecaster.bounds[name].gpu_seconds
+        if said.gpu_seconds or not longest_s or said == Usage():
+            return said
+        more = max(said.samples, 1) - before.samples
+        return replace(said, gpu_seconds=before.gpu_seconds + max(0, more) * longest_s)
+
+    def _remember(self, decision_id: str, held: _Held) -> None:
+        self._held[decision_id] = held
+        if len(self._held) > REMEMBER_MOST:
+            self._held.popitem(last=False)

@@ -15,6 +15,7 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from router.advising.advisor import Advisor, Engine
 from router.allocator import Allocator
 from router.checks.queries import Known
 from router.config import Config
@@ -24,6 +25,7 @@ from router.idempotency import Replays
 from router.ledger.renewal import Renewal
 from router.serving.admin import AdminCalls
 from router.serving.admission import Admission
+from router.serving.advise import Advising
 from router.serving.calls import Calls
 from router.serving.listen import grpc_server, listen
 from router.serving.router import QUERY_CALLS, Counter, RouterCalls, new_id
@@ -100,11 +102,13 @@ class Servers:
         self.renewal = service.renewal
         self.allocator = service.allocator
         self.health = health.aio.HealthServicer()
+        held, known = Held(books), known_names(service)
         router_calls = RouterCalls(
             allocator=service.answers,
-            held=Held(books),
+            held=held,
+            advising=Advising(Advisor(service.allocator, held, engines(service.config)), known),
             store=books.store,
-            known=known_names(service),
+            known=known,
             prices=books.prices,
             reference=books.chooser.menu.reference.name,
             replays=Replays(config.replay_s, monotonic_s),
@@ -195,6 +199,11 @@ def known_names(service: Service) -> Known:
         extra=frozenset(key for backend in config.backends.values() for key in backend.extra_allowed),
         max_prompt_chars=config.server.max_prompt_chars,
     )
+
+
+def engines(config: Config) -> dict[str, Engine]:
+    """What callers who draw themselves are told of each backend."""
+    return {name: Engine(section.model, section.gpu_share) for name, section in config.backends.items()}
 
 
 def door_of(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from predictors.observation import PartKind, Query
-from router.domain.plan import Plan, Stage
+from router.domain.plan import Plan, Prompt, Stage
 from router.domain.usage import Price, Usage, whole_micros
 from router.ledger import Amount
 
@@ -24,7 +25,16 @@ class Bound:
     gpu_seconds: float = 0.0  # of one sample, at most
 
 
-def prompt_tokens_bound(query: Query, stage: Stage, template_tokens: int) -> int:
+class Prompted(Protocol):
+    """A stage, or its call."""
+
+    @property
+    def prompt(self) -> Prompt:
+        """The template around the query."""
+        ...
+
+
+def prompt_tokens_bound(query: Query, stage: Prompted, template_tokens: int) -> int:
     """Tokens of the prompt at most, without a tokenizer: a token is at least one UTF-8 byte long.
 
     Text, names, tool schemas and the stage's template in bytes, an allowance per message, and one per image.

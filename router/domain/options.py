@@ -17,3 +17,4 @@ class Options:
     stream: bool = False  # AnswerDelta as soon as the plan commits
     tell: bool = False  # Delta, SampleEnded and Judged for every sample
     time_left_s: float | None = None  # until the caller's deadline
+    advised: bool = False  # the caller draws the samples, so that they say nothing about our backends

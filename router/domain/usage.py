@@ -50,6 +50,32 @@ class Usage:
             self.gpu_seconds + other.gpu_seconds,
         )
 
+    def at_least(self, other: Usage) -> Usage:
+        """The larger of both, count by count; of the input, the larger part that was not cached."""
+        tokens_in = max(self.tokens_in, other.tokens_in)
+        fresh = max(self.tokens_in - self.tokens_cached, other.tokens_in - other.tokens_cached)
+        return Usage(
+            tokens_in,
+            tokens_in - fresh,
+            max(self.tokens_out, other.tokens_out),
+            max(self.tokens_reasoning, other.tokens_reasoning),
+            max(self.side_calls, other.side_calls),
+            max(self.samples, other.samples),
+            max(self.gpu_seconds, other.gpu_seconds),
+        )
+
+    def since(self, other: Usage) -> Usage:
+        """What was added to `other` to make this."""
+        return Usage(
+            self.tokens_in - other.tokens_in,
+            self.tokens_cached - other.tokens_cached,
+            self.tokens_out - other.tokens_out,
+            self.tokens_reasoning - other.tokens_reasoning,
+            self.side_calls - other.side_calls,
+            self.samples - other.samples,
+            self.gpu_seconds - other.gpu_seconds,
+        )
+
 
 @dataclass(slots=True)
 class Meter:

@@ -58,9 +58,9 @@ class Calls:
             method = _not_built(f"{self.service.full_name}/{call.name}")
         parse = self._parser(call)
         if call.client_streaming and call.server_streaming:
-            return grpc.stream_stream_rpc_method_handler(self._stream_in(call, method, parse, replies=False))
+            return grpc.stream_stream_rpc_method_handler(self._stream_both(call, method, parse))
         if call.client_streaming:
-            return grpc.stream_unary_rpc_method_handler(self._stream_in(call, method, parse, replies=True))
+            return grpc.stream_unary_rpc_method_handler(self._stream_in(call, method, parse))
         if call.server_streaming:
             return grpc.unary_stream_rpc_method_handler(self._stream_out(call, method, parse))
         return grpc.unary_unary_rpc_method_handler(self._unary(call, method, parse))
@@ -96,25 +96,34 @@ class Calls:
 
         return handle
 
-    def _stream_in(self, call: MethodDescriptor, method: Any, parse: Parse, *, replies: bool) -> Any:
-        async def messages(raws: AsyncIterator[bytes]) -> AsyncIterator[Any]:
-            async for raw in raws:
-                try:
-                    yield parse(raw)
-                except InvalidQuery as error:
-                    yield error  # one bad message need not end the stream
-
-        async def handle(raws: AsyncIterator[bytes], context: Context) -> bytes | None:
+    def _stream_in(self, call: MethodDescriptor, method: Any, parse: Parse) -> Any:
+        async def handle(raws: AsyncIterator[bytes], context: Context) -> bytes:
             running = Call()
-            reply = None
             try:
                 with self._admit(call):
                     running.time_left_s = time_left(context)
-                    reply = await method(messages(raws), running)
+                    reply = self._encoded(await method(parsed(raws, parse), running))
             except Exception as error:  # noqa: BLE001 (as above)
                 await refuse(context, error, running, call.full_name)
             set_trailers(context, running)
-            return self._encoded(reply) if replies else None
+            return reply
+
+        return handle
+
+    def _stream_both(self, call: MethodDescriptor, method: Any, parse: Parse) -> Any:
+        async def handle(raws: AsyncIterator[bytes], context: Context) -> None:
+            running = Call()
+
+            async def send(reply: Message) -> None:
+                await context.write(self._encoded(reply))
+
+            try:
+                with self._admit(call):
+                    running.time_left_s = time_left(context)
+                    await method(parsed(raws, parse), running, send)
+            except Exception as error:  # noqa: BLE001 (as above)
+                await refuse(context, error, running, call.full_name)
+            set_trailers(context, running)
 
         return handle
 
@@ -145,6 +154,15 @@ class Calls:
                 f"at most {self.max_message_bytes:,}: ask for less",
             )
         return data
+
+
+async def parsed(raws: AsyncIterator[bytes], parse: Parse) -> AsyncIterator[Any]:
+    """The messages of a stream; one bad message is an `InvalidQuery` in its place, and need not end the stream."""
+    async for raw in raws:
+        try:
+            yield parse(raw)
+        except InvalidQuery as error:
+            yield error
 
 
 def time_left(context: Context) -> float | None:

@@ -1,4 +1,4 @@
-"""The Router service: Generate, GenerateStream, Decide, EstimateCost, ReportOutcome, ReportOutcomes."""
+"""The Router service: queries, decisions and advice for callers with models of their own, usage and outcomes."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from router.domain.options import Options
 from router.errors import InvalidQuery
 from router.held import Held
 from router.idempotency import Claim, Replays, digest_of
+from router.serving.advise import Advising, Messages
 from router.serving.calls import Call, Send
 from router.serving.stream import KEEP_ALIVE, Stream, Telling, tell_again
 from router.v1 import apportion_router_pb2 as pb
@@ -32,7 +33,7 @@ from router.wire.usage import read_usage
 OUTCOMES_AT_ONCE = 500  # of a stream, in one commit
 REFUSALS_TOLD = 100
 ENVELOPE_BYTES = 1024  # of the stream's event around a reply, and of the note that samples are missing
-QUERY_CALLS = frozenset(("Generate", "GenerateStream", "Decide", "EstimateCost"))
+QUERY_CALLS = frozenset(("Generate", "GenerateStream", "Decide", "Advise", "EstimateCost"))
 
 
 class Answers(Protocol):
@@ -77,6 +78,7 @@ class RouterCalls:
 
     allocator: Answers
     held: Held
+    advising: Advising
     store: DecisionStore
     known: Known
     prices: Prices
@@ -139,8 +141,12 @@ class RouterCalls:
             probabilities=request.return_probabilities,
         )
 
+    async def advise(self, messages: Messages, call: Call, send: Send) -> None:
+        """The whole decision over samples that the caller draws."""
+        await self.advising.answer(messages, call, send, self.new_id)
+
     async def report_usage(self, request: pb.ReportUsageRequest, call: Call) -> pb.ReportUsageReply:
-        """What a decided query has really used so far."""
+        """What a decided or advised query has really used so far."""
         decision_id = short_text("decision_id", request.decision_id)
         reported = self.held.report(decision_id, read_usage(request.by_backend), final=request.final)
         call.decision_id = decision_id

@@ -67,6 +67,7 @@ ACTIONS = {
 ACTION_NUMBERS = {word: number for number, word in ACTIONS.items()}
 COMMITS = {pb.COMMIT_FIRST_TOKEN: Commit.FIRST_TOKEN, pb.COMMIT_AT_END: Commit.AT_END}
 COMMIT_NUMBERS = {word: number for number, word in COMMITS.items()}
+LISTS_AND_MAPS = frozenset(("stop", "logit_bias"))  # of `Sampling`; the others are numbers
 
 Prices = Mapping[str, Price]
 """What each backend charges, by its name."""
@@ -135,6 +136,12 @@ def sampling_to_wire(sampling: Sampling) -> pb.Sampling:
         repetition_penalty=sampling.repetition_penalty,
         logprobs=sampling.logprobs,
     )
+
+
+def sampling_from_wire(sent: pb.Sampling) -> Sampling:
+    """Sampling parameters, not checked; what is unset is None."""
+    numbers = {field.name: value for field, value in sent.ListFields() if field.name not in LISTS_AND_MAPS}
+    return Sampling(stop=tuple(sent.stop), logit_bias=dict(sent.logit_bias), **numbers)
 
 
 def usage_item(usage: Usage, micros: float) -> pb.UsageItem:

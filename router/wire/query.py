@@ -12,12 +12,11 @@ from router.domain.options import Options
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.checks import enum, seconds
 from router.wire.messages import messages
-from router.wire.parts import EXPLORES, KEEPS, MODES, ON_UNAVAILABLE
+from router.wire.parts import EXPLORES, KEEPS, MODES, ON_UNAVAILABLE, sampling_from_wire
 
 MODE_OR_CONFIGURED: dict[pb.Mode.ValueType, Mode | None] = {pb.MODE_UNSPECIFIED: None, **MODES}
 KEEP_OR_CONFIGURED: dict[pb.Log.ValueType, Keep | None] = {pb.LOG_UNSPECIFIED: None, **KEEPS}
 NO_SAMPLING, NO_CONSTRAINTS, NO_PREFERENCES = Sampling(), Constraints(), Preferences()
-LISTS_AND_MAPS = frozenset(("stop", "logit_bias"))  # of `Sampling`; the others are numbers
 
 
 def read_query(request: pb.GenerateRequest, known: Known, new_id: Callable[[], str]) -> Query:
@@ -30,7 +29,7 @@ def read_query(request: pb.GenerateRequest, known: Known, new_id: Callable[[], s
         tools=tuple(Tool(tool.name, tool.description, tool.parameters) for tool in request.tools),
         tool_choice=request.tool_choice,
         response_format=request.response_format,
-        sampling=_sampling(request.sampling) if request.HasField("sampling") else NO_SAMPLING,
+        sampling=sampling_from_wire(request.sampling) if request.HasField("sampling") else NO_SAMPLING,
         answers=request.answers if request.HasField("answers") else 1,
         task_hint=request.task_hint,
         verifier=request.verifier,
@@ -54,11 +53,6 @@ def read_options(request: pb.GenerateRequest, *, stream: bool, time_left_s: floa
         tell=stream and request.return_samples,
         time_left_s=time_left_s,
     )
-
-
-def _sampling(sent: pb.Sampling) -> Sampling:
-    numbers = {field.name: value for field, value in sent.ListFields() if field.name not in LISTS_AND_MAPS}
-    return Sampling(stop=tuple(sent.stop), logit_bias=dict(sent.logit_bias), **numbers)
 
 
 def _constraints(sent: pb.Constraints) -> Constraints:

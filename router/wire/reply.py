@@ -32,7 +32,7 @@ def reply(done: Done, request: pb.GenerateRequest, prices: Prices) -> pb.Generat
         decision_id=decision.decision_id,
         status=STATUS_NUMBERS[decision.status],
         answers=[
-            _answer(sample, known.get(sample.sample_id) if rank else decision.confidence, request)
+            answer_to_wire(sample, known.get(sample.sample_id) if rank else decision.confidence, request)
             for rank, sample in enumerate(done.answers)
         ],
         usage=usage_to_wire(decision.usage, decision.cost, prices),
@@ -45,7 +45,8 @@ def reply(done: Done, request: pb.GenerateRequest, prices: Prices) -> pb.Generat
     )
 
 
-def _answer(sample: Sample, confidence: float | None, request: pb.GenerateRequest) -> pb.Answer:
+def answer_to_wire(sample: Sample, confidence: float | None, request: pb.GenerateRequest) -> pb.Answer:
+    """One answer."""
     return pb.Answer(
         parts=text_parts(sample.text),
         tool_calls=tool_calls_to_wire(sample.tool_calls),

@@ -13,10 +13,11 @@ COUNT = Range(0, 10**12)
 
 def read_usage(items: Mapping[str, pb.UsageItem]) -> dict[str, Usage]:
     """By backend. Raises `InvalidQuery` for counts that cannot be."""
-    return {name: _usage(f"by_backend[{name!r}]", item) for name, item in items.items()}
+    return {name: usage_from_wire(f"by_backend[{name!r}]", item) for name, item in items.items()}
 
 
-def _usage(place: str, item: pb.UsageItem) -> Usage:
+def usage_from_wire(place: str, item: pb.UsageItem) -> Usage:
+    """One item, `place` in the message. Raises `InvalidQuery` for counts that cannot be."""
     tokens_in, cached, out = getattr(item, "in"), item.cached_in, item.out
     for name, count in (
         ("in", tokens_in),

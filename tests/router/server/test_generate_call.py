@@ -220,13 +220,6 @@ async def test_a_call_whose_room_is_not_built_says_so(house, method):
     assert f"Router/{method} is part of the wire" in str(caught.value.details())
 
 
-async def test_a_stream_whose_room_is_not_built_says_so(house):
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        async for _ in house.stub.Advise(iter([pb.AdviseRequest()])):
-            pass
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-
-
 async def test_a_service_that_is_not_there_is_unavailable():
     from router.client import Client
 

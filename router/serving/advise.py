@@ -1,0 +1,48 @@
+"""`Advise`: one caller's stream of samples in, what to do with them out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from router.advising.advisor import Advisor
+from router.advising.feed import Advice, Brought
+from router.checks.queries import Known
+from router.domain.events import Done, Started
+from router.errors import InvalidQuery
+from router.serving.calls import Call, Send
+from router.v1 import apportion_router_pb2 as pb
+from router.wire.advice import advice_reply, read_opening, read_sample
+from router.wire.query import read_options, read_query
+
+Messages = AsyncIterator[pb.AdviseRequest | InvalidQuery]
+
+
+@dataclass(frozen=True, slots=True)
+class Advising:
+    """Reads the wire for the advisor, and writes what it says."""
+
+    advisor: Advisor
+    known: Known
+
+    async def answer(self, messages: Messages, call: Call, send: Send, new_id: Callable[[], str]) -> None:
+        """One stream. Raises `RouterError`."""
+        request = read_opening(await anext(messages, None))
+        query = read_query(request, self.known, new_id)
+        options = read_options(request, stream=False, time_left_s=call.time_left_s)
+
+        async def tell(event: Started | Advice | Done) -> None:
+            if isinstance(event, Started):
+                call.decision_id = event.decision_id
+            else:
+                await send(advice_reply(call.decision_id, event, request))
+
+        await self.advisor.advise(query, options, _samples(messages), tell)
+
+
+async def _samples(messages: Messages) -> AsyncIterator[Brought | InvalidQuery]:
+    async for message in messages:
+        try:
+            yield message if isinstance(message, InvalidQuery) else read_sample(message)
+        except InvalidQuery as error:
+            yield error
