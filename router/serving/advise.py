@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from router.wire.advice import advice_reply, read_opening, read_sample
 from router.wire.query import read_options, read_query
 
 Messages = AsyncIterator[pb.AdviseRequest | InvalidQuery]
+
+GONE_S = 0.02  # gRPC ends the messages of a call just before it cancels it
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +49,4 @@ async def _samples(messages: Messages) -> AsyncIterator[Brought | InvalidQuery]:
             yield message if isinstance(message, InvalidQuery) else read_sample(message)
         except InvalidQuery as error:
             yield error
+    await asyncio.sleep(GONE_S)  # who left is not taken for one who has nothing more to send

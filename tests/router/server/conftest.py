@@ -87,6 +87,10 @@ def settings(**server: Any) -> dict[str, Any]:
     plans += [
         {"name": "vote", "stages": [{"backend": "small", "max_samples": 3, "stop": agreement}]},
         {
+            "name": "wide",
+            "stages": [{"backend": "small", "max_samples": 4, "width": 2, "stop": agreement}],
+        },
+        {
             "name": "cascade",
             "stages": [
                 {"backend": "small", "max_samples": 2, "stop": {"kind": "agreement", "needed": 3}},

@@ -63,6 +63,22 @@ async def test_reports_on_the_way_are_totals_and_give_nothing_back(house):
     assert await report(house, decision_id) == (20, reserved - 20)
 
 
+async def test_a_last_report_of_less_than_an_earlier_one_counts_as_the_earlier_one(house):
+    decision_id, reserved = await decided(house)
+    assert await report(house, decision_id, final=False, small=used(10, 5)) == (20, 0)
+    assert await report(house, decision_id, small=used(1, 1)) == (20, reserved - 20)
+    assert spent(house) == (20, 0)
+
+
+async def test_a_later_share_of_cached_tokens_does_not_make_it_cheaper(house):
+    decision_id, _ = await decided(house)
+    await report(house, decision_id, final=False, small=used(10, 5))
+    cached = used(10, 5)
+    cached.cached_in = 10
+    charged, _ = await report(house, decision_id, small=cached)
+    assert charged == 20
+
+
 async def test_what_is_never_reported_is_charged_at_its_worst_case(house):
     _, reserved = await decided(house)
     now = house.service.ledger._clock()
