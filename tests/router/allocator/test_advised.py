@@ -101,7 +101,7 @@ async def test_a_late_sample_of_an_earlier_stage_is_charged_and_does_not_vote(bu
         return []
 
     built = build({"small": (), "large": ()}, {"cascade": plan})
-    caller, held = await advised(built, ask(), script)
+    caller, _ = await advised(built, ask(), script)
     assert caller.counts == [("small", 2, False), ("large", 1, True), ("large", 0, False)]
     done = caller.told[-1]
     assert [sample.text for sample in done.answers] == ["9"]
@@ -215,11 +215,14 @@ async def test_a_report_of_a_decided_query_is_charged_its_samples_longest_gpu_ti
 
 async def test_a_caller_that_is_cut_holds_its_reservation_and_leaves_a_row(build, ask, one):
     built = build({"small": ()}, {"vote": [one("small", max_samples=4, width=1)]})
-    task = asyncio.create_task(advised(built, ask(), lambda caller, event: []))
-    while not built.ledger.balance().reserved:
-        await asyncio.sleep(0)
-    for _ in range(20):
-        await asyncio.sleep(0)
+    asked = asyncio.Event()
+
+    def script(caller: Caller, event: Any) -> list[Brought]:
+        asked.set()
+        return []
+
+    task = asyncio.create_task(advised(built, ask(), script))
+    await asked.wait()
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from typing import Any
 
@@ -65,8 +64,7 @@ async def closed(call: Any) -> None:
 async def left(house: Any, call: Any) -> None:
     """The caller goes away without a word."""
     call.cancel()
-    while house.servers.admission.calls:
-        await asyncio.sleep(0.001)
+    await house.servers.admission._idle.wait()
 
 
 async def report(house: Any, decision_id: str, *, final: bool = True, **by_backend: pb.UsageItem) -> Any:

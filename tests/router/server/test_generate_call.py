@@ -150,7 +150,7 @@ async def test_decide_logs_a_decision_and_draws_nothing(house):
 async def test_an_estimate_logs_nothing_and_says_why_plans_are_left_out(house):
     estimate = await house.client.estimate("2 + 2?", constraints=Constraints(denied_backends=("small",)))
     assert estimate.likeliest_plan == "story"
-    assert set(estimate.infeasible) == {"small", "vote", "cascade"}
+    assert set(estimate.infeasible) == {"small", "vote", "wide", "cascade"}
     assert estimate.worst_cost_micros >= estimate.expected_cost_micros > 0
     assert [row async for row in house.admin.decisions()] == []
 
