@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from training.suites.sampling.candidates import Candidates
-    from training.suites.sampling.runs import Runs
+    from training.suites.sampling.known import Known
     from training.suites.sampling.split import Split
 
 
 class Subject(Protocol):
     """One way to stop."""
 
-    def __call__(self, runs: Runs) -> Callable[[Split], Candidates | None]:
+    def __call__(self, known: Known) -> Callable[[Split], Candidates | None]:
         """What can be prepared for all splits; the function gives a split's settings, None where it does not apply."""
         ...
 
@@ -33,5 +33,8 @@ SUBJECTS = {
     "majority_certificate": "training.suites.sampling.by_votes:majority_certificate",
     "entropy": "training.suites.sampling.by_votes:entropy",
     "lock_in": "training.suites.sampling.by_votes:lock_in",
+    "instance_adaptive": "training.suites.sampling.instance_adaptive:instance_adaptive",
+    "value_of_next": "training.suites.sampling.apportion:value_of_next",
+    "apportion": "training.suites.sampling.apportion:apportion",
     "oracle": "training.suites.sampling.oracle:oracle",
 }

@@ -18,6 +18,7 @@ from router.stopping.entropy import Entropy
 from router.stopping.lock_in import LockIn
 from router.stopping.majority_certificate import MajorityCertificate
 from training.suites.sampling.candidates import Candidates
+from training.suites.sampling.known import Known
 from training.suites.sampling.runs import Runs
 from training.suites.sampling.split import Split
 
@@ -49,34 +50,36 @@ EPSILONS = (
 ENTROPIES = (2.5, 2.0, 1.7, 1.4, 1.2, 1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0)
 
 
-def beta(runs: Runs) -> Prepared:
+def beta(known: Known) -> Prepared:
     """Adaptive-Consistency's Beta criterion."""
-    return settings(runs, [Beta(value) for value in THRESHOLDS], [f"{value}" for value in THRESHOLDS], Beta())
-
-
-def dirichlet(runs: Runs) -> Prepared:
-    """Adaptive-Consistency's Dirichlet criterion."""
-    values = (0.35, 0.4, 0.45, *THRESHOLDS)
     return settings(
-        runs, [Dirichlet(value) for value in values], [f"{value}" for value in values], Dirichlet()
+        known.runs, [Beta(value) for value in THRESHOLDS], [f"{value}" for value in THRESHOLDS], Beta()
     )
 
 
-def majority_certificate(runs: Runs) -> Prepared:
+def dirichlet(known: Known) -> Prepared:
+    """Adaptive-Consistency's Dirichlet criterion."""
+    values = (0.35, 0.4, 0.45, *THRESHOLDS)
+    return settings(
+        known.runs, [Dirichlet(value) for value in values], [f"{value}" for value in values], Dirichlet()
+    )
+
+
+def majority_certificate(known: Known) -> Prepared:
     """The anytime-valid certificate."""
     rules = [MajorityCertificate(value) for value in EPSILONS]
-    return settings(runs, rules, [f"epsilon {value}" for value in EPSILONS], MajorityCertificate())
+    return settings(known.runs, rules, [f"epsilon {value}" for value in EPSILONS], MajorityCertificate())
 
 
-def entropy(runs: Runs) -> Prepared:
+def entropy(known: Known) -> Prepared:
     """Low entropy of three votes or more."""
     rules = [Entropy(value, votes=3) for value in ENTROPIES]
-    return settings(runs, rules, [f"at most {value}" for value in ENTROPIES])
+    return settings(known.runs, rules, [f"at most {value}" for value in ENTROPIES])
 
 
-def lock_in(runs: Runs) -> Prepared:
+def lock_in(known: Known) -> Prepared:
     """The leader cannot be overtaken any more: nothing to tune."""
-    return settings(runs, [LockIn()], ["lock_in"])
+    return settings(known.runs, [LockIn()], ["lock_in"])
 
 
 def settings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,33 +15,41 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """k settings over R permutations of n queries."""
+    """k settings for n queries."""
 
     labels: tuple[str, ...]
-    stops: NDArray[np.int16] = field(compare=False)  # (k, R, n) samples drawn, in [1, N]
-    samples: Floats = field(compare=False)  # (k, n) mean over the permutations
+    samples: Floats = field(compare=False)  # (k, n) drawn, mean over permutations
     right: Floats = field(compare=False)  # (k, n)
+    stops: Callable[[int, int], NDArray[np.int16]] = field(
+        compare=False
+    )  # (setting, permutation) -> samples drawn, (n,) in [1, N]
     default: int | None = None  # the setting without tuning
+    caution: float = 0.0  # standard errors that are added to the loss on the tuning half
 
     @classmethod
     def of(
-        cls,
-        runs: Runs,
-        labels: tuple[str, ...],
-        stops: NDArray[np.integer],
-        default: int | None = None,
+        cls, runs: Runs, labels: tuple[str, ...], stops: NDArray[np.integer], default: int | None = None
     ) -> Candidates:
-        """Their means over the permutations of `runs`."""
+        """Of `stops` (k, R, n) over all permutations of `runs`."""
         narrow = stops.astype(np.int16)
         right = np.stack([runs.right_at(one).mean(axis=0, dtype=np.float64) for one in narrow])
-        return cls(labels, narrow, narrow.mean(axis=1, dtype=np.float64), right, default)
+        return cls(
+            labels,
+            narrow.mean(axis=1, dtype=np.float64),
+            right,
+            lambda setting, permutation: narrow[setting, permutation],
+            default,
+        )
 
     def chosen(self, tuning: NDArray[np.bool_], reference: Floats, points: float) -> int:
         """The setting with the fewest samples on the tuning half that loses at most `points` against `reference` (n,).
 
         Where none does, the one that loses least; of equals the first.
         """
-        loss = 100 * (reference[tuning].mean() - self.right[:, tuning].mean(axis=1))
+        each = 100 * (reference[tuning] - self.right[:, tuning])
+        loss = each.mean(axis=1)
+        if self.caution:
+            loss = loss + self.caution * each.std(axis=1) / each.shape[1] ** 0.5
         samples = self.samples[:, tuning].mean(axis=1)
         fits = loss <= points + 1e-9
         if not fits.any():

@@ -11,6 +11,8 @@ from training.decision_rows import DecisionRows, Named, RowKey
 from training.suites.sampling.problem import NO_VOTE, Problem
 from training.suites.sampling.runs import leaders
 
+POINT = "verified@"  # with a budget: the operating points at which a perfect verifier tells what passed
+
 
 @dataclass(frozen=True, slots=True)
 class Decided:
@@ -21,7 +23,7 @@ class Decided:
     point: str
     label: str  # the setting
     measured: NDArray[np.int64] = field(compare=False)  # (m,) places in the problem
-    stops: NDArray[np.int16] = field(compare=False)  # (m,)
+    stops: NDArray[np.int16] = field(compare=False)  # (m,) 0 only where a verifier allocates
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,14 @@ def as_rows(decided: Decided, order: Order, problem: Problem, subject: str) -> D
     drawn = np.arange(problem.most) < stops[:, None]
     starts = np.concatenate(([0], np.cumsum(stops))).astype(np.int32)
     taken = order.rows[places][drawn]
-    speaker = order.rows[places, order.leader[places, stops - 1]]
-    answer = seen.answer[speaker]
+    last = np.maximum(stops - 1, 0)
+    if decided.point.startswith(POINT):  # what passed answers, if anything did
+        speaker = order.rows[places, last]
+        silent = (stops == 0) | ~(seen.reward[speaker] >= 1)
+    else:
+        speaker = order.rows[places, order.leader[places, last]]
+        silent = np.zeros(m, np.bool_)
+    answer = np.where(silent, NO_VOTE, seen.answer[speaker])
     return DecisionRows(
         key=RowKey(
             "sampling",
@@ -63,7 +71,9 @@ def as_rows(decided: Decided, order: Order, problem: Problem, subject: str) -> D
         samples_from=starts,
         sample_row=taken,
         answer=np.where(answer >= 0, answer, NO_VOTE).astype(np.int32),
-        cost=np.add.reduceat(seen.cost[taken], starts[:-1]),
+        cost=np.asarray(
+            np.bincount(np.repeat(np.arange(m), stops), seen.cost[taken], minlength=m), np.float64
+        ),
         probabilities=Named(
             (decided.label,), np.arange(m + 1, dtype=np.int32), np.zeros(m, np.int32), np.ones(m)
         ),

@@ -16,15 +16,18 @@ from numpy.typing import NDArray
 from router.recording import Recording
 from training.decision_rows import DecisionRows, answering_row
 from training.figures.spread import Spread
+from training.suites.sampling.decided import POINT
 from training.suites.sampling.problem import Problem, problems_of
-from training.suites.sampling.run_splits import DEFAULT, point_of
+from training.suites.sampling.run_splits import DEFAULT, OURS, point_of
 from training.suites.sampling.runs import reference_rewards
+from training.suites.sampling.verified import FEWEST, ROUND_ROBIN
 
 Floats = NDArray[np.float64]
 Figures = dict[str, dict[str, Spread | float]]
 BEST_OF = ("beta", "window", "dirichlet", "majority_certificate")
-OURS, FIXED = "apportion", "fixed"
+FIXED = "fixed"
 TOLD = point_of(0.5)  # the point of `accuracy` and `mean_samples`
+Split = tuple[int, int]  # seed, fold
 Z_95 = 1.959964
 
 
@@ -36,7 +39,7 @@ class Measured:
     right: Floats
     loss: Floats  # points
     times: Floats
-    by_split: dict[tuple[int, int], tuple[float, float, float]] = field(default_factory=dict)  # means
+    by_split: dict[Split, tuple[float, float, float]] = field(default_factory=dict)  # means
 
     @classmethod
     def empty(cls, queries: int) -> Measured:
@@ -45,13 +48,8 @@ class Measured:
 
     def spread(self, which: int) -> Spread:
         """0: samples, 1: right, 2: loss."""
-        means = np.array([values[which] for values in self.by_split.values()])
         total = (self.samples, self.right, self.loss)[which]
-        seen = self.times > 0
-        each = total[seen] / self.times[seen]
-        half = Z_95 * float(each.std(ddof=1)) / len(each) ** 0.5 if len(each) > 1 else 0.0
-        mean = float(means.mean())
-        return Spread(mean, float(means.std(ddof=1)) if len(means) > 1 else 0.0, mean - half, mean + half)
+        return over_queries([values[which] for values in self.by_split.values()], total, self.times)
 
     def mean(self, which: int) -> float:
         """The mean over splits."""
@@ -67,6 +65,9 @@ class SamplingFigures:
     _reference: dict[tuple[int, str], Floats] = field(default_factory=dict)
     _found: dict[str, dict[str, Measured]] = field(default_factory=lambda: defaultdict(dict))
     _backend: dict[str, str] = field(default_factory=dict)
+    _solved: dict[tuple[str, str], dict[Split, tuple[NDArray[np.int32], NDArray[np.bool_]]]] = field(
+        default_factory=dict
+    )  # (subject, operating point) -> split -> the queries, and which of them a sample passed
 
     def subject(self, name: str, backend: str) -> str:
         """`name` of the backend with most samples per query, `<name>:<backend>` of the others."""
@@ -78,6 +79,12 @@ class SamplingFigures:
         backend = self.recording.backends[int(seen.backend[rows.sample_row[0]])]
         self._backend[key.subject] = backend
         samples = np.diff(rows.samples_from).astype(np.float64)
+        if key.operating_point.startswith(POINT):
+            owner = np.repeat(np.arange(len(rows)), samples.astype(np.int64))
+            solved = np.bincount(owner, seen.reward[rows.sample_row] >= 1, minlength=len(rows)) > 0
+            where = (key.subject, key.operating_point)
+            self._solved.setdefault(where, {})[key.seed, key.fold] = (rows.query, solved)
+            return
         right = seen.reward[answering_row(rows, self.recording)].astype(np.float64)
         loss = 100 * (self._reference_at(key.seed, backend)[rows.query] - right)
         points = self._found[key.subject]
@@ -93,7 +100,8 @@ class SamplingFigures:
     def figures(self) -> Figures:
         """Subject -> figure -> value; figures without a meaning are left out."""
         found: Figures = {}
-        for subject, points in self._found.items():
+        for subject in self._backend:
+            points = self._found.get(subject, {})
             problem = self._problems_at(0)[self._backend[subject]]
             values: dict[str, Spread | float] = {}
             if TOLD in points:
@@ -103,7 +111,15 @@ class SamplingFigures:
                 values[f"saved@{point}"] = saved(measured.spread(0), problem.most)
                 values[f"realised_loss@{point}"] = measured.spread(2)
             if subject.partition(":")[0] == OURS:
-                values |= self._against_others(subject)
+                values |= self._against_others(subject) | self._allocation_gains(subject)
+            if subject.partition(":")[0] == ROUND_ROBIN:
+                values |= {
+                    f"solved@{point.removeprefix(POINT)}": float(
+                        np.mean([np.mean(one) for _, one in by.values()])
+                    )
+                    for (name, point), by in self._solved.items()
+                    if name == subject
+                }
             if subject.partition(":")[0] == FIXED:
                 reference = np.stack(
                     [self._reference_at(seed, problem.backend)[problem.queries] for seed in self._problems]
@@ -118,7 +134,7 @@ class SamplingFigures:
 
     def _against_others(self, subject: str) -> dict[str, Spread | float]:
         suffix = subject.removeprefix(OURS)
-        ours = self._found[subject].get(TOLD)
+        ours = self._found.get(subject, {}).get(TOLD)
         if ours is None:
             return {}
         here = (ours.mean(0), ours.mean(1))
@@ -135,9 +151,26 @@ class SamplingFigures:
             found["fewer_than_best_rule"] = min(rules)
         return found
 
+    def _allocation_gains(self, subject: str) -> dict[str, Spread | float]:
+        """Points more solved than by round robin on the same samples, paired query by query."""
+        found: dict[str, Spread | float] = {}
+        for (name, point), by_split in self._solved.items():
+            other = self._solved.get((ROUND_ROBIN + subject.removeprefix(OURS), point))
+            if name != subject or other is None:
+                continue
+            gain, times = np.zeros(len(self.recording.queries)), np.zeros(len(self.recording.queries))
+            means = []
+            for split, (queries, solved) in by_split.items():
+                more = 100 * (solved.astype(np.float64) - other[split][1])
+                gain[queries] += more
+                times[queries] += 1
+                means.append(float(more.mean()))
+            found[f"allocation_gain@{point.removeprefix(POINT)}"] = over_queries(means, gain, times)
+        return found
+
     def _problems_at(self, seed: int) -> dict[str, Problem]:
         if seed not in self._problems:
-            self._problems[seed] = {one.backend: one for one in problems_of(self.recording, seed)}
+            self._problems[seed] = {one.backend: one for one in problems_of(self.recording, seed, FEWEST)}
         return self._problems[seed]
 
     def _reference_at(self, seed: int, backend: str) -> Floats:
@@ -147,6 +180,15 @@ class SamplingFigures:
             reference[problem.queries] = reference_rewards(problem)
             self._reference[seed, backend] = reference
         return self._reference[seed, backend]
+
+
+def over_queries(means: list[float], total: Floats, times: Floats) -> Spread:
+    """Mean and sd of the splits' `means`; the interval from every query's own mean, `total / times`."""
+    seen = times > 0
+    each = total[seen] / times[seen]
+    half = Z_95 * float(each.std(ddof=1)) / len(each) ** 0.5 if len(each) > 1 else 0.0
+    mean = float(np.mean(means))
+    return Spread(mean, float(np.std(means, ddof=1)) if len(means) > 1 else 0.0, mean - half, mean + half)
 
 
 def saved(samples: Spread, most: int) -> Spread:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 import numpy as np
 
 from training.suites.sampling.candidates import Candidates
-from training.suites.sampling.runs import Runs
+from training.suites.sampling.known import Known
 from training.suites.sampling.split import Split
 
 
-def fixed(runs: Runs) -> Callable[[Split], Candidates]:
+def fixed(known: Known) -> Callable[[Split], Candidates]:
     """1 to N samples."""
+    runs = known.runs
     most = runs.problem.most
     numbers = np.arange(1, most + 1, dtype=np.int16)[:, None, None]
     stops = np.broadcast_to(numbers, (most, *runs.shape))

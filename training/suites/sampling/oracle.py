@@ -7,12 +7,13 @@ from collections.abc import Callable
 import numpy as np
 
 from training.suites.sampling.candidates import Candidates
-from training.suites.sampling.runs import Runs
+from training.suites.sampling.known import Known
 from training.suites.sampling.split import Split
 
 
-def oracle(runs: Runs) -> Callable[[Split], Candidates]:
+def oracle(known: Known) -> Callable[[Split], Candidates]:
     """The first of the best answers that the votes ever give (rewards may be graded)."""
+    runs = known.runs
     stops = np.argmax(runs.right, axis=2) + 1
     found = Candidates.of(runs, ("oracle",), stops[None])
     return lambda split: found

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from router.plugins import resolve
 from router.recording import Recording
 from training.suites.sampling import SUBJECTS
+from training.suites.sampling.candidates import Candidates, Floats
 from training.suites.sampling.decided import Decided
-from training.suites.sampling.problem import SPLITS, Problem, problems_of
+from training.suites.sampling.known import Known
+from training.suites.sampling.learned import learner
+from training.suites.sampling.problem import LEAST_SAMPLES, SPLITS, Problem, problems_of
 from training.suites.sampling.runs import runs_of
-from training.suites.sampling.split import split_of
+from training.suites.sampling.split import Split, split_of
+from training.suites.sampling.verified import FEWEST, SPLITS_OF, verified
 
 TARGETS = (0.1, 0.5, 1.0, 2.0)  # points of loss that a setting may have on the tuning half
+OURS = "apportion"
 DEFAULT = "default"  # the operating point without tuning
 
 
@@ -39,40 +45,40 @@ class Result:
 def run_job(job: Job) -> Result:
     """Called in the worker."""
     recording = Recording.load(job.folder, verify=False, hidden=False)
-    problem = next(one for one in problems_of(recording, job.seed) if one.backend == job.backend)
+    problem = next(one for one in problems_of(recording, job.seed, FEWEST) if one.backend == job.backend)
     return decide_splits(problem, job)
 
 
 def decide_splits(problem: Problem, job: Job) -> Result:
     """The same for a problem that is already there."""
-    runs = runs_of(problem, SPLITS)
-    reference = runs.reference
+    learn = learner(problem)
     splits = [split for number in job.splits if (split := split_of(problem, number)) is not None]
     found: list[Decided] = []
-    for subject in job.subjects:
-        offers = resolve("subject", SUBJECTS, subject)(runs)
+    if problem.most >= LEAST_SAMPLES:
+        known = Known(runs_of(problem, SPLITS), learn)
+        for subject in job.subjects:
+            offers = resolve("subject", SUBJECTS, subject)(known)
+            for split in splits:
+                candidates = offers(split)
+                if candidates is not None:
+                    found.extend(_at_every_point(subject, split, candidates, known.runs.reference))
+    if OURS in job.subjects:
         for split in splits:
-            candidates = offers(split)
-            if candidates is None:
-                continue
-            chosen = {
-                point_of(target): candidates.chosen(split.tuning, reference, target) for target in TARGETS
-            }
-            if candidates.default is not None:
-                chosen[DEFAULT] = candidates.default
-            measured = split.measured
-            found.extend(
-                Decided(
-                    subject,
-                    split.number,
-                    point,
-                    candidates.labels[setting],
-                    measured,
-                    candidates.stops[setting, split.number, measured],
-                )
-                for point, setting in chosen.items()
-            )
+            if split.number < SPLITS_OF:
+                found.extend(verified(problem, split, learn, OURS))
     return Result(job, found)
+
+
+def _at_every_point(
+    subject: str, split: Split, candidates: Candidates, reference: Floats
+) -> Iterator[Decided]:
+    chosen = {point_of(target): candidates.chosen(split.tuning, reference, target) for target in TARGETS}
+    if candidates.default is not None:
+        chosen[DEFAULT] = candidates.default
+    measured = split.measured
+    for point, setting in chosen.items():
+        stops = candidates.stops(setting, split.number)[measured]
+        yield Decided(subject, split.number, point, candidates.labels[setting], measured, stops)
 
 
 def point_of(target: float) -> str:

@@ -35,9 +35,9 @@ class Runs:
         return self.state.shape[0], self.state.shape[1]
 
     def right_at(self, stops: NDArray[np.integer]) -> NDArray[np.float32]:
-        """What the answer after so many samples earns; `stops` (R, n) in [1, N]."""
+        """What the answer after so many samples earns; `stops` (some of the first permutations, n) in [1, N]."""
         places = stops.astype(np.int64)[..., None] - 1
-        return np.asarray(np.take_along_axis(self.right, places, axis=2)[..., 0], np.float32)
+        return np.asarray(np.take_along_axis(self.right[: len(stops)], places, axis=2)[..., 0], np.float32)
 
     @property
     def reference(self) -> NDArray[np.float64]:

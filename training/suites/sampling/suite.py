@@ -16,9 +16,10 @@ from training.suites.routing.suite import one_thread_each
 from training.suites.sampling import SUBJECTS
 from training.suites.sampling.decided import Decided, Order, as_rows
 from training.suites.sampling.figures import SamplingFigures
-from training.suites.sampling.problem import LEAST_QUERIES, LEAST_SAMPLES, SPLITS, Problem, problems_of
+from training.suites.sampling.problem import LEAST_QUERIES, SPLITS, Problem, problems_of
 from training.suites.sampling.run_splits import Job, Result, decide_splits, run_job
 from training.suites.sampling.runs import local_classes
+from training.suites.sampling.verified import FEWEST
 
 PARTS = 2  # jobs per backend: what is prepared is prepared in each
 
@@ -29,6 +30,7 @@ class Sampling(Suite):
 
     needs_recording: ClassVar[bool] = True
     subjects: tuple[str, ...] = tuple(SUBJECTS)
+    splits: int = SPLITS  # fewer: a quick look; SPLITS at most
 
     def run(self, recording: Recording | None, folder: Path | None, run: Run) -> Figures:
         """Figures of every subject. See `training.suites.sampling.figures`."""
@@ -37,16 +39,16 @@ class Sampling(Suite):
         problems = {
             (seed, problem.backend): problem
             for seed in range(run.seed, run.seed + run.seeds)
-            for problem in problems_of(recording, seed)
+            for problem in problems_of(recording, seed, FEWEST)
         }
         if not problems:
             raise NotEnoughData(
-                f"sampling needs a backend with {LEAST_SAMPLES} labelled samples of {LEAST_QUERIES} queries; "
+                f"sampling needs a backend with {FEWEST} labelled samples of {LEAST_QUERIES} queries; "
                 f"{recording.name} has none"
             )
         collected = SamplingFigures(recording)
         jobs = [
-            Job(folder, seed, backend, tuple(range(part, SPLITS, PARTS)), self.subjects)
+            Job(folder, seed, backend, tuple(range(part, self.splits, PARTS)), self.subjects)
             for seed, backend in problems
             for part in range(PARTS)
         ]

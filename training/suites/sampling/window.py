@@ -8,12 +8,13 @@ import numpy as np
 
 from router.stopping.window import Window
 from training.suites.sampling.candidates import Candidates
-from training.suites.sampling.runs import Runs
+from training.suites.sampling.known import Known
 from training.suites.sampling.split import Split
 
 
-def window(runs: Runs) -> Callable[[Split], Candidates]:
+def window(known: Known) -> Callable[[Split], Candidates]:
     """Sizes from 2 to N."""
+    runs = known.runs
     flat = runs.classes.reshape(-1, runs.problem.most)
     sizes = range(2, runs.problem.most + 1)
     stops = np.stack([Window(size).stops(flat).reshape(runs.shape) for size in sizes])

@@ -1,0 +1,121 @@
+"""`value_of_next` and `apportion` in the benchmark are the rule that serves; a verifier's budget goes where it pays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from router.stopping.vote_replay import stops
+from training.suites.sampling.apportion import TUNED, UNTUNED, USUAL
+from training.suites.sampling.candidates import Candidates
+from training.suites.sampling.learned import Expected
+from training.suites.sampling.runs import Runs, leaders
+from training.suites.sampling.verified import allocated, shrunk
+from training.suites.sampling.worth import ODDS, Lattice, first_true, worth_of
+
+
+def runs_like(problem_most: int, queries: int, seed: int) -> Runs:
+    """Runs of made votes, some samples without one."""
+    from types import SimpleNamespace
+
+    rng = np.random.default_rng(seed)
+    shares = rng.dirichlet([2.0, 1.0, 0.5, 0.5], queries)
+    classes = np.array([rng.choice([-1, 0, 1, 2], problem_most, p=share[[3, 0, 1, 2]]) for share in shares])
+    votes, drawn, number = [], [], {}
+    state = np.empty((1, queries, problem_most), np.int32)
+    for query, run in enumerate(classes):
+        for at in range(problem_most):
+            seen = run[: at + 1]
+            counts = np.bincount(seen[seen >= 0], minlength=1)
+            key = (tuple(sorted(counts[counts > 0].tolist(), reverse=True)), at + 1)
+            if key not in number:
+                number[key] = len(number)
+                votes.append(key[0])
+                drawn.append(key[1])
+            state[0, query, at] = number[key]
+    right = rng.random((1, queries, problem_most)).astype(np.float32)
+    return Runs(
+        SimpleNamespace(most=problem_most),  # type: ignore[arg-type]
+        classes[None],
+        classes[None].astype(np.int16),
+        leaders(classes)[None],
+        right,
+        state,
+        tuple(votes),
+        np.array(drawn, np.int16),
+    )
+
+
+@pytest.mark.parametrize(
+    ("most", "queries", "lattice"),
+    [
+        (12, 25, Lattice((5,), TUNED.spread, (-36, -24))),
+        (12, 25, Lattice((2, 8), UNTUNED.spread, (-36,))),
+        (42, 3, Lattice((4,), UNTUNED.spread, (-36,))),  # more votes than the rule tells apart
+    ],
+)
+def test_the_tables_stop_every_run_where_the_serving_rule_does(
+    most: int, queries: int, lattice: Lattice
+) -> None:
+    runs = runs_like(most, queries, seed=most)
+    worth = worth_of(runs, lattice)
+    rng = np.random.default_rng(1)
+    for odds in rng.choice(len(ODDS), 4, replace=False).tolist():
+        for setting in range(len(lattice.settings)):
+            wanted = stops(worth.rule(odds, setting), runs.classes[0], most)
+            np.testing.assert_array_equal(first_true(worth.settled[odds, setting][runs.state[0]]), wanted)
+            np.testing.assert_allclose(worth.samples[odds, setting], wanted)
+
+
+def test_untuned_is_the_rule_as_it_is_configured_without_a_word() -> None:
+    runs = runs_like(10, 10, seed=3)
+    rule = worth_of(runs, UNTUNED).rule(ODDS.index(0), round(USUAL.alike * 10) - 1)
+    assert (rule.right, rule.concentration, rule.discount) == (0.5, USUAL.concentration, USUAL.discount)
+    assert rule.alike == pytest.approx(USUAL.alike) and rule.cost == pytest.approx(USUAL.cost, rel=0.1)
+
+
+def test_tuning_takes_the_fewest_samples_that_lose_no_more_than_wanted() -> None:
+    samples, right = (
+        np.array([[1.0] * 4, [3.0] * 4, [6.0] * 4]),
+        np.array([[0.2] * 4, [0.495] * 4, [0.5] * 4]),
+    )
+    found = Candidates(("a", "b", "c"), samples, right, lambda *_: np.zeros(4, np.int16))
+    half = np.array([True, True, False, False])
+    chosen = [found.chosen(half, np.full(4, 0.5), points) for points in (0.1, 0.6, 40.0)]
+    assert chosen == [2, 1, 0]
+
+
+def test_a_cautious_subject_pays_for_the_noise_of_its_tuning_half() -> None:
+    right = np.array([[1.0, 0.0, 1.0, 0.0], [0.5, 0.5, 0.5, 0.5]])
+    samples = np.array([[1.0] * 4, [2.0] * 4])
+    half, reference = np.ones(4, np.bool_), np.full(4, 0.5)
+    bold = Candidates(("noisy", "steady"), samples, right, lambda *_: np.zeros(4, np.int16))
+    careful = Candidates(("noisy", "steady"), samples, right, lambda *_: np.zeros(4, np.int16), caution=0.5)
+    assert (bold.chosen(half, reference, 0.5), careful.chosen(half, reference, 0.5)) == (0, 1)
+
+
+def test_a_budget_goes_to_the_likeliest_first_and_stops_at_the_first_pass() -> None:
+    prior = np.array([[9.0, 1.0], [1.0, 9.0], [5.0, 5.0]])
+    first, ties = np.array([0, 1, 2]), np.zeros(3)  # samples before the one that passes
+    assert allocated(prior, first, ties, 4, 1 / 3).tolist() == [1, 0, 0]
+    assert allocated(prior, first, ties, 4, 1.0).tolist() == [1, 0, 2]
+    assert allocated(prior, first, ties, 4, 4.0).tolist() == [1, 2, 3]
+
+
+def test_without_a_prior_it_goes_round_the_open_queries() -> None:
+    expected = Expected(np.array([0.9, 0.1, 0.5]), np.array([0.83, 0.04, 0.35]))
+    prior = shrunk(expected, np.arange(3), 0.0)
+    assert np.ptp(prior[:, 0] / prior.sum(axis=1)) == pytest.approx(0.0)
+    even = np.full((3, 2), 1.0)
+    assert allocated(even, np.array([2, 2, 0]), np.array([0.1, 0.2, 0.3]), 4, 5 / 3).tolist() == [2, 2, 1]
+
+
+def test_a_good_prior_solves_more_with_half_a_sample_per_query() -> None:
+    rng = np.random.default_rng(0)
+    rate = rng.beta(0.5, 0.5, 2000)
+    first = np.minimum(rng.geometric(np.maximum(rate, 1e-6)) - 1, 8)
+    ties = rng.random(2000)
+    known = np.stack([rate * 50, (1 - rate) * 50], axis=1)
+    ours, theirs = (allocated(prior, first, ties, 8, 0.5) for prior in (known, np.ones((2000, 2))))
+    assert ours.sum() == theirs.sum() == 1000
+    assert (ours > first).sum() > (theirs > first).sum() + 300

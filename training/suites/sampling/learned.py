@@ -1,0 +1,72 @@
+"""What the predictors expect of every query, learned from the tuning half's labels alone.
+
+The heads are the ones that serve (`training.fit`), fitted on the tuning half and on the queries that the problem leaves
+out (they are never measured; none shares its text with one that is). What they were fitted on is predicted while its
+fold is held out, the measured half by the fitted bundle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.errors import FitError
+from router.recordings.text_split import normalised
+from training.fit import fit_held_out
+from training.fit_rows import rows_of
+from training.suites.sampling.problem import Problem
+from training.suites.sampling.split import Split
+
+Floats = NDArray[np.float64]
+MOST_QUERIES = 2_000  # that are learned from, chosen by the seed
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Of the n queries of a problem, before their first sample."""
+
+    right: Floats = field(compare=False)  # (n,) P(a sample is right), (0, 1)
+    both: Floats = field(compare=False)  # (n,) P(two samples are right)
+
+
+Learn = Callable[[Split], Expected | None]
+
+
+def learner(problem: Problem) -> Learn:
+    """What a split's tuning half teaches; None where it is too small to be learned from."""
+    recording, name = problem.recording, problem.backend
+    rows = replace(rows_of([recording], None, recorded_as={name: name}), samples=())
+    place = {query_id: at for at, (_, query_id) in enumerate(rows.ids)}
+    own = np.array([place[recording.queries[query].query_id] for query in problem.queries])
+    labelled = np.isfinite(rows.reward[:, 0])
+    texts = [normalised(text) for text in rows.texts]
+    within = {texts[at] for at in own}
+    outside = np.array([text not in within for text in texts])
+    seen: dict[int, Expected | None] = {}
+
+    def learn(split: Split) -> Expected | None:
+        tuning = outside.copy()
+        tuning[own[split.tuning]] = True
+        train = np.flatnonzero(labelled & tuning)
+        rng = np.random.default_rng([problem.seed, split.number])
+        train = np.sort(rng.permutation(train)[:MOST_QUERIES])
+        try:
+            fitted = fit_held_out(rows.taken(train), problem.seed, with_samples=False)
+        except FitError:
+            return None
+        right = np.empty(len(rows.texts))
+        rest = np.setdiff1d(own, train)
+        right[train] = fitted.query.held_out[:, 0]
+        right[rest] = fitted.bundle.look_many([rows.texts[at] for at in rest])[f"p_correct/{name}"]
+        mine = right[own]
+        return Expected(mine, mine * mine + float(fitted.bundle.rho[0]) * (mine - mine * mine))
+
+    def once(split: Split) -> Expected | None:
+        if split.number not in seen:
+            seen[split.number] = learn(split)
+        return seen[split.number]
+
+    return once
