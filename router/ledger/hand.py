@@ -20,7 +20,17 @@ class Hand:
 
     __slots__ = (
         *("account", "measure", "lease", "granted", "returned", "spent", "beyond", "reserved"),
-        *("unlimited", "usable_until", "credit", "honoured", "breaches", "breached", "waiting", "used_at"),
+        *(
+            "unlimited",
+            "usable_until",
+            "credit",
+            "honoured",
+            "breaches",
+            "breached",
+            "waiting",
+            "used_at",
+            "queries",
+        ),
         *("_answer", "_answered_at", "_ask", "_rate", "_rated_at", "_rated_spent", "_peak", "_largest"),
     )
 
@@ -36,6 +46,7 @@ class Hand:
         self.breaches = self.breached = 0  # settlements above their reservation
         self.waiting = 0  # of requests that did not fit and wait for the store
         self.used_at = now
+        self.queries = 0  # reserved for since the start
         self._answer: Answer | None = None
         self._answered_at = now
         self._ask: Ask | None = None
@@ -71,6 +82,7 @@ class Hand:
     def take(self, need: int, now: float) -> None:
         """Reserve it."""
         self.reserved += need
+        self.queries += 1
         self._peak = max(self._peak, self.reserved)
         self._largest = max(self._largest, need)
         self.used_at = now
@@ -110,6 +122,7 @@ class Hand:
             want=want,
             need=0 if leave else need,
             lease_s=lease_s,
+            queries=self.queries,
             leave=leave,
         )
         return self._ask
@@ -217,12 +230,13 @@ class Hand:
         leaving: tuple[tuple[float, int], ...] = ()
         if answer is None or ask is None:
             limit, booked, held, reserved, lost, version, ends = (account.limit, 0, 0, 0, 0, 0, None)
-            since, before = self.spent, 0
+            since, before, queries = self.spent, 0, self.queries
         else:
             passed = now - self._answered_at
             left = sum(amount for leaves, amount in answer.leaving if leaves <= passed)
             limit, booked, held = answer.limit, answer.booked - left, answer.held
             reserved, lost, version = answer.reserved, answer.lost, answer.version
+            queries = answer.queries + self.queries - ask.queries
             leaving = tuple((leaves - passed, amount) for leaves, amount in answer.leaving if leaves > passed)
             ends = None if answer.ends_in_s is None else answer.ends_in_s - passed
             since, before = self.spent - (ask.spent if ask.lease in {0, answer.lease} else 0), ask.reserved
@@ -241,6 +255,9 @@ class Hand:
             version=version,
             breached=self.breached,
             leaving=leaving,
+            queries=queries,
+            queries_here=self.queries,
+            age_s=now - self._answered_at,
         )
 
 

@@ -57,6 +57,7 @@ class Lease:
     reserved: int = 0  # in flight, as it last said
     ends_at: float = 0.0
     asked_at: float = 0.0
+    queries: int = 0  # that the replica has reserved for since its start
     closed: bool = False
 
     @property
@@ -80,6 +81,7 @@ class State:
     lost: list[tuple[float, int]] = field(default_factory=list)  # of the slices: lapsed
     leases: dict[str, Lease] = field(default_factory=dict)  # by replica
     leases_made: int = 0
+    queries: int = 0  # that were reserved for, by all replicas
     hungry_at: float = 0.0  # when a replica last got less than it needed while others held some
     terms: dict[str, str] = field(default_factory=dict)  # of all accounts; kept in `all` alone
 
@@ -112,6 +114,7 @@ class Ask:
     want: int = 0  # would like that much more
     need: int = 0  # cannot serve a waiting request without that much more
     lease_s: float = 1020.0
+    queries: int = 0  # reserved for since this replica's start
     leave: bool = False  # close the lease: everything comes back
 
 
@@ -130,5 +133,6 @@ class Answer:
     reserved: int  # by requests in flight, all replicas
     lost: int
     hungry: bool  # others need what you do not
+    queries: int = 0  # reserved for, by all replicas
     leaving: tuple[tuple[float, int], ...] = ()  # (in seconds, amount), in order: what leaves the window when
     ends_in_s: float | None = None

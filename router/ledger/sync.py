@@ -29,6 +29,8 @@ def sync(state: State, ask: Ask, replica: str, now: float) -> tuple[Answer, list
 
 def _heed(book: Book, lease: Lease | None, ask: Ask, replica: str) -> Lease:
     state, now = book.state, book.now
+    known = ask.queries if lease is None and ask.lease else getattr(lease, "queries", 0)
+    state.queries += max(0, ask.queries - known)
     if lease is None and not ask.lease:
         lease = _begin(state, replica)
     if lease is not None and not lease.closed and ask.lease in {0, lease.number}:
@@ -39,7 +41,7 @@ def _heed(book: Book, lease: Lease | None, ask: Ask, replica: str) -> Lease:
         book.take_late_report(replica, lease, ask)
         lease = _begin(state, replica)
     lease.sequence, lease.reserved, lease.asked_at = ask.sequence, ask.reserved, now
-    lease.ends_at = now + ask.lease_s
+    lease.ends_at, lease.queries = now + ask.lease_s, ask.queries
     if ask.leave:
         book.give_back(replica, lease, lease.held)
         del state.leases[replica]
@@ -70,6 +72,7 @@ def _answer(state: State, lease: Lease, ask: Ask, now: float) -> Answer:
         reserved=sum(other.reserved for other in state.leases.values() if not other.closed),
         lost=sum(amount for _, amount in state.lost),
         hungry=state.hungry_at > now - HUNGRY_S,
+        queries=state.queries,
         leaving=tuple((leaves - now, amount) for leaves, amount in state.slices),
         ends_in_s=None if end is None else end - now,
     )

@@ -81,9 +81,9 @@ class Demand:
             self._close_slice(now)
 
     def ahead(self, seconds: float) -> tuple[float, float]:
-        """Queries in the next seconds: their expected number and its standard deviation."""
+        """Queries in the next seconds: their expected number and its variance."""
         expected = self._rate * max(0.0, self._profile.between(self._at, self._at + seconds))
-        return expected, math.sqrt(expected * max(1.0, self._scatter / self._slices))
+        return expected, expected * max(1.0, self._scatter / self._slices)
 
     @property
     def _rate(self) -> float:

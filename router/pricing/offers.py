@@ -6,8 +6,10 @@ to the next the plan costs more; that step is taken while the price is below its
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -66,22 +68,40 @@ def offer_of_forecasts(
     return offer_of(known, weight)
 
 
-def price_for(offers: Iterable[Offer], mean: float) -> float:
-    """The lowest price at which the offers cost at most `mean` micro-dollars on average, >= 0; 0 without any.
+class Lately:
+    """The newest offers, at most so many, their steps in order of worth."""
 
-    Where even the cheapest plans cost more: the price from which on they are all that is bought.
-    """
-    room = 0.0
-    steps: list[tuple[float, float]] = []
-    for offer in offers:
-        room += mean - offer.least
-        steps += offer.steps
-    steps.sort(reverse=True)
-    for worth, more in steps:
-        room -= more
-        if room < 0:
-            return worth
-    return 0.0
+    def __init__(self, most: int, offers: Iterable[Offer] = ()) -> None:
+        self.most = most
+        self._offers: deque[Offer] = deque()
+        self._steps: list[tuple[float, float]] = []  # (- quality per dollar, micro-dollars), rising
+        self._least = 0.0
+        for offer in offers:
+            self.add(offer)
+
+    def add(self, offer: Offer) -> None:
+        """The newest; the oldest goes when there are too many."""
+        if len(self._offers) == self.most:
+            oldest = self._offers.popleft()
+            self._least -= oldest.least
+            for worth, more in oldest.steps:
+                del self._steps[bisect.bisect_left(self._steps, (-worth, more))]
+        self._offers.append(offer)
+        self._least += offer.least
+        for worth, more in offer.steps:
+            bisect.insort(self._steps, (-worth, more))
+
+    def price_for(self, mean: float) -> float:
+        """The lowest price at which the offers cost at most `mean` micro-dollars on average, >= 0; 0 without any.
+
+        Where even the cheapest plans cost more: the price from which on they are all that is bought.
+        """
+        room = mean * len(self._offers) - self._least
+        for worth, more in self._steps:
+            room -= more
+            if room < 0:
+                return -worth
+        return 0.0
 
 
 def _slope(one: tuple[float, float], two: tuple[float, float]) -> float:

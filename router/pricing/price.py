@@ -1,6 +1,6 @@
 """The price of one account: the model's price for the pace, corrected by what was really spent.
 
-Two ratios are measured from settlements, as decaying sums over some 500 queries: what was charged over what the model
+Two ratios are measured from settlements, as decaying sums over some 2,000 queries: what was charged over what the model
 expected at the price that was paid (exploration, failovers and forecasts that are off are in it), and what was
 charged over what was reserved (so that the worst case of what is in flight is not taken for its cost).
 Fails where the plans' qualities are not known: then no price changes anything, and it stays 0.
@@ -9,20 +9,20 @@ Fails where the plans' qualities are not known: then no price changes anything, 
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Sequence
 
 from router.ledger import Amount, Balance
 from router.ledger.accounts import GPU_SECONDS, TOKENS, Account
 from router.pricing.demand import Demand, Profile
-from router.pricing.offers import Offer, price_for
+from router.pricing.offers import Lately, Offer
 from router.pricing.pace import units_per_query
 
-LATELY = 256  # queries that stand for those to come
-KEEP = 1 - 1 / 500  # of sums over queries, with each further one
-BELIEF = 20  # queries' worth of forecasts that are taken to be right before anything was charged
+LATELY = 512  # queries that stand for those to come
+KEEP = 1 - 1 / 2000  # of sums over queries, with each further one
+BELIEF = 50  # queries' worth of forecasts that are taken to be right before anything was charged
 SMOOTHED = 1 / 200  # of a window: over so long a price follows the model's
-SHARE_MEMORY = 0.25  # of a window
+SHARE_MEMORY = 0.1  # of a window
+MOST_BIAS = 4.0  # forecasts are off by less; more is chance
 LEAST_SHARE = 0.01  # of an account's queries that one replica is taken to see
 
 
@@ -38,25 +38,26 @@ class AccountPrice:
         self._dollars = 0.0 if counted else account.dollars_per_unit  # per unit; 0: not known yet
         self._counted = counted
         self._demand = Demand(self._window_s, profile, now)
-        self._offers: deque[Offer] = deque(offers, LATELY)
+        self._offers = Lately(LATELY, offers)
         self._seen = self._expected = self._charged = 0.0  # queries, micro-dollars; decayed
-        self._used = self._reserved = 0.0  # micro-units, decayed
-        self._mine = self._all = 0.0  # micro-units charged by this replica and by all, decayed
-        self._fresh = 0  # charged by this replica since the last look
+        self._used = self._squares = self._reserved = 0.0  # micro-units, decayed
+        self._mine = self._all = 0.0  # queries here and everywhere, decayed
+        self._looked: Balance | None = None
+        self._looked_at = now
         self.limited = account.limit is not None
         self.balance: Balance | None = None  # as it was at the last update
 
     def settled(self, offer: Offer, price: float, reserved: Amount, used: Amount) -> None:
         """A query was paid: what it offered, the price it was decided at, what was set aside and taken."""
         self._demand.note()
-        self._offers.append(offer)
+        self._offers.add(offer)
         units = self._measure(used)
         self._seen = self._seen * KEEP + 1
         self._expected = self._expected * KEEP + offer.cost_at(price)
         self._charged = self._charged * KEEP + used.micros
         self._used = self._used * KEEP + units
+        self._squares = self._squares * KEEP + units * units
         self._reserved = self._reserved * KEEP + self._measure(reserved)
-        self._fresh += units
 
     def refused(self) -> None:
         """A query could not be paid: it is part of the demand."""
@@ -74,9 +75,9 @@ class AccountPrice:
 
     def _wanted(self, balance: Balance) -> float:
         in_use = balance.reserved * min(1.0, self._used / self._reserved if self._reserved else 1.0)
-        units = units_per_query(balance, in_use, self._demand, self._share)
+        units = units_per_query(balance, in_use, self._demand, self._share, self._scatter)
         dollars = self._charged / self._used if self._counted else self._dollars
-        return price_for(self._offers, units * dollars / self._bias)
+        return self._offers.price_for(units * dollars / self._bias)
 
     def _follow(self, wanted: float, balance: Balance, now: float) -> None:
         before = self.balance
@@ -89,21 +90,24 @@ class AccountPrice:
         self.price += part * (wanted - self.price)
 
     def _look(self, balance: Balance, now: float) -> None:
-        """Whose spending it was since the last look."""
-        before, mine = self.balance, self._fresh
-        if before is None:
+        """Whose queries they were, whenever there is news of the other replicas."""
+        if self._looked is not None and balance.age_s > now - self.updated_at:
             return
-        self._fresh = 0
-        passed = now - self.updated_at
-        left = sum(amount for leaves, amount in before.leaving if leaves <= passed)
-        everybody = balance.spent - (before.spent - left) - max(0, balance.lost - before.lost)
-        keep = math.exp(-passed / (SHARE_MEMORY * self._window_s))
-        self._mine = self._mine * keep + mine
-        self._all = self._all * keep + max(mine, everybody)
+        if self._looked is not None:
+            passed = now - self._looked_at
+            keep = math.exp(-passed / (SHARE_MEMORY * self._window_s))
+            self._mine = self._mine * keep + balance.queries_here - self._looked.queries_here
+            self._all = self._all * keep + balance.queries - self._looked.queries
+        self._looked, self._looked_at = balance, now
 
     @property
     def _share(self) -> float:
-        return max(LEAST_SHARE, self._mine / self._all) if self._mine else 1.0
+        return min(1.0, max(LEAST_SHARE, self._mine / self._all)) if self._mine > 0 < self._all else 1.0
+
+    @property
+    def _scatter(self) -> float:
+        """Of what queries take: variance over the square of the mean."""
+        return max(0.0, self._seen * self._squares / self._used**2 - 1) if self._used else 0.0
 
     @property
     def _bias(self) -> float:
@@ -111,4 +115,4 @@ class AccountPrice:
         if not self._expected:
             return 1.0
         believed = BELIEF * self._expected / self._seen
-        return max(1e-6, (self._charged + believed) / (self._expected + believed))
+        return min(MOST_BIAS, max(1 / MOST_BIAS, (self._charged + believed) / (self._expected + believed)))

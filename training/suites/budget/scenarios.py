@@ -27,7 +27,7 @@ class Scenario:
     """Times are shares of the window."""
 
     times: Callable[[Rng, int], Floats]  # (rng, n) -> n sorted times in [0, 1)
-    queries: int = 4000
+    queries: int = 6000
     window: str = "hour"  # of the calendar
     at_once: float = 4.0  # queries in flight, mean
     worst: float = 4.0  # worst case over mean cost, but never below what was recorded
