@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -22,6 +22,9 @@ import grpc
 
 from predictors.observation import Constraints, Message, Part, Preferences, Sampling, Tool, ToolCall
 from router.clients.admin import AdminClient, SyncAdminClient
+from router.clients.advice import Advice
+from router.clients.advice_sync import SyncAdvice
+from router.clients.advised import Charged, Drawn, More, usage_request
 from router.clients.channel import (
     DEFAULT_RETRIES,
     DEFAULT_TARGET,
@@ -58,30 +61,36 @@ from router.clients.values import (
     SampleEnded,
     Started,
     StreamEvent,
+    Used,
     Verdict,
 )
 from router.domain.backend_state import BackendState
 from router.domain.decision import Keep, Mode, Status
+from router.v1 import apportion_router_pb2 as pb
 from router.v1 import apportion_router_pb2_grpc as pb_grpc
 
 __all__ = [
     "SERVICE_CONFIG",
     "AdminClient",
+    "Advice",
     "AnswerDelta",
     "ApportionError",
     "Ask",
     "BackendState",
     "Busy",
+    "Charged",
     "Client",
     "Conflict",
     "Constraints",
     "Decided",
     "Done",
+    "Drawn",
     "Estimate",
     "InvalidRequest",
     "Keep",
     "Message",
     "Mode",
+    "More",
     "NotFound",
     "OutOfBudget",
     "Part",
@@ -98,11 +107,13 @@ __all__ = [
     "Status",
     "StreamEvent",
     "SyncAdminClient",
+    "SyncAdvice",
     "SyncClient",
     "TooLate",
     "Tool",
     "ToolCall",
     "Unavailable",
+    "Used",
     "Verdict",
     "message",
 ]
@@ -199,6 +210,46 @@ class Client:
         request = generate_request(prompt, ask)
         reply = await self._call(self._stub.Decide, request, timeout_s, retries, repeatable=False)
         return read_decided(reply)
+
+    def advise(
+        self, prompt: str | Sequence[Message], *, timeout_s: float | None = None, **ask: Unpack[Ask]
+    ) -> Advice:
+        """The whole decision over samples that you draw, from models that you call.
+
+            async with client.advise("What is 17 * 23?") as advice:
+                async for more in advice:  # more.backend, more.messages, more.sampling, more.count
+                    for text, used in await my_models.draw(more):
+                        await advice.send(Drawn(text, used))
+            print(advice.answer.text)
+
+        The worst case stays reserved until all samples that were asked for are sent, finished or cut, with their
+        usage: on the call, also after there is enough, or by `report_usage`. Leaving the block early asks for the
+        answer so far; an error in it cuts the call. Tried again only where the service did nothing yet.
+        """
+        opening = pb.AdviseRequest(request=generate_request(prompt, ask))
+        attempts = self._attempts(timeout_s, None, repeatable=False)
+        return Advice(self._stub.Advise, opening, attempts, self._wait)
+
+    async def report_usage(
+        self,
+        decision_id: str,
+        by_backend: Mapping[str, Used],
+        *,
+        final: bool = True,
+        timeout_s: float | None = None,
+        retries: int | None = None,
+    ) -> Charged:
+        """Say what a decided or advised query used, in total so far; `final`: no more, the rest goes back.
+
+            decided = await client.decide("What is 17 * 23?")
+            ...  # call the models of decided.plan
+            await client.report_usage(decided.decision_id, {"small": Used(tokens_in=12, tokens_out=3, samples=1)})
+
+        To the replica that decided: another one says `NotFound`. Twice is as once.
+        """
+        request = usage_request(decision_id, by_backend, final=final)
+        reply = await self._call(self._stub.ReportUsage, request, timeout_s, retries)
+        return Charged(reply.charged, reply.returned)
 
     async def estimate(
         self,

@@ -23,7 +23,9 @@ from router.wire.parts import (
     tool_to_wire,
 )
 
-Request = TypeVar("Request", pb.GenerateRequest, pb.ReportOutcomeRequest)
+Request = TypeVar(
+    "Request", pb.GenerateRequest, pb.ReportOutcomeRequest, pb.AdviseRequest, pb.ReportUsageRequest
+)
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import grpc
 
 from predictors.observation import Message
+from router.clients.advice_sync import SyncAdvice
+from router.clients.advised import Charged, usage_request
 from router.clients.channel import DEFAULT_RETRIES, DEFAULT_TARGET, DEFAULT_TIMEOUT_S, options
 from router.clients.errors import translated
 from router.clients.read import read_decided, read_estimate, read_event, read_reply, read_reported_many
 from router.clients.request import Ask, generate_request, outcome_request
 from router.clients.retry import Attempts
-from router.clients.values import Decided, Estimate, Reply, Report, Reported, ReportedMany, StreamEvent
+from router.clients.values import (
+    Decided,
+    Estimate,
+    Reply,
+    Report,
+    Reported,
+    ReportedMany,
+    StreamEvent,
+    Used,
+)
+from router.v1 import apportion_router_pb2 as pb
 from router.v1 import apportion_router_pb2_grpc as pb_grpc
 
 Result = TypeVar("Result")
@@ -102,6 +114,35 @@ class SyncClient:
         """The first decision alone, logged, for callers that call models themselves."""
         request = generate_request(prompt, ask)
         return read_decided(self._call(self._stub.Decide, request, timeout_s, retries, repeatable=False))
+
+    def advise(
+        self, prompt: str | Sequence[Message], *, timeout_s: float | None = None, **ask: Unpack[Ask]
+    ) -> SyncAdvice:
+        """The whole decision over samples that you draw; one thread.
+
+        with client.advise("What is 17 * 23?") as advice:
+            for more in advice:
+                for text, used in my_models.draw(more):
+                    advice.send(Drawn(text, used))
+        print(advice.answer.text)
+        """
+        opening = pb.AdviseRequest(request=generate_request(prompt, ask))
+        attempts = self._attempts(timeout_s, None, repeatable=False)
+        return SyncAdvice(self._stub.Advise, opening, attempts, self._wait)
+
+    def report_usage(
+        self,
+        decision_id: str,
+        by_backend: Mapping[str, Used],
+        *,
+        final: bool = True,
+        timeout_s: float | None = None,
+        retries: int | None = None,
+    ) -> Charged:
+        """Say what a decided or advised query used, in total so far; `final`: no more, the rest goes back."""
+        request = usage_request(decision_id, by_backend, final=final)
+        reply = self._call(self._stub.ReportUsage, request, timeout_s, retries)
+        return Charged(reply.charged, reply.returned)
 
     def estimate(
         self,
