@@ -21,7 +21,7 @@ from training.suites.sampling.candidates import Candidates
 from training.suites.sampling.known import Known
 from training.suites.sampling.runs import Runs
 from training.suites.sampling.split import Split
-from training.suites.sampling.worth import ODDS, Lattice, Worth, first_true, worth_of
+from training.suites.sampling.worth import ODDS, Lattice, Worth, first_true
 
 Places = NDArray[np.int64]
 SLOPES = (0.0, 1.0, 2.0)
@@ -43,8 +43,8 @@ def value_of_next(known: Known) -> Callable[[Split], Candidates]:
     places = np.repeat(ways[:, None], runs.shape[1], axis=1)
     usual = np.full(runs.shape[1], ODDS.index(0)), np.full(runs.shape[1], round(USUAL.alike / RHO_STEP) - 1)
     found = _candidates(
-        runs, worth_of(runs, TUNED), places, [f"odds {ODDS[way] * LOGIT_STEP:g}" for way in ways],
-        worth_of(runs, UNTUNED), *usual,
+        runs, known.worth(TUNED), places, [f"odds {ODDS[way] * LOGIT_STEP:g}" for way in ways],
+        known.worth(UNTUNED), *usual,
     )  # fmt: skip
     return lambda split: found
 
@@ -52,7 +52,7 @@ def value_of_next(known: Known) -> Callable[[Split], Candidates]:
 def apportion(known: Known) -> Callable[[Split], Candidates | None]:
     """Each query's own."""
     runs = known.runs
-    tuned, untuned = worth_of(runs, TUNED), worth_of(runs, UNTUNED)
+    tuned, untuned = known.worth(TUNED), known.worth(UNTUNED)
     ways = list(product(SLOPES, SHIFTS))
 
     def offers(split: Split) -> Candidates | None:

@@ -55,7 +55,7 @@ def decide_splits(problem: Problem, job: Job) -> Result:
     splits = [split for number in job.splits if (split := split_of(problem, number)) is not None]
     found: list[Decided] = []
     if problem.most >= LEAST_SAMPLES:
-        known = Known(runs_of(problem, SPLITS), learn)
+        known = Known.of(runs_of(problem, SPLITS), learn)
         for subject in job.subjects:
             offers = resolve("subject", SUBJECTS, subject)(known)
             for split in splits:
