@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from router.checks.queries import Known
 from router.errors import InvalidQuery
 from router.v1 import apportion_router_pb2 as pb
+from router.wire.advice import read_sample
 from router.wire.outcome import read_outcome
 from router.wire.query import read_options, read_query
 
@@ -69,6 +70,25 @@ OUTCOME = pb.ReportOutcomeRequest(
 ).SerializeToString(deterministic=True)
 
 
+SAMPLE = pb.AdviseRequest(
+    sample=pb.AdvisedSample(
+        sample_id="a",
+        backend="b",
+        parts=[pb.Part(text="4")],
+        tool_calls=[pb.ToolCall(id="1", name="f", arguments="{}")],
+        finish_reason="stop",
+        finished=True,
+        usage=pb.UsageItem(out=3, cached_in=0, reasoning=1, samples=1),
+        mean_logprob=-0.5,
+        first_entropy=0.5,
+        confidence=0.5,
+        hidden=[0.5, -0.5],
+        latency=Duration(seconds=1, nanos=1),
+        reasoning="h",
+    )
+).SerializeToString(deterministic=True)
+
+
 def damaged(raw: bytes) -> st.SearchStrategy[bytes]:
     """`raw` with up to eight bytes changed."""
     edit = st.tuples(st.integers(0, len(raw) - 1), st.integers(0, 255))
@@ -110,8 +130,26 @@ def test_a_damaged_report_is_an_outcome_in_range_or_invalid(raw: bytes):
     assert isinstance(outcome.value, bool | str) or math.isfinite(outcome.value)
 
 
+@given(damaged(SAMPLE))
+@settings(max_examples=300, derandomize=True, deadline=None)
+def test_a_damaged_sample_is_one_in_range_or_invalid(raw: bytes):
+    try:
+        brought = read_sample(pb.AdviseRequest.FromString(raw))
+    except (DecodeError, InvalidQuery):
+        return
+    sample, usage = brought.sample, brought.usage
+    assert sample.sample_id
+    assert sample.confidence is None or 0 <= sample.confidence <= 1
+    assert sample.mean_logprob is None or -math.inf < sample.mean_logprob <= 0
+    assert sample.latency_s is None or sample.latency_s >= 0
+    assert sample.hidden is None or all(math.isfinite(value) for value in sample.hidden)
+    assert usage is None or 0 <= usage.tokens_cached <= usage.tokens_in
+    assert usage is None or min(usage.tokens_out, usage.tokens_reasoning, usage.samples) >= 0
+
+
 def test_the_undamaged_request_is_a_query():
     """Else the test above would see nothing but refusals."""
     query = read_query(pb.GenerateRequest.FromString(RICH), KNOWN, lambda: "new")
     assert (query.request_id, query.verifier, query.constraints.plan) == ("r", "v", "p")
     assert read_outcome(pb.ReportOutcomeRequest.FromString(OUTCOME), lambda: "new", 1.0).observed_at > 5
+    assert read_sample(pb.AdviseRequest.FromString(SAMPLE)).sample.finished
