@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from router.feasible import Feasibility
 from router.forecast import Forecaster
 from router.known_plans import WithoutPlans, changed_plans
 from router.ledger import Ledger
+from router.ledger.accounts import Accounts
 from router.ledger.databases import IN_MEMORY
 from router.ledger.in_process import in_process
 from router.ledger.leased import Leased
@@ -45,6 +46,9 @@ from router.plugins import resolve
 from router.policies import Policy
 from router.policies.fixed import Fixed
 from router.price_list import PriceList
+from router.pricing.accounts import Prices
+from router.pricing.offers import Offer
+from router.pricing.typical import typical_offers
 from router.quality_price import quality_prices_of
 from router.risk_thresholds import resolve_risks
 from router.shadow import Shadowed, Shadows
@@ -123,6 +127,7 @@ def assemble(
     forecaster = Forecaster(price_list.bounds(at), speeds_of(config))
     feasibility = Feasibility({name: backend.capabilities for name, backend in backends.items()}, forecaster)
     parts = (forecaster, feasibility, config.price, config.latency_price, config.seed)
+    chosen_by = (menu, policy, policy_name(config), predictions, *parts)
     quality_prices = quality_prices_of(predictions, menu.plans, forecaster)
     replica = replica or f"{socket.gethostname()}-{secrets.token_hex(4)}"
     verifiers = online_verifiers(config)
@@ -136,8 +141,9 @@ def assemble(
             if isinstance(ledger, Leased):
                 ledger.leave()
             raise
+    pricing = _pricing(config, ledger, wall_s, typical_offers(predictions, menu.plans, forecaster))
     books = Books(
-        chooser=Chooser(menu, policy, policy_name(config), predictions, *parts, quality_prices),
+        chooser=Chooser(*chosen_by, quality_prices, pricing),
         bypass=Chooser(menu, Fixed(menu.reference.name), REFERENCE, Untrained(), *parts),
         prices=price_list.prices(at),
         price_list=price_list,
@@ -161,6 +167,7 @@ def assemble(
         monotonic_s=monotonic_s,
         wall_s=wall_s,
         new_id=new_id or decision_ids(wall_s),
+        pricing=pricing,
     )
     classes = AnswerClasses()
     allocator = Allocator(books, backends, classes)
@@ -263,6 +270,16 @@ def _policy(config: Config) -> Policy:
     if policy is None:
         raise ConfigError(f"policy: {policy_name(config)!r} does not keep the contract of a policy")
     return policy
+
+
+def _pricing(
+    config: Config, ledger: Ledger, wall_s: Callable[[], float], offers: Sequence[Offer]
+) -> Prices | None:
+    if config.budget.price == "fixed":
+        return None
+    accounts = ledger.accounts if isinstance(ledger, Leased) else Accounts()
+    hours, urgent = config.budget.hours, config.budget.urgent_share
+    return Prices(accounts, ledger, wall_s, hours=hours, offers=offers, urgent_share=urgent)
 
 
 def _shadows(config: Config, allocator: Allocator, monotonic_s: Callable[[], float]) -> Shadows | None:

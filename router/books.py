@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -23,6 +23,7 @@ from router.ledger import Amount, Ledger, Reservation
 from router.logged_row import logged_row
 from router.modes import Modes
 from router.price_list import PriceList
+from router.pricing.accounts import Prices
 from router.progress import Progress
 from router.verifiers import Verifier
 from router.worst_case import used_amount, worst_amount
@@ -67,10 +68,12 @@ class Books:
         wall_s: Callable[[], float],
         new_id: Callable[[Query], str],
         price_list: PriceList | None = None,  # None: `prices` hold for ever
+        pricing: Prices | None = None,  # learns from every query what compute must cost; None: nobody asks
     ) -> None:
         self.chooser, self.bypass, self.modes, self.settings = chooser, bypass, modes, settings
         self.prices, self.ledger, self.store, self.verifiers = dict(prices), ledger, store, verifiers
         self.monotonic_s, self.wall_s, self.new_id = monotonic_s, wall_s, new_id
+        self.pricing = pricing
         self.decided = 0  # rows logged since the start
         self.price_list = price_list
         self._prices_since = price_list.version(wall_s()) if price_list and price_list.changes else ""
@@ -88,12 +91,13 @@ class Books:
             )
         mode = self.modes.mode_for(query.tenant, draw_key(query), options.mode)
         chooser = self.bypass if mode is Mode.BYPASS else self.chooser
-        limits = Limits(self.ledger.left(query.tenant), options.time_left_s, options.stream)
+        limits = Limits(self._left(query), options.time_left_s, options.stream)
         try:
             chosen = chooser.choose(query, limits, explore=options.explore)
         except BudgetExceeded as error:
             if error.needed_micros is not None:
                 error.retry_after_s = self.ledger.wait_s(Amount(error.needed_micros), query.tenant)
+            self._refused(query)
             raise
         plan, degraded = chosen.choice.plan, list(chosen.degraded)
         if mode is Mode.OBSERVE:
@@ -146,6 +150,8 @@ class Books:
     def end(self, progress: Progress, settle: Callable[[Progress], int] | None = None) -> Decision:
         """Settle what was used and log the row. Runs however the query ended, and does not wait."""
         progress.charged = (settle or self.settle)(progress)
+        if self.pricing is not None:
+            self._tell_prices(self.pricing, progress)
         self.decided += 1
         keep = min(self.settings.keep, progress.options.keep or self.settings.keep, key=KEEPS.__getitem__)
         decision = logged_row(
@@ -168,7 +174,12 @@ class Books:
         """
         amount = worst_amount(progress.query, progress.plan, self.chooser.forecaster.bounds)
         key = f"{progress.decision_id}/{len(progress.reservations)}"
-        progress.reservations.append(await self.ledger.obtain(key, amount, progress.query.tenant))
+        try:
+            progress.reservations.append(await self.ledger.obtain(key, amount, progress.query.tenant))
+        except BudgetExceeded:
+            if not progress.reservations:
+                self._refused(progress.query)
+            raise
 
     async def fail_over(self, progress: Progress, error: BackendError) -> None:
         """Let another feasible plan take over, one that needs none of the failed backends; else raise `error`."""
@@ -186,6 +197,42 @@ class Books:
             return
         progress.plan = failed
         raise error
+
+    def price_of(self, account: str) -> float:
+        """What compute costs under this account alone, quality per dollar."""
+        own = 0.0 if self.pricing is None else self.pricing.price_of(account)
+        return max(self.chooser.price, own)
+
+    def _left(self, query: Query) -> int | None:
+        """Micro-dollars that the query may reserve; what is kept for urgent ones is not there for others."""
+        left = self.ledger.left(query.tenant)
+        if left is None or self.pricing is None or query.priority > 0:
+            return left
+        return max(0, left - self.pricing.kept_back(query.tenant))
+
+    def _tell_prices(self, pricing: Prices, progress: Progress) -> None:
+        """A query that reserved nothing here (`Decide`) is part of the demand; what it takes the ledger will say."""
+        chosen, query = progress.chosen, progress.query
+        decides = progress.mode is Mode.APPLY and query.constraints.min_quality is None
+        known = any(one.quality is not None for one in chosen.forecasts)
+        taken = next((one for one in chosen.forecasts if one.plan is progress.plan), None)
+        weight, used = query.preferences.cost_weight, None
+        if progress.reservations:
+            used = replace(used_amount(progress.meter.by_backend, progress.prices), micros=progress.charged)
+        pricing.ended(
+            query.tenant,
+            (*chosen.forecasts, *chosen.unpaid),
+            price=chosen.price / weight if weight > 0 else 0.0,
+            weight=weight,
+            latency_price=self.chooser.latency_price * query.preferences.latency_weight,
+            taken=None if decides and known else taken,
+            reserved=sum([one.amount for one in progress.reservations], Amount(0)),
+            used=used,
+        )
+
+    def _refused(self, query: Query) -> None:
+        if self.pricing is not None:
+            self.pricing.refused(query.tenant)
 
     def _reprice(self, at: float) -> None:
         """Decide and reserve at the prices of now; what is reserved already is settled at those of then."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from predictors import Look, Predictions
 from predictors.observation import OnUnavailable, Query, Signals
@@ -49,6 +50,15 @@ class Chosen:
     infeasible: tuple[tuple[str, str], ...] = ()  # (plan, why)
     degraded: tuple[str, ...] = ()
     abstains: str = ""  # why nothing should be asked at all; "": nothing speaks against it
+    unpaid: tuple[Forecast, ...] = ()  # of the plans that lack nothing but money
+
+
+class PriceSource(Protocol):
+    """Says what compute costs now."""
+
+    def price(self, tenant: str = "") -> float:
+        """Quality per dollar, >= 0, for a query of the tenant."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +71,11 @@ class Chooser:
     predictions: Predictions
     forecaster: Forecaster
     feasibility: Feasibility
-    price: float  # quality per dollar
+    price: float  # quality per dollar, at least
     latency_price: float  # quality per second
     seed: int
     quality_prices: QualityPrices | None = None  # None: not known what a quality costs
+    prices: PriceSource | None = None  # of the budgets; None: `price` is all there is
 
     @property
     def name_on_record(self) -> str:
@@ -84,8 +95,8 @@ class Chooser:
     def choose(self, query: Query, limits: Limits, *, explore: bool = True) -> Chosen:
         """Draw a plan. Raises `NoPlan`, `BudgetExceeded` or `UnknownName`."""
         look = self.predictions.look(query)
-        forecasts, infeasible, degraded = self.feasible(query, limits, look.signals)
-        price = self.price * query.preferences.cost_weight
+        forecasts, infeasible, degraded, unpaid = self.feasible(query, limits, look.signals)
+        price = self.price_for(query.tenant) * query.preferences.cost_weight
         situation = Situation(
             forecasts,
             look.signals,
@@ -107,7 +118,13 @@ class Chooser:
             policy="forced" if query.constraints.plan else self.name_on_record,
             explored=probabilities[drawn] < probabilities[likeliest],
         )
-        return Chosen(choice, forecasts, look, price, infeasible, degraded, out_of_reach(query, situation))
+        return Chosen(
+            choice, forecasts, look, price, infeasible, degraded, out_of_reach(query, situation), unpaid
+        )
+
+    def price_for(self, tenant: str) -> float:
+        """What compute costs the tenant now, quality per dollar: as configured, or what its budgets demand if more."""
+        return self.price if self.prices is None else max(self.price, self.prices.price(tenant))
 
     def _quality_price(self, query: Query) -> float | None:
         target = query.constraints.min_quality
@@ -117,8 +134,11 @@ class Chooser:
 
     def feasible(
         self, query: Query, limits: Limits, signals: Signals
-    ) -> tuple[tuple[Forecast, ...], tuple[tuple[str, str], ...], tuple[str, ...]]:
-        """Forecasts of the feasible plans (at least one), why the others are not, and what had to be given up."""
+    ) -> tuple[tuple[Forecast, ...], tuple[tuple[str, str], ...], tuple[str, ...], tuple[Forecast, ...]]:
+        """Forecasts of the feasible plans (at least one), why the others are not, and what had to be given up.
+
+        The last: forecasts of the plans that lack nothing but money.
+        """
         if query.constraints.plan:
             self.menu.named(query.constraints.plan)
         servable: list[Forecast] = []
@@ -145,17 +165,16 @@ class Chooser:
         degraded += tuple(why for why in closed if any(why == said for _, said in infeasible))
         if not servable and closed and all(why in closed for why in reasons(infeasible).values()):
             raise BackendUnavailable(f"no plan is left: {in_words(reasons(infeasible))}")
+        unpaid = tuple([forecast for forecast, why in removed if why.startswith(OVER_BUDGET)])
         if not servable:
-            refuse(
-                infeasible, [forecast.worst_cost for forecast, why in removed if why.startswith(OVER_BUDGET)]
-            )
+            refuse(infeasible, [forecast.worst_cost for forecast in unpaid])
         safe = within_risk(servable, query.constraints.max_risk)
         risky = tuple(
             (item.plan.name, "its expected loss is above max_risk") for item in servable if item not in safe
         )
         useful = safe if query.constraints.plan else helpful(safe, signals)
         useless = tuple((item.plan.name, MORE_DOES_NOT_HELP) for item in safe if item not in useful)
-        return tuple(useful), infeasible + risky + useless, degraded
+        return tuple(useful), infeasible + risky + useless, degraded, unpaid
 
 
 def helpful(forecasts: Sequence[Forecast], signals: Signals) -> list[Forecast]:

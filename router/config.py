@@ -123,6 +123,9 @@ class BudgetConfig(Section, frozen=True):
     unknown_tenants: Literal["allow", "refuse"] = "allow"  # tenants that no [[budgets]] names
     request_s: float = 900.0  # a request that is not settled after so long is charged at its worst case
     away_share: float = 0.0  # of each limit one replica may spend while the store is away; 0: refuse
+    price: Literal["auto", "fixed"] = "auto"  # auto: `price` at least, more as money runs short
+    hours: tuple[float, ...] = ()  # share of a day's queries in each of the 24 hours, UTC; none: an even day
+    urgent_share: float = 0.0  # of each limit, for queries of priority > 0; let go as a window passes
     currencies: Mapping[str, float] = {}  # dollars per unit: { EUR = 1.08 }
 
 

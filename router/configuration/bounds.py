@@ -109,6 +109,7 @@ BOUNDS: dict[tuple[type, str], Bound] = {
     (config.BudgetConfig, "window_s"): _WINDOW,
     (config.BudgetConfig, "request_s"): Bound(Unit.SECONDS, 1, _DAY),
     (config.BudgetConfig, "away_share"): Bound(Unit.SHARE, 0, 1),
+    (config.BudgetConfig, "urgent_share"): Bound(Unit.SHARE, 0, 1),
     (config.AccountConfig, "amount"): Bound(Unit.PLAIN, 0, 1e12),
     (config.AccountConfig, "window_s"): _WINDOW,
     (config.ShadowConfig, "share"): Bound(Unit.SHARE, 0, 1),

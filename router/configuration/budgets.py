@@ -15,6 +15,7 @@ from router.ledger import ALL
 from router.ledger.accounts import DOLLARS, GPU_SECONDS, MICRO, TOKENS, Account, Accounts
 from router.ledger.databases import IN_MEMORY, is_postgres
 from router.ledger.window import Window
+from router.pricing.demand import HOURS
 
 UNITS = (DOLLARS, TOKENS, GPU_SECONDS)
 
@@ -29,6 +30,11 @@ def check_budgets(config: Config, problems: Problems) -> None:
             problems.add(path, f"{currency!r} is no currency with a price of its own")
         elif not 0 < dollars < math.inf:
             problems.add(path, f"wants the dollars that one unit costs, above 0, got {dollars:g}")
+    hours = config.budget.hours
+    if hours and (len(hours) != HOURS or not all(0 <= share < math.inf for share in hours) or not any(hours)):
+        problems.add(
+            ("budget", "hours"), f"wants {HOURS} shares >= 0, one for each hour, not all 0, got {len(hours)}"
+        )
     for index, account in enumerate(config.budgets):
         _check_account(account, config, ("budgets", index), problems)
     if not problems.touch(("budgets",)) and not problems.touch(("budget",)):

@@ -1,6 +1,7 @@
 """The price of compute: one number per account that makes its money last, no longer and no shorter than its window.
 
     offers.py    a query as the price sees it: which further cost is bought at which price, and the price for a spending
+    typical.py   the same of the bundle's typical queries, for the start
     demand.py    how many queries are to come until the window ends, and how sure that is
     pace.py      micro-dollars that a query may cost on average from now on
     price.py     the price of one account: model, corrected by what was really spent

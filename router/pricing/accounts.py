@@ -32,10 +32,10 @@ class Prices:
         *,
         hours: Sequence[float] = (),  # share of a day's queries in each UTC hour; none: an even day
         offers: Sequence[Offer] = (),  # typical queries, until there are others
-        reserve: float = 0.0,  # share of each limit that is kept for urgent queries, [0, 1)
+        urgent_share: float = 0.0,  # of each limit, kept for urgent queries, [0, 1]
     ) -> None:
         self._accounts, self._ledger, self._wall_s = accounts, ledger, wall_s
-        self._profile, self._typical, self.reserve = Profile(tuple(hours)), tuple(offers), reserve
+        self._profile, self._typical, self.urgent_share = Profile(tuple(hours)), tuple(offers), urgent_share
         self._by_account: dict[str, AccountPrice] = {}
         self._branches: dict[str, tuple[AccountPrice, ...]] = {}  # by tenant
         self._named: dict[str, tuple[Account, ...]] = {}  # by tenant
@@ -50,7 +50,7 @@ class Prices:
         found = self._by_account.get(account)
         return 0.0 if found is None else found.price
 
-    def settled(
+    def ended(
         self,
         tenant: str,
         forecasts: Sequence[Forecast],
@@ -60,14 +60,16 @@ class Prices:
         latency_price: float,
         taken: Forecast | None,  # what was taken whatever the price; None: the price decided
         reserved: Amount,
-        used: Amount,
+        used: Amount | None,  # None: not known yet
     ) -> None:
-        """A query was paid."""
+        """A query was decided, and paid where `used` is given."""
         branch = self._branches.get(tenant) or self._branch(tenant)
         if any(one.limited for one in branch):
             offer = offer_of_forecasts(forecasts, weight, latency_price, taken)
             for account in branch:
-                account.settled(offer, price, reserved, used)
+                account.seen(offer)
+                if used is not None:
+                    account.paid(offer, price, reserved, used)
         self._update(tenant)
 
     def refused(self, tenant: str) -> None:
@@ -78,14 +80,16 @@ class Prices:
 
     def kept_back(self, tenant: str) -> int:
         """Micro-dollars of what is left that only urgent queries may reserve; it is let go as a window passes."""
-        if not self.reserve:
+        if not self.urgent_share:
             return 0
         branch, kept = self._branches.get(tenant) or self._branch(tenant), 0
         for account, one in zip(self._named[tenant], branch, strict=True):
             balance = one.balance
             if balance is None or balance.limit is None or account.unit in {TOKENS, GPU_SECONDS}:
                 continue
-            kept = max(kept, int(self.reserve * balance.limit * _rest(balance) * account.dollars_per_unit))
+            kept = max(
+                kept, int(self.urgent_share * balance.limit * _rest(balance) * account.dollars_per_unit)
+            )
         return kept
 
     def _update(self, tenant: str) -> None:

@@ -47,10 +47,13 @@ class AccountPrice:
         self.limited = account.limit is not None
         self.balance: Balance | None = None  # as it was at the last update
 
-    def settled(self, offer: Offer, price: float, reserved: Amount, used: Amount) -> None:
-        """A query was paid: what it offered, the price it was decided at, what was set aside and taken."""
+    def seen(self, offer: Offer) -> None:
+        """A query was decided."""
         self._demand.note()
         self._offers.add(offer)
+
+    def paid(self, offer: Offer, price: float, reserved: Amount, used: Amount) -> None:
+        """It was paid: what it offered, the price it was decided at, what was set aside and taken."""
         units = self._measure(used)
         self._seen = self._seen * KEEP + 1
         self._expected = self._expected * KEEP + offer.cost_at(price)

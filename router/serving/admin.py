@@ -82,7 +82,7 @@ class AdminCalls:
             mode=MODE_NUMBERS[self.books.modes.default],
             policy=chooser.policy_name,
             bundle=chooser.predictions.version,
-            price=chooser.price,
+            price=self.books.price_of(ALL),
             in_flight=self.admission.queries,
             decisions=self.books.decided,
             outcomes=self.counter.outcomes,
@@ -145,7 +145,7 @@ class AdminCalls:
         name = short_text("account", request.account) or ALL
         return pb.GetBudgetReply(
             balance=balance_to_wire(ledger.balance(name)),
-            price=self.books.chooser.price,
+            price=self.books.price_of(name),
             accounts=[balance.account for balance in ledger.balances()],
         )
 

@@ -138,7 +138,7 @@ class Replica:
         used = Amount(paid)
         charged = self.ledger.settle(one.reservation, used)
         if self.prices is not None:
-            self.prices.settled(
+            self.prices.ended(
                 "",
                 one.forecasts,
                 price=one.price,
