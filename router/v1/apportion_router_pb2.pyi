@@ -1610,9 +1610,11 @@ class AdvisedSample(_message.Message):
     LATENCY_FIELD_NUMBER: _builtins.int
     REASONING_FIELD_NUMBER: _builtins.int
     sample_id: _builtins.str
-    """the caller's; the same id again replaces a growing sample"""
+    """the caller's; the same id again replaces a growing sample, until it is finished"""
     backend: _builtins.str
+    """default: the one whose samples are running"""
     finish_reason: _builtins.str
+    """"error": its backend failed, and another stage or plan takes over"""
     finished: _builtins.bool
     mean_logprob: _builtins.float
     first_entropy: _builtins.float
@@ -1624,7 +1626,9 @@ class AdvisedSample(_message.Message):
     @_builtins.property
     def tool_calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___ToolCall]: ...
     @_builtins.property
-    def usage(self) -> Global___UsageItem: ...
+    def usage(self) -> Global___UsageItem:
+        """of this sample so far; a finished one that does not say is charged at its worst case"""
+
     @_builtins.property
     def hidden(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """reduced hidden state"""

@@ -117,14 +117,16 @@ class RouterServicer:
 
     def Decide(self, request, context):
         """The first decision only, for callers that call models themselves. Logs the decision and reserves its worst case
-        until ReportUsage, which goes to the same replica.
+        until ReportUsage, which goes to the same replica: any other one says NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Advise(self, request_iterator, context):
-        """The whole decision for callers that call models themselves: one message per finished or growing sample of theirs.
+        """The whole decision for callers that call models themselves: one message per finished or growing sample of theirs,
+        each answered by more (its count may be 0: go on), enough or escalate; a prune may come before. Settled when all
+        samples that were asked for have ended on the stream, also after enough; else held as by Decide.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,10 +46,13 @@ class RouterStub:
     """The same, told as it happens. Only committed text is streamed as AnswerDelta; nothing is ever taken back."""
     Decide: _grpc.UnaryUnaryMultiCallable[_apportion_router_pb2.GenerateRequest, _apportion_router_pb2.DecideReply]
     """The first decision only, for callers that call models themselves. Logs the decision and reserves its worst case
-    until ReportUsage, which goes to the same replica.
+    until ReportUsage, which goes to the same replica: any other one says NOT_FOUND.
     """
     Advise: _grpc.StreamStreamMultiCallable[_apportion_router_pb2.AdviseRequest, _apportion_router_pb2.AdviseReply]
-    """The whole decision for callers that call models themselves: one message per finished or growing sample of theirs."""
+    """The whole decision for callers that call models themselves: one message per finished or growing sample of theirs,
+    each answered by more (its count may be 0: go on), enough or escalate; a prune may come before. Settled when all
+    samples that were asked for have ended on the stream, also after enough; else held as by Decide.
+    """
     ReportUsage: _grpc.UnaryUnaryMultiCallable[_apportion_router_pb2.ReportUsageRequest, _apportion_router_pb2.ReportUsageReply]
     """What an advised or decided query really used. What is never reported is charged at its worst case when its time ends."""
     ReportOutcome: _grpc.UnaryUnaryMultiCallable[_apportion_router_pb2.ReportOutcomeRequest, _apportion_router_pb2.ReportOutcomeReply]
@@ -75,10 +78,13 @@ class RouterAsyncStub(RouterStub):
     """The same, told as it happens. Only committed text is streamed as AnswerDelta; nothing is ever taken back."""
     Decide: _aio.UnaryUnaryMultiCallable[_apportion_router_pb2.GenerateRequest, _apportion_router_pb2.DecideReply]  # type: ignore[assignment]
     """The first decision only, for callers that call models themselves. Logs the decision and reserves its worst case
-    until ReportUsage, which goes to the same replica.
+    until ReportUsage, which goes to the same replica: any other one says NOT_FOUND.
     """
     Advise: _aio.StreamStreamMultiCallable[_apportion_router_pb2.AdviseRequest, _apportion_router_pb2.AdviseReply]  # type: ignore[assignment]
-    """The whole decision for callers that call models themselves: one message per finished or growing sample of theirs."""
+    """The whole decision for callers that call models themselves: one message per finished or growing sample of theirs,
+    each answered by more (its count may be 0: go on), enough or escalate; a prune may come before. Settled when all
+    samples that were asked for have ended on the stream, also after enough; else held as by Decide.
+    """
     ReportUsage: _aio.UnaryUnaryMultiCallable[_apportion_router_pb2.ReportUsageRequest, _apportion_router_pb2.ReportUsageReply]  # type: ignore[assignment]
     """What an advised or decided query really used. What is never reported is charged at its worst case when its time ends."""
     ReportOutcome: _aio.UnaryUnaryMultiCallable[_apportion_router_pb2.ReportOutcomeRequest, _apportion_router_pb2.ReportOutcomeReply]  # type: ignore[assignment]
@@ -119,7 +125,7 @@ class RouterServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_apportion_router_pb2.DecideReply, _abc.Awaitable[_apportion_router_pb2.DecideReply]]:
         """The first decision only, for callers that call models themselves. Logs the decision and reserves its worst case
-        until ReportUsage, which goes to the same replica.
+        until ReportUsage, which goes to the same replica: any other one says NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -128,7 +134,10 @@ class RouterServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_apportion_router_pb2.AdviseRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_apportion_router_pb2.AdviseReply], _abc.AsyncIterator[_apportion_router_pb2.AdviseReply]]:
-        """The whole decision for callers that call models themselves: one message per finished or growing sample of theirs."""
+        """The whole decision for callers that call models themselves: one message per finished or growing sample of theirs,
+        each answered by more (its count may be 0: go on), enough or escalate; a prune may come before. Settled when all
+        samples that were asked for have ended on the stream, also after enough; else held as by Decide.
+        """
 
     @_abc_1.abstractmethod
     def ReportUsage(
