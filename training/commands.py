@@ -16,6 +16,7 @@ COMMANDS = {
     "replay": "training.replay:replay",
     "evaluate": "training.evaluate:evaluate",
     "benchmark": "training.benchmark:benchmark",
+    "simulate": "training.simulate:simulate",
     "report": "training.report:report",
     "demo": "training.demo:demo",
     "demo-vllm": "training.live_demo.command:demo_vllm",

@@ -51,4 +51,5 @@ SUITES = {
     "allocation": "training.suites.allocation.suite:Allocation",
     "calibration": "training.suites.calibration.suite:Calibration",
     "sampling": "training.suites.sampling.suite:Sampling",
+    "budget": "training.suites.budget.suite:Budget",
 }

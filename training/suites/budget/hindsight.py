@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router.pricing.offers import MICRO, offer_of
+from training.errors import TrainingError
 from training.suites.budget.world import World
 
 
@@ -20,7 +21,9 @@ def best_fixed(world: World, rows: NDArray[np.int64], limit: int) -> tuple[float
             if earned > quality:
                 best, quality = price, earned
     if not np.isfinite(quality):
-        raise ValueError("the budget does not cover even the cheapest plans")
+        raise TrainingError(
+            f"budget: ${limit / 1e6:g} do not cover even the cheapest plans for {len(rows)} queries"
+        )
     return best, quality
 
 
@@ -35,8 +38,6 @@ def knapsack(world: World, rows: NDArray[np.int64], limit: int) -> float:
     for times, paid, reward in zip(count.tolist(), world.paid.tolist(), world.reward.tolist(), strict=True):
         offer = offer_of([(0.0, 0.0), *zip(paid, reward, strict=True)])
         steps += [(worth, more * times) for worth, more in offer.steps] if times else []
-        if times and offer.least > 0:
-            raise ValueError("a plan costs nothing and earns less than nothing")
     room, earned = float(limit), 0.0
     for worth, more in sorted(steps, reverse=True):
         taken = min(room, more)
