@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -16,12 +18,12 @@ from training.suites.sampling.worth import ODDS, Lattice, first_true, worth_of
 
 def runs_like(problem_most: int, queries: int, seed: int) -> Runs:
     """Runs of made votes, some samples without one."""
-    from types import SimpleNamespace
-
     rng = np.random.default_rng(seed)
     shares = rng.dirichlet([2.0, 1.0, 0.5, 0.5], queries)
     classes = np.array([rng.choice([-1, 0, 1, 2], problem_most, p=share[[3, 0, 1, 2]]) for share in shares])
-    votes, drawn, number = [], [], {}
+    votes: list[tuple[int, ...]] = []
+    drawn: list[int] = []
+    number: dict[tuple[tuple[int, ...], int], int] = {}
     state = np.empty((1, queries, problem_most), np.int32)
     for query, run in enumerate(classes):
         for at in range(problem_most):
