@@ -31,18 +31,18 @@ def advise(house, ask):
 
     class Stream:
         def __init__(self, plan: str, **fields: Any) -> None:
-            self.call = house.stub.Advise(timeout=20.0)
+            self.call: Any = house.stub.Advise(timeout=20.0)
             self.opening = pb.AdviseRequest(request=ask(plan=plan, **fields))
 
-        async def open(self) -> pb.AdviseReply:
+        async def open(self) -> Any:
             await self.call.write(self.opening)
             return await self.call.read()
 
-        async def bring(self, name: str, text: str, **more: Any) -> pb.AdviseReply:
+        async def bring(self, name: str, text: str, **more: Any) -> Any:
             await self.call.write(sample(name, text, **more))
             return await self.call.read()
 
-        async def end(self) -> grpc.StatusCode:
+        async def end(self) -> Any:
             await self.call.done_writing()
             with suppress(grpc.aio.AioRpcError):
                 while await self.call.read() is not grpc.aio.EOF:
@@ -84,7 +84,8 @@ async def test_it_decides_what_generate_decides_over_the_same_samples(house, adv
     served = await house.stub.Generate(ask(plan="cascade", request_id="one"))
     stream = advise("cascade", request_id="two")
     await stream.open()
-    said, told = {"small": iter(["4", "4"]), "story": iter(["Once upon a time there was a fox"])}, []
+    said = {"small": iter(["4", "4"]), "story": iter(["Once upon a time there was a fox"])}
+    told: list[pb.AdviseReply] = []
     backend = "small"
     while not told or kind(told[-1]) != "enough":
         told.append(await stream.bring(f"s{len(told)}", next(said[backend])))
