@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from predictors.observation import Constraints, OnUnavailable
@@ -13,7 +15,7 @@ KNOWN = {"p_correct/small": 0.4, "p_correct/large": 0.7}
 RATHER_NOTHING = Constraints(min_quality=0.9, on_unavailable=OnUnavailable.FAIL)
 
 
-def two(build, one, told, **more):
+def two(build: Any, one: Any, told: Any, **more: Any) -> Any:
     return build(
         {"small": ["2"], "large": ["3"]},
         {name: [one(name)] for name in PLANS},
