@@ -23,6 +23,7 @@ from router.ledger import Reservation
 from router.progress import Progress
 from router.worst_case import used_amount, worst_amount
 
+REPORTED_LATER = "samples of the caller were running: what they used is charged after this row"
 REMEMBER_MOST = 200_000  # decisions, also settled ones: a repeated report is answered as the first
 
 
@@ -69,15 +70,19 @@ class Held:
     def keep(self, progress: Progress, charged: int | None = None) -> int:
         """Take over what an advised query reserved; `charged`: it is settled at so much, None: it is not settled.
 
-        Returns the micro-dollars that are charged unless less is reported.
+        Returns the micro-dollars that are charged for certain, which is what the row says; where more may follow, it
+        says that too.
         """
         if not progress.reservations:
             return 0
         held = _Held(tuple(progress.reservations), progress.prices, dict(progress.meter.by_backend))
-        if charged is not None:
+        if charged is None:
+            progress.degraded.append(REPORTED_LATER)
+            charged = min(held.reserved, used_amount(held.usage, held.prices).micros)
+        else:
             held = replace(held, ended=Reported(charged, max(0, held.reserved - charged)))
         self._remember(progress.decision_id, held)
-        return held.reserved if charged is None else charged
+        return charged
 
     def report(self, decision_id: str, usage: Mapping[str, Usage], *, final: bool) -> Reported:
         """Take a report in: totals so far, by backend. Raises `UnknownName` or `InvalidQuery`."""

@@ -38,6 +38,7 @@ def audit(config: ConfigFile = Path("router.toml"), decisions: Decisions = None,
     """
     from router.configuration.budgets import ledger_address
     from router.configuration.file import load
+    from router.held import REPORTED_LATER
     from router.ledger import ALL
     from router.ledger.audit import audit as audit_of
     from router.ledger.audit import compare_charges
@@ -67,7 +68,7 @@ def audit(config: ConfigFile = Path("router.toml"), decisions: Decisions = None,
         for row in _rows(files, 0.0):
             if "/" not in row.replica:  # a shadow run: on money of its own
                 charged[row.replica] += row.charged
-                if row.stop_reason == "decided":
+                if row.stop_reason == "decided" or REPORTED_LATER in row.degraded:
                     deciders.add(row.replica)  # their callers report what they used after the row
         root = next(account for account in found if account.account == ALL)
         problems += [f"{ALL}: {text}" for text in compare_charges(root, charged, deciders)]

@@ -19,7 +19,7 @@ from router.domain.usage import Usage
 from router.domain.verdict import MORE, Action, Verdict
 from router.errors import BackendUnavailable, InvalidQuery
 from router.forecast import Forecaster
-from router.held import Held
+from router.held import REPORTED_LATER, Held
 from router.stopping.agreement import Agreement
 
 ONE = Usage(10, tokens_out=2)
@@ -227,5 +227,5 @@ async def test_a_caller_that_is_cut_holds_its_reservation_and_leaves_a_row(build
     with suppress(asyncio.CancelledError):
         await task
     row = built.store.rows[-1]
-    assert (row.status.value, row.charged) == ("cancelled", row.reserved)
+    assert (row.status.value, row.charged, row.degraded[-1]) == ("cancelled", 0, REPORTED_LATER)
     assert built.ledger.balance().reserved == row.reserved > 0

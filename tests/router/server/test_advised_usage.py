@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
+from router.held import REPORTED_LATER
 from router.v1 import apportion_router_pb2 as pb
 
 
@@ -119,10 +120,14 @@ async def test_more_than_was_reserved_is_charged_in_full(house, opened):
 
 
 async def test_who_leaves_midway_and_never_reports_is_charged_the_worst_case(house, opened):
-    call, _, reserved = await opened("vote")
+    call, decision_id, reserved = await opened("vote")
     await bring(call, "a", "4", usage=used(10, 5))
     await left(house, call)
     assert spent(house) == (0, reserved)
+    row = await house.service.store.decision(decision_id)
+    assert (row.charged, REPORTED_LATER in row.degraded) == (20, True), (
+        "a row says what is certain, and that more may follow"
+    )
     later(house, 3600.0)
     assert spent(house) == (reserved, 0)
 
