@@ -91,6 +91,11 @@ class Lately:
         for worth, more in offer.steps:
             bisect.insort(self._steps, (-worth, more))
 
+    @property
+    def least(self) -> float:
+        """Micro-dollars that the cheapest plans take on average; 0 without any offer."""
+        return self._least / len(self._offers) if self._offers else 0.0
+
     def price_for(self, mean: float) -> float:
         """The lowest price at which the offers cost at most `mean` micro-dollars on average, >= 0; 0 without any.
 

@@ -78,9 +78,11 @@ class AccountPrice:
 
     def _wanted(self, balance: Balance) -> float:
         in_use = balance.reserved * min(1.0, self._used / self._reserved if self._reserved else 1.0)
-        units = units_per_query(balance, in_use, self._demand, self._share, self._scatter)
         dollars = self._charged / self._used if self._counted else self._dollars
-        return self._offers.price_for(units * dollars / self._bias)
+        expected = dollars / self._bias  # micro-dollars of the forecasts for a micro-unit
+        least = self._offers.least / expected
+        units = units_per_query(balance, in_use, self._demand, self._share, self._scatter, least)
+        return self._offers.price_for(units * expected)
 
     def _follow(self, wanted: float, balance: Balance, now: float) -> None:
         before = self.balance

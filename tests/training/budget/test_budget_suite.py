@@ -1,0 +1,147 @@
+"""The simulation of budgets on worlds whose truth is known: what must hold holds, and what cannot be is not claimed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from router.recording import Recording
+from training.benchmark import Skipped, run_suite, to_json
+from training.errors import TrainingError
+from training.figures.spread import Spread
+from training.simulate import simulate
+from training.suites import Run
+from training.suites.budget.hindsight import best_fixed, budget_for, knapsack
+from training.suites.budget.measure import measure, play
+from training.suites.budget.scenarios import SCENARIOS, traffic_of
+from training.suites.budget.suite import Budget
+from training.suites.budget.world import World
+
+SCALE = 0.25  # of the suite's number of queries
+
+
+def made_world(seed: int = 0, queries: int = 400) -> World:
+    """Three plans; what the dear ones gain differs from query to query, and is known but for chance."""
+    rng = np.random.default_rng(seed)
+    easy = rng.random(queries)
+    gain = rng.random(queries) * (1 - easy)
+    quality = np.stack([easy, easy + 0.6 * gain, easy + gain], axis=1)
+    cost = np.stack([np.full(queries, one) for one in (50.0, 300.0, 1500.0)], axis=1)
+    cost *= rng.lognormal(0, 0.3, size=(queries, 1))
+    reward = (rng.random((queries, 1)) < quality).astype(np.float64)
+    paid = np.ceil(cost * rng.lognormal(0, 0.3, size=cost.shape)).astype(np.int64)
+    return World(("cheap", "middle", "dear"), quality, cost, reward, paid, quality[:200], cost[:200])
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return made_world()
+
+
+@pytest.fixture(scope="module")
+def found(world) -> dict[str, dict[str, float]]:
+    short = ("steady", "diurnal", "bursty", "drifting", "replicas8", "outage", "lowered")
+    return {name: measure(world, name, 1, SCALE) for name in short} | {
+        "heavy_tail": measure(world, "heavy_tail", 1)
+    }
+
+
+def test_nothing_is_ever_overspent(found):
+    assert {name: one["overspend"] for name, one in found.items()} == dict.fromkeys(found, 0.0)
+
+
+@pytest.mark.parametrize("name", ["steady", "diurnal", "bursty", "drifting"])
+def test_one_replica_leaves_little_unspent(found, name):
+    assert found[name]["utilisation"] > 0.97
+
+
+def test_eight_replicas_leave_little_unspent(found):
+    assert found["replicas8"]["utilisation"] > 0.95
+
+
+def test_a_worst_case_far_above_the_mean_does_not_starve_the_pace(found):
+    assert found["heavy_tail"]["utilisation"] > 0.9
+
+
+@pytest.mark.parametrize("name", ["steady", "diurnal", "bursty", "drifting", "replicas8"])
+def test_the_price_loses_little_against_the_best_fixed_one_in_hindsight(found, name):
+    assert found[name]["regret"] < 0.03
+
+
+@pytest.mark.parametrize("name", ["steady", "diurnal", "bursty", "drifting", "replicas8", "heavy_tail"])
+def test_most_of_what_spending_until_nothing_is_left_loses_is_not_lost(found, name):
+    assert found[name]["loss_avoided"] > 0.6
+
+
+def test_nobody_beats_the_knapsack(found):
+    assert all(one["below_knapsack"] > 0 for one in found.values() if "below_knapsack" in one)
+
+
+def test_after_a_lowering_no_more_is_spent_than_was_spent_and_reserved(world):
+    scenario = replace(SCENARIOS["lowered"], lowered=(0.5, 0.2))
+    traffic = traffic_of(scenario, world, np.random.default_rng(1), SCALE)
+    limit = budget_for(world, traffic.row, 0.35)
+    result = play(world, scenario, traffic, limit, 1)
+    assert result.limit < result.spent <= result.bound < limit
+
+
+def test_equal_seeds_give_equal_figures(world, found):
+    assert measure(world, "outage", 1, SCALE) == found["outage"]
+
+
+def test_a_fixed_price_spends_what_hindsight_says(world):
+    scenario = replace(SCENARIOS["steady"], worst=1.0)
+    traffic = traffic_of(scenario, world, np.random.default_rng(2), SCALE)
+    price, earned = best_fixed(world, traffic.row, budget_for(world, traffic.row, 0.4))
+    result = play(world, scenario, traffic, 10**12, 2, price)
+    assert result.quality == pytest.approx(earned)
+
+
+def test_the_knapsack_of_two_queries_is_worked_out_by_hand():
+    one = np.array([[1.0, 1.0], [1.0, 1.0]])
+    paid = np.array([[100, 300], [100, 300]])
+    reward = np.array([[0.5, 0.9], [0.5, 0.6]])
+    world = World(("a", "b"), one, one, reward, paid, one, one)
+    # 200 buy .5 twice; of the 150 left, 150 of the 200 that buy .4 more
+    assert knapsack(world, np.array([0, 1]), 350) == pytest.approx(1.0 + 0.4 * 0.75)
+
+
+def test_a_budget_below_the_cheapest_plans_has_no_best_price(world):
+    with pytest.raises(TrainingError, match="do not cover even the cheapest"):
+        best_fixed(world, np.arange(10), 10)
+
+
+@pytest.fixture(scope="module")
+def pattern(made: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = made.write_pattern(tmp_path_factory.mktemp("budget") / "pattern", 150)
+    return folder
+
+
+def test_the_suite_runs_on_a_recording_and_says_so_in_json(pattern):
+    suite = Budget(("steady", "outage"), 0.1)
+    figures = suite.run(Recording.load(pattern), pattern, Run(seeds=1, workers=1))
+    told = to_json({"pattern": figures})["pattern"]
+    assert set(told) == {"steady", "outage"}
+    assert set(told["steady"]["utilisation"]) == {"mean", "sd", "lo", "hi"}
+    assert isinstance(figures["outage"]["overspend"], Spread) and figures["outage"]["overspend"].mean == 0
+
+
+def test_a_recording_without_two_backends_is_skipped(made, tmp_path):
+    folder = made.write_pattern(tmp_path / "bare", 60, rewards=False)
+    outcome = run_suite("budget", [folder], Run(workers=1))["bare"]
+    assert isinstance(outcome, Skipped)
+
+
+def test_simulate_tells_spending_and_prices(pattern, capsys):
+    simulate(pattern, scenario="steady", queries=300, dollars=0.02)
+    said = capsys.readouterr().out
+    assert "budget $0.0200" in said and "price (quality per dollar) over the window" in said
+
+
+def test_simulate_refuses_a_scenario_that_needs_more_replicas(pattern):
+    with pytest.raises(TrainingError, match="needs 2"):
+        simulate(pattern, scenario="outage", replicas=1)
