@@ -88,8 +88,8 @@ def test_the_five_steps_work_as_written(desk):
     assert (folder / "bundle" / "card.json").exists()
 
 
-def test_the_python_example_compiles_and_names_what_is_there():
-    (code,) = blocks("python", "## From Python")
+@pytest.mark.parametrize("code", blocks("python", "## From Python"))
+def test_the_python_examples_compile_and_name_what_is_there(code):
     body = "\n".join(f"    {line}" for line in code.splitlines() if not line.startswith("from "))
     compile(f"async def example():\n{body}\n", "README.md", "exec")
     from router import client
