@@ -242,7 +242,8 @@ def online_verifiers(config: Config) -> dict[str, Verifier]:
             kind = resolve("verifier", VERIFIERS, name)
         except ImportError:  # its library is in an extra that is not installed
             continue
-        if not kind.needs and not any(item.metadata.get("required") for item in fields(kind)):
+        optional = not any(item.metadata.keys() & {"required", "required_online"} for item in fields(kind))
+        if not kind.needs and optional:
             verifiers[name] = kind()
     problems = Problems()
     verifiers |= named_verifiers(config, problems)

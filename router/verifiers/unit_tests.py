@@ -8,7 +8,7 @@ and malice; it does not make honest: code written to deceive may reach into the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -27,8 +27,8 @@ LONGEST = 200_000  # characters of an answer; a longer one does not pass
 class UnitTests:
     """All tests pass, or not; without `tests` the case's gold is the tests. Judges nothing where it may not run."""
 
-    tests: str = (
-        ""  # Python, or the path of a file that ends in .py (relative to the working folder), read once
+    tests: str = field(  # Python, or the path of a .py file (relative to the working folder), read once
+        default="", metadata={"required_online": True}
     )
     limit_s: float = 5.0  # processor time of an answer, [1, 60]
     memory_mb: int = 512  # address space of each process, [64, 65536]

@@ -72,5 +72,5 @@ async def test_the_price_rises_as_money_runs_down_and_cheaper_plans_are_taken(ho
     assert 0 < sum(prices[:FIRST]) / FIRST < sum(prices[-FIRST:]) / FIRST
     assert sum(costs[-FIRST:]) < sum(costs[:FIRST])
     assert found.price > 0
-    assert found.balance.spent <= found.balance.limit
+    assert found.balance.limit is not None and found.balance.spent <= found.balance.limit
     assert all(wait > 0 for wait in waits)
