@@ -61,6 +61,7 @@ STAGES = (
     Stage(PER_KIND * len(KINDS), "direct", {"small": 8, "large": 4}),
     Stage(FIRST, "direct", {"small": 16, "large": 8}),
     Stage(FIRST, "step", {"small": 8, "large": 4}),
+    Stage(PER_KIND * len(KINDS), "step", {"small": 4, "large": 2}),
     Stage(PER_KIND * len(KINDS), "step", {"small": 8, "large": 4}),
 )
 

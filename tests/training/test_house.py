@@ -137,7 +137,8 @@ def test_another_prompt_is_better_for_some_kinds_and_worse_for_others(backend: s
     gain = pass_rates(both, backend) - pass_rates(both, backend.removesuffix("-step"))
     tasks = np.array([query.task for query in both.queries])
     by_kind = np.array([gain[tasks == task].mean() for task in np.unique(tasks)])
-    assert not np.isnan(gain).any() and by_kind.max() > 0.05 and by_kind.min() < -0.1
+    assert len(both.queries) >= 1000 and not np.isnan(gain).any()
+    assert by_kind.max() > 0.05 and by_kind.min() < -0.1
 
 
 def test_nothing_is_shipped_before_the_first_stage_is_complete(tmp_path: Path) -> None:
