@@ -122,8 +122,8 @@ class Server:
 
 @pytest.fixture(scope="module")
 def stubs() -> Iterator[tuple[StubProcess, StubProcess]]:
-    """A small and a large model: 500 tokens per second and sequence."""
-    with StubProcess("--pace", "10") as small, StubProcess("--pace", "10") as large:
+    """A small and a large model: 200 tokens per second and sequence."""
+    with StubProcess("--pace", "4") as small, StubProcess("--pace", "4") as large:
         yield small, large
 
 

@@ -31,7 +31,7 @@ def advise(house, ask):
 
     class Stream:
         def __init__(self, plan: str, **fields: Any) -> None:
-            self.call: Any = house.stub.Advise(timeout=20.0)
+            self.call: Any = house.stub.Advise(timeout=60.0)
             self.opening = pb.AdviseRequest(request=ask(plan=plan, **fields))
 
         async def open(self) -> Any:
@@ -213,7 +213,7 @@ async def test_samples_that_cannot_be_are_refused_by_name(house, advise, bad, sa
 async def test_a_stream_begins_with_the_query(house):
     for opening in ([], [sample("a", "4")]):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            async for _ in house.stub.Advise(iter(opening), timeout=20.0):
+            async for _ in house.stub.Advise(iter(opening), timeout=60.0):
                 pass
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert "`request` first" in str(caught.value.details())
