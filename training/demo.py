@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from training.demonstration import walk
+from training.demonstration.kind_words import without_kind_words
 from training.demonstration.plot import draw
 from training.demonstration.prepare import Split, blind_copy, prepare
 from training.demonstration.score import Result
@@ -45,6 +46,9 @@ def demo(
     ] = Path("demo-out"),
     seed: Annotated[int, typer.Option(help="Of the first split.")] = 0,
     quick: Annotated[bool, typer.Option("--quick", help="Two splits instead of five.")] = False,
+    without_kinds: Annotated[
+        bool, typer.Option("--without-kind-words", help="Remove the words that queries of a kind share.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
 ) -> None:
     """Fit, serve, ask and compare on recorded answers of real models: no GPU, a few minutes."""
@@ -55,10 +59,14 @@ def demo(
     labels = [walk.label(weight) for weight in WEIGHTS]
     with tempfile.TemporaryDirectory(prefix="apportion-demo-") as folder:
         work = Path(folder)
+        if without_kinds:
+            without_kind_words(recording, work / "unnamed" / recording.resolve().name)
+            recording = work / "unnamed" / recording.resolve().name
         served, results, first = _work(recording, work, seed, SPLITS_QUICK if quick else SPLITS, console)
         keep(first, work / recording.resolve().name, out)
     found = summary(results, labels) | {
         "recording": recording.resolve().name,
+        "without_kind_words": without_kinds,
         "served": {"queries": served.queries, "failed": served.failed, "outcomes_reported": served.reported},
         "served_as_replayed": served.same_as_replay,
         "seconds": round(time.monotonic() - began, 1),
