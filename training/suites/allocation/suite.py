@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -15,10 +12,10 @@ from training.suites import Figures, Run, Suite
 from training.suites.allocation import SUBJECTS
 from training.suites.allocation.decided import as_rows
 from training.suites.allocation.figures import AllocationFigures
-from training.suites.allocation.problem import Problem, allocation_problem
+from training.suites.allocation.problem import allocation_problem
 from training.suites.allocation.run_fold import Job, Result, decide_fold, run_job
 from training.suites.routing.problem import FOLDS, folds_by_text
-from training.suites.routing.suite import one_thread_each
+from training.suites.workers import results_in_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,12 @@ class Allocation(Suite):
             for fold in folds_by_text(problem.routing)
         }
         jobs = [Job(folder, seed, fold, self.subjects) for seed in problems for fold in range(FOLDS)]
-        for done, result in enumerate(_results(jobs, problems, run.workers), 1):
+
+        def here(job: Job) -> Result:
+            return decide_fold(problems[job.seed], job)
+
+        results = results_in_order(jobs, run.workers, here, run_job)
+        for done, result in enumerate(results, 1):
             job = result.job
             if result.outcomes is not None:
                 for subject, decided in result.decided.items():
@@ -66,13 +68,3 @@ class Allocation(Suite):
 
             plot_allocation(collected, run.plots / f"allocation-{recording.name}.png")
         return figures
-
-
-def _results(jobs: list[Job], problems: dict[int, Problem], workers: int) -> Iterator[Result]:
-    """In the jobs' order, so that the file and the figures do not depend on which worker was faster."""
-    if workers <= 1:
-        for job in jobs:
-            yield decide_fold(problems[job.seed], job)
-        return
-    with one_thread_each(), ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(run_job, jobs)

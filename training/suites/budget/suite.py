@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -16,7 +13,7 @@ from training.suites import Figures, Run, Suite
 from training.suites.budget.measure import measure
 from training.suites.budget.scenarios import SCENARIOS
 from training.suites.budget.world import World, world_of
-from training.suites.routing.suite import one_thread_each
+from training.suites.workers import results_in_order
 
 Found = dict[str, dict[str, float]]  # scenario -> figure -> value
 
@@ -47,7 +44,11 @@ class Budget(Suite):
             Job(folder, seed, self.scenarios, self.scale) for seed in range(run.seed, run.seed + run.seeds)
         ]
         every: list[Found] = []
-        for found in _results(jobs, recording, run.workers):
+
+        def here(job: Job) -> Found:
+            return _measured(world_of(recording, job.seed), job)
+
+        for found in results_in_order(jobs, run.workers, here, run_job):
             every.append(found)
             run.progress(f"seed {jobs[len(every) - 1].seed}", len(every) / len(jobs))
         return {name: _spreads([found[name] for found in every]) for name in self.scenarios}
@@ -60,16 +61,6 @@ def run_job(job: Job) -> Found:
 
 def _measured(world: World, job: Job) -> Found:
     return {name: measure(world, name, job.seed, job.scale) for name in job.scenarios}
-
-
-def _results(jobs: list[Job], recording: Recording, workers: int) -> Iterator[Found]:
-    """In the jobs' order."""
-    if workers <= 1 or len(jobs) == 1:
-        for job in jobs:
-            yield _measured(world_of(recording, job.seed), job)
-        return
-    with one_thread_each(), ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(run_job, jobs)
 
 
 def _spreads(values: list[dict[str, float]]) -> dict[str, Spread | float]:

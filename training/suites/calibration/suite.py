@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -18,7 +16,7 @@ from training.errors import NotEnoughData, TrainingError
 from training.suites import Figures, Run, Suite
 from training.suites.calibration.figures import ENOUGH, SIGNAL, CalibrationFigures, failures
 from training.suites.calibration.fold import FOLDS, Job, Predicted, predict_fold, run_job
-from training.suites.routing.suite import one_thread_each
+from training.suites.workers import results_in_order
 
 LEAST_SAMPLES = 50
 
@@ -43,7 +41,12 @@ class Calibration(Suite):
         seeds = range(run.seed, run.seed + run.seeds)
         jobs = [Job(folder, seed, fold) for seed in seeds for fold in range(FOLDS)]
         notes: list[dict[str, float]] = []
-        for done, found in enumerate(_results(jobs, recording, run.workers), 1):
+
+        def here(job: Job) -> Predicted:
+            return predict_fold(recording, job)
+
+        results = results_in_order(jobs, run.workers, here, run_job)
+        for done, found in enumerate(results, 1):
             for rows in as_rows(found, recording):
                 collected.take(rows)
                 if run.write is not None:
@@ -57,16 +60,6 @@ class Calibration(Suite):
         if float(str(figures["apportion"]["queries"] if run.seeds == 1 else 0)) >= ENOUGH:
             figures["apportion"]["goal_met"] = float(not failures(figures))
         return figures
-
-
-def _results(jobs: list[Job], recording: Recording, workers: int) -> Iterator[Predicted]:
-    """In the jobs' order, so that the file does not depend on which worker was faster."""
-    if workers <= 1:
-        for job in jobs:
-            yield predict_fold(recording, job)
-        return
-    with one_thread_each(), ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(run_job, jobs)
 
 
 def as_rows(found: Predicted, recording: Recording) -> Iterator[DecisionRows]:

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -17,8 +12,9 @@ from training.suites import Figures, Run, Suite
 from training.suites.routing import SUBJECTS
 from training.suites.routing.decided import as_rows
 from training.suites.routing.figures import RoutingFigures
-from training.suites.routing.problem import FOLDS, Problem, routing_problem
+from training.suites.routing.problem import FOLDS, routing_problem
 from training.suites.routing.run_fold import Job, Result, decide_fold, jobs_of, run_job
+from training.suites.workers import results_in_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +31,12 @@ class Routing(Suite):
         collected = RoutingFigures(recording)
         problems = {seed: routing_problem(recording, seed) for seed in range(run.seed, run.seed + run.seeds)}
         jobs = [job for seed in problems for job in jobs_of(folder, seed, FOLDS, self.subjects)]
-        for done, result in enumerate(_results(jobs, problems, run.workers), 1):
+
+        def here(job: Job) -> Result:
+            return decide_fold(problems[job.seed], job)
+
+        results = results_in_order(jobs, run.workers, here, run_job)
+        for done, result in enumerate(results, 1):
             for subject, decided, test in result.decided:
                 for rows in as_rows(decided, problems[result.job.seed], subject, result.job.fold, test):
                     collected.take(rows)
@@ -51,29 +52,3 @@ class Routing(Suite):
 
             plot_frontiers(collected, run.plots / f"routing-{recording.name}.png")
         return figures
-
-
-def _results(jobs: list[Job], problems: dict[int, Problem], workers: int) -> Iterator[Result]:
-    """In the jobs' order, so that the file and the figures do not depend on which worker was faster."""
-    if workers <= 1:
-        for job in jobs:
-            yield decide_fold(problems[job.seed], job)
-        return
-    with one_thread_each(), ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(run_job, jobs)
-
-
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Workers that each start a thread per core would fight for the cores; they read this when they start."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

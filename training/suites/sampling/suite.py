@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -12,14 +9,14 @@ from typing import ClassVar
 from router.recording import Recording
 from training.errors import NotEnoughData, TrainingError
 from training.suites import Figures, Run, Suite
-from training.suites.routing.suite import one_thread_each
 from training.suites.sampling import SUBJECTS
 from training.suites.sampling.decided import Decided, Order, as_rows
 from training.suites.sampling.figures import SamplingFigures
-from training.suites.sampling.problem import LEAST_QUERIES, SPLITS, Problem, problems_of
+from training.suites.sampling.problem import LEAST_QUERIES, SPLITS, problems_of
 from training.suites.sampling.run_splits import Job, Result, decide_splits, run_job
 from training.suites.sampling.runs import local_classes
 from training.suites.sampling.verified import FEWEST
+from training.suites.workers import results_in_order
 
 PARTS = 2  # jobs per backend: what is prepared is prepared in each
 
@@ -52,7 +49,12 @@ class Sampling(Suite):
             for seed, backend in problems
             for part in range(PARTS)
         ]
-        for done, result in enumerate(_results(jobs, problems, run.workers), 1):
+
+        def here(job: Job) -> Result:
+            return decide_splits(problems[job.seed, job.backend], job)
+
+        results = results_in_order(jobs, run.workers, here, run_job)
+        for done, result in enumerate(results, 1):
             job = result.job
             problem = problems[job.seed, job.backend]
             local = local_classes(problem)
@@ -68,13 +70,3 @@ class Sampling(Suite):
                         run.write(rows)
             run.progress(f"{job.backend}", done / len(jobs))
         return collected.figures()
-
-
-def _results(jobs: list[Job], problems: dict[tuple[int, str], Problem], workers: int) -> Iterator[Result]:
-    """In the jobs' order, so that the file and the figures do not depend on which worker was faster."""
-    if workers <= 1:
-        for job in jobs:
-            yield decide_splits(problems[job.seed, job.backend], job)
-        return
-    with one_thread_each(), ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(run_job, jobs)
