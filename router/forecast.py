@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from predictors.observation import Query, Signals
 from router.domain.choice import Forecast
-from router.domain.plan import Plan
+from router.domain.plan import Plan, Stage
 from router.worst_case import Bound, output_tokens_bound, samples_bound, worst_cost
 
 CHARS_PER_TOKEN = 4.0  # of a prompt, where nothing better is known
@@ -40,11 +40,9 @@ class Forecaster:
         cost = latency = 0.0
         for index, stage in enumerate(plan.stages):
             samples = expected_samples(query, plan, index, signals)
-            bound, speed = self.bounds[stage.backend], self.speeds[stage.backend]
-            cap = output_tokens_bound(query, stage, bound)
-            tokens_out = min(cap, signals.get(f"tokens_out/{stage.backend}", UNKNOWN_OUTPUT_SHARE * cap))
-            tokens_in = signals.get(f"tokens_in/{stage.backend}", prompt_tokens_guess(query))
-            cost += samples * (tokens_in * bound.price.per_token_in + tokens_out * bound.price.per_token_out)
+            speed = self.speeds[stage.backend]
+            tokens_out, sample_cost = self._sample(query, stage, signals)
+            cost += samples * sample_cost
             rounds = samples / stage.width if samples > stage.width else min(1.0, samples)
             latency += rounds * (speed.first_token_s + tokens_out / speed.tokens_per_second)
         return Forecast(plan, quality(plan, signals), cost, latency, worst_cost(query, plan, self.bounds))
@@ -61,14 +59,16 @@ class Forecaster:
             return {}
         costs = {"price": price}
         for stage in plan.stages:
-            bound = self.bounds[stage.backend]
-            cap = output_tokens_bound(query, stage, bound)
-            tokens_out = min(cap, signals.get(f"tokens_out/{stage.backend}", UNKNOWN_OUTPUT_SHARE * cap))
-            tokens_in = signals.get(f"tokens_in/{stage.backend}", prompt_tokens_guess(query))
-            costs[f"sample_cost/{stage.backend}"] = (
-                tokens_in * bound.price.per_token_in + tokens_out * bound.price.per_token_out
-            )
+            costs[f"sample_cost/{stage.backend}"] = self._sample(query, stage, signals)[1]
         return costs
+
+    def _sample(self, query: Query, stage: Stage, signals: Signals) -> tuple[float, float]:
+        """Expected output tokens of one sample, and its expected cost in micro-dollars."""
+        bound = self.bounds[stage.backend]
+        cap = output_tokens_bound(query, stage, bound)
+        tokens_out = min(cap, signals.get(f"tokens_out/{stage.backend}", UNKNOWN_OUTPUT_SHARE * cap))
+        tokens_in = signals.get(f"tokens_in/{stage.backend}", prompt_tokens_guess(query))
+        return tokens_out, tokens_in * bound.price.per_token_in + tokens_out * bound.price.per_token_out
 
     def first_text_s(self, query: Query, forecast: Forecast, streams: bool) -> float:
         """Expected seconds to the first committed text."""
