@@ -16,16 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors import Predictions
-from predictors.observation import Constraints, Query
-from router.assemble import Service
+from predictors.observation import Constraints
 from router.choose import Chooser, Chosen, checked, default_index
 from router.config import Config
 from router.domain.choice import Situation
-from router.domain.events import Done
 from router.domain.options import Options
-from router.errors import RouterError
 from router.recording import Recording
-from training.plan_outcomes import reward_of
+from training.plan_outcomes import answered, recorded, reward_of
 from training.replay_run import recorded_query, recorded_service
 from training.utility_rule import best_plan
 
@@ -113,14 +110,16 @@ async def _try(config: Config, recording: Recording, ids: Sequence[str], predict
     try:
         for row, query_id in enumerate(ids):
             place = recording.index_of(query_id)
-            missing = _missing(config, recording, place)
+            missing = tuple(name for name in config.backends if not recorded(config, recording, place, name))
             asked = recorded_query(recording, place, Constraints(denied_backends=missing))
             chosen.append(service.allocator.estimate(asked, Options()))
             for seen in chosen[-1].forecasts:
                 column = plans[seen.plan.name]
                 forecast[row, column] = seen.cost
                 expected[row, column] = -np.inf if seen.quality is None else seen.quality
-                done = await _run(service, recorded_query(recording, place, Constraints(plan=seen.plan.name)))
+                done = await answered(
+                    service, recorded_query(recording, place, Constraints(plan=seen.plan.name))
+                )
                 if done is not None and done.decision.plan == seen.plan.name:
                     cost[row, column] = done.decision.cost
                     reward[row, column] = reward_of(config, recording, place, done.answers[0])
@@ -128,24 +127,3 @@ async def _try(config: Config, recording: Recording, ids: Sequence[str], predict
         await service.close()
     chooser = service.allocator.books.chooser
     return Trial(tuple(plans), chooser, tuple(chosen), reward, cost, expected, forecast)
-
-
-def _missing(config: Config, recording: Recording, place: int) -> tuple[str, ...]:
-    """Backends that have no sample for the query."""
-    found = []
-    for name, section in config.backends.items():
-        source = section.recorded_as or name
-        rows = recording.rows(place, source) if source in recording.backends else slice(0, 0)
-        if rows.start == rows.stop:
-            found.append(name)
-    return tuple(found)
-
-
-async def _run(service: Service, query: Query) -> Done | None:
-    try:
-        async for event in service.allocator.run(query, Options(explore=False)):
-            if isinstance(event, Done):
-                return event if event.answers else None
-    except RouterError:  # infeasible for this query, or its samples failed
-        return None
-    return None

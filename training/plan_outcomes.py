@@ -63,9 +63,9 @@ async def _replay(
         for row, query_id in enumerate(query_ids):
             place = recording.index_of(query_id)
             for column, plan in enumerate(plans):
-                if not all(_recorded(config, recording, place, backend) for backend in plan.backends):
+                if not all(recorded(config, recording, place, backend) for backend in plan.backends):
                     continue
-                done = await _run(service, recorded_query(recording, place, Constraints(plan=plan.name)))
+                done = await answered(service, recorded_query(recording, place, Constraints(plan=plan.name)))
                 if done is None:
                     continue
                 reward[row, column] = reward_of(config, recording, place, done.answers[0])
@@ -78,7 +78,8 @@ async def _replay(
     return PlanOutcomes(tuple(plan.name for plan in plans), stages, reward, samples)
 
 
-def _recorded(config: Config, recording: Recording, place: int, backend: str) -> bool:
+def recorded(config: Config, recording: Recording, place: int, backend: str) -> bool:
+    """Whether a configured backend has a sample for the query at `place`."""
     name = config.backends[backend].recorded_as or backend
     if name not in recording.backends:
         return False
@@ -86,7 +87,8 @@ def _recorded(config: Config, recording: Recording, place: int, backend: str) ->
     return bool(rows.stop > rows.start)
 
 
-async def _run(service: Service, query: Query) -> Done | None:
+async def answered(service: Service, query: Query) -> Done | None:
+    """The live allocator's answer; None where there is none."""
     try:
         async for event in service.allocator.run(query, Options(explore=False)):
             if isinstance(event, Done):
