@@ -10,14 +10,13 @@ from typing import Any, Self
 
 import grpc
 
-from router.clients.advised import Drawn, More, Standing, sample_request
+from router.clients.advised import Advised, Drawn, More, sample_request
 from router.clients.errors import ApportionError, translated
 from router.clients.retry import Attempts
-from router.clients.values import Answer
 from router.v1 import apportion_router_pb2 as pb
 
 
-class Advice:
+class Advice(Advised):
     """An open stream of advice; see `Client.advise`. Samples may be sent from several tasks of one event loop."""
 
     def __init__(
@@ -29,37 +28,12 @@ class Advice:
     ) -> None:
         self._open_call, self._opening = open_call, opening
         self._attempts, self._wait = attempts, wait
-        self._standing = Standing()
+        super().__init__()
         self._sent = 0
         self._failure: ApportionError | None = None
         self._over = False
         self._writing = asyncio.Lock()
         self._heard = asyncio.Condition()
-
-    @property
-    def decision_id(self) -> str:
-        """Of the logged row: what outcomes and usage are reported about."""
-        return self._standing.decision_id
-
-    @property
-    def answer(self) -> Answer | None:
-        """The answer, once there is enough; None: not yet, or no sample had one."""
-        return self._standing.answer
-
-    @property
-    def stop_reason(self) -> str:
-        """Why there is enough, once there is."""
-        return self._standing.stop_reason
-
-    @property
-    def enough(self) -> bool:
-        """Whether nothing more is to be drawn; what still runs may be cut, and what it used sent."""
-        return self._standing.enough
-
-    @property
-    def pruned(self) -> frozenset[str]:
-        """Ids of growing samples that are to be cut."""
-        return self._standing.pruned
 
     async def __aenter__(self) -> Self:
         while True:

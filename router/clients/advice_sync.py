@@ -10,14 +10,13 @@ from typing import Any, Self
 
 import grpc
 
-from router.clients.advised import Drawn, More, Standing, sample_request
+from router.clients.advised import Advised, Drawn, More, sample_request
 from router.clients.errors import ApportionError, translated
 from router.clients.retry import Attempts
-from router.clients.values import Answer
 from router.v1 import apportion_router_pb2 as pb
 
 
-class SyncAdvice:
+class SyncAdvice(Advised):
     """An open stream of advice; see `SyncClient.advise`."""
 
     def __init__(
@@ -29,33 +28,8 @@ class SyncAdvice:
     ) -> None:
         self._open_call, self._opening = open_call, opening
         self._attempts, self._wait = attempts, wait
-        self._standing = Standing()
+        super().__init__()
         self._sent = 0
-
-    @property
-    def decision_id(self) -> str:
-        """Of the logged row: what outcomes and usage are reported about."""
-        return self._standing.decision_id
-
-    @property
-    def answer(self) -> Answer | None:
-        """The answer, once there is enough; None: not yet, or no sample had one."""
-        return self._standing.answer
-
-    @property
-    def stop_reason(self) -> str:
-        """Why there is enough, once there is."""
-        return self._standing.stop_reason
-
-    @property
-    def enough(self) -> bool:
-        """Whether nothing more is to be drawn."""
-        return self._standing.enough
-
-    @property
-    def pruned(self) -> frozenset[str]:
-        """Ids of growing samples that are to be cut."""
-        return self._standing.pruned
 
     def __enter__(self) -> Self:
         while True:

@@ -149,6 +149,38 @@ class Standing:
         return self._due > 0
 
 
+class Advised:
+    """What both clients' advice tells its caller."""
+
+    def __init__(self) -> None:
+        self._standing = Standing()
+
+    @property
+    def decision_id(self) -> str:
+        """Of the logged row: what outcomes and usage are reported about."""
+        return self._standing.decision_id
+
+    @property
+    def answer(self) -> Answer | None:
+        """The answer, once there is enough; None: not yet, or no sample had one."""
+        return self._standing.answer
+
+    @property
+    def stop_reason(self) -> str:
+        """Why there is enough, once there is."""
+        return self._standing.stop_reason
+
+    @property
+    def enough(self) -> bool:
+        """Whether nothing more is to be drawn; what still runs may be cut, and what it used sent."""
+        return self._standing.enough
+
+    @property
+    def pruned(self) -> frozenset[str]:
+        """Ids of growing samples that are to be cut."""
+        return self._standing.pruned
+
+
 def read_more(more: pb.AdviseMore, *, escalates: bool) -> More:
     """What is to be started."""
     return More(
