@@ -6,8 +6,8 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 BIN := .venv/bin
-# What .venv holds. Each name is a lock in locks/; together they are everything but vLLM and the tracing exporter.
-EXTRAS := core train postgres embed dev
+# What .venv holds. Each name is a lock in locks/; together they are everything but vLLM.
+EXTRAS := core train postgres embed otel dev
 LOCKS := $(EXTRAS:%=locks/%.txt)
 # The stamp's name carries the hash of what was installed: another branch with other locks sets up anew, the same one does not.
 SETUP := .venv/.setup-$(shell cat $(LOCKS) pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
@@ -124,7 +124,7 @@ lock: $(SETUP) ## resolve locks/ anew; ARGS=--keep only adds what pyproject.toml
 
 .PHONY: audit
 audit: $(SETUP) ## known vulnerabilities of what is locked (asks a database on the network)
-	for lock in $(LOCKS) locks/otel.txt; do echo "$$lock"; $(BIN)/pip-audit --strict --no-deps --disable-pip --requirement "$$lock"; done
+	for lock in $(LOCKS); do echo "$$lock"; $(BIN)/pip-audit --strict --no-deps --disable-pip --requirement "$$lock"; done
 
 .PHONY: docker
 docker: ## the service's image
