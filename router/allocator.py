@@ -85,18 +85,23 @@ class Allocator:
         Raises `RouterError`; where a decision was begun the error carries its id, and the row is logged all the same.
         """
         progress = self.books.begin(query, options)
+        progress.lap("choose", self.monotonic_s())
         self.in_flight += 1
         try:
             if progress.out_of_reach:
-                yield Started(progress.decision_id, progress.plan.name, streams=False)
+                yield started(progress, self.books.chooser.predictions.version, streams=False)
                 progress.abstain()
             else:
                 await self.books.reserve(progress)
-                yield Started(progress.decision_id, progress.plan.name, progress.streams)
+                progress.lap("reserve", self.monotonic_s())
+                bundle = self.books.chooser.predictions.version
+                yield started(progress, bundle, streams=progress.streams)
                 async with aclosing(self._stages(progress)) as events:
                     async for event in events:
                         yield event
+                progress.lap("sample", self.monotonic_s())
                 await self._select(progress)
+                progress.lap("select", self.monotonic_s())
         except RouterError as error:
             progress.status, progress.error = Status.FAILED, f"{error.reason}: {error}"
             error.decision_id = progress.decision_id
@@ -201,6 +206,8 @@ class Allocator:
             sample = replace(sample, answer=answer, answer_class=number)
         progress.arrived(sample)
         seen = progress.observation(stage, self.monotonic_s())
+        if sample.finished:
+            progress.arrivals_s[sample.sample_id] = seen.elapsed_s
         if sample.finished and progress.mode is not Mode.BYPASS:
             signals = self.books.chooser.predictions.confidence(seen, progress.look)
             progress.signals.update(signals)
@@ -272,6 +279,12 @@ class Allocator:
     def _committed(self, progress: Progress) -> None:
         if progress.first_text_s is None:
             progress.first_text_s = self.monotonic_s() - progress.started_s
+
+
+def started(progress: Progress, bundle: str, *, streams: bool) -> Started:
+    """What is known when the plan is drawn; `bundle` is what decides now."""
+    version = "" if progress.mode is Mode.BYPASS else bundle
+    return Started(progress.decision_id, progress.plan.name, streams, version, tuple(progress.degraded))
 
 
 def score_of(verifier: Verifier, query: Query, sample: Sample) -> float | None:

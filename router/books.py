@@ -75,6 +75,7 @@ class Books:
         self.monotonic_s, self.wall_s, self.new_id = monotonic_s, wall_s, new_id
         self.pricing = pricing
         self.decided = 0  # rows logged since the start
+        self.onlookers: list[Callable[[Decision], None]] = []  # see every row as it is logged; must be quick
         self.price_list = price_list
         self._prices_since = price_list.version(wall_s()) if price_list and price_list.changes else ""
         self._reprice_at = price_list.next_after(wall_s()) if price_list and price_list.changes else math.inf
@@ -164,8 +165,14 @@ class Books:
             hash_key=self.settings.hash_key,
             now_s=self.monotonic_s(),
         )
-        self.store.record(decision)
+        self.record(decision)
         return decision
+
+    def record(self, decision: Decision) -> None:
+        """Log a finished row, and let those see it who count or tell."""
+        self.store.record(decision)
+        for onlooker in self.onlookers:
+            onlooker(decision)
 
     async def reserve(self, progress: Progress) -> None:
         """Set the worst case of the plan aside; waits only where this replica's share is too small for it.

@@ -31,7 +31,7 @@ def logged_row(
     observed = progress.mode is Mode.OBSERVE
     unusable = unusable_reason(progress)
     picked = progress.selection.samples[0] if progress.selection and progress.selection.samples else None
-    features = progress.look.features
+    features, trace = progress.look.features, progress.options.trace
     return Decision(
         decision_id=progress.decision_id,
         request_id=query.request_id,
@@ -76,6 +76,9 @@ def logged_row(
         metadata=query.metadata,
         error=progress.error,
         forecasts={forecast.plan.name: (forecast.quality, forecast.cost) for forecast in chosen.forecasts},
+        phases=progress.phases,
+        trace_id=trace.trace_id if trace else "",
+        caller_span=trace.parent_id if trace else "",
     )
 
 
@@ -112,6 +115,7 @@ def sample_record(sample: Sample, progress: Progress, keep: Keep) -> SampleRecor
         answer=sample.answer if full else None,
         answer_class=sample.answer_class,
         text=sample.text if full else None,
+        ended_s=progress.arrivals_s.get(sample.sample_id),
     )
 
 

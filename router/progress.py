@@ -55,6 +55,14 @@ class Progress:
     selection: Selection | None = None
     first_text_s: float | None = None  # seconds after the start
     ended_s: float | None = None  # monotonic
+    phases: dict[str, float] = field(default_factory=dict)  # how long each took, seconds
+    lap_s: float | None = None  # monotonic, when the last one ended
+    arrivals_s: dict[str, float] = field(default_factory=dict)  # finished sample -> seconds after the start
+
+    def lap(self, phase: str, now_s: float) -> None:
+        """A phase ended."""
+        self.phases[phase] = now_s - (self.started_s if self.lap_s is None else self.lap_s)
+        self.lap_s = now_s
 
     @property
     def look(self) -> Look:

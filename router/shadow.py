@@ -145,7 +145,7 @@ class Shadows:
         finally:
             row = self._held.rows.pop(f"{served.decision_id}-shadow", None)
             if row is not None:
-                self._served.store.record(shadow_row(row, served, self.share, agrees))
+                self._served.record(shadow_row(row, served, self.share, agrees))
 
 
 @dataclass(frozen=True, slots=True)

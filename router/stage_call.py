@@ -17,7 +17,7 @@ def stage_call(
     progress: Progress, index: int, stage: Stage, bound: Bound, *, seed: int, now_s: float
 ) -> Call:
     """The call of the plan's stage `index`; `now_s` is monotonic."""
-    query = progress.query
+    query, trace = progress.query, progress.options.trace
     samples = samples_bound(query, progress.plan, index)
     sampling = over(query.sampling, stage.sampling)
     return Call(
@@ -31,6 +31,7 @@ def stage_call(
         stream=progress.streams or progress.options.tell,
         logprobs=True,
         time_left_s=None if progress.deadline_s is None else max(0.0, progress.deadline_s - now_s),
+        trace=trace.of(progress.decision_id) if trace else None,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 from predictors.observation import Query, Sample, Sampling
 from router.domain.events import Delta
 from router.domain.plan import Prompt
+from router.domain.trace import Trace
 from router.domain.usage import Meter
 
 
@@ -32,6 +33,7 @@ class Call:
     logprobs: bool = False  # fill `mean_logprob` and `first_entropy`
     time_left_s: float | None = None  # until the caller's deadline
     pruned: set[str] = field(default_factory=set)  # filled by the consumer: ids to cut, where it can
+    trace: Trace | None = None  # requests tell their server which span they belong to
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ class SampleRecord:
     answer: str | None = None
     answer_class: int | None = None
     text: str | None = None  # only with Keep.FULL
+    ended_s: float | None = None  # when it was finished, seconds after the query came in
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,9 @@ class Decision:
     forecasts: Mapping[str, tuple[float | None, float]] = field(
         default_factory=dict
     )  # plan name -> (expected reward in [0, 1] or None, expected micro-dollars), all feasible plans
+    phases: Mapping[str, float] = field(default_factory=dict)  # choose | reserve | sample | select -> seconds
+    trace_id: str = ""  # 32 hex digits; "": it was not traced
+    caller_span: str = ""  # 16 hex digits; "": the caller sent none
 
 
 @dataclass(frozen=True, slots=True)

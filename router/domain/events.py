@@ -18,6 +18,8 @@ class Started:
     decision_id: str
     plan: str
     streams: bool  # the plan commits at the first token
+    bundle: str = ""  # version, or "" without one
+    degraded: tuple[str, ...] = ()  # what is known by now not to be as it should
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from router.domain.decision import Keep, Mode
+from router.domain.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +19,4 @@ class Options:
     tell: bool = False  # Delta, SampleEnded and Judged for every sample
     time_left_s: float | None = None  # until the caller's deadline
     advised: bool = False  # the caller draws the samples, so that they say nothing about our backends
+    trace: Trace | None = None  # None: this query is not traced
