@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from router.clients.read import read_info, read_sample, read_used
-from router.clients.values import DecisionInfo, Report, SampleSeen, Used
+from router.clients.read import read_forecasts, read_info, read_sample, read_used
+from router.clients.values import DecisionInfo, PlanForecast, Report, SampleSeen, Used
 from router.domain.backend_state import BackendState
 from router.domain.decision import Mode, Status
 from router.v1 import apportion_router_pb2 as pb
@@ -87,6 +87,7 @@ class LoggedDecision:
     metadata: Mapping[str, str] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)  # feasible plan -> digest
     outcomes: tuple[Report, ...] = ()  # only of `decision`
+    forecasts: tuple[PlanForecast, ...] = ()  # of the feasible plans, without latency and worst case
 
 
 def read_status(reply: pb.GetStatusReply) -> ServerStatus:
@@ -162,6 +163,7 @@ def read_logged(row: pb.Decision) -> LoggedDecision:
         metadata=dict(row.metadata),
         digests=dict(row.digests),
         outcomes=tuple(read_report(report) for report in row.outcomes),
+        forecasts=read_forecasts(row.forecasts),
     )
 
 

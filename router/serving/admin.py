@@ -178,7 +178,14 @@ class AdminCalls:
         size, tenant = page_size(request.page_size), short_text("tenant", request.tenant)
         while True:
             page = await self.books.store.decisions(size, request.page_token, tenant or None)
-            rows = [logged_decision(decision, self.books.prices) for decision in page.decisions]
+            reported = [
+                await self.books.store.outcomes(decision.decision_id) if request.with_outcomes else ()
+                for decision in page.decisions
+            ]
+            rows = [
+                logged_decision(decision, self.books.prices, outcomes)
+                for decision, outcomes in zip(page.decisions, reported, strict=True)
+            ]
             reply = pb.ListDecisionsReply(decisions=rows, next_page_token=page.next_token)
             if len(rows) <= 1 or reply.ByteSize() <= self.config.server.max_message_bytes:
                 return reply

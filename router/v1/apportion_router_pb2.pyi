@@ -2932,21 +2932,25 @@ class ListDecisionsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
+    WITH_OUTCOMES_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """[1, 1000]; default 100"""
     page_token: _builtins.str
     tenant: _builtins.str
     """default: all"""
+    with_outcomes: _builtins.bool
+    """look up what was reported about each of them"""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         tenant: _builtins.str = ...,
+        with_outcomes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "tenant", b"tenant", "with_outcomes", b"with_outcomes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3087,6 +3091,7 @@ class Decision(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     OUTCOMES_FIELD_NUMBER: _builtins.int
+    FORECASTS_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     request_id: _builtins.str
     replica: _builtins.str
@@ -3125,7 +3130,11 @@ class Decision(_message.Message):
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportOutcomeRequest]:
-        """only in GetDecision"""
+        """in GetDecision, and where ListDecisions is asked for them"""
+
+    @_builtins.property
+    def forecasts(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanForecast]:
+        """what each feasible plan would have given; without latency and worst case"""
 
     def __init__(
         self,
@@ -3154,10 +3163,11 @@ class Decision(_message.Message):
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         error: _builtins.str = ...,
         outcomes: _abc.Iterable[Global___ReportOutcomeRequest] | None = ...,
+        forecasts: _abc.Iterable[Global___PlanForecast] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_answer", b"_answer", "_answer_text", b"_answer_text", "_confidence", b"_confidence", "_query_text", b"_query_text", "answer", b"answer", "answer_text", b"answer_text", "confidence", b"confidence", "created_at", b"created_at", "info", b"info", "query_text", b"query_text", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_answer", b"_answer", "_answer_text", b"_answer_text", "_confidence", b"_confidence", "_query_text", b"_query_text", "answer", b"answer", "answer_text", b"answer_text", "confidence", b"confidence", "created_at", b"created_at", "decision_id", b"decision_id", "digests", b"digests", "error", b"error", "info", b"info", "metadata", b"metadata", "outcomes", b"outcomes", "query_hash", b"query_hash", "query_text", b"query_text", "replica", b"replica", "request_id", b"request_id", "samples", b"samples", "sequence", b"sequence", "session_id", b"session_id", "status", b"status", "tenant", b"tenant", "unusable_reason", b"unusable_reason", "usable", b"usable", "usage", b"usage", "would_plan", b"would_plan", "would_propensity", b"would_propensity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_answer", b"_answer", "_answer_text", b"_answer_text", "_confidence", b"_confidence", "_query_text", b"_query_text", "answer", b"answer", "answer_text", b"answer_text", "confidence", b"confidence", "created_at", b"created_at", "decision_id", b"decision_id", "digests", b"digests", "error", b"error", "forecasts", b"forecasts", "info", b"info", "metadata", b"metadata", "outcomes", b"outcomes", "query_hash", b"query_hash", "query_text", b"query_text", "replica", b"replica", "request_id", b"request_id", "samples", b"samples", "sequence", b"sequence", "session_id", b"session_id", "status", b"status", "tenant", b"tenant", "unusable_reason", b"unusable_reason", "usable", b"usable", "usage", b"usage", "would_plan", b"would_plan", "would_propensity", b"would_propensity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__answer: _TypeAlias = _typing.Literal["answer"]  # noqa: Y015
     _WhichOneofArgType__answer: _TypeAlias = _typing.Literal["_answer", b"_answer"]  # noqa: Y015

@@ -122,6 +122,12 @@ def logged_decision(decision: Decision, prices: Prices, outcomes: Sequence[Outco
         metadata=decision.metadata,
         error=decision.error,
         outcomes=[outcome_to_wire(outcome) for outcome in outcomes],
+        forecasts=[
+            pb.PlanForecast(
+                plan=plan, quality=quality, cost=cost, probability=decision.probabilities.get(plan, 0.0)
+            )
+            for plan, (quality, cost) in decision.forecasts.items()
+        ],
     )
 
 
