@@ -18,6 +18,7 @@ WIRE = (
     "router/serving/*.py",
     "router/wire/*.py",
     "router/clients/*.py",
+    "training/suites/serving/*.py",  # measures the wire: requests as bytes, and a bare server to compare with
 )
 HTTP_SERVERS = ("router/openai_door/*.py", "router/console/*.py", "router/backends/stub*.py")
 
@@ -36,6 +37,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "router/json_post.py",
         "training/collect*.py",
         "training/openai_*.py",
+        "training/suites/serving/*.py",  # streams straight from the model server, to compare with
     ),
     "mlflow": ("training/registry.py",),
     "sqlite3": ("router/decisions/*.py", "router/ledger/*.py"),

@@ -51,5 +51,7 @@ SUITES = {
     "allocation": "training.suites.allocation.suite:Allocation",
     "calibration": "training.suites.calibration.suite:Calibration",
     "sampling": "training.suites.sampling.suite:Sampling",
+    "early_exit": "training.suites.early_exit.suite:EarlyExit",
     "budget": "training.suites.budget.suite:Budget",
+    "serving": "training.suites.serving.suite:Serving",
 }
