@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -23,12 +24,13 @@ from router.errors import ConfigError
 from router.held import Held
 from router.idempotency import Replays
 from router.ledger.renewal import Renewal
+from router.reports import Reports
 from router.serving.admin import AdminCalls
 from router.serving.admission import Admission
 from router.serving.advise import Advising
 from router.serving.calls import Calls
 from router.serving.listen import grpc_server, listen
-from router.serving.router import QUERY_CALLS, Counter, RouterCalls, new_id
+from router.serving.router import QUERY_CALLS, RouterCalls, new_id
 from router.shadow import Shadowed, Shadows
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.parts import ADMIN_SERVICE, ROUTER_SERVICE
@@ -97,7 +99,9 @@ class Servers:
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         config, books = service.config.server, service.allocator.books
-        self.config, self.go_away_after_s, counter = config, go_away_after_s, Counter()
+        self.config, self.go_away_after_s = config, go_away_after_s
+        self.reports = Reports(books.store)
+        self.refused: Counter[tuple[str, str]] = Counter()  # (door, reason) -> calls
         self.admission, self.shadows = Admission(config.max_queries), service.shadows
         self.renewal = service.renewal
         self.allocator = service.allocator
@@ -107,14 +111,13 @@ class Servers:
             allocator=service.answers,
             held=held,
             advising=Advising(Advisor(service.allocator, held, engines(service.config)), known),
-            store=books.store,
             known=known,
             prices=books.prices,
             reference=books.chooser.menu.reference.name,
             replays=Replays(config.replay_s, monotonic_s),
             max_message_bytes=config.max_message_bytes,
             wall_s=wall_s,
-            counter=counter,
+            reports=self.reports,
             keep_alive_s=keep_alive_s,
         )
         admin_calls = AdminCalls(
@@ -124,11 +127,12 @@ class Servers:
             admission=self.admission,
             version=version("apportion"),
             started_at=wall_s(),
-            counter=counter,
+            reports=self.reports,
         )
         services, limit = pb.DESCRIPTOR.services_by_name, config.max_message_bytes
         self.router = self._server(
-            ROUTER_SERVICE, Calls(services["Router"], router_calls, limit, self.admission, QUERY_CALLS)
+            ROUTER_SERVICE,
+            Calls(services["Router"], router_calls, limit, self.admission, QUERY_CALLS, self.refused),
         )
         self.admin = self._server(ADMIN_SERVICE, Calls(services["Admin"], admin_calls, limit))
         self.door = door_of(service, self.admission, keep_alive_s, wall_s, monotonic_s)

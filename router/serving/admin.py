@@ -15,9 +15,9 @@ from router.config import Config
 from router.errors import InvalidQuery, UnknownName
 from router.ledger import ALL
 from router.ledger.accounts import LARGEST
+from router.reports import Reports
 from router.serving.admission import Admission
 from router.serving.calls import Call
-from router.serving.router import Counter
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.admin import backend_info, balance_to_wire, page_of, page_size, plan_info
 from router.wire.checks import enum
@@ -66,7 +66,7 @@ class AdminCalls:
     admission: Admission
     version: str
     started_at: float  # seconds since the epoch
-    counter: Counter
+    reports: Reports
 
     async def get_status(self, request: pb.GetStatusRequest, call: Call) -> pb.GetStatusReply:
         """How this replica is."""
@@ -85,7 +85,7 @@ class AdminCalls:
             price=self.books.price_of(ALL),
             in_flight=self.admission.queries,
             decisions=self.books.decided,
-            outcomes=self.counter.outcomes,
+            outcomes=self.reports.outcomes,
             lost_rows=health.lost if health else 0,
             budget=balance_to_wire(self.books.ledger.balance()),
             degraded=settings.degraded

@@ -7,9 +7,10 @@ answers UNIMPLEMENTED with a sentence.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import grpc
@@ -46,6 +47,7 @@ class Calls:
     max_message_bytes: int
     admission: Admission | None = None  # None: also while draining, and without limit
     queries: frozenset[str] = frozenset()  # calls that count against the limit
+    refused: Counter[tuple[str, str]] = field(default_factory=Counter)  # (door, reason) -> calls that ended so
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What a server takes."""
@@ -73,6 +75,7 @@ class Calls:
                     running.time_left_s = time_left(context)
                     reply = self._encoded(await method(parse(raw), running))
             except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets a status)
+                self._count(error)
                 await refuse(context, error, running, call.full_name)
             set_trailers(context, running)
             return reply
@@ -91,6 +94,7 @@ class Calls:
                     running.time_left_s = time_left(context)
                     await method(parse(raw), running, send)
             except Exception as error:  # noqa: BLE001 (as above)
+                self._count(error)
                 await refuse(context, error, running, call.full_name)
             set_trailers(context, running)
 
@@ -104,6 +108,7 @@ class Calls:
                     running.time_left_s = time_left(context)
                     reply = self._encoded(await method(parsed(raws, parse), running))
             except Exception as error:  # noqa: BLE001 (as above)
+                self._count(error)
                 await refuse(context, error, running, call.full_name)
             set_trailers(context, running)
             return reply
@@ -122,10 +127,14 @@ class Calls:
                     running.time_left_s = time_left(context)
                     await method(parsed(raws, parse), running, send)
             except Exception as error:  # noqa: BLE001 (as above)
+                self._count(error)
                 await refuse(context, error, running, call.full_name)
             set_trailers(context, running)
 
         return handle
+
+    def _count(self, error: Exception) -> None:
+        self.refused["grpc", getattr(error, "reason", RouterError.reason)] += 1
 
     def _admit(self, call: MethodDescriptor) -> AbstractContextManager[None]:
         return self.admission.enter(query=call.name in self.queries) if self.admission else nullcontext()

@@ -13,13 +13,13 @@ from router.allocator import Decided
 from router.checks.fields import short_text
 from router.checks.queries import DEFAULT_TENANT, Known
 from router.choose import Chosen
-from router.decisions import DecisionStore
 from router.domain.decision import Outcome
 from router.domain.events import Done, Event, Started
 from router.domain.options import Options
 from router.errors import InvalidQuery
 from router.held import Held
 from router.idempotency import Claim, Replays, digest_of
+from router.reports import Reports
 from router.serving.advise import Advising, Messages
 from router.serving.calls import Call, Send
 from router.serving.stream import KEEP_ALIVE, Stream, Telling, tell_again
@@ -65,13 +65,6 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-@dataclass(slots=True)
-class Counter:
-    """What this process has done since its start."""
-
-    outcomes: int = 0  # committed, without duplicates
-
-
 @dataclass(frozen=True, slots=True)
 class RouterCalls:
     """What the calls do. A query under a request id of the caller's own is worked off once."""
@@ -79,14 +72,13 @@ class RouterCalls:
     allocator: Answers
     held: Held
     advising: Advising
-    store: DecisionStore
     known: Known
     prices: Prices
     reference: str  # name of the reference plan
     replays: Replays[Kept]
     max_message_bytes: int
     wall_s: Callable[[], float]
-    counter: Counter
+    reports: Reports
     keep_alive_s: float = 15.0
     new_id: Callable[[], str] = new_id
 
@@ -161,8 +153,7 @@ class RouterCalls:
     async def report_outcome(self, report: pb.ReportOutcomeRequest, call: Call) -> pb.ReportOutcomeReply:
         """One outcome; OK means committed."""
         outcome = read_outcome(report, self.new_id, self.wall_s())
-        (new,) = await self.store.report([outcome])
-        self.counter.outcomes += new
+        (new,) = await self.reports.take([outcome])
         call.decision_id = outcome.decision_id
         return pb.ReportOutcomeReply(key=outcome.key, duplicate=not new)
 
@@ -190,9 +181,8 @@ class RouterCalls:
 
     async def _commit(self, waiting: list[Outcome], total: pb.ReportOutcomesReply) -> None:
         if waiting:
-            new = sum(await self.store.report(waiting))
+            new = sum(await self.reports.take(waiting))
             total.committed += new
-            self.counter.outcomes += new
             total.duplicates += len(waiting) - new
             waiting.clear()
 
