@@ -9,9 +9,14 @@ PROMPTS = {
     "none": Prompt("none"),
     "direct": Prompt("direct", after='\nReply with "Answer: " and the answer.'),
     "step": Prompt("step", after='\nThink step by step, then finish with "Answer: " and the answer.'),
+    "check": Prompt(
+        "check",
+        after="\nWork it out step by step. Then check the result in another way, also step by step. "
+        'At the very end write "Answer: " and the answer.',
+    ),
 }
 # What asks a sample that is still growing for its answer, by prompt; no space at the end: templates strip it.
-ELICITATIONS = {"none": "\n\nThe answer is", "direct": "\nAnswer:", "step": "\nAnswer:"}
+ELICITATIONS = {"none": "\n\nThe answer is", "direct": "\nAnswer:", "step": "\nAnswer:", "check": "\nAnswer:"}
 
 
 def prompt_named(name: str) -> Prompt:

@@ -1,0 +1,120 @@
+"""What the subjects of one backend know: its traces under every watch, and per half what was learned from labels.
+
+A split's tuning half is cut into folds by query: what is expected of its own traces comes from the others, what is
+expected of the measured half from all of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.exit_features import NAMES, Look, exit_features
+from predictors.exit_head import ExitHead, fit_exit_head
+from training.suites.early_exit.traces import TUNING, Floats, Places, Traces
+from training.suites.early_exit.watch import Watch, Watched, different, watched, watches_of
+
+FOLDS = 4
+LEARNED_FROM = (1, 3)  # the head learns from looks at every so many snapshots, from the first on
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Everything but the labels' use."""
+
+    traces: Traces
+    seed: int
+    watched: tuple[Watched, ...]
+    features: tuple[NDArray[np.float32], ...] = field(compare=False)  # per watch (n, L', d)
+
+    @classmethod
+    def of(cls, traces: Traces, seed: int) -> Known:
+        """Walk the traces under every watch of the grid."""
+        found = tuple(different(watched(traces, watch) for watch in watches_of(traces)))
+        return cls(traces, seed, found, tuple(map(features_of, found)))
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """One split: who tunes, and what is expected at every look (NaN where a trace has none)."""
+
+    number: int
+    tuning: NDArray[np.bool_] = field(compare=False)  # (n,)
+    safe: tuple[Floats, ...] = field(compare=False)  # per watch (n, L'): P(stopping here loses nothing)
+    right: tuple[Floats, ...] = field(compare=False)  # per watch (n, L'): P(the tentative answer is right)
+    gain: tuple[Floats, ...] = field(compare=False)  # per watch (n, L'): E[reward at the end - reward now]
+    left: tuple[Floats, ...] = field(compare=False)  # per watch (n, L'): expected further tokens to the end
+
+    @property
+    def measured(self) -> Places:
+        """Places of the traces that are measured."""
+        return np.flatnonzero(~self.tuning)
+
+
+def half_of(known: Known, number: int) -> Half | None:
+    """None where a half is empty, or its tuning half has nothing to learn from."""
+    traces = known.traces
+    tuning = traces.halves(number, known.seed) == TUNING
+    if not tuning.any() or tuning.all():
+        return None
+    rng = np.random.default_rng([known.seed, number])
+    fold_of_query = rng.integers(FOLDS, size=len(traces.recording.queries))
+    fold = np.where(tuning, fold_of_query[traces.query], FOLDS)
+    names = ("safe", "right", "gain", "left")
+    found = {name: [np.full(one.place.shape, np.nan) for one in known.watched] for name in names}
+    for part in range(FOLDS + 1):
+        head = learned(known, tuning & (fold != part))
+        if head is None:
+            return None
+        mine = fold == part
+        for place, one in enumerate(known.watched):
+            looks = one.there & mine[:, None]
+            told = head.expect(known.features[place][looks], one.taken(one.traces.tokens, 0.0)[looks])
+            for name in names:
+                found[name][place][looks] = getattr(told, name)
+    return Half(number, tuning, *(tuple(found[name]) for name in names))
+
+
+def learned(known: Known, among: NDArray[np.bool_]) -> ExitHead | None:
+    """The head fitted on the traces `among`."""
+    rows, now, end, tokens, length, weight = [], [], [], [], [], []
+    for place, one in enumerate(known.watched):
+        if not used_to_learn(one.watch, known.watched[0].watch):
+            continue
+        looks = one.there & among[:, None]
+        owner = np.nonzero(looks)[0]
+        rows.append(known.features[place][looks])
+        now.append(one.reward[:, :-1][looks])
+        end.append(known.traces.final[owner])
+        tokens.append(one.taken(one.traces.tokens, 0.0)[looks])
+        length.append(known.traces.length[owner])
+        weight.append(1.0 / looks.sum(axis=1)[owner])  # every trace counts once
+    return fit_exit_head(
+        np.concatenate(rows), np.concatenate(now), np.concatenate(end), np.concatenate(tokens),
+        np.concatenate(length), np.concatenate(weight),
+    )  # fmt: skip
+
+
+def used_to_learn(watch: Watch, first: Watch) -> bool:
+    """`LEARNED_FROM`; `first`: the watch that looks at everything."""
+    return watch.first == 0 and round(watch.every / max(first.every, 1e-9)) in LEARNED_FROM
+
+
+def features_of(one: Watched) -> NDArray[np.float32]:
+    """The features at every look, (n, L', d), 0 behind the last."""
+    seen = one.traces.recording.columns
+    columns = [one.seen(values) for values in (seen.confidence, seen.mean_logprob, seen.first_entropy)]
+    tokens = one.taken(one.traces.tokens, 0.0)
+    found = np.zeros((*one.place.shape, len(NAMES)), dtype=np.float32)
+    for trace in range(len(one.traces)):
+        looks: list[Look] = []
+        for look in range(int(one.there[trace].sum())):
+            answer = int(one.answer[trace, look])
+            told = [
+                None if np.isnan(column[trace, look]) else float(column[trace, look]) for column in columns
+            ]
+            looks.append(Look(int(tokens[trace, look]), None if answer < 0 else answer, *told))
+            found[trace, look] = exit_features(looks)
+    return found

@@ -1,0 +1,69 @@
+"""Settings that a subject offers, and which of them a tuning half would take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.suites.early_exit.traces import Floats
+from training.suites.early_exit.watch import Watched
+
+TARGET = 0.5  # points that a setting may lose on the tuning half
+CAUTION = 0.5  # standard errors added to that loss: the best of many settings is a lucky one
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """k settings for n traces, each a watch and the look at which every trace stops under it."""
+
+    labels: tuple[str, ...]
+    watched: tuple[Watched, ...]  # k, many of them the same object
+    stops: tuple[NDArray[np.int64], ...] = field(compare=False)  # k of (n,): look, or L' for never
+    spent: Floats = field(compare=False)  # (k, n) output tokens, looks included
+    loss: Floats = field(compare=False)  # (k, n) the end's reward less the one that was had
+
+    @classmethod
+    def of(cls, offered: Sequence[tuple[str, Watched, NDArray[np.int64]]]) -> Settings:
+        """Of (label, watched, stops), at least one."""
+        spent, loss = [], []
+        for _, watched, stops in offered:
+            each = np.arange(len(stops))
+            spent.append(watched.spent[each, stops])
+            loss.append(watched.traces.final - watched.reward[each, stops])
+        return cls(
+            tuple(label for label, _, _ in offered),
+            tuple(watched for _, watched, _ in offered),
+            tuple(stops for _, _, stops in offered),
+            np.array(spent),
+            np.array(loss),
+        )
+
+    def __add__(self, other: Settings) -> Settings:
+        return Settings(
+            self.labels + other.labels,
+            self.watched + other.watched,
+            self.stops + other.stops,
+            np.vstack([self.spent, other.spent]),
+            np.vstack([self.loss, other.loss]),
+        )
+
+    def chosen(self, among: NDArray[np.bool_], points: float = TARGET, caution: float = CAUTION) -> int:
+        """The setting with the fewest tokens on the traces `among` that loses at most `points` there.
+
+        Where none does: the one that loses least. Of equals the first.
+        """
+        each = 100 * self.loss[:, among]
+        loss = each.mean(axis=1) + caution * each.std(axis=1) / max(1, each.shape[1]) ** 0.5
+        spent = self.spent[:, among].mean(axis=1)
+        fits = loss <= points + 1e-9
+        if not fits.any():
+            return int(np.lexsort((spent, loss))[0])
+        return int(np.argmin(np.where(fits, spent, np.inf)))
+
+    def saved(self, setting: int, among: NDArray[np.bool_]) -> float:
+        """The share of output tokens that a setting saves on the traces `among`; below 0 where looks cost more."""
+        length = self.watched[setting].traces.length[among]
+        return float(1 - self.spent[setting, among].sum() / length.sum())

@@ -1,0 +1,97 @@
+"""The subjects of `early_exit`: which settings each offers, and how one is chosen on the tuning half."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from training.suites.early_exit import confident
+from training.suites.early_exit.converged import converged
+from training.suites.early_exit.decided import Decided
+from training.suites.early_exit.halves import Half, Known
+from training.suites.early_exit.settings import TARGET, Settings
+from training.suites.early_exit.utility import utility
+
+Decide = Callable[[Half], Decided | None]
+TUNED = f"{TARGET:g}pt"  # the operating point tuned for so many points of loss
+
+
+def full(_known: Known) -> Decide:
+    """Every trace to its end, nothing looked at: what the others are held against."""
+
+    def decide(half: Half) -> Decided:
+        mine = half.measured
+        nothing = np.full((len(mine), 1), -1, dtype=np.int64)
+        return Decided("full", "full", mine, nothing, np.ones(len(mine), dtype=np.int64))
+
+    return decide
+
+
+def by_run_length(known: Known) -> Decide:
+    """Equal tentative answers in a row."""
+    settings = converged(known)
+    return lambda half: tuned(settings, half)
+
+
+def by_stated(known: Known) -> Decide:
+    """The tentative answer's own probability; not where it was not recorded."""
+    settings = confident.stated(known)
+    return lambda half: None if settings is None else tuned(settings, half)
+
+
+def by_utility(known: Known) -> Decide:
+    """What the end is expected to gain against the tokens that it takes."""
+    return lambda half: tuned(utility(known, half), half)
+
+
+def best(known: Known) -> Decide:
+    """Whatever rule saves most on the tuning half."""
+    unlearned = converged(known)
+    said = confident.stated(known)
+    if said is not None:
+        unlearned += said
+
+    def decide(half: Half) -> Decided:
+        learned = confident.safe(known, half) + confident.right(known, half) + utility(known, half)
+        return tuned(unlearned + learned, half)
+
+    return decide
+
+
+def at_risk_05(known: Known) -> Decide:
+    """At most 5 of 100 traces are stopped to their harm."""
+    return lambda half: at_risk(known, half, 0.05)
+
+
+def at_risk_10(known: Known) -> Decide:
+    """At most 10 of 100."""
+    return lambda half: at_risk(known, half, 0.10)
+
+
+def at_risk(known: Known, half: Half, risk: float) -> Decided:
+    """The threshold that keeps the promise; every trace to its end where none does."""
+    mine, point = half.measured, f"risk {risk:g}"
+    kept = confident.kept_at(known, half, risk)
+    length = known.traces.length[mine].sum()
+    could = max(
+        confident.in_hindsight(one, score, ~half.tuning, risk)
+        for one, score in zip(known.watched, half.safe, strict=True)
+    )
+    if kept is None:
+        nothing = np.full((len(mine), 1), -1, dtype=np.int64)
+        return Decided(point, "full", mine, nothing, np.ones(len(mine), dtype=np.int64), could / length)
+    label = f"safe {kept.threshold:g}, {kept.watched.watch}"
+    return Decided(point, label, mine, kept.watched.place[mine], kept.stops[mine], could / length)
+
+
+def tuned(settings: Settings, half: Half) -> Decided:
+    """The setting that the tuning half takes, and what the best one of the same family would have saved."""
+    mine = half.measured
+    chosen = settings.chosen(half.tuning)
+    hindsight = settings.chosen(~half.tuning, caution=0.0)
+    could = max(0.0, settings.saved(hindsight, ~half.tuning))
+    watched = settings.watched[chosen]
+    return Decided(
+        TUNED, settings.labels[chosen], mine, watched.place[mine], settings.stops[chosen][mine], could
+    )

@@ -1,0 +1,118 @@
+"""Which snapshots of a trace are looked at: each look costs tokens, so a rule need not look at all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router.recordings.cost import SNAPSHOT_TOKENS
+from training.suites.early_exit.traces import NO_ROW, Floats, Traces
+
+FIRSTS = (0.0, 0.15, 0.3, 0.5)  # quantiles of the traces' lengths
+GAPS = (1, 2, 3, 4)  # in median distances of snapshots
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """The first look at `first` tokens or later, each further one at least `every` tokens behind the one before."""
+
+    first: float
+    every: float
+
+    def __str__(self) -> str:
+        return f"from {self.first:g} every {self.every:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """The n traces as they are seen under one watch: only the snapshots that are looked at, at most L' of them."""
+
+    traces: Traces
+    watch: Watch
+    place: NDArray[np.int64] = field(compare=False)  # (n, L') column of `Traces`, NO_ROW behind the last
+    spent: Floats = field(
+        compare=False
+    )  # (n, L' + 1) tokens of stopping at each look, last: of never stopping
+    reward: Floats = field(compare=False)  # (n, L' + 1)
+    answer: NDArray[np.int32] = field(compare=False)  # (n, L')
+
+    @property
+    def looks(self) -> int:
+        """L'."""
+        return int(self.place.shape[1])
+
+    @property
+    def there(self) -> NDArray[np.bool_]:
+        """(n, L')."""
+        return np.asarray(self.place != NO_ROW)
+
+    @property
+    def harm(self) -> Floats:
+        """What stopping at each look loses against the end, (n, L'); below 0 where the trace gets worse later."""
+        return np.asarray(self.traces.final[:, None] - self.reward[:, :-1])
+
+    def seen(self, values: NDArray[np.floating]) -> Floats:
+        """A column of the recording at the looks, (n, L'), NaN behind the last."""
+        return self.taken(self.traces.column(values), np.nan)
+
+    def taken(self, values: NDArray[np.floating], behind: float) -> Floats:
+        """(n, L) values of `Traces` at the looks, (n, L')."""
+        found = np.take_along_axis(values, np.maximum(self.place, 0), axis=1)
+        return np.where(self.there, found, behind).astype(np.float64)
+
+
+def watches_of(traces: Traces) -> Iterator[Watch]:
+    """A grid over where snapshots are; made of lengths and places alone, never of answers or rewards."""
+    gaps = np.diff(np.where(traces.there, traces.tokens, np.nan), axis=1)
+    gap = float(np.nanmedian(gaps)) if np.isfinite(gaps).any() else 1.0
+    firsts = dict.fromkeys(float(np.floor(np.quantile(traces.length, at))) if at else 0.0 for at in FIRSTS)
+    for first in firsts:
+        for many in GAPS:
+            yield Watch(first, many * gap)
+
+
+def watched(traces: Traces, watch: Watch) -> Watched:
+    """Walk every trace once."""
+    n, most = traces.rows.shape
+    place = np.full((n, most), NO_ROW, dtype=np.int64)
+    count, due = np.zeros(n, dtype=np.int64), np.full(n, watch.first)
+    for column in range(most):
+        tokens = traces.tokens[:, column]
+        look = traces.there[:, column] & (tokens >= due - 1e-9)
+        place[look, count[look]] = column
+        count += look
+        due = np.where(look, tokens + watch.every, due)
+    place = place[:, : max(1, int(count.max()))]
+    there = place != NO_ROW
+    spent = np.where(there, np.take_along_axis(traces.tokens, np.maximum(place, 0), axis=1), np.inf)
+    spent = spent + SNAPSHOT_TOKENS * np.arange(1, place.shape[1] + 1)
+    whole = traces.length + SNAPSHOT_TOKENS * count
+    reward = np.where(there, np.take_along_axis(traces.reward, np.maximum(place, 0), axis=1), 0.0)
+    answer = np.where(there, np.take_along_axis(traces.answer, np.maximum(place, 0), axis=1), -1)
+    return Watched(
+        traces=traces,
+        watch=watch,
+        place=place,
+        spent=np.hstack([spent, whole[:, None]]),
+        reward=np.hstack([reward, traces.final[:, None]]),
+        answer=answer.astype(np.int32),
+    )
+
+
+def different(several: Iterable[Watched]) -> Iterator[Watched]:
+    """Without those that look at nothing, or at what an earlier one looks at."""
+    seen: set[bytes] = set()
+    for one in several:
+        key = one.place.tobytes()
+        if one.there.any() and key not in seen:
+            seen.add(key)
+            yield one
+
+
+def first_true(stops: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The look at which each trace stops, (n,) of (n, L'); L' where it never does."""
+    found: NDArray[np.int64] = np.where(stops.any(axis=1), np.argmax(stops, axis=1), stops.shape[1])
+    return found
