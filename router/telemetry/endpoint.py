@@ -1,0 +1,47 @@
+"""`/metrics` over HTTP: the page itself, and a port of its own for it."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from router.telemetry.exposition import Metrics, exposed
+
+PATH = "/metrics"
+LAST_BYTES_S = 0.5
+
+
+class MetricsPage:
+    """Answers a scrape. Made once: what is behind it is read anew each time."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._registry: CollectorRegistry = metrics.registry()
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """The page in the format that the scraper takes."""
+        body, content_type = exposed(self._registry, request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+class MetricsPort:
+    """A server for the page alone: `start`, `stop`."""
+
+    def __init__(self, page: MetricsPage) -> None:
+        app = web.Application()
+        app.add_routes([web.get(PATH, page.handle)])
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=LAST_BYTES_S)
+
+    async def start(self, address: str) -> str:
+        """Bind and serve; returns the address bound. Raises `OSError` where it cannot be had."""
+        host, _, port = address.rpartition(":")
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host.strip("[]"), int(port)).start()
+        except OSError:
+            await self._runner.cleanup()
+            raise
+        return f"{host}:{self._runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        """Close."""
+        await self._runner.cleanup()

@@ -1,0 +1,61 @@
+"""What is switched on, put together: made, started and stopped with the servers of the process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from router.books import Books
+from router.config import Config
+from router.errors import ConfigError
+from router.reports import Reports
+from router.shadow import Shadows
+from router.telemetry.decided import Decided
+from router.telemetry.endpoint import MetricsPage, MetricsPort
+from router.telemetry.exposition import Metrics
+from router.telemetry.standing import Running, Standing
+from router.telemetry.turned_out import TurnedOut
+
+
+class Telemetry:
+    """Looks on where the configuration wants it; else it is nothing but this object."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        books: Books,
+        admission: Running,
+        reports: Reports,
+        refused: Mapping[tuple[str, str], int],
+        shadows: Shadows | None,
+        version: str,
+        started_at: float,  # seconds since the epoch
+    ) -> None:
+        self._listen = config.metrics.listen
+        self.page: MetricsPage | None = None
+        self._port: MetricsPort | None = None
+        if config.metrics.listen or config.metrics.on_door:
+            standing = Standing(books, admission, version, started_at, shadows, refused)
+            metrics = Metrics(Decided(config.metrics.tenants), TurnedOut(), standing)
+            books.onlookers.append(metrics.seen)
+            reports.onlookers.append(metrics.turned_out.reported)
+            self.page = MetricsPage(metrics)
+
+    async def start(self) -> str:
+        """Open the port of the metrics, if there is to be one; the address bound. Raises `ConfigError`."""
+        if self.page is None or not self._listen:
+            return ""
+        port = MetricsPort(self.page)
+        try:
+            bound = await port.start(self._listen)
+        except OSError as error:
+            raise ConfigError(
+                f"metrics.listen: cannot listen on {self._listen}: is another server running there?"
+            ) from error
+        self._port = port
+        return bound
+
+    async def stop(self) -> None:
+        """Close the port."""
+        if self._port is not None:
+            await self._port.stop()
