@@ -164,6 +164,14 @@ class ServerConfig(Section, frozen=True):
     max_queries: int = 1000  # in flight; more are shed
 
 
+class MetricsConfig(Section, frozen=True):
+    """[metrics]: Prometheus' `/metrics`."""
+
+    listen: str = ""  # "HOST:PORT" of a port of its own for it; empty: none
+    on_door: bool = False  # also at the OpenAI door, to everybody who reaches that
+    tenants: int = 20  # that have a label of their own, the first ones; the others are `other`
+
+
 class StoreConfig(Section, frozen=True):
     """[store]"""
 
@@ -196,4 +204,5 @@ class Config(Section, frozen=True):
     budgets: tuple[AccountConfig, ...] = ()
     shadow: ShadowConfig = ShadowConfig()
     server: ServerConfig = ServerConfig()
+    metrics: MetricsConfig = MetricsConfig()
     store: StoreConfig = StoreConfig()

@@ -7,7 +7,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
@@ -32,6 +32,7 @@ from router.serving.calls import Calls
 from router.serving.listen import grpc_server, listen
 from router.serving.router import QUERY_CALLS, RouterCalls, new_id
 from router.shadow import Shadowed, Shadows
+from router.telemetry.telemetry import Telemetry
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.parts import ADMIN_SERVICE, ROUTER_SERVICE
 
@@ -84,6 +85,7 @@ class Addresses:
     router: str
     admin: str
     http: str = ""  # of the OpenAI door; "": it is not open
+    metrics: str = ""  # of Prometheus' page; "": it has no port of its own
 
 
 class Servers:
@@ -105,6 +107,16 @@ class Servers:
         self.admission, self.shadows = Admission(config.max_queries), service.shadows
         self.renewal = service.renewal
         self.allocator = service.allocator
+        self.telemetry = Telemetry(
+            service.config,
+            books=books,
+            admission=self.admission,
+            reports=self.reports,
+            refused=self.refused,
+            shadows=service.shadows,
+            version=version("apportion"),
+            started_at=wall_s(),
+        )
         self.health = health.aio.HealthServicer()
         held, known = Held(books), known_names(service)
         router_calls = RouterCalls(
@@ -153,6 +165,7 @@ class Servers:
         addresses = Addresses(
             listen(self.router, "listen", self.config.listen, allow_remote=remote),
             listen(self.admin, "admin_listen", self.config.admin_listen, allow_remote=remote),
+            metrics=await self.telemetry.start(),
         )
         if self.door is not None:
             addresses = replace(addresses, http=await self.door.start())
@@ -189,7 +202,7 @@ class Servers:
         """End all servers; calls that still run are cancelled, which frees their backends and settles them."""
         self.admission.draining = True
         door = () if self.door is None else (self.door.stop(),)
-        await asyncio.gather(self.router.stop(None), self.admin.stop(None), *door)
+        await asyncio.gather(self.router.stop(None), self.admin.stop(None), self.telemetry.stop(), *door)
         await self.admission.drain(CANCEL_S)
 
 
@@ -258,7 +271,8 @@ async def serve(service: Service, on_ready: Callable[[Addresses], None] | None =
         loop.add_signal_handler(number, on_signal)
     try:
         addresses = await servers.start()
-        log.info("serving", router=addresses.router, admin=addresses.admin, http=addresses.http)
+        bound = {name: address for name, address in asdict(addresses).items() if address}
+        log.info("serving", **bound)
         if on_ready:
             on_ready(addresses)
         await asked.wait()

@@ -46,7 +46,7 @@ def serve(
 
     When all ports listen one line is printed on standard output:
     `listening router=127.0.0.1:50051 admin=127.0.0.1:50052`, with ` http=127.0.0.1:8080` after it where the OpenAI door
-    is open. On SIGTERM new queries are refused and running ones may
+    is open, and ` metrics=127.0.0.1:9464` where Prometheus has a port of its own. On SIGTERM new queries are refused and running ones may
     end within server.drain_s seconds; a second signal cuts them.
     """
     chosen = overridden(
@@ -63,8 +63,9 @@ def serve(
     from router.server import serve as serve_until_told
 
     def ready(bound: Addresses) -> None:
-        http = f" http={bound.http}" if bound.http else ""
-        typer.echo(f"listening router={bound.router} admin={bound.admin}{http}")
+        more = f" http={bound.http}" if bound.http else ""
+        more += f" metrics={bound.metrics}" if bound.metrics else ""
+        typer.echo(f"listening router={bound.router} admin={bound.admin}{more}")
         sys.stdout.flush()
 
     service = assemble(chosen, base=config.parent)

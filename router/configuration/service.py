@@ -127,10 +127,15 @@ def _check_modes(config: Config, problems: Problems) -> None:
 
 def _check_addresses(config: Config, problems: Problems) -> None:
     taken: dict[str, str] = {}
-    for key in ("listen", "admin_listen", "http_listen"):
-        address: str = getattr(config.server, key)
-        path: Path = ("server", key)
-        if (key == "http_listen" and not address) or problems.touch(path):
+    for section, key in (
+        ("server", "listen"),
+        ("server", "admin_listen"),
+        ("server", "http_listen"),
+        ("metrics", "listen"),
+    ):
+        address: str = getattr(getattr(config, section), key)
+        path: Path = (section, key)
+        if ((key == "http_listen" or section == "metrics") and not address) or problems.touch(path):
             continue
         text = address_problem(address)
         if text:
@@ -142,8 +147,9 @@ def _check_addresses(config: Config, problems: Problems) -> None:
                 "listen on 127.0.0.1, or say allow_remote = true in [server]",
             )
         elif not address.endswith(":0"):  # 0: any free port
-            other = taken.setdefault(address, key)
-            if other != key:
+            name = key if section == "server" else f"{section}.{key}"
+            other = taken.setdefault(address, name)
+            if other != name:
                 problems.add(path, f"{address!r} is already the address of {other}")
 
 
