@@ -46,8 +46,8 @@ def serve(
 
     When all ports listen one line is printed on standard output:
     `listening router=127.0.0.1:50051 admin=127.0.0.1:50052`, with ` http=127.0.0.1:8080` after it where the OpenAI door
-    is open, and ` metrics=127.0.0.1:9464` where Prometheus has a port of its own. On SIGTERM new queries are refused and running ones may
-    end within server.drain_s seconds; a second signal cuts them.
+    is open, and ` metrics=127.0.0.1:9464` where Prometheus has a port of its own. On SIGTERM new queries are refused
+    and running ones may end within server.drain_s seconds; a second signal cuts them.
     """
     chosen = overridden(
         load(config, serving=bundle is None),
