@@ -12,6 +12,7 @@ COMMANDS = {
     "collect": "training.collect:collect_command",
     "grade": "training.grade:grade",
     "import": "training.import_recording:import_recording",
+    "export": "training.export:export",
     "fit": "training.fit_command:fit",
     "replay": "training.replay:replay",
     "evaluate": "training.evaluate:evaluate",

@@ -12,12 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from router.decisions.rows import to_decision, to_outcome
 from router.decisions.schema import APPLICATION_ID, MIGRATIONS, open_reader
+from router.domain.decision import Decision, Outcome
 from router.errors import StoreError
 
 BUSY_S = 5.0  # readers wait for nobody in write-ahead mode, but for a file that is just being made
 
 _DECISIONS = "SELECT body FROM decisions WHERE created_at >= ? AND created_at < ? ORDER BY created_at, n"
+_NUMBERED = "SELECT n, body FROM decisions WHERE n > ? AND n <= ? ORDER BY n"
+_NUMBERED_OUTCOMES = "SELECT n, body FROM outcomes WHERE n > ? AND n <= ? ORDER BY n"
+_ENDS = "SELECT (SELECT coalesce(max(n), 0) FROM decisions), (SELECT coalesce(max(n), 0) FROM outcomes)"
 _OUTCOMES = """
     SELECT body, EXISTS (SELECT 1 FROM outcomes AS later WHERE later.tenant = seen.tenant
                          AND later.supersedes = seen.key AND later.supersedes <> '')
@@ -31,6 +36,23 @@ class Look:
 
     connection: sqlite3.Connection
     spooled: bool  # a spool lies beside the file: it may hold rows that are not in it
+    identity: str  # of the store: numbers of rows mean something within it
+
+    def ends(self) -> tuple[int, int]:
+        """The highest number of a decision, and of an outcome; 0 where there is none."""
+        decisions, outcomes = self.connection.execute(_ENDS).fetchone()
+        return decisions, outcomes
+
+    def numbered_decisions(self, after: int, upto: int) -> Iterator[tuple[int, Decision]]:
+        """Rows with a number in (after, upto], in order of arrival."""
+        for n, body in self.connection.execute(_NUMBERED, (after, upto)):
+            yield n, to_decision(body)
+
+    def numbered_outcomes(self, after: int, upto: int) -> Iterator[tuple[int, float, Outcome]]:
+        """Outcomes with a number in (after, upto], in order of arrival, each with the time of it."""
+        for n, body in self.connection.execute(_NUMBERED_OUTCOMES, (after, upto)):
+            outcome = to_outcome(body)
+            yield n, outcome.observed_at, outcome
 
     def decisions(self, since: float, until: float) -> Iterator[bytes]:
         """Rows made in [since, until) (seconds since the epoch), oldest first."""
@@ -52,7 +74,7 @@ def look_at(store: Path) -> Iterator[Look]:
     try:
         with closing(_open(store)) as connection:
             connection.execute("BEGIN")
-            yield Look(connection, spool.is_file() and spool.stat().st_size > 0)
+            yield Look(connection, spool.is_file() and spool.stat().st_size > 0, str(store.absolute()))
     except sqlite3.Error as error:
         raise StoreError(f"decision store {store}: cannot be read: {error}") from error
 

@@ -1,0 +1,211 @@
+"""From a store to an export: what is new since the last time, in files by day, whatever kills it in between.
+
+The store's rows are numbered in order of arrival. They are read in runs of `CHUNK` numbers; a run's rows become one
+file per day, and when all files of a run (and of those before it) are written the manifest says so. A killed export
+goes on behind the last run that the manifest names. Outcomes are rows of their own: one that comes late for a
+decision that was exported long ago is simply new.
+
+When it fails: while two exports write one URL at once, one overwrites the other's manifest. In a folder a lock
+prevents it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from msgspec.structs import replace
+
+from router.decisions.onlooker import Look, look_at
+from training.errors import TrainingError
+from training.log.columns import Arrived, decision_table, outcome_table
+from training.log.manifest import Manifest, PartFile, Seen, read_manifest, remove_strays, write_manifest
+from training.log.place import Place
+
+CHUNK = 25_000  # numbers of rows in one run: some 100 MB of memory
+DAY_US = 86_400_000_000
+LOCK = ".export.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What one export did, and what the whole of it is now."""
+
+    decisions: int  # rows written now
+    outcomes: int
+    files: int
+    strays: int  # files of a killed export that were removed
+    total_decisions: int
+    total_outcomes: int
+    spooled: bool  # the store has rows aside that are not in it yet; the next export takes them
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Numbers (after, upto] of one kind of row."""
+
+    store: str
+    root: str
+    kind: str  # decisions | outcomes
+    after: int
+    upto: int
+
+
+Told = Callable[[int, int], None]
+"""Called with how many numbers of how many are behind us."""
+
+
+def export_log(
+    store: str, root: str, *, now_s: float, workers: int = 1, chunk: int = CHUNK, told: Told | None = None
+) -> Exported:
+    """Add what is new in `store` to the export at `root`. Raises `StoreError` or `TrainingError`.
+
+    `workers`: processes; 1: this one. `now_s`: seconds since the epoch.
+    """
+    place = Place(root.rstrip("/"))
+    with _alone(place):
+        manifest = read_manifest(place)
+        strays = remove_strays(place, manifest)
+        with look_at(Path(store)) as look:
+            identity, ends, spooled = look.identity, look.ends(), look.spooled
+        seen = manifest.stores.get(identity, Seen())
+        if ends[0] < seen.decisions or ends[1] < seen.outcomes:
+            raise TrainingError(
+                f"{root}: {seen.decisions} rows of {store} were exported before, it has {ends[0]} now: "
+                "another store was there then; export into another folder"
+            )
+        runs = [
+            *_runs(store, place.root, "decisions", seen.decisions, ends[0], chunk),
+            *_runs(store, place.root, "outcomes", seen.outcomes, ends[1], chunk),
+        ]
+        before = manifest
+        total, behind = sum(run.upto - run.after for run in runs), 0
+        for run, files in _worked_off(runs, workers):
+            seen = replace(seen, **{run.kind: run.upto})
+            named = (*manifest.files, *files)
+            manifest = replace(
+                manifest, files=named, stores={**manifest.stores, identity: seen}, updated_at=now_s
+            )
+            write_manifest(place, manifest)
+            behind += run.upto - run.after
+            if told is not None:
+                told(behind, total)
+        if not before.updated_at and not runs:  # an export of nothing is one, too
+            write_manifest(place, replace(manifest, stores={identity: seen}, updated_at=now_s))
+    return Exported(
+        decisions=manifest.rows("decisions") - before.rows("decisions"),
+        outcomes=manifest.rows("outcomes") - before.rows("outcomes"),
+        files=len(manifest.files) - len(before.files),
+        strays=strays,
+        total_decisions=manifest.rows("decisions"),
+        total_outcomes=manifest.rows("outcomes"),
+        spooled=spooled,
+    )
+
+
+def write_run(run: Run) -> tuple[PartFile, ...]:
+    """Write one run's files. What a killed export wrote of it is written again, under the same names."""
+    with look_at(Path(run.store)) as look:
+        table = _table_of(look, run)
+        identity = look.identity
+    if not table.num_rows:
+        return ()
+    name = f"{hashlib.blake2b(identity.encode(), digest_size=4).hexdigest()}-{run.after + 1:012d}"
+    place = Place(run.root)
+    moment = "created_at" if run.kind == "decisions" else "received_at"
+    written = []
+    for day, part in _by_day(table, moment):
+        path = f"{run.kind}/day={day}/{name}.parquet"
+        written.append(write_part(place, path, run.kind, identity, part))
+    return tuple(written)
+
+
+def write_part(place: Place, path: str, kind: str, store: str, table: Any) -> PartFile:
+    """Write one file."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", row_group_size=CHUNK)
+    place.write(path, buffer.getvalue())
+    return PartFile(path=path, kind=kind, store=store, rows=table.num_rows, bytes=buffer.tell())
+
+
+def _table_of(look: Look, run: Run) -> Any:
+    if run.kind == "decisions":
+        numbers, rows = [], []
+        for n, decision in look.numbered_decisions(run.after, run.upto):
+            numbers.append(n)
+            rows.append(decision)
+        return decision_table(numbers, rows)
+    return outcome_table([Arrived(*row) for row in look.numbered_outcomes(run.after, run.upto)])
+
+
+def _by_day(table: Any, moment: str) -> Iterator[tuple[str, Any]]:
+    """The table's rows of each day (UTC), "2027-01-31", in order of time."""
+    micros = table[moment].combine_chunks().cast(pa.int64()).to_numpy()
+    order = np.argsort(micros, kind="stable")
+    days = micros[order] // DAY_US
+    ends = [*np.flatnonzero(np.diff(days)) + 1, len(days)]
+    start = 0
+    ordered = table if bool((np.diff(micros) >= 0).all()) else table.take(pa.array(order))
+    for end in ends:
+        day = str(np.datetime64(int(days[start]), "D"))
+        yield day, ordered.slice(start, int(end) - start)
+        start = int(end)
+
+
+def _runs(store: str, root: str, kind: str, after: int, upto: int, chunk: int) -> list[Run]:
+    starts = range(after, upto, chunk)
+    return [Run(store, root, kind, start, min(start + chunk, upto)) for start in starts]
+
+
+def _worked_off(runs: Sequence[Run], workers: int) -> Iterator[tuple[Run, tuple[PartFile, ...]]]:
+    """The runs in their order, each with its files."""
+    if workers < 2 or len(runs) < 2:
+        yield from ((run, write_run(run)) for run in runs)
+        return
+    waiting: deque[tuple[Run, Future[tuple[PartFile, ...]]]] = deque()
+    context = multiprocessing.get_context("spawn")  # threads of libraries do not survive a fork
+    with ProcessPoolExecutor(min(workers, len(runs)), mp_context=context) as pool:
+        for run in runs:
+            waiting.append((run, pool.submit(write_run, run)))
+            if len(waiting) > 2 * workers:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        for first, future in waiting:
+            yield first, future.result()
+
+
+@contextmanager
+def _alone(place: Place) -> Iterator[None]:
+    """One export writes a folder at a time; the lock ends with its process."""
+    if not place.local:
+        yield
+        return
+    try:
+        Path(place.root).mkdir(parents=True, exist_ok=True)
+        lock = os.open(Path(place.root) / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise TrainingError(f"{place.root}: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise TrainingError(f"{place.root}: another export is writing there") from error
+        yield
+    finally:
+        os.close(lock)
+
+
+__all__ = ["Exported", "Manifest", "export_log", "write_part"]
