@@ -144,9 +144,11 @@ class Chooser:
         servable: list[Forecast] = []
         removed: list[tuple[Forecast, str]] = []
         late: list[tuple[Forecast, str]] = []
+        forecasts = self.forecaster.of(query, signals)
+        objections = self.feasibility.of(query, limits)
         for plan in self.menu.plans:
-            forecast = self.forecaster.forecast(query, plan, signals)
-            why = self.feasibility.objection(query, forecast, limits)
+            forecast = forecasts.forecast(plan)
+            why = objections.objection(forecast)
             slow = None if why else self.feasibility.too_slow(query, forecast, limits)
             if slow:
                 late.append((forecast, slow))
@@ -169,12 +171,20 @@ class Chooser:
         if not servable:
             refuse(infeasible, [forecast.worst_cost for forecast in unpaid])
         safe = within_risk(servable, query.constraints.max_risk)
-        risky = tuple(
-            (item.plan.name, "its expected loss is above max_risk") for item in servable if item not in safe
-        )
+        risky = left_out(servable, safe, "its expected loss is above max_risk")
         useful = safe if query.constraints.plan else helpful(safe, signals)
-        useless = tuple((item.plan.name, MORE_DOES_NOT_HELP) for item in safe if item not in useful)
+        useless = left_out(safe, useful, MORE_DOES_NOT_HELP)
         return tuple(useful), infeasible + risky + useless, degraded, unpaid
+
+
+def left_out(
+    forecasts: Sequence[Forecast], kept: Sequence[Forecast], why: str
+) -> tuple[tuple[str, str], ...]:
+    """(plan, why) of the forecasts that were not kept."""
+    if len(kept) == len(forecasts):
+        return ()
+    stay = {id(one) for one in kept}
+    return tuple((one.plan.name, why) for one in forecasts if id(one) not in stay)
 
 
 def helpful(forecasts: Sequence[Forecast], signals: Signals) -> list[Forecast]:

@@ -9,7 +9,7 @@ from predictors.observation import PartKind, Query
 from router.backend_switch import BackendSwitch
 from router.backends import Capabilities
 from router.domain.choice import Forecast
-from router.domain.plan import Commit
+from router.domain.plan import Commit, Stage
 from router.forecast import Forecaster, prompt_tokens_guess
 from router.worst_case import output_tokens_bound
 
@@ -33,44 +33,9 @@ class Feasibility:
     forecaster: Forecaster
     switch: BackendSwitch = field(default_factory=BackendSwitch)
 
-    def objection(self, query: Query, forecast: Forecast, limits: Limits) -> str | None:
-        """What forbids the plan, in words; None where nothing does."""
-        wants = query.constraints
-        if wants.plan and forecast.plan.name != wants.plan:
-            return f"the caller wants plan {wants.plan!r}"
-        checks = (
-            self._backends(query, forecast),
-            self._room(query, forecast),
-            money(query, forecast, limits),
-        )
-        return next((why for why in checks if why), None)
-
-    def _backends(self, query: Query, forecast: Forecast) -> str | None:
-        wants = query.constraints
-        for name in forecast.plan.backends:
-            if (
-                wants.allowed_backends and name not in wants.allowed_backends
-            ) or name in wants.denied_backends:
-                return f"the caller does not allow backend {name!r}"
-            closed = self.switch.objection(name)
-            if closed:
-                return closed
-            missing = missing_capability(query, self.capabilities[name])
-            if missing:
-                return f"backend {name!r} {missing}"
-        return None
-
-    def _room(self, query: Query, forecast: Forecast) -> str | None:
-        for stage in forecast.plan.stages:
-            room = self.capabilities[stage.backend].context_tokens
-            if room is None:
-                continue
-            # The prompt is guessed low here: the backend has the last word, and its refusal names the true length.
-            if prompt_tokens_guess(query) / 2 > room:
-                return f"the prompt is longer than the {room} tokens of backend {stage.backend!r}"
-            if output_tokens_bound(query, stage, self.forecaster.bounds[stage.backend]) > room:
-                return f"max_tokens is above the {room} tokens of backend {stage.backend!r}"
-        return None
+    def of(self, query: Query, limits: Limits) -> Objections:
+        """What forbids plans to one query: what is about a backend is found out once, for all plans that use it."""
+        return Objections(self, query, limits)
 
     def too_slow(self, query: Query, forecast: Forecast, limits: Limits) -> str | None:
         """Why the plan is expected to come too late; None where it is not, or nothing was learned about lengths."""
@@ -86,6 +51,59 @@ class Feasibility:
             if first > wanted
             else None
         )
+
+
+class Objections:
+    """Says of every plan why one query cannot get it."""
+
+    __slots__ = ("_backends", "_feasibility", "_limits", "_query", "_rooms")
+
+    def __init__(self, feasibility: Feasibility, query: Query, limits: Limits) -> None:
+        self._feasibility, self._query, self._limits = feasibility, query, limits
+        self._backends: dict[str, str] = {}
+        self._rooms: dict[tuple[str, int | None], str] = {}
+
+    def objection(self, forecast: Forecast) -> str:
+        """What forbids the plan, in words; empty where nothing does."""
+        plan, wanted = forecast.plan, self._query.constraints.plan
+        if wanted and plan.name != wanted:
+            return f"the caller wants plan {wanted!r}"
+        for stage in plan.stages:
+            why = self._backends.get(stage.backend)
+            if why is None:
+                why = self._backends[stage.backend] = self._of_backend(stage.backend)
+            if why:
+                return why
+        for stage in plan.stages:
+            key = (stage.backend, stage.sampling.max_tokens)
+            why = self._rooms.get(key)
+            if why is None:
+                why = self._rooms[key] = self._of_room(stage)
+            if why:
+                return why
+        return money(self._query, forecast, self._limits) or ""
+
+    def _of_backend(self, name: str) -> str:
+        wants, feasibility = self._query.constraints, self._feasibility
+        if (wants.allowed_backends and name not in wants.allowed_backends) or name in wants.denied_backends:
+            return f"the caller does not allow backend {name!r}"
+        closed = feasibility.switch.objection(name)
+        if closed:
+            return closed
+        missing = missing_capability(self._query, feasibility.capabilities[name])
+        return f"backend {name!r} {missing}" if missing else ""
+
+    def _of_room(self, stage: Stage) -> str:
+        room = self._feasibility.capabilities[stage.backend].context_tokens
+        if room is None:
+            return ""
+        # The prompt is guessed low here: the backend has the last word, and its refusal names the true length.
+        if prompt_tokens_guess(self._query) / 2 > room:
+            return f"the prompt is longer than the {room} tokens of backend {stage.backend!r}"
+        bound = self._feasibility.forecaster.bounds[stage.backend]
+        if output_tokens_bound(self._query, stage, bound) > room:
+            return f"max_tokens is above the {room} tokens of backend {stage.backend!r}"
+        return ""
 
 
 def money(query: Query, forecast: Forecast, limits: Limits) -> str | None:

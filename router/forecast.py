@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from predictors.observation import Query, Signals
 from router.domain.choice import Forecast
-from router.domain.plan import Plan, Stage
-from router.worst_case import Bound, output_tokens_bound, samples_bound, worst_cost
+from router.domain.plan import Plan, Prompt, Stage
+from router.domain.usage import whole_micros
+from router.worst_case import Bound, output_tokens_bound, query_size, samples_bound, worst_sample
 
 CHARS_PER_TOKEN = 4.0  # of a prompt, where nothing better is known
 TOKENS_PER_MESSAGE = 4.0  # chat templates put about as many around each
@@ -35,17 +37,13 @@ class Forecaster:
     bounds: Mapping[str, Bound]
     speeds: Mapping[str, Speed]
 
+    def of(self, query: Query, signals: Signals) -> Forecasts:
+        """For all plans of one query: what they have in common is worked out once."""
+        return Forecasts(self, query, signals)
+
     def forecast(self, query: Query, plan: Plan, signals: Signals) -> Forecast:
         """Quality in [0, 1] or None, cost in micro-dollars, latency in seconds."""
-        cost = latency = 0.0
-        for index, stage in enumerate(plan.stages):
-            samples = expected_samples(query, plan, index, signals)
-            speed = self.speeds[stage.backend]
-            tokens_out, sample_cost = self._sample(query, stage, signals)
-            cost += samples * sample_cost
-            rounds = samples / stage.width if samples > stage.width else min(1.0, samples)
-            latency += rounds * (speed.first_token_s + tokens_out / speed.tokens_per_second)
-        return Forecast(plan, quality(plan, signals), cost, latency, worst_cost(query, plan, self.bounds))
+        return Forecasts(self, query, signals).forecast(plan)
 
     def price_signals(self, query: Query, plan: Plan, signals: Signals, price: float) -> dict[str, float]:
         """What a rule that weighs quality against cost needs to know: the shadow price and what samples cost.
@@ -57,23 +55,69 @@ class Forecaster:
             stage.max_samples == 1 and not getattr(stage.stop, "weighs_cost", False) for stage in plan.stages
         ):
             return {}
-        costs = {"price": price}
+        costs, forecasts = {"price": price}, Forecasts(self, query, signals)
         for stage in plan.stages:
-            costs[f"sample_cost/{stage.backend}"] = self._sample(query, stage, signals)[1]
+            costs[f"sample_cost/{stage.backend}"] = forecasts.sample(stage).cost
         return costs
-
-    def _sample(self, query: Query, stage: Stage, signals: Signals) -> tuple[float, float]:
-        """Expected output tokens of one sample, and its expected cost in micro-dollars."""
-        bound = self.bounds[stage.backend]
-        cap = output_tokens_bound(query, stage, bound)
-        tokens_out = min(cap, signals.get(f"tokens_out/{stage.backend}", UNKNOWN_OUTPUT_SHARE * cap))
-        tokens_in = signals.get(f"tokens_in/{stage.backend}", prompt_tokens_guess(query))
-        return tokens_out, tokens_in * bound.price.per_token_in + tokens_out * bound.price.per_token_out
 
     def first_text_s(self, query: Query, forecast: Forecast, streams: bool) -> float:
         """Expected seconds to the first committed text."""
         first = self.speeds[forecast.plan.stages[0].backend].first_token_s
         return first if streams and query.answers == 1 else forecast.latency_s
+
+
+class SampleForecast(NamedTuple):
+    """One sample of a stage."""
+
+    latency_s: float  # expected
+    cost: float  # expected micro-dollars
+    worst: float  # micro-dollars that it cannot exceed
+
+
+class Forecasts:
+    """Forecasts of one query. Stages that draw from one backend, equally limited and prompted, share their samples'."""
+
+    __slots__ = ("_forecaster", "_query", "_samples", "_signals", "_size", "_tokens_in")
+
+    def __init__(self, forecaster: Forecaster, query: Query, signals: Signals) -> None:
+        self._forecaster, self._query, self._signals = forecaster, query, signals
+        self._size = query_size(query)
+        self._tokens_in = prompt_tokens_guess(query)
+        self._samples: dict[tuple[str, int | None, Prompt], SampleForecast] = {}
+
+    def forecast(self, plan: Plan) -> Forecast:
+        """Quality in [0, 1] or None, cost in micro-dollars, latency in seconds."""
+        query, signals = self._query, self._signals
+        cost = latency = worst = 0.0
+        for index, stage in enumerate(plan.stages):
+            most = samples_bound(query, plan, index)
+            samples = expected_samples(plan, index, most, signals)
+            one = self.sample(stage)
+            cost += samples * one.cost
+            worst += most * one.worst
+            rounds = samples / stage.width if samples > stage.width else min(1.0, samples)
+            latency += rounds * one.latency_s
+        return Forecast(plan, quality(plan, signals), cost, latency, whole_micros(worst))
+
+    def sample(self, stage: Stage) -> SampleForecast:
+        """One sample of the stage."""
+        key = (stage.backend, stage.sampling.max_tokens, stage.prompt)
+        found = self._samples.get(key)
+        if found is None:
+            found = self._samples[key] = self._sample(stage)
+        return found
+
+    def _sample(self, stage: Stage) -> SampleForecast:
+        name, query, signals = stage.backend, self._query, self._signals
+        bound, speed = self._forecaster.bounds[name], self._forecaster.speeds[name]
+        cap = output_tokens_bound(query, stage, bound)
+        tokens_out = min(cap, signals.get(f"tokens_out/{name}", UNKNOWN_OUTPUT_SHARE * cap))
+        tokens_in = signals.get(f"tokens_in/{name}", self._tokens_in)
+        return SampleForecast(
+            speed.first_token_s + tokens_out / speed.tokens_per_second,
+            tokens_in * bound.price.per_token_in + tokens_out * bound.price.per_token_out,
+            worst_sample(query, self._size, stage, bound)[0],
+        )
 
 
 def quality(plan: Plan, signals: Signals) -> float | None:
@@ -88,9 +132,8 @@ def quality(plan: Plan, signals: Signals) -> float | None:
     return signals.get(f"reward/{backend}", signals.get(f"p_correct/{backend}"))
 
 
-def expected_samples(query: Query, plan: Plan, stage: int, signals: Signals) -> float:
-    """Samples that the stage is expected to draw; all it may where nothing was learned."""
-    most = samples_bound(query, plan, stage)
+def expected_samples(plan: Plan, stage: int, most: int, signals: Signals) -> float:
+    """Samples that the stage is expected to draw, of `most` at most; all of them where nothing was learned."""
     learned = signals.get(f"plan_samples/{plan.name}/{stage}")
     return float(most) if learned is None else min(max(learned, 0.0), float(most))
 

@@ -34,38 +34,58 @@ class Prompted(Protocol):
         ...
 
 
-def prompt_tokens_bound(query: Query, stage: Prompted, template_tokens: int) -> int:
-    """Tokens of the prompt at most, without a tokenizer: a token is at least one UTF-8 byte long.
+@dataclass(frozen=True, slots=True)
+class QuerySize:
+    """What bounds the prompts of a query; counted once, whatever the number of plans."""
 
-    Text, names, tool schemas and the stage's template in bytes, an allowance per message, and one per image.
-    """
-    prompt = stage.prompt
-    pieces = [prompt.system, prompt.before, prompt.after, query.tool_choice, query.response_format]
-    tokens = template_tokens  # for a system message that the template may add
+    utf8_bytes: int  # of text, names and tool schemas
+    templates: int  # messages, tools and calls, and the system message that a template may add
+    images: int
+
+    def prompt_tokens(self, prompt: Prompt, template_tokens: int) -> int:
+        """Tokens of the prompt at most, without a tokenizer: a token is at least one UTF-8 byte long.
+
+        Text, names, tool schemas and the stage's template in bytes, an allowance per message, and one per image.
+        """
+        template = utf8_bytes(prompt.system) + utf8_bytes(prompt.before) + utf8_bytes(prompt.after)
+        return self.utf8_bytes + template + self.templates * template_tokens + self.images * IMAGE_TOKENS
+
+
+def query_size(query: Query) -> QuerySize:
+    """Count a query."""
+    size = utf8_bytes(query.tool_choice) + utf8_bytes(query.response_format)
+    templates, images = 1 + len(query.messages) + len(query.tools), 0
     for message in query.messages:
-        tokens += template_tokens
-        pieces += (message.name, message.tool_call_id, message.reasoning)
+        size += utf8_bytes(message.name) + utf8_bytes(message.tool_call_id) + utf8_bytes(message.reasoning)
         for part in message.parts:
             if part.kind is PartKind.TEXT:
-                pieces.append(part.text)
+                size += utf8_bytes(part.text)
             else:
-                tokens += IMAGE_TOKENS
+                images += 1
         for call in message.tool_calls:
-            tokens += template_tokens
-            pieces += (call.id, call.name, call.arguments)
+            templates += 1
+            size += utf8_bytes(call.id) + utf8_bytes(call.name) + utf8_bytes(call.arguments)
     for tool in query.tools:
-        tokens += template_tokens
-        pieces += (tool.name, tool.description, tool.parameters)
-    return tokens + sum(
-        len(piece) if piece.isascii() else len(piece.encode("utf-8", "replace")) for piece in pieces
-    )
+        size += utf8_bytes(tool.name) + utf8_bytes(tool.description) + utf8_bytes(tool.parameters)
+    return QuerySize(size, templates, images)
+
+
+def utf8_bytes(text: str) -> int:
+    """Bytes of a text; a lone surrogate counts as the `?` that takes its place."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
+def prompt_tokens_bound(query: Query, stage: Prompted, template_tokens: int) -> int:
+    """`QuerySize.prompt_tokens` of one query and stage."""
+    return query_size(query).prompt_tokens(stage.prompt, template_tokens)
 
 
 def output_tokens_bound(query: Query, stage: Stage, bound: Bound) -> int:
     """Tokens that one sample of the stage can put out at most: the smallest limit that anybody set."""
-    limits = (query.sampling.max_tokens, stage.sampling.max_tokens)
-    given = [limit for limit in limits if limit is not None]
-    return min(given) if given else bound.max_tokens
+    own, of_stage = query.sampling.max_tokens, stage.sampling.max_tokens
+    if own is None:
+        return bound.max_tokens if of_stage is None else of_stage
+    return own if of_stage is None else min(own, of_stage)
 
 
 def samples_bound(query: Query, plan: Plan, stage: int) -> int:
@@ -74,20 +94,26 @@ def samples_bound(query: Query, plan: Plan, stage: int) -> int:
     return max(drawn, query.answers) if stage == len(plan.stages) - 1 else drawn
 
 
+def worst_sample(query: Query, size: QuerySize, stage: Stage, bound: Bound) -> tuple[float, int]:
+    """What one sample of the stage cannot exceed: micro-dollars, and tokens in and out together."""
+    tokens_in = size.prompt_tokens(stage.prompt, bound.template_tokens)
+    if bound.context_tokens is not None:
+        tokens_in = min(tokens_in, bound.context_tokens)  # the server refuses what is longer
+    tokens_out = output_tokens_bound(query, stage, bound)
+    price_in = max(bound.price.per_token_in, bound.price.per_token_cached)
+    one = tokens_in * price_in + tokens_out * bound.price.per_token_out
+    return one + bound.gpu_seconds * bound.price.per_gpu_second, tokens_in + tokens_out
+
+
 def worst_amount(query: Query, plan: Plan, bounds: Mapping[str, Bound]) -> Amount:
     """What the plan cannot exceed while its backends keep to `max_tokens`: every sample, every stage."""
     micros = gpu_seconds = 0.0
-    tokens = 0
+    tokens, size = 0, query_size(query)
     for index, stage in enumerate(plan.stages):
         bound, samples = bounds[stage.backend], samples_bound(query, plan, index)
-        tokens_in = prompt_tokens_bound(query, stage, bound.template_tokens)
-        if bound.context_tokens is not None:
-            tokens_in = min(tokens_in, bound.context_tokens)  # the server refuses what is longer
-        tokens_out = output_tokens_bound(query, stage, bound)
-        price_in = max(bound.price.per_token_in, bound.price.per_token_cached)
-        one = tokens_in * price_in + tokens_out * bound.price.per_token_out
-        micros += samples * (one + bound.gpu_seconds * bound.price.per_gpu_second)
-        tokens += samples * (tokens_in + tokens_out)
+        one, tokens_of_one = worst_sample(query, size, stage, bound)
+        micros += samples * one
+        tokens += samples * tokens_of_one
         gpu_seconds += samples * bound.gpu_seconds
     return Amount(whole_micros(micros), tokens, whole_micros(gpu_seconds * 1e6))
 
