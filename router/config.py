@@ -155,6 +155,7 @@ class ServerConfig(Section, frozen=True):
     listen: str = "127.0.0.1:50051"
     admin_listen: str = "127.0.0.1:50052"
     http_listen: str = ""  # the OpenAI door; empty: off
+    console: bool = True  # /console on http_listen; while callers are not authenticated, for this machine alone
     # true: may listen on other addresses than the loopback's; there is no authentication
     allow_remote: bool = False
     drain_s: float = 20.0  # k8s sends SIGKILL after 30 s

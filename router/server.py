@@ -29,6 +29,7 @@ from router.serving.admin import AdminCalls
 from router.serving.admission import Admission
 from router.serving.advise import Advising
 from router.serving.calls import Calls
+from router.serving.json_admin import JsonAdmin
 from router.serving.listen import grpc_server, listen
 from router.serving.router import QUERY_CALLS, RouterCalls, new_id
 from router.shadow import Shadowed, Shadows
@@ -147,7 +148,9 @@ class Servers:
             Calls(services["Router"], router_calls, limit, self.admission, QUERY_CALLS, self.refused),
         )
         self.admin = self._server(ADMIN_SERVICE, Calls(services["Admin"], admin_calls, limit))
-        self.door = door_of(service, self.admission, keep_alive_s, wall_s, monotonic_s)
+        self.door = door_of(
+            service, self.admission, JsonAdmin(admin_calls), keep_alive_s, wall_s, monotonic_s
+        )
 
     def _server(self, name: str, calls: Calls) -> grpc.aio.Server:
         server = grpc_server(self.config.max_message_bytes)
@@ -226,6 +229,7 @@ def engines(config: Config) -> dict[str, Engine]:
 def door_of(
     service: Service,
     admission: Admission,
+    admin: JsonAdmin,
     keep_alive_s: float,
     wall_s: Callable[[], float],
     monotonic_s: Callable[[], float],
@@ -234,8 +238,10 @@ def door_of(
     config = service.config.server
     if not config.http_listen:
         return None
+    from router.console.app import Console
     from router.openai_door.door import Door
 
+    mounts = {"/console": Console(admin, local_only=True).application()} if config.console else {}
     return Door(
         service.answers,
         service.allocator.books.chooser.menu.plans,
@@ -243,6 +249,7 @@ def door_of(
         admission,
         config,
         new_id=new_id,
+        mounts=mounts,
         keep_alive_s=keep_alive_s,
         wall_s=wall_s,
         monotonic_s=monotonic_s,

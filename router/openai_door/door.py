@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from aiohttp import web
 
@@ -37,6 +37,8 @@ class Door:
         config: ServerConfig,
         *,
         new_id: Callable[[], str],
+        mounts: Mapping[str, web.Application]
+        | None = None,  # what else is served, by the beginning of its paths
         keep_alive_s: float = KEEP_ALIVE_S,
         wall_s: Callable[[], float] = time.time,
         monotonic_s: Callable[[], float] = time.monotonic,
@@ -52,8 +54,11 @@ class Door:
             wall_s=wall_s,
             keep_alive_s=keep_alive_s,
         )
+        application = Routes(chats, int(wall_s())).application(config.max_message_bytes)
+        for path, mounted in (mounts or {}).items():
+            application.add_subapp(path, mounted)
         self._runner = web.AppRunner(
-            Routes(chats, int(wall_s())).application(config.max_message_bytes),
+            application,
             handler_cancellation=True,  # a caller that leaves frees its samples at once
             access_log=None,
             keepalive_timeout=IDLE_S,
