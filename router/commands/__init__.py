@@ -20,6 +20,7 @@ COMMANDS = {
     "budget": "router.commands.budget:budget",
     "usage": "router.commands.audit:usage",
     "audit": "router.commands.audit:audit",
+    "metrics": "router.commands.metrics:metrics",
     "stub-server": "router.commands.stub_server:stub_server",
     "version": "router.commands.version:version",
 }
