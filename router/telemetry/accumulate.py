@@ -80,6 +80,11 @@ class Bars:
     counts: list[int]
     total: float = 0.0
 
+    def add(self, bounds: tuple[float, ...], value: float) -> None:
+        """One more value."""
+        self.counts[bisect_left(bounds, value)] += 1
+        self.total += value
+
 
 @dataclass(slots=True)
 class Histograms:
@@ -93,8 +98,7 @@ class Histograms:
         bars = self.values.get(labels)
         if bars is None:
             bars = self.values[labels] = Bars([0] * (len(self.bounds) + 1))
-        bars.counts[bisect_left(self.bounds, value)] += 1
-        bars.total += value
+        bars.add(self.bounds, value)
 
     def items(self) -> Iterator[tuple[Labels, Bars]]:
         """By labels."""

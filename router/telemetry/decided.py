@@ -1,10 +1,12 @@
-"""What is counted of every logged row. A few dictionary additions: see `DECISIONS.md` for what they cost."""
+"""What is counted of every logged row."""
 
 from __future__ import annotations
 
-from router.domain.decision import Decision
+from dataclasses import dataclass, field
+
+from router.domain.decision import Decision, Mode, Status
 from router.shadow import SHADOW_RUN
-from router.telemetry.accumulate import Accumulated, Counts, Histograms, Means, Names
+from router.telemetry.accumulate import OTHER, Accumulated, Bars, Counts, Histograms, Mean, Means, Names
 
 SECONDS = (
     0.00025,
@@ -28,7 +30,9 @@ SECONDS = (
 )
 SAMPLES = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64)
 MOST_WORDS = 64  # of reasons: ours are few, and a plug-in may invent some
-MOST_SENTENCES = 2000  # whose kind is remembered
+MOST_SENTENCES = 1000  # that are told apart before their kinds are found out
+WHOLE, FIRST_TEXT = ("whole",), ("first_text",)
+BARS = len(SAMPLES) + 1
 
 # What a sentence of `degraded` begins with (or contains, after "…"), and its kind. The first that fits counts.
 KINDS = (
@@ -46,96 +50,159 @@ KINDS = (
 )
 
 
+@dataclass(slots=True)
+class _OfBackend:
+    samples: int = 0
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0
+    tokens_reasoning: int = 0
+    micros: float = 0.0
+
+
+@dataclass(slots=True)
+class _OfPlan:
+    samples: Bars
+    ended: dict[tuple[Status, Mode], int] = field(default_factory=dict)
+    stops: dict[str, int] = field(default_factory=dict)  # by what the row says
+    micros: float = 0.0
+    quality: Mean = field(default_factory=Mean)
+
+
+@dataclass(slots=True)
+class _OfTenant:
+    rows: int = 0
+    micros: float = 0.0
+
+
 class Decided:
-    """Sees every row: call it with a decision."""
+    """Sees every row: call it with a decision. One look-up per backend, plan, tenant and phase, and additions."""
 
     def __init__(self, tenants: int) -> None:
-        self.decisions, self.policy, self.by_tenant = Counts(), Counts(), Counts()
-        self.explored, self.unusable, self.degraded = Counts(), Counts(), Counts()
-        self.samples_per_query, self.query_seconds = Histograms(SAMPLES), Histograms(SECONDS)
-        self.samples, self.stops, self.tokens = Counts(), Counts(), Counts()
-        self.cost, self.plan_cost, self.tenant_cost, self.charged = Counts(), Counts(), Counts(), Counts()
-        self.predicted, self.failures = Means(), Counts()
-        self._tenants, self._reasons, self._words = Names(tenants), Names(MOST_WORDS), Names(MOST_WORDS)
-        self._stops: dict[str, str] = {}
-        self._kinds: dict[str, tuple[str, str]] = {}
+        self._backends: dict[str, _OfBackend] = {}
+        self._plans: dict[str, _OfPlan] = {}
+        self._tenants: dict[str, _OfTenant] = {}
+        self._policies: dict[str, int] = {}
+        self._sentences: dict[str, int] = {}  # of `degraded`
+        self._unusable: dict[str, int] = {}
+        self._most_tenants = tenants
+        self._explored = self._charged = 0
+        self._seconds = Histograms(SECONDS)
 
     def __call__(self, row: Decision) -> None:
-        """Count a row. What shadow runs did is counted where risk is; what they cost is counted here too."""
+        """Count a row. What shadow runs did is counted where risk is; what they used is counted here too."""
         for name, used in row.usage.items():
-            self.samples.add((name,), used.samples)
-            self.tokens.add((name, "in"), used.tokens_in)
-            self.tokens.add((name, "cached"), used.tokens_cached)
-            self.tokens.add((name, "out"), used.tokens_out)
-            self.tokens.add((name, "reasoning"), used.tokens_reasoning)
-            self.cost.add((name,), row.costs.get(name, 0.0) * 1e-6)
+            backend = self._backends.get(name) or self._backends.setdefault(name, _OfBackend())
+            backend.samples += used.samples
+            backend.tokens_in += used.tokens_in
+            backend.tokens_cached += used.tokens_cached
+            backend.tokens_out += used.tokens_out
+            backend.tokens_reasoning += used.tokens_reasoning
+            backend.micros += row.costs.get(name, 0.0)
         if row.unusable_reason == SHADOW_RUN:
             return
-        plan, tenant = (row.plan,), (self._tenants(row.tenant),)
-        self.decisions.add((row.plan, row.status.value, row.mode.value))
-        self.policy.add((row.policy,))
-        self.by_tenant.add(tenant)
-        self.stops.add((row.plan, self._stop(row.stop_reason)))
-        self.samples_per_query.add(plan, len(row.samples))
-        self.plan_cost.add(plan, row.cost * 1e-6)
-        self.tenant_cost.add(tenant, row.cost * 1e-6)
-        self.charged.add((), row.charged * 1e-6)
+        plan = self._plans.get(row.plan) or self._plans.setdefault(row.plan, _OfPlan(Bars([0] * BARS)))
+        ended = row.status, row.mode
+        plan.ended[ended] = plan.ended.get(ended, 0) + 1
+        _one_more(plan.stops, row.stop_reason)
+        plan.samples.add(SAMPLES, len(row.samples))
+        plan.micros += row.cost
         forecast = row.forecasts.get(row.plan)
         if forecast is not None and forecast[0] is not None:
-            self.predicted.add(plan, forecast[0])
-        seconds = self.query_seconds
+            plan.quality.add(forecast[0])
+        tenant = self._tenants.get(row.tenant) or self._tenant(row.tenant)
+        tenant.rows += 1
+        tenant.micros += row.cost
+        self._charged += row.charged
+        self._explored += row.explored
+        _one_more(self._policies, row.policy)
+        seconds = self._seconds
         for phase, took_s in row.phases.items():
             seconds.add((phase,), took_s)
-        seconds.add(("whole",), row.latency_s)
+        seconds.add(WHOLE, row.latency_s)
         if row.first_text_s is not None:
-            seconds.add(("first_text",), row.first_text_s)
-        if row.explored:
-            self.explored.add(())
+            seconds.add(FIRST_TEXT, row.first_text_s)
         if row.unusable_reason:
-            self.unusable.add((self._reasons(row.unusable_reason),))
+            _one_more(self._unusable, row.unusable_reason)
         for text in row.degraded:
-            self._degraded(text)
+            _one_more(self._sentences, text)
 
     def series(self) -> dict[str, Accumulated]:
-        """By the name of the metric."""
+        """By the name of the metric; what one sentence stands for is found out here."""
+        plans, backends, tenants = self._plans.items(), self._backends.items(), self._tenants.items()
         return {
-            "apportion_decisions_total": self.decisions,
-            "apportion_policy_total": self.policy,
-            "apportion_tenant_decisions_total": self.by_tenant,
-            "apportion_explored_total": self.explored,
-            "apportion_unusable_total": self.unusable,
-            "apportion_degraded_total": self.degraded,
-            "apportion_samples_per_query": self.samples_per_query,
-            "apportion_samples_total": self.samples,
-            "apportion_stops_total": self.stops,
-            "apportion_tokens_total": self.tokens,
-            "apportion_cost_dollars_total": self.cost,
-            "apportion_plan_cost_dollars_total": self.plan_cost,
-            "apportion_tenant_cost_dollars_total": self.tenant_cost,
-            "apportion_charged_dollars_total": self.charged,
-            "apportion_predicted_quality": self.predicted,
-            "apportion_query_seconds": self.query_seconds,
-            "apportion_backend_failures_total": self.failures,
+            "apportion_decisions_total": Counts(
+                {
+                    (name, status.value, mode.value): float(rows)
+                    for name, plan in plans
+                    for (status, mode), rows in plan.ended.items()
+                }
+            ),
+            "apportion_policy_total": _by_label(self._policies),
+            "apportion_tenant_decisions_total": Counts({(name,): float(one.rows) for name, one in tenants}),
+            "apportion_explored_total": Counts({(): float(self._explored)}),
+            "apportion_unusable_total": _by_label(self._unusable),
+            "apportion_degraded_total": self._kinds(0),
+            "apportion_backend_failures_total": self._kinds(1),
+            "apportion_samples_per_query": Histograms(
+                SAMPLES, {(name,): plan.samples for name, plan in plans}
+            ),
+            "apportion_samples_total": Counts({(name,): float(one.samples) for name, one in backends}),
+            "apportion_stops_total": self._stops(),
+            "apportion_tokens_total": Counts(
+                {
+                    (name, kind): float(getattr(one, f"tokens_{kind}"))
+                    for name, one in backends
+                    for kind in ("in", "cached", "out", "reasoning")
+                }
+            ),
+            "apportion_cost_dollars_total": Counts({(name,): one.micros * 1e-6 for name, one in backends}),
+            "apportion_plan_cost_dollars_total": Counts(
+                {(name,): plan.micros * 1e-6 for name, plan in plans}
+            ),
+            "apportion_tenant_cost_dollars_total": Counts(
+                {(name,): one.micros * 1e-6 for name, one in tenants}
+            ),
+            "apportion_charged_dollars_total": Counts({(): self._charged * 1e-6}),
+            "apportion_predicted_quality": Means(
+                {(name,): plan.quality for name, plan in plans if plan.quality.count}
+            ),
+            "apportion_query_seconds": self._seconds,
         }
 
-    def _stop(self, said: str) -> str:
-        label = self._stops.get(said)
-        if label is None:
-            label = self._words(stop_word(said))
-            if len(self._stops) < MOST_SENTENCES:
-                self._stops[said] = label
-        return label
+    def _tenant(self, name: str) -> _OfTenant:
+        known = name if len(self._tenants) < self._most_tenants else OTHER
+        return self._tenants.setdefault(known, _OfTenant())
 
-    def _degraded(self, text: str) -> None:
-        found = self._kinds.get(text)
-        if found is None:
-            found = degraded_kind(text)
-            if len(self._kinds) < MOST_SENTENCES:
-                self._kinds[text] = found
-        kind, backend = found
-        self.degraded.add((kind,))
-        if backend:
-            self.failures.add((backend,))
+    def _stops(self) -> Counts:
+        found = Counts()
+        for name, plan in self._plans.items():
+            words = Names(MOST_WORDS)
+            for said, rows in plan.stops.items():
+                found.add((name, words(stop_word(said))), rows)
+        return found
+
+    def _kinds(self, place: int) -> Counts:
+        found = Counts()
+        for text, rows in self._sentences.items():
+            if label := degraded_kind(text)[place]:
+                found.add((label,), rows)
+        return found
+
+
+def _one_more(counts: dict[str, int], name: str) -> None:
+    """Count a text; after `MOST_SENTENCES` different ones the others are one."""
+    if name in counts or len(counts) < MOST_SENTENCES:
+        counts[name] = counts.get(name, 0) + 1
+    else:
+        counts[OTHER] = counts.get(OTHER, 0) + 1
+
+
+def _by_label(counts: dict[str, int]) -> Counts:
+    words, found = Names(MOST_WORDS), Counts()
+    for name, rows in counts.items():
+        found.add((words(name),), rows)
+    return found
 
 
 def stop_word(said: str) -> str:

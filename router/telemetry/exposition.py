@@ -24,7 +24,7 @@ from router.telemetry.standing import Standing
 from router.telemetry.turned_out import TurnedOut
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # a registry keeps it by identity
 class Metrics(Collector):
     """Counts rows and outcomes as they come; reads the rest when asked. Belongs to one event loop."""
 

@@ -12,7 +12,7 @@ who agrees not always right: it stands for risk only as far as the reference can
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from router.domain.decision import Decision, Outcome, Status
 from router.shadow import AGREES, SHADOW_RUN
@@ -23,8 +23,7 @@ MOST_METRICS = 16  # of those that reporters name
 BINS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Promise:
+class Promise(NamedTuple):
     """What a decision said about its answer."""
 
     tenant: str
