@@ -41,6 +41,9 @@ class BackendConfig(Section, frozen=True):
     tenant_cache_salt: bool = False  # vLLM only: tenants share no prefix cache (others may refuse the key)
     timeout_s: float = 120.0  # of a whole sample
     first_token_timeout_s: float = 60.0
+    hidden: str = ""  # where hidden states come from: a name of `HIDDEN_SOURCES`; "": from nowhere
+    hidden_at: str = ""  # the connector's folder, or the pooling server's url
+    hidden_wait_ms: float = 50.0  # at most, after a sample's end; then logprobs take their place
     # kind = "recorded"
     recording: str = ""  # folder, relative to router.toml
     recorded_as: str = ""  # the backend's name there; default: its own
@@ -155,7 +158,9 @@ class ServerConfig(Section, frozen=True):
     listen: str = "127.0.0.1:50051"
     admin_listen: str = "127.0.0.1:50052"
     http_listen: str = ""  # the OpenAI door; empty: off
-    console: bool = True  # /console on http_listen; while callers are not authenticated, for this machine alone
+    console: bool = (
+        True  # /console on http_listen; while callers are not authenticated, for this machine alone
+    )
     # true: may listen on other addresses than the loopback's; there is no authentication
     allow_remote: bool = False
     drain_s: float = 20.0  # k8s sends SIGKILL after 30 s
@@ -183,6 +188,28 @@ class StoreConfig(Section, frozen=True):
     keep: Literal["off", "hash", "full"] = "full"
 
 
+class MetricConfig(Section, frozen=True):
+    """[rewards.metrics.NAME]: numbers from `low` to `high` are rewards from 0 to 1; beyond, 0 or 1. true is 1."""
+
+    weight: float = 1.0  # beside the other metrics of a decision
+    low: float = 0.0
+    high: float = 1.0  # below `low`: less is better
+    labels: Mapping[str, float] = {}  # label -> reward; one that is not here has none
+
+
+class RewardsConfig(Section, frozen=True):
+    """[rewards]: from what was reported about a decision to one reward in [0, 1]."""
+
+    metrics: Mapping[str, MetricConfig] = {}  # none: the metric with the most outcomes, as it is
+    sources: Mapping[
+        str, float
+    ] = {}  # who says so -> how much it counts; 1 where it is not said, 0: not at all
+    wait_s: float = 0.0  # so long outcomes may take: what is younger is not labelled yet, whatever came early
+    default: float | None = (
+        None  # of a decision about which nothing was reported within wait_s; none: no label
+    )
+
+
 class Config(Section, frozen=True):
     """A whole router.toml."""
 
@@ -197,6 +224,9 @@ class Config(Section, frozen=True):
     latency_price: float = 0.0  # mu: quality per second
     seed: int = 0  # of the draws
     bundle: str = ""  # folder, relative to router.toml
+    # folder of bundles under their versions, relative to router.toml, from which `apportion bundles` promotes;
+    # `bundle` serves until one of them is active. "": bundles change with the configuration alone
+    bundles: str = ""
     answers: str = "auto"  # how answers are extracted: a name of `router.answers.ANSWER_KINDS`
     answers_by_task: Mapping[str, str] = {}  # task hint -> answer kind
     prompts: Mapping[str, PromptConfig] = {}
@@ -204,6 +234,7 @@ class Config(Section, frozen=True):
     budget: BudgetConfig = BudgetConfig()
     budgets: tuple[AccountConfig, ...] = ()
     shadow: ShadowConfig = ShadowConfig()
+    rewards: RewardsConfig = RewardsConfig()
     server: ServerConfig = ServerConfig()
     metrics: MetricsConfig = MetricsConfig()
     store: StoreConfig = StoreConfig()

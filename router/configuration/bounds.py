@@ -77,6 +77,7 @@ _ANY = Bound(Unit.PLAIN, 0, math.inf)
 _TIMEOUT = Bound(Unit.SECONDS, 0, _DAY, above=True)
 _TOKENS = Bound(Unit.TOKENS, 1, 100_000_000)
 _WINDOW = Bound(Unit.SECONDS, 1, 366 * _DAY)
+_WINDOW_OR_NONE = Bound(Unit.SECONDS, 0, 366 * _DAY)
 _PRICE = Bound(Unit.PRICE, 0, 1_000_000)
 _PER_SECOND = Bound(Unit.DOLLARS, 0, 1000)
 
@@ -115,6 +116,11 @@ BOUNDS: dict[tuple[type, str], Bound] = {
     (config.ShadowConfig, "share"): Bound(Unit.SHARE, 0, 1),
     (config.ShadowConfig, "dollars"): Bound(Unit.DOLLARS, 0, 1e9),
     (config.ShadowConfig, "window_s"): _WINDOW,
+    (config.MetricConfig, "weight"): Bound(Unit.PLAIN, 0, 1e6, above=True),
+    (config.MetricConfig, "low"): Bound(Unit.PLAIN, -1e300, 1e300),
+    (config.MetricConfig, "high"): Bound(Unit.PLAIN, -1e300, 1e300),
+    (config.RewardsConfig, "wait_s"): _WINDOW_OR_NONE,
+    (config.RewardsConfig, "default"): Bound(Unit.SHARE, 0, 1),
     (config.ServerConfig, "drain_s"): Bound(Unit.SECONDS, 0, 3600),
     (config.ServerConfig, "max_message_bytes"): Bound(Unit.BYTES, 65_536, 2**31 - 1),  # gRPC counts in int32
     (config.ServerConfig, "max_prompt_chars"): Bound(Unit.PLAIN, 1, 2**31 - 1),

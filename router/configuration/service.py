@@ -7,13 +7,14 @@ from pathlib import Path as File
 from typing import Any
 
 from router.answers import ANSWER_KINDS
-from router.config import Config
+from router.config import Config, RewardsConfig
 from router.configuration.places import Path
 from router.configuration.plans import check_signal, signals_of
 from router.configuration.plugin_options import POLICY, build_plugin
 from router.configuration.problems import Problems, unknown
 from router.policies import Policy
 
+MOST_WEIGHT = 1000  # as on the wire
 _PLAN_OPTIONS = ("plan", "then", "otherwise")  # options of policies that name a plan
 
 
@@ -44,6 +45,7 @@ def check_service(config: Config, problems: Problems) -> None:
     ]:
         if kind not in ANSWER_KINDS:
             problems.add(path, unknown("answer kind", kind, ANSWER_KINDS))
+    _check_rewards(config.rewards, problems)
     _check_addresses(config, problems)
 
 
@@ -108,6 +110,26 @@ def _check_defaults(config: Config, problems: Problems) -> None:
             "no plan has one stage with one sample: say which plan is the reference (of bypass and observe)"
         )
         problems.add((), f"{text}; choose from {', '.join(names)}")
+
+
+def _check_rewards(rewards: RewardsConfig, problems: Problems) -> None:
+    for name, metric in rewards.metrics.items():
+        path: Path = ("rewards", "metrics", name)
+        if metric.low == metric.high:
+            problems.add(path, f"low and high are both {metric.low:g}: a reward needs a range")
+        for label, reward in metric.labels.items():
+            if not 0 <= reward <= 1:
+                problems.add((*path, "labels", label), f"a reward is in [0, 1], got {reward:g}")
+    for source, weight in rewards.sources.items():
+        if not 0 <= weight <= MOST_WEIGHT:
+            problems.add(
+                ("rewards", "sources", source), f"wants a weight from 0 to {MOST_WEIGHT}, got {weight:g}"
+            )
+    if rewards.default is not None and not rewards.wait_s:
+        text = (
+            "say in wait_s how long outcomes may take, else every new decision would have this reward at once"
+        )
+        problems.add(("rewards", "default"), text)
 
 
 def _check_modes(config: Config, problems: Problems) -> None:
