@@ -71,6 +71,10 @@ test: $(SETUP) ## every test but those marked gpu and vllm; ARGS="-k words" for 
 budget-chaos: $(SETUP) ## 10,000 random schedules of eight replicas on one budget: not a micro-dollar too much (some minutes)
 	APPORTION_SCHEDULES=$(or $(SCHEDULES),10000) $(BIN)/python -m pytest -q -n $(or $(JOBS),2) tests/router/ledger/test_budget_chaos.py
 
+.PHONY: swaps
+swaps: $(SETUP) ## 100 bundles swapped under load, and the kill switch over three replicas (four minutes)
+	APPORTION_SWAPS=$(or $(SWAPS),100) $(BIN)/python -m pytest -q tests/router/rollout/test_swaps_under_load.py
+
 .PHONY: coverage
 coverage: $(SETUP) ## the same with branch coverage, into htmlcov/
 	$(BIN)/python -m pytest -n $(or $(JOBS),2) -m "not gpu and not vllm" --cov --cov-report=html --cov-report=term:skip-covered $(ARGS)

@@ -209,7 +209,7 @@ class Allocator:
         if sample.finished:
             progress.arrivals_s[sample.sample_id] = seen.elapsed_s
         if sample.finished and progress.mode is not Mode.BYPASS:
-            signals = self.books.chooser.predictions.confidence(seen, progress.look)
+            signals = progress.predictions.confidence(seen, progress.look)
             progress.signals.update(signals)
             if "sample_confidence" in signals:
                 progress.confidence[sample.sample_id] = signals["sample_confidence"]

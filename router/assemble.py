@@ -14,7 +14,6 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from predictors import Predictions
-from predictors.errors import BundleError
 from predictors.observation import Query
 from predictors.untrained import Untrained
 from router.allocator import Allocator
@@ -24,6 +23,7 @@ from router.backends import BACKENDS, Backend
 from router.books import Books, Settings
 from router.choose import REFERENCE, Chooser, Menu
 from router.config import Config
+from router.configuration.budgets import ledger_address
 from router.configuration.build_plans import build_plans, named_verifiers
 from router.configuration.problems import Problems
 from router.configuration.service import build_policy, policy_name, reference_plan, untrained_plan
@@ -33,7 +33,6 @@ from router.domain.plan import Plan
 from router.errors import ConfigError
 from router.feasible import Feasibility
 from router.forecast import Forecaster
-from router.known_plans import WithoutPlans, changed_plans
 from router.ledger import Ledger
 from router.ledger.accounts import Accounts
 from router.ledger.databases import IN_MEMORY
@@ -51,6 +50,10 @@ from router.pricing.offers import Offer
 from router.pricing.typical import typical_offers
 from router.quality_price import quality_prices_of
 from router.risk_thresholds import resolve_risks
+from router.rollout.learned import Learned, learned
+from router.rollout.notes import open_notes
+from router.rollout.rollout import Rollout
+from router.rollout.shelf import Shelf
 from router.shadow import Shadowed, Shadows
 from router.verifiers import VERIFIERS, Verifier
 
@@ -70,6 +73,7 @@ class Service:
     store: DecisionStore
     classes: AnswerClasses
     allocator: Allocator
+    rollout: Rollout
     shadows: Shadows | None = None  # None: [shadow] share is 0
     renewal: Renewal | None = None  # None: the ledger's store is in this process
 
@@ -82,6 +86,7 @@ class Service:
         """Return what was taken in advance, commit what is queued; close all parts."""
         if self.shadows is not None:
             await self.shadows.close()
+        await self.rollout.close()
         try:
             if self.renewal is not None:
                 await self.renewal.close()
@@ -112,7 +117,7 @@ def assemble(
     `BundleError` (a bundle that is configured must fit), `RecordingError` or `StoreError`, and leaves nothing open.
     `replica` must be new with every start, since rows are numbered from 1; by default it is host-and-8-digits.
     """
-    plans = build_plans(config)
+    named = plans = build_plans(config)
     _menu(config, plans)  # its mistakes are told before anything is opened
     policy = _policy(config)
     if backends is None:
@@ -121,7 +126,8 @@ def assemble(
     if predictions is None:
         predictions, degraded = load_predictions(config, base, plans)
     plans, refused = resolve_risks(plans, predictions)
-    menu, degraded = _menu(config, plans), degraded + refused
+    degraded += tuple(text for text in refused if text not in degraded)
+    menu = _menu(config, plans)
     price_list = PriceList(config)
     at = wall_s() if price_list.changes else -math.inf
     forecaster = Forecaster(price_list.bounds(at), speeds_of(config))
@@ -131,8 +137,11 @@ def assemble(
     quality_prices = quality_prices_of(predictions, menu.plans, forecaster)
     replica = replica or f"{socket.gethostname()}-{secrets.token_hex(4)}"
     verifiers = online_verifiers(config)
+    place = (
+        ledger_address(config) if store is None else IN_MEMORY
+    )  # a store that was handed in keeps no budgets
+    notes = open_notes(place if ledger is None else IN_MEMORY, base, wall_s)
     if ledger is None:
-        place = "" if store is None else IN_MEMORY  # a store that was handed in keeps no budgets
         ledger = open_ledger(config, base, replica, monotonic_s, wall_s, address=place)
     if store is None:
         try:
@@ -173,7 +182,11 @@ def assemble(
     allocator = Allocator(books, backends, classes)
     shadows = _shadows(config, allocator, monotonic_s)
     renewal = Renewal(ledger) if isinstance(ledger, Leased) and not ledger.store.immediate else None
-    return Service(config, plans, backends, predictions, ledger, store, classes, allocator, shadows, renewal)
+    shelf = Shelf(base / config.bundles) if config.bundles else None
+    rollout = Rollout(config, named, books, shelf, notes, Learned(predictions, plans, degraded), wall_s)
+    rollout.begin()
+    parts_of_it = (ledger, store, classes, allocator, rollout, shadows, renewal)
+    return Service(config, plans, backends, predictions, *parts_of_it)
 
 
 def build_backends(config: Config, base: Path) -> dict[str, Backend]:
@@ -205,19 +218,8 @@ def load_predictions(
     """
     if not config.bundle:
         return Untrained(), (NO_BUNDLE,)
-    from predictors.bundle_files import load_bundle
-
-    folder = base / config.bundle
-    bundle = load_bundle(folder)
-    if not set(config.backends) & set(bundle.card.backends):
-        fitted, here = ", ".join(bundle.card.backends), ", ".join(config.backends)
-        raise BundleError(
-            f"{folder}: it was fitted on the backends {fitted}; none of them is configured, only {here}"
-        )
-    digests = {name: plan.digest for name, plan in resolve_risks(plans, bundle)[0].items()}
-    unknown = tuple(bundle.check(tuple(config.backends), digests))
-    changed = changed_plans(bundle.card.plans, digests)
-    return (WithoutPlans(bundle, changed) if changed else bundle), unknown
+    found = learned(base / config.bundle, config, plans)
+    return found.predictions, found.degraded
 
 
 def open_store(config: Config, base: Path) -> DecisionStore:

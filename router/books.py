@@ -16,7 +16,7 @@ from router.domain.decision import Decision, Keep, Mode
 from router.domain.options import Options
 from router.domain.plan import Plan
 from router.domain.usage import Price
-from router.draw import draw_key
+from router.draw import draw_key, unit
 from router.errors import BackendError, BudgetExceeded, InvalidQuery
 from router.feasible import Limits
 from router.ledger import Amount, Ledger, Reservation
@@ -50,6 +50,19 @@ class Settings:
         return self.answers_by_task.get(query.task_hint, self.answers)
 
 
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """Another bundle, which decides for a share of traffic: a session or request has the same one throughout."""
+
+    chooser: Chooser
+    share: float  # of draw keys, (0, 1]
+    degraded: tuple[str, ...] = ()
+
+    def takes(self, seed: int, key: str) -> bool:
+        """Whether it decides for such queries."""
+        return unit(seed, f"canary/{self.chooser.predictions.version}", key) < self.share
+
+
 class Books:
     """Opens and closes the account of every query. No waiting, no backend."""
 
@@ -71,6 +84,7 @@ class Books:
         pricing: Prices | None = None,  # learns from every query what compute must cost; None: nobody asks
     ) -> None:
         self.chooser, self.bypass, self.modes, self.settings = chooser, bypass, modes, settings
+        self.canary: Canary | None = None
         self.prices, self.ledger, self.store, self.verifiers = dict(prices), ledger, store, verifiers
         self.monotonic_s, self.wall_s, self.new_id = monotonic_s, wall_s, new_id
         self.pricing = pricing
@@ -90,8 +104,13 @@ class Books:
             raise InvalidQuery(
                 "verifier", f"unknown or needs gold: {query.verifier!r}", ", ".join(self.verifiers)
             )
-        mode = self.modes.mode_for(query.tenant, draw_key(query), options.mode)
-        chooser = self.bypass if mode is Mode.BYPASS else self.chooser
+        key = draw_key(query)
+        mode = self.modes.mode_for(query.tenant, key, options.mode)
+        chooser, replica_degraded = self.chooser, self.settings.degraded
+        if mode is Mode.BYPASS:
+            chooser, replica_degraded = self.bypass, ()
+        elif self.canary is not None and self.canary.takes(self.settings.seed, key):
+            chooser, replica_degraded = self.canary.chooser, self.canary.degraded
         limits = Limits(self._left(query), options.time_left_s, options.stream)
         try:
             chosen = chooser.choose(query, limits, explore=options.explore)
@@ -102,7 +121,7 @@ class Books:
             raise
         plan, degraded = chosen.choice.plan, list(chosen.degraded)
         if mode is Mode.OBSERVE:
-            reference = self.chooser.menu.reference
+            reference = chooser.menu.reference
             if any(forecast.plan is reference for forecast in chosen.forecasts):
                 plan = reference
             else:
@@ -119,11 +138,12 @@ class Books:
             started_s=now,
             created_at=self.wall_s(),
             deadline_s=None if left is None else now + left - margin,
+            predictions=chooser.predictions,
             signals=dict(chosen.look.signals)
             | chooser.forecaster.price_signals(query, plan, chosen.look.signals, chosen.price),
             prices=dict(self.prices),
             prices_since=self._prices_since,
-            degraded=[*(() if mode is Mode.BYPASS else self.settings.degraded), *degraded],
+            degraded=[*replica_degraded, *degraded],
         )
 
     def watch(self, progress: Progress, sample: Sample, max_tokens: int | None) -> None:
@@ -160,7 +180,7 @@ class Books:
             keep=keep,
             replica=self.settings.replica,
             sequence=self.decided,
-            bundle="" if progress.mode is Mode.BYPASS else self.chooser.predictions.version,
+            bundle=progress.predictions.version,
             prices=progress.prices,
             hash_key=self.settings.hash_key,
             now_s=self.monotonic_s(),
@@ -247,9 +267,24 @@ class Books:
         self._reprice_at = self.price_list.next_after(at)
         self._prices_since = self.price_list.version(at)
         self.prices.update(self.price_list.prices(at))
-        self.chooser, self.bypass = (
-            chooser.at_prices(self.price_list.bounds(at)) for chooser in (self.chooser, self.bypass)
-        )
+        bounds = self.price_list.bounds(at)
+        self.chooser, self.bypass = (one.at_prices(bounds) for one in (self.chooser, self.bypass))
+        if self.canary is not None:
+            self.canary = replace(self.canary, chooser=self.canary.chooser.at_prices(bounds))
+
+    def swap(self, chooser: Chooser, degraded: tuple[str, ...], canary: Canary | None = None) -> None:
+        """Decide the next query by other predictions; queries in flight end with those that they began with.
+
+        Prices may have changed since these choosers were made: then they are made anew at those of now.
+        """
+        if chooser.forecaster is not self.chooser.forecaster:
+            bounds = self.chooser.forecaster.bounds
+            chooser = chooser.at_prices(bounds)
+            if canary is not None:
+                canary = replace(canary, chooser=canary.chooser.at_prices(bounds))
+        self.chooser, self.canary = chooser, canary
+        self.bypass = replace(self.bypass, menu=chooser.menu)
+        self.settings = replace(self.settings, degraded=degraded)
 
     def _others(self, progress: Progress) -> list[Plan]:
         """Plans that may take over: the best first, by utility where quality is known, else as configured."""

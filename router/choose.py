@@ -92,6 +92,13 @@ class Chooser:
             quality_prices=quality_prices_of(self.predictions, self.menu.plans, forecaster),
         )
 
+    def learned(self, plans: Sequence[Plan], predictions: Predictions) -> Chooser:
+        """The same with other predictions, over the plans of the same names with their thresholds."""
+        named = {plan.name: plan for plan in plans}
+        menu = Menu(tuple(plans), named[self.menu.reference.name], named[self.menu.untrained.name])
+        priced = quality_prices_of(predictions, plans, self.forecaster)
+        return replace(self, menu=menu, predictions=predictions, quality_prices=priced)
+
     def choose(self, query: Query, limits: Limits, *, explore: bool = True) -> Chosen:
         """Draw a plan. Raises `NoPlan`, `BudgetExceeded` or `UnknownName`."""
         look = self.predictions.look(query)

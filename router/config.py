@@ -227,6 +227,9 @@ class Config(Section, frozen=True):
     # folder of bundles under their versions, relative to router.toml, from which `apportion bundles` promotes;
     # `bundle` serves until one of them is active. "": bundles change with the configuration alone
     bundles: str = ""
+    # folder of bundles under their versions, relative to router.toml, from which `apportion bundles` promotes;
+    # `bundle` serves until one of them is active. "": bundles change with the configuration alone
+    bundles: str = ""
     answers: str = "auto"  # how answers are extracted: a name of `router.answers.ANSWER_KINDS`
     answers_by_task: Mapping[str, str] = {}  # task hint -> answer kind
     prompts: Mapping[str, PromptConfig] = {}

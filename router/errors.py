@@ -10,6 +10,7 @@ RouterError
 ├── Overloaded              shed before work started                                       RESOURCE_EXHAUSTED
 ├── Draining                this replica is going down and takes no new work               UNAVAILABLE
 ├── RequestConflict         the request id stands for another request                      ALREADY_EXISTS
+├── BundleRefused           a bundle that may not serve here: damaged, other features, …   FAILED_PRECONDITION
 ├── NotBuilt                a call of the wire that nothing serves yet                     UNIMPLEMENTED
 ├── DeadlineExceeded        the caller's time ended before there was anything to answer    DEADLINE_EXCEEDED
 ├── BackendError            a model server failed
@@ -108,6 +109,12 @@ class RequestConflict(RouterError):
     """The request id was used with another body."""
 
     reason = "REQUEST_ID"
+
+
+class BundleRefused(RouterError):
+    """A bundle may not serve; the message says why, and what serves goes on."""
+
+    reason = "BUNDLE"
 
 
 class NotBuilt(RouterError):

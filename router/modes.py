@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from router.domain.decision import Mode
 from router.draw import unit
 
@@ -17,6 +19,17 @@ class ModeRule:
     mode: Mode
     tenant: str = ""  # empty: all
     share: float = 1.0  # of draw keys, [0, 1]
+
+
+class ModesTold(msgspec.Struct, frozen=True):
+    """What replicas tell each other about their modes."""
+
+    number: int  # of two that differ the higher holds
+    configured: (
+        str  # what the configuration of the teller says: a changed one takes the place of what was set
+    )
+    default: str
+    rules: tuple[tuple[str, str, float], ...] = ()  # mode, tenant, share
 
 
 @dataclass(slots=True)
@@ -49,3 +62,13 @@ class Modes:
                 *(rule for rule in self.rules if rule.tenant != tenant),
             )
         return previous
+
+    def told(self, number: int, configured: str) -> ModesTold:
+        """What holds now."""
+        rules = tuple((rule.mode.value, rule.tenant, rule.share) for rule in self.rules)
+        return ModesTold(number, configured, self.default.value, rules)
+
+    def hear(self, told: ModesTold) -> None:
+        """Let what another replica told hold from now on."""
+        self.default = Mode(told.default)
+        self.rules = tuple(ModeRule(Mode(mode), tenant, share) for mode, tenant, share in told.rules)

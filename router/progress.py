@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from predictors import Look
+from predictors import Look, Predictions
 from predictors.observation import Observation, Query, Sample, Tally
+from predictors.untrained import Untrained
 from router.choose import Chosen
 from router.domain.decision import Mode, Status
 from router.domain.events import Delta
@@ -30,6 +31,9 @@ class Progress:
     started_s: float  # monotonic
     created_at: float  # seconds since the epoch
     deadline_s: float | None  # monotonic; a little before the caller's own
+    predictions: Predictions = field(
+        default_factory=Untrained
+    )  # those it was begun with, whatever serves since
     prices: Mapping[str, Price] = field(
         default_factory=dict
     )  # by backend, when it was reserved: it is settled at them

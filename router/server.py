@@ -25,6 +25,7 @@ from router.held import Held
 from router.idempotency import Replays
 from router.ledger.renewal import Renewal
 from router.reports import Reports
+from router.rollout.rollout import Rollout
 from router.serving.admin import AdminCalls
 from router.serving.admission import Admission
 from router.serving.advise import Advising
@@ -74,6 +75,11 @@ class Service(Protocol):
         """What keeps the ledger supplied in the background; None: its store is in this process."""
         ...
 
+    @property
+    def rollout(self) -> Rollout:
+        """What keeps the replica on the bundles and the mode that all agreed on."""
+        ...
+
     async def close(self) -> None:
         """Commit what is queued, close the store and the backends; no call is running."""
         ...
@@ -106,7 +112,7 @@ class Servers:
         self.reports = Reports(books.store)
         self.refused: Counter[tuple[str, str]] = Counter()  # (door, reason) -> calls
         self.admission, self.shadows = Admission(config.max_queries), service.shadows
-        self.renewal = service.renewal
+        self.renewal, self.rollout = service.renewal, service.rollout
         self.allocator = service.allocator
         self.telemetry = Telemetry(
             service.config,
@@ -141,6 +147,7 @@ class Servers:
             version=version("apportion"),
             started_at=wall_s(),
             reports=self.reports,
+            rollout=service.rollout,
         )
         services, limit = pb.DESCRIPTOR.services_by_name, config.max_message_bytes
         self.router = self._server(
@@ -165,6 +172,7 @@ class Servers:
         remote = self.config.allow_remote
         if self.renewal is not None:
             self.renewal.start()
+        self.rollout.start()
         addresses = Addresses(
             listen(self.router, "listen", self.config.listen, allow_remote=remote),
             listen(self.admin, "admin_listen", self.config.admin_listen, allow_remote=remote),

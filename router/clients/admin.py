@@ -10,9 +10,11 @@ import grpc
 
 from router.clients.admin_types import (
     BackendInfo,
+    BundleSeen,
     LoggedDecision,
     ServerStatus,
     read_backend,
+    read_bundle,
     read_logged,
     read_status,
 )
@@ -23,9 +25,10 @@ from router.clients.read import read_plan
 from router.clients.values import PlanInfo
 from router.domain.backend_state import BackendState
 from router.domain.decision import Mode
+from router.rollout.releases import BundleState
 from router.v1 import apportion_router_pb2 as pb
 from router.v1 import apportion_router_pb2_grpc as pb_grpc
-from router.wire.parts import BACKEND_STATE_NUMBERS, MODE_NUMBERS, MODES
+from router.wire.parts import BACKEND_STATE_NUMBERS, BUNDLE_STATE_NUMBERS, MODE_NUMBERS, MODES
 
 ADMIN_TIMEOUT_S = 10.0
 
@@ -97,6 +100,33 @@ class AdminClient:
         """
         request = pb.SetBackendStateRequest(backend=backend, state=BACKEND_STATE_NUMBERS[state])
         return read_backend((await self._call(self._stub.SetBackendState, request)).backend)
+
+    async def bundles(self) -> tuple[BundleSeen, ...]:
+        """What was learned, the newest first, and what each of it is used for."""
+        found: list[BundleSeen] = []
+        token = ""
+        while True:
+            reply = await self._call(self._stub.ListBundles, pb.ListBundlesRequest(page_token=token))
+            found += (read_bundle(item) for item in reply.bundles)
+            token = reply.next_page_token
+            if not token:
+                return tuple(found)
+
+    async def promote_bundle(
+        self, version: str, to: BundleState | None = None, share: float | None = None
+    ) -> BundleSeen:
+        """Let a bundle take its next place, or the one that is said; `share` of traffic for a canary.
+
+        Raises `NotFound`, or `FailedPrecondition` with why it may not serve.
+        """
+        state = pb.BUNDLE_STATE_UNSPECIFIED if to is None else BUNDLE_STATE_NUMBERS[to]
+        request = pb.PromoteBundleRequest(version=version, to=state, share=share)
+        return read_bundle((await self._call(self._stub.PromoteBundle, request)).bundle)
+
+    async def rollback_bundle(self, to_version: str = "") -> BundleSeen:
+        """End what is being tried; where nothing is, or a version is named, another bundle is active again."""
+        request = pb.RollbackBundleRequest(to_version=to_version)
+        return read_bundle((await self._call(self._stub.RollbackBundle, request)).bundle)
 
     async def budget(self, account: str = "") -> Budget:
         """An account; by default the one of everything. Raises `NotFound` with the choices."""
@@ -190,6 +220,30 @@ class SyncAdminClient:
         """Take a backend of the replica out of service, or back; returns how it is now. Raises `NotFound`."""
         request = pb.SetBackendStateRequest(backend=backend, state=BACKEND_STATE_NUMBERS[state])
         return read_backend(self._call(self._stub.SetBackendState, request).backend)
+
+    def bundles(self) -> tuple[BundleSeen, ...]:
+        """What was learned, the newest first, and what each of it is used for."""
+        found: list[BundleSeen] = []
+        token = ""
+        while True:
+            reply = self._call(self._stub.ListBundles, pb.ListBundlesRequest(page_token=token))
+            found += (read_bundle(item) for item in reply.bundles)
+            token = reply.next_page_token
+            if not token:
+                return tuple(found)
+
+    def promote_bundle(
+        self, version: str, to: BundleState | None = None, share: float | None = None
+    ) -> BundleSeen:
+        """Let a bundle take its next place, or the one that is said; see `AdminClient`."""
+        state = pb.BUNDLE_STATE_UNSPECIFIED if to is None else BUNDLE_STATE_NUMBERS[to]
+        request = pb.PromoteBundleRequest(version=version, to=state, share=share)
+        return read_bundle((self._call(self._stub.PromoteBundle, request)).bundle)
+
+    def rollback_bundle(self, to_version: str = "") -> BundleSeen:
+        """End what is being tried; where nothing is, or a version is named, another bundle is active again."""
+        request = pb.RollbackBundleRequest(to_version=to_version)
+        return read_bundle((self._call(self._stub.RollbackBundle, request)).bundle)
 
     def budget(self, account: str = "") -> Budget:
         """An account; by default the one of everything. Raises `NotFound` with the choices."""

@@ -9,9 +9,10 @@ from router.clients.read import read_forecasts, read_info, read_sample, read_use
 from router.clients.values import DecisionInfo, PlanForecast, Report, SampleSeen, Used
 from router.domain.backend_state import BackendState
 from router.domain.decision import Mode, Status
+from router.rollout.releases import BundleState
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.checks import from_duration
-from router.wire.parts import BACKEND_STATES, MODES, STATUSES, from_timestamp
+from router.wire.parts import BACKEND_STATES, BUNDLE_STATES, MODES, STATUSES, from_timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,26 @@ class LoggedDecision:
     digests: Mapping[str, str] = field(default_factory=dict)  # feasible plan -> digest
     outcomes: tuple[Report, ...] = ()  # only of `decision`
     forecasts: tuple[PlanForecast, ...] = ()  # of the feasible plans, without latency and worst case
+
+
+@dataclass(frozen=True, slots=True)
+class BundleSeen:
+    """What was learned, and what it is used for."""
+
+    version: str  # "": nothing is learned
+    state: BundleState
+    created_at: float | None  # seconds since the epoch
+    share: float  # of traffic, [0, 1]
+    note: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def read_bundle(info: pb.BundleInfo) -> BundleSeen:
+    """From the wire."""
+    created = from_timestamp(info.created_at) if info.HasField("created_at") else None
+    return BundleSeen(
+        info.version, BUNDLE_STATES[info.state], created, info.share, info.note, dict(info.metrics)
+    )
 
 
 def read_status(reply: pb.GetStatusReply) -> ServerStatus:

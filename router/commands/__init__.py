@@ -17,6 +17,7 @@ COMMANDS = {
     "backends": "router.commands.operators:backends",
     "status": "router.commands.operators:status",
     "mode": "router.commands.operators:mode",
+    "bundles": "router.commands.bundles:bundles",
     "budget": "router.commands.budget:budget",
     "usage": "router.commands.audit:usage",
     "audit": "router.commands.audit:audit",

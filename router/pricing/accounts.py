@@ -45,6 +45,10 @@ class Prices:
         branch = self._branches.get(tenant) or self._branch(tenant)
         return max([account.price for account in branch])
 
+    def expect(self, offers: Sequence[Offer]) -> None:
+        """Other typical queries, for accounts of which none was seen yet."""
+        self._typical = tuple(offers)
+
     def price_of(self, account: str = ALL) -> float:
         """Of one account by itself; 0 where it has no limit or no queries."""
         found = self._by_account.get(account)

@@ -16,13 +16,21 @@ from router.errors import InvalidQuery, UnknownName
 from router.ledger import ALL
 from router.ledger.accounts import LARGEST
 from router.reports import Reports
+from router.rollout.rollout import Rollout
 from router.serving.admission import Admission
 from router.serving.calls import Call
 from router.v1 import apportion_router_pb2 as pb
-from router.wire.admin import backend_info, balance_to_wire, page_of, page_size, plan_info
+from router.wire.admin import (
+    backend_info,
+    balance_to_wire,
+    bundle_info,
+    page_of,
+    page_size,
+    plan_info,
+)
 from router.wire.checks import enum
 from router.wire.decision import logged_decision
-from router.wire.parts import BACKEND_STATES, MODE_NUMBERS, MODES, timestamp
+from router.wire.parts import BACKEND_STATES, BUNDLE_STATES, MODE_NUMBERS, MODES, timestamp
 
 LIMIT = Range(0, LARGEST)
 
@@ -67,6 +75,7 @@ class AdminCalls:
     version: str
     started_at: float  # seconds since the epoch
     reports: Reports
+    rollout: Rollout
 
     async def get_status(self, request: pb.GetStatusRequest, call: Call) -> pb.GetStatusReply:
         """How this replica is."""
@@ -91,6 +100,7 @@ class AdminCalls:
             degraded=settings.degraded
             + away
             + tuple(self.books.ledger.troubles)
+            + self.rollout.troubles
             + tuple(map(switch.objection, switch.closed())),
             draining=self.admission.draining,
             queued_rows=max(0, self.books.decided - kept),
@@ -132,12 +142,29 @@ class AdminCalls:
         )
 
     async def set_mode(self, request: pb.SetModeRequest, call: Call) -> pb.SetModeReply:
-        """How much cleverness is allowed from now on, until the next start."""
+        """How much cleverness is allowed from now on, here at once and in all replicas within a second."""
         mode = enum("mode", request.mode, MODES, pb.Mode.Name)
         share = request.share if request.HasField("share") else 1.0
         SHARE.check("share", share)
-        previous = self.books.modes.set(mode, short_text("tenant", request.tenant), share)
+        previous = await self.rollout.mode.set(mode, short_text("tenant", request.tenant), share)
         return pb.SetModeReply(previous=MODE_NUMBERS[previous], mode=request.mode)
+
+    async def list_bundles(self, request: pb.ListBundlesRequest, call: Call) -> pb.ListBundlesReply:
+        """What was learned, the newest first, and what each of it is used for."""
+        page, following = page_of(await self.rollout.bundles(), request.page_size, request.page_token)
+        return pb.ListBundlesReply(bundles=[bundle_info(one) for one in page], next_page_token=following)
+
+    async def promote_bundle(self, request: pb.PromoteBundleRequest, call: Call) -> pb.PromoteBundleReply:
+        """Let a bundle take its next place, here at once and in all replicas within a second or two."""
+        version = short_text("version", request.version)
+        to = enum("to", request.to, BUNDLE_STATES, pb.BundleState.Name) if request.to else None
+        share = request.share if request.HasField("share") else None
+        return pb.PromoteBundleReply(bundle=bundle_info(await self.rollout.promote(version, to, share)))
+
+    async def rollback_bundle(self, request: pb.RollbackBundleRequest, call: Call) -> pb.RollbackBundleReply:
+        """End what is being tried; where nothing is, go back to the bundle before."""
+        to_version = short_text("to_version", request.to_version)
+        return pb.RollbackBundleReply(bundle=bundle_info(await self.rollout.rollback(to_version)))
 
     async def get_budget(self, request: pb.GetBudgetRequest, call: Call) -> pb.GetBudgetReply:
         """Where an account stands, over all replicas."""

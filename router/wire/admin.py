@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import TypeVar
@@ -14,12 +15,13 @@ from router.domain.plan import Gate, Plan, Stage
 from router.domain.usage import Price
 from router.errors import InvalidQuery
 from router.ledger import Balance
+from router.rollout.rollout import Listed
 from router.selectors import SELECTORS
 from router.stopping import STOPPING_RULES
 from router.v1 import apportion_router_pb2 as pb
 from router.verifiers import VERIFIERS
 from router.wire.checks import duration
-from router.wire.parts import BACKEND_STATE_NUMBERS, COMMIT_NUMBERS, sampling_to_wire
+from router.wire.parts import BACKEND_STATE_NUMBERS, BUNDLE_STATE_NUMBERS, COMMIT_NUMBERS, sampling_to_wire
 
 Item = TypeVar("Item")
 
@@ -114,6 +116,21 @@ def balance_to_wire(balance: Balance) -> pb.Balance:
         breached=balance.breached,
         version=balance.version,
     )
+
+
+def bundle_info(listed: Listed) -> pb.BundleInfo:
+    """A bundle, what it is used for and what its card says."""
+    info = pb.BundleInfo(
+        version=listed.version,
+        state=BUNDLE_STATE_NUMBERS[listed.state],
+        metrics={} if listed.card is None else listed.card.metrics,
+        note=listed.note,
+        share=listed.share,
+    )
+    created = "" if listed.card is None else listed.card.created
+    with contextlib.suppress(ValueError):  # "": nobody said
+        info.created_at.FromJsonString(created)
+    return info
 
 
 def page_size(asked: int) -> int:

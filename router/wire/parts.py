@@ -16,6 +16,7 @@ from router.domain.decision import Keep, Mode, Status
 from router.domain.plan import Commit
 from router.domain.usage import Price, Usage, whole_micros
 from router.domain.verdict import Action
+from router.rollout.releases import BundleState
 from router.v1 import apportion_router_pb2 as pb
 
 DECISION_ID_TRAILER = "apportion-decision-id"
@@ -40,6 +41,14 @@ BACKEND_STATES = {
     pb.BACKEND_STATE_DISABLE: BackendState.DISABLE,
 }
 BACKEND_STATE_NUMBERS = {state: number for number, state in BACKEND_STATES.items()}
+BUNDLE_STATES = {
+    pb.BUNDLE_STATE_CANDIDATE: BundleState.CANDIDATE,
+    pb.BUNDLE_STATE_SHADOW: BundleState.SHADOW,
+    pb.BUNDLE_STATE_CANARY: BundleState.CANARY,
+    pb.BUNDLE_STATE_ACTIVE: BundleState.ACTIVE,
+    pb.BUNDLE_STATE_RETIRED: BundleState.RETIRED,
+}
+BUNDLE_STATE_NUMBERS = {state: number for number, state in BUNDLE_STATES.items()}
 MODE_NUMBERS = {word: number for number, word in MODES.items()}
 KEEPS = {pb.LOG_OFF: Keep.OFF, pb.LOG_HASH: Keep.HASH, pb.LOG_FULL: Keep.FULL}
 KEEP_NUMBERS = {word: number for number, word in KEEPS.items()}

@@ -1,0 +1,308 @@
+"""Keeps this replica on the bundles and the mode that all replicas agreed on, and lets operators change both.
+
+What was agreed stands in two places: in rows beside the budgets, which replicas on other machines see, and in the
+folder of bundles, which works without the database; of two the higher number holds. Every `POLL_S` both are looked at
+on a thread of its own. A bundle is loaded, checked and warmed there; the event loop only swaps references between two
+queries. One that may not serve is refused, its reason is told with every status, and what serves goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import msgspec
+import structlog
+
+from predictors.card import BundleCard
+from router.books import Books, Canary
+from router.choose import Chooser
+from router.config import Config
+from router.domain.plan import Plan
+from router.errors import BundleRefused, StoreError, UnknownName
+from router.pricing.offers import Offer
+from router.pricing.typical import typical_offers
+from router.rollout.learned import Learned, read_to_serve
+from router.rollout.notes import Note, Notes
+from router.rollout.releases import BundleState, Releases
+from router.rollout.shared_mode import SharedMode
+from router.rollout.shelf import Shelf
+
+POLL_S = 0.5
+ATTEMPTS = 5  # of a change that others make at the same time
+RELEASES = "releases"
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One bundle as operators see it."""
+
+    version: str
+    state: BundleState
+    card: BundleCard | None  # None: its folder is not here
+    share: float  # of traffic, [0, 1]
+    note: str = ""
+
+
+@dataclass(slots=True)
+class _Ready:
+    """What was loaded, by version; "" is what the configuration names."""
+
+    by_version: dict[str, Learned] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)  # version -> why
+
+
+@dataclass(frozen=True, slots=True)
+class _Serving:
+    """What a document means here."""
+
+    releases: Releases
+    chooser: Chooser
+    degraded: tuple[str, ...]
+    canary: Canary | None
+    offers: tuple[Offer, ...] | None  # typical queries of another bundle than before; None: it is the same
+
+
+class Rollout:
+    """Of one replica. `begin` before it serves, `start` on the event loop, `close` at its end."""
+
+    def __init__(
+        self,
+        config: Config,
+        plans: Mapping[str, Plan],  # as configured: no thresholds yet
+        books: Books,
+        shelf: Shelf | None,  # None: no folder of bundles is configured
+        notes: Notes,
+        configured: Learned,  # what serves while no version is active
+        wall_s: Callable[[], float],
+        poll_s: float = POLL_S,
+    ) -> None:
+        self.config, self.books, self.shelf = config, books, shelf
+        self._plans, self._notes, self._wall_s, self._poll_s = plans, notes, wall_s, poll_s
+        self._ready = _Ready({"": configured})
+        self._applied: Releases | None = None  # None: nothing was looked at yet
+        self.mode = SharedMode(config, books.modes, notes, self._elsewhere, self._lost)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rollout")
+        self._task: asyncio.Task[None] | None = None
+        self._changing = asyncio.Lock()
+        self._away = ""
+        self._log = structlog.get_logger("router.rollout")
+
+    # -------------------------------------------------------------------------------------------------- its life
+
+    def begin(self) -> None:
+        """Serve what was agreed before this replica started. Blocks."""
+        notes = self._read()
+        self.mode.begin(notes)
+        self._swap(self._loaded(self._newest(notes)))
+
+    def start(self) -> None:
+        """Begin to follow; needs a running event loop."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._follow(), name="rollout")
+
+    async def close(self) -> None:
+        """Follow no more."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await asyncio.to_thread(self._thread.shutdown)
+        self._notes.close()
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(self._poll_s)
+            try:
+                await self.look()
+            except Exception:  # noqa: BLE001 (whatever it is, the kill switch must go on working)
+                self._log.exception("following the releases failed")
+
+    async def look(self) -> None:
+        """Look once at what was agreed, and follow it."""
+        notes = await self._elsewhere(self._read)
+        await self.mode.follow(notes, reachable=not self._away)
+        async with self._changing:
+            newest = await self._elsewhere(lambda: self._newest(notes))
+            if self._applied is None or newest.number > self._applied.number:
+                self._swap(await self._elsewhere(lambda: self._loaded(newest)))
+
+    # ---------------------------------------------------------------------------------------------- for operators
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What is not as it was agreed, in words."""
+        away = (f"shared notes are away: {self._away}",) if self._away else ()
+        return (*self._ready.refused.values(), *away)
+
+    async def bundles(self) -> list[Listed]:
+        """All bundles on the shelf and all that serve, the newest first."""
+
+        def read() -> list[Listed]:
+            cards = {} if self.shelf is None else self.shelf.cards()
+            found = self._applied or Releases()
+            places = {BundleState.ACTIVE: found.active, BundleState.CANARY: found.canary}
+            versions = [*cards, *(name for name in places.values() if name and name not in cards)]
+            listed = [self._listed(version, found, cards) for version in versions]
+            configured = self._ready.by_version[""].predictions.version
+            if not found.active and configured and configured not in cards:
+                listed.append(
+                    Listed(configured, BundleState.ACTIVE, None, 1.0 - found.canary_share, "configured")
+                )
+            return listed
+
+        return await self._elsewhere(read)
+
+    async def promote(
+        self, version: str, to: BundleState | None = None, share: float | None = None, note: str = ""
+    ) -> Listed:
+        """Let a bundle take its next place, here at once and in other replicas within a second or two.
+
+        Raises `UnknownName`, `InvalidQuery`, `BundleRefused` with the reason, or `StoreError` where it could be
+        written nowhere.
+        """
+        shelf = self._shelf()
+
+        def ready() -> None:
+            shelf.place(version)
+            if version not in self._ready.by_version:
+                found = read_to_serve(version, shelf.load, self.config, self._plans)
+                self._ready.by_version[version] = found
+
+        await self._elsewhere(ready)
+        return await self._change(
+            lambda found: found.promoted(version, to, share, at=self._wall_s(), note=note), version
+        )
+
+    async def rollback(self, to_version: str = "", note: str = "") -> Listed:
+        """End what is being tried; where nothing is, go back to the bundle before. Raises as `promote`."""
+        shelf = self._shelf()
+        if to_version:
+            await self._elsewhere(lambda: read_to_serve(to_version, shelf.load, self.config, self._plans))
+        return await self._change(
+            lambda found: found.rolled_back(to_version, at=self._wall_s(), note=note), None
+        )
+
+    async def _change(self, change: Callable[[Releases], Releases], version: str | None) -> Listed:
+        async with self._changing:
+            for _ in range(ATTEMPTS):
+                base = await self._elsewhere(lambda: self._newest(self._read()))
+                wanted = change(base)
+                if wanted == base or await self._elsewhere(lambda wanted=wanted: self._publish(wanted)):  # type: ignore[misc]
+                    self._swap(await self._elsewhere(lambda wanted=wanted: self._loaded(wanted)))  # type: ignore[misc]
+                    shown = wanted.active if version is None else version
+                    cards = await self._elsewhere(self._shelf().cards)
+                    return self._listed(shown, wanted, cards)
+        raise StoreError("releases: other replicas change them all the time; try again")
+
+    # --------------------------------------------------------------------------------------------------- inside
+
+    def _shelf(self) -> Shelf:
+        if self.shelf is None:
+            raise BundleRefused('no folder of bundles is configured: say bundles = "bundles" in router.toml')
+        return self.shelf
+
+    def _listed(self, version: str, found: Releases, cards: Mapping[str, BundleCard]) -> Listed:
+        step, refused = found.latest(version), self._ready.refused.get(version, "")
+        state, share = found.state(version), found.share(version)
+        return Listed(
+            version, state, cards.get(version), share, refused or ("" if step is None else step.note)
+        )
+
+    def _read(self) -> dict[str, Note]:
+        try:
+            notes = self._notes.read()
+        except StoreError as error:
+            self._lost(error)
+            return {}
+        if self._away:
+            self._log.warning("shared notes are back")
+        self._away = ""
+        return notes
+
+    def _lost(self, error: StoreError) -> None:
+        if not self._away:
+            self._log.error(
+                "shared notes are away; modes and promotions hold for this replica", error=str(error)
+            )
+        self._away = str(error)
+
+    def _newest(self, notes: Mapping[str, Note]) -> Releases:
+        found = [self._applied or Releases()]
+        if RELEASES in notes:
+            with contextlib.suppress(msgspec.MsgspecError):
+                found.append(msgspec.json.decode(notes[RELEASES].body, type=Releases))
+        if self.shelf is not None:
+            try:
+                found.append(self.shelf.releases())
+            except StoreError as error:
+                self._log.error("the folder of bundles has no readable releases", error=str(error))
+        return max(found, key=lambda one: one.number)
+
+    def _publish(self, wanted: Releases) -> bool:
+        """Write it in both places; whether it holds. Raises `StoreError` where neither can be written."""
+        failed: list[StoreError] = []
+        try:
+            note = Note(wanted.number, msgspec.json.encode(wanted).decode())
+            if not self._notes.write(RELEASES, note):
+                return False
+        except StoreError as error:
+            self._lost(error)
+            failed.append(error)
+        try:
+            self._shelf().keep(wanted)
+        except StoreError as error:
+            failed.append(error)
+        if len(failed) > 1:
+            raise failed[0]
+        return True
+
+    def _loaded(self, wanted: Releases) -> _Serving:
+        """What the document means here: choosers of its active bundle and its canary."""
+        refused: dict[str, str] = {}
+        for version in {wanted.active, wanted.canary, wanted.shadow} - {"", *self._ready.by_version}:
+            try:
+                found = read_to_serve(version, self._shelf().load, self.config, self._plans)
+                self._ready.by_version[version] = found
+            except (BundleRefused, UnknownName) as error:
+                refused[version] = str(error)
+                self._log.error("bundle is refused; what serves goes on", version=version, error=str(error))
+        self._ready.refused = refused
+        serving, books = self._applied or Releases(), self.books
+        active = wanted.active
+        if active in refused:
+            active = serving.active if serving.active in self._ready.by_version else ""
+        own = self._ready.by_version[active]
+        chooser, canary, offers = books.chooser, None, None
+        if chooser.predictions is not own.predictions:
+            chooser = chooser.learned(tuple(own.plans.values()), own.predictions)
+            if books.pricing is not None:
+                offers = tuple(typical_offers(own.predictions, chooser.menu.plans, chooser.forecaster))
+        if wanted.canary and wanted.canary not in refused:
+            tried = self._ready.by_version[wanted.canary]
+            canary = Canary(
+                chooser.learned(tuple(tried.plans.values()), tried.predictions),
+                wanted.canary_share,
+                tried.degraded,
+            )
+        keep = {"", active, wanted.canary, wanted.shadow}
+        self._ready.by_version = {name: one for name, one in self._ready.by_version.items() if name in keep}
+        return _Serving(wanted, chooser, own.degraded, canary, offers)
+
+    def _swap(self, serving: _Serving) -> None:
+        before, now = self.books.chooser.predictions.version, serving.chooser.predictions.version
+        self._applied = serving.releases
+        self.books.swap(serving.chooser, serving.degraded, serving.canary)
+        if self.books.pricing is not None and serving.offers is not None:
+            self.books.pricing.expect(serving.offers)
+        if now != before:
+            self._log.warning("another bundle decides", version=now, before=before)
+
+    async def _elsewhere(self, call: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)

@@ -1,0 +1,99 @@
+"""The mode that an operator set, told to all replicas: here it holds at once, whatever is away.
+
+A set mode outlives restarts until the configuration's own modes are changed: those then take its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+import structlog
+
+from router.config import Config
+from router.domain.decision import Mode
+from router.errors import StoreError
+from router.modes import Modes, ModesTold
+from router.rollout.notes import Note, Notes
+
+PUBLISH_S = 1.0  # an operator waits so long for the shared store; then it is told in the background
+ATTEMPTS = 5  # of a change that others make at the same time
+NAME = "modes"
+
+
+class SharedMode:
+    """Of one replica. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        config: Config,
+        modes: Modes,
+        notes: Notes,
+        elsewhere: Callable[[Callable[[], object]], Awaitable[object]],  # runs a blocking call on a thread
+        lost: Callable[[StoreError], None],  # is told that the notes are away
+    ) -> None:
+        self.modes, self._notes, self._elsewhere, self._lost = modes, notes, elsewhere, lost
+        self._configured = msgspec.json.encode([config.mode, config.modes]).decode()
+        self._number = 0
+        self._untold = False
+
+    def begin(self, notes: Mapping[str, Note]) -> None:
+        """Before it serves: what was set holds, unless this replica is configured otherwise than when it was."""
+        told = _told(notes)
+        if told is not None:
+            self._number = told.number
+            if told.configured == self._configured:
+                self.modes.hear(told)
+
+    async def follow(self, notes: Mapping[str, Note], *, reachable: bool) -> None:
+        """What another replica set later holds; what could not be told before is told now."""
+        told = _told(notes)
+        if told is not None and told.number > self._number:
+            self._number, self._untold = told.number, False
+            self.modes.hear(told)
+            log = structlog.get_logger("router.rollout")
+            log.warning("mode was set by another replica", mode=told.default, rules=len(told.rules))
+        elif self._untold and reachable:
+            await self._tell()
+
+    async def set(self, mode: Mode, tenant: str = "", share: float = 1.0) -> Mode:
+        """Let a mode hold, here at once; others are told, now or when the shared store is back."""
+        previous = self.modes.set(mode, tenant, share)
+        self._number += 1
+        self._untold = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PUBLISH_S):
+                await self._tell()
+        return previous
+
+    async def _tell(self) -> None:
+        for _ in range(ATTEMPTS):
+            told = self.modes.told(self._number, self._configured)
+            note = Note(told.number, msgspec.json.encode(told).decode())
+            found: dict[str, Note] = {}
+
+            def write(note: Note = note, found: dict[str, Note] = found) -> bool:
+                kept = self._notes.write(NAME, note)
+                if not kept:
+                    found.update(self._notes.read())
+                return kept
+
+            try:
+                if await self._elsewhere(write):
+                    self._untold = self._number != told.number
+                    return
+            except StoreError as error:
+                self._lost(error)
+                return
+            theirs = _told(found)
+            self._number = max(self._number, 0 if theirs is None else theirs.number) + 1
+
+
+def _told(notes: Mapping[str, Note]) -> ModesTold | None:
+    if NAME not in notes:
+        return None
+    with contextlib.suppress(msgspec.MsgspecError):
+        return msgspec.json.decode(notes[NAME].body, type=ModesTold)
+    return None
