@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 Signals = Mapping[str, float]
 """Named numbers predicted from an observation: `p_correct/small`, `tokens/large`, `sample_confidence`, …"""
@@ -150,6 +150,14 @@ class Query:
         return self.messages[-1].text if self.messages else ""
 
 
+class Piece(NamedTuple):
+    """One vector of those that a sample's `hidden` is made of, one after the other."""
+
+    part: str  # prompt_last, prompt_mean, answer_last, answer_mean, mark:<position>, …
+    layer: int  # blocks passed; -1: the last, whichever number it has
+    width: int
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One generation, finished or still growing. The same `sample_id` with a longer text replaces the shorter."""
@@ -172,11 +180,13 @@ class Sample:
     first_entropy: float | None = None  # nats over the top alternatives of the first token, >= 0
     confidence: float | None = None  # stated by the model or the recording, [0, 1]
     hidden: Any = field(default=None, compare=False)  # reduced vector, shape (width,), or None
+    pieces: tuple[Piece, ...] = ()  # what `hidden` is made of; (): not said
+    states: str = ""  # there | late | broken | resting: how `hidden` was had; "": nobody asked for it
     prefix_tokens: int | None = None  # of a growing sample: tokens spent so far
     first_token_s: float | None = None
     latency_s: float | None = None
     answer: str | None = None  # extracted by the allocator; None: none found or not looked for
-    answer_class: int | None = None  # given by the allocator; None: does not vote
+    answer_class: int | None = None  # given by the allocator; None: does not vote; while it grows: among the looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +218,8 @@ class Observation:
     tally: Tally = Tally()  # of the current stage
     max_samples: int = 1  # of the current stage
     elapsed_s: float = 0.0  # since the query came in
+    looks: tuple[Sample, ...] = ()  # every look at growing samples of the stage, in order, without their texts
+    time_left_s: float | None = None  # until the caller's deadline; None: there is none
 
     @property
     def stage_samples(self) -> tuple[Sample, ...]:
@@ -215,6 +227,10 @@ class Observation:
         if self.stage == 0:
             return self.samples
         return tuple(sample for sample in self.samples if sample.stage == self.stage)
+
+    def trace(self, sample_id: str) -> tuple[Sample, ...]:
+        """The looks at one sample of the stage, in order; classes of tentative answers count among themselves."""
+        return tuple(look for look in self.looks if look.sample_id == sample_id)
 
     @property
     def latest(self) -> Sample | None:

@@ -10,20 +10,22 @@ generator, at any time and for any reason, frees the backends, settles the ledge
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from predictors.observation import Observation, Query, Sample
+from router.act_on import act_on, close, to_close
 from router.answering.classes import AnswerClasses, voted
 from router.answering.recount import recount
 from router.answers import extract
-from router.backend_switch import BackendSwitch
+from router.backend_switch import BackendSwitch, Flight
 from router.backends import Backend, Call
 from router.books import Books
 from router.choose import Chosen
 from router.domain.decision import Decision, Mode, Status
 from router.domain.events import AnswerDelta, Delta, Done, Event, Judged, SampleEnded, Started
+from router.domain.growth import growth_of
 from router.domain.options import Options
 from router.domain.plan import Plan, Stage
 from router.domain.verdict import ENOUGH, MORE, Action, Verdict
@@ -34,6 +36,7 @@ from router.errors import (
     DeadlineExceeded,
     RouterError,
 )
+from router.growing_signals import growing_signals
 from router.progress import Progress
 from router.selectors import Selection
 from router.stage_call import stage_call
@@ -167,6 +170,7 @@ class Allocator:
         call = stage_call(progress, index, stage, bound, seed=self.settings.seed, now_s=self.monotonic_s())
         tell = progress.options.tell
         draw, most = self.backends[stage.backend].sample, (call.max_samples, call.width)
+        last = index == len(progress.plan.stages) - 1
         async with (
             self.switch.flight(stage.backend, *most) as flight,
             aclosing(draw(call, progress.meter)) as arrivals,  # type: ignore[type-var]  # all are generators
@@ -176,25 +180,63 @@ class Allocator:
                 if arrival is None:
                     return
                 if isinstance(arrival, Delta):
-                    if progress.streams and (arrival.text or arrival.reasoning):
-                        self._committed(progress)
-                        progress.streamed.append(arrival)
-                        yield AnswerDelta(arrival.text, arrival.reasoning)
-                    if tell:
-                        yield arrival
+                    for event in self._passed_on(progress, arrival):
+                        yield event
                     continue
-                if arrival.finished:
-                    flight.sample_ended()
-                    self.books.watch(progress, arrival, call.sampling.max_tokens)
-                sample, seen = await self._arrived(progress, stage, arrival)
+                sample, seen = await self._taken_in(progress, stage, arrival, flight, call)
                 if tell and sample.finished:
                     yield SampleEnded(sample)
                 verdict, reason = await self._verdict(progress, stage, sample, seen)
                 act_on(verdict, reason, progress, call)
+                if close(to_close(verdict, sample, progress, last=last), call, progress):
+                    async for event in self._closed(progress, stage, flight, arrivals, call):
+                        yield event
                 if tell or verdict.action is Action.ENOUGH:
                     yield Judged(progress.stage, verdict, reason)
                 if verdict.action in (Action.ENOUGH, Action.ESCALATE):
                     return
+
+    async def _closed(
+        self,
+        progress: Progress,
+        stage: Stage,
+        flight: Flight,
+        arrivals: AsyncIterator[Sample | Delta],
+        call: Call,
+    ) -> AsyncGenerator[Event, None]:
+        """Wait until the samples that are to end have ended; where that fails their tentative answers must do."""
+        try:
+            while call.closing:
+                arrival = await flight.next(arrivals, self._loop_deadline(progress))
+                if arrival is None:
+                    return
+                if isinstance(arrival, Delta):
+                    for event in self._passed_on(progress, arrival):
+                        yield event
+                    continue
+                sample, _ = await self._taken_in(progress, stage, arrival, flight, call)
+                if sample.finished:
+                    call.closing.discard(sample.sample_id)
+                    if progress.options.tell:
+                        yield SampleEnded(sample)
+        except TRANSIENT as error:
+            progress.degraded.append(f"backend {stage.backend!r} failed while a sample was closed: {error}")
+
+    def _passed_on(self, progress: Progress, delta: Delta) -> Iterator[Event]:
+        if progress.streams and (delta.text or delta.reasoning):
+            self._committed(progress)
+            progress.streamed.append(delta)
+            yield AnswerDelta(delta.text, delta.reasoning)
+        if progress.options.tell:
+            yield delta
+
+    async def _taken_in(
+        self, progress: Progress, stage: Stage, arrival: Sample, flight: Flight, call: Call
+    ) -> tuple[Sample, Observation]:
+        if arrival.finished:
+            flight.sample_ended()
+            self.books.watch(progress, arrival, call.sampling.max_tokens)
+        return await self._arrived(progress, stage, arrival)
 
     async def _arrived(self, progress: Progress, stage: Stage, sample: Sample) -> tuple[Sample, Observation]:
         """Give a sample its answer and class, count its vote, then look at what came back."""
@@ -204,8 +246,15 @@ class Allocator:
             number = None if answer is None else await self.classes.classify(progress.tally, answer, kind)
             progress.tally = voted(progress.tally, answer, number)
             sample = replace(sample, answer=answer, answer_class=number)
+        elif not sample.finished and sample.answer is not None:
+            sample = await self._tentative(progress, sample)
         progress.arrived(sample)
+        if not sample.finished:
+            progress.looked(sample)
         seen = progress.observation(stage, self.monotonic_s())
+        if not sample.finished and progress.mode is not Mode.BYPASS:
+            told = growing_signals(progress.predictions, seen, sample, growth_of(stage.stop))
+            progress.signals.update(told)
         if sample.finished:
             progress.arrivals_s[sample.sample_id] = seen.elapsed_s
         if sample.finished and progress.mode is not Mode.BYPASS:
@@ -214,6 +263,13 @@ class Allocator:
             if "sample_confidence" in signals:
                 progress.confidence[sample.sample_id] = signals["sample_confidence"]
         return sample, seen
+
+    async def _tentative(self, progress: Progress, sample: Sample) -> Sample:
+        """Give the answer of a growing sample its class among those of the looks."""
+        kind, answer = self.settings.answer_kind(progress.query), sample.answer or ""
+        number = await self.classes.classify(progress.look_classes, answer, kind)
+        progress.look_classes = voted(progress.look_classes, answer, number)
+        return replace(sample, answer_class=number)
 
     async def _verdict(
         self, progress: Progress, stage: Stage, sample: Sample, seen: Observation
@@ -232,7 +288,7 @@ class Allocator:
 
     async def _select(self, progress: Progress) -> None:
         """One selection at the end, by the last stage that drew something, over its samples (or all of them)."""
-        progress.close_growing()
+        answered_growing = progress.close_growing()
         finished = progress.finished()
         if not finished:
             if progress.status is Status.DEADLINE_CUT:
@@ -242,7 +298,7 @@ class Allocator:
         stage = progress.plan.stages[max(0, number - progress.stage_base)]
         samples = finished if stage.pool else progress.finished(number)
         tally = progress.tally
-        if stage.pool or number != progress.stage:
+        if stage.pool or number != progress.stage or answered_growing:
             samples, tally = await recount(self.classes, samples, self.settings.answer_kind(progress.query))
         if progress.verified:
             samples.sort(key=lambda sample: sample.sample_id != progress.verified)
@@ -293,13 +349,3 @@ def score_of(verifier: Verifier, query: Query, sample: Sample) -> float | None:
     if sample.text and verifier.answer_kind != "auto":
         answer = extract(sample.text, verifier.answer_kind)
     return verifier.grade(Case(query.text, task=query.task_hint), answer)
-
-
-def act_on(verdict: Verdict, reason: str, progress: Progress, call: Call) -> None:
-    """Write a verdict down; pruned samples neither vote nor answer, and their backend may cut them."""
-    if verdict.action is Action.PRUNE:
-        call.pruned.update(verdict.prune)
-        for sample_id in verdict.prune:
-            progress.samples.pop(sample_id, None)
-    if verdict.action is not Action.MORE:
-        progress.stop_reason = f"{verdict.action.value}: {reason}"

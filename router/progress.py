@@ -45,6 +45,8 @@ class Progress:
     stage_base: int = 0  # number of the plan's first stage; grows when another plan takes over
     stage: int = 0  # number of the running stage
     tally: Tally = field(default_factory=Tally)  # of the running stage
+    looks: list[Sample] = field(default_factory=list)  # at growing samples of the running stage
+    look_classes: Tally = field(default_factory=Tally)  # of their tentative answers
     signals: dict[str, float] = field(default_factory=dict)
     confidence: dict[str, float] = field(
         default_factory=dict
@@ -105,6 +107,7 @@ class Progress:
         """A stage begins."""
         self.stage = number
         self.tally = Tally()
+        self.looks, self.look_classes = [], Tally()
 
     def observation(self, stage: Stage, now_s: float) -> Observation:
         """What rules and predictors may look at now."""
@@ -115,10 +118,19 @@ class Progress:
             tally=self.tally,
             max_samples=stage.max_samples,
             elapsed_s=now_s - self.started_s,
+            looks=tuple(self.looks),
+            time_left_s=None if self.deadline_s is None else self.deadline_s - now_s,
         )
 
-    def close_growing(self) -> None:
-        """Turn what is still growing into a finished sample that was cut, so that it may answer if nothing else can."""
+    def looked(self, sample: Sample) -> None:
+        """Keep a look at a growing sample; its texts are those of the sample itself."""
+        self.looks.append(replace(sample, text="", reasoning="", hidden=None))
+
+    def close_growing(self) -> bool:
+        """Turn what is still growing into finished samples that were cut; return whether any has an answer.
+
+        So that they may answer if nothing else can. Their answers' classes are those of looks: they are counted anew.
+        """
         if self.streamed and not self.samples:
             first = self.streamed[0]
             self.samples[first.sample_id] = Sample(
@@ -129,6 +141,11 @@ class Progress:
                 stage=self.stage,
                 finished=False,
             )
+        answered = False
         for sample_id, sample in self.samples.items():
             if not sample.finished:
-                self.samples[sample_id] = replace(sample, finished=True, finish_reason="cut")
+                answered = answered or sample.answer is not None
+                self.samples[sample_id] = replace(
+                    sample, finished=True, finish_reason="cut", answer_class=None
+                )
+        return answered

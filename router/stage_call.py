@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 
 from predictors.observation import Sampling
 from router.backends import Call
+from router.domain.growth import growth_of
 from router.domain.plan import Stage
 from router.draw import stage_seed
 from router.progress import Progress
@@ -20,6 +21,7 @@ def stage_call(
     query, trace = progress.query, progress.options.trace
     samples = samples_bound(query, progress.plan, index)
     sampling = over(query.sampling, stage.sampling)
+    growth = growth_of(stage.stop)
     return Call(
         query=query,
         stage=progress.stage,
@@ -29,6 +31,8 @@ def stage_call(
         width=min(max(stage.width, samples if samples > stage.max_samples else 1), samples),
         seed=stage_seed(seed, query, progress.stage),
         stream=progress.streams or progress.options.tell,
+        growing=growth is not None,
+        growth=growth,
         logprobs=True,
         time_left_s=None if progress.deadline_s is None else max(0.0, progress.deadline_s - now_s),
         trace=trace.of(progress.decision_id) if trace else None,

@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from predictors.observation import Query, Sample, Sampling
 from router.domain.events import Delta
+from router.domain.growth import Growth
 from router.domain.plan import Prompt
 from router.domain.trace import Trace
 from router.domain.usage import Meter
@@ -33,6 +34,8 @@ class Call:
     logprobs: bool = False  # fill `mean_logprob` and `first_entropy`
     time_left_s: float | None = None  # until the caller's deadline
     pruned: set[str] = field(default_factory=set)  # filled by the consumer: ids to cut, where it can
+    closing: set[str] = field(default_factory=set)  # the same: growing ids to end now, with an answer
+    growth: Growth | None = None  # which check-points; None: as the backend has them, without tentative answers
     trace: Trace | None = None  # requests tell their server which span they belong to
 
 
@@ -59,7 +62,9 @@ class Backend(Protocol):
         """Yield finished samples as they finish (growing ones and deltas where asked for), at most `max_samples`.
 
         Ends early where no more can be had (a recording that is exhausted). Between two yields at most `width` samples
-        are in flight, and none is started before the consumer asks for the next. Closing the iterator (`aclose`) frees
+        are in flight, and none is started before the consumer asks for the next. A growing sample in `call.closing` has
+        its thought closed and its answer asked for, and is yielded finished (a backend that cannot lets it end as it
+        would). Closing the iterator (`aclose`) frees
         everything in flight within 1 s. Whatever was consumed, also by samples that were cut, is booked on `meter`
         before the sample is yielded, or while closing. Raises only `BackendError`.
         """

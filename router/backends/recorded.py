@@ -24,6 +24,7 @@ from operator import itemgetter
 from predictors.observation import Query, Sample
 from router.backends import Call, Capabilities
 from router.backends.recorded_cut import cut_to
+from router.backends.recorded_looks import as_seen, asks, closed, due_looks
 from router.backends.recording_shelf import RecordingShelf
 from router.backends.timeline import Event, Timeline, pieces
 from router.config import BackendConfig
@@ -43,7 +44,8 @@ class _Flight:
     sample: Sample
     snapshots: tuple[Sample, ...]
     began: float
-    looks: int = 0  # snapshots shown
+    looks: int = 0  # snapshots shown with their answers, and the answer that was asked for at the end
+    last: Sample | None = None  # the latest snapshot that was shown
     shown_tokens: int = 0  # in deltas and snapshots
     booked: Usage = field(default_factory=Usage)
 
@@ -53,7 +55,7 @@ class _Flight:
         if call.stream and self.sample.text:
             kinds.append(self._deltas())
         if call.growing and self.snapshots:
-            kinds.append((self._at(snapshot.tokens_out), snapshot) for snapshot in self.snapshots)
+            kinds.append((self.at(one.tokens_out), as_seen(one, call)) for one in self.snapshots)
         yield from heapq.merge(*kinds, key=itemgetter(0))
         yield self.sample.latency_s or 0.0, self.sample
 
@@ -64,7 +66,8 @@ class _Flight:
             return 1.0
         return max(0.0, (now - self.began - first) / (last - first)) if last > first else 0.0
 
-    def _at(self, tokens: int) -> float:
+    def at(self, tokens: int) -> float:
+        """Recorded seconds from its beginning to so many tokens."""
         first, last = self.sample.first_token_s or 0.0, self.sample.latency_s or 0.0
         return min(last, first + (last - first) * tokens / max(1, self.sample.tokens_out))
 
@@ -74,7 +77,7 @@ class _Flight:
         for place, piece in enumerate(cut):
             before, after = tokens * place // len(cut), tokens * (place + 1) // len(cut)
             delta = Delta(self.sample.sample_id, piece, "", after - before, self.sample.backend)
-            yield self._at(before), delta
+            yield self.at(before), delta
 
 
 class Recorded:
@@ -106,7 +109,10 @@ class Recorded:
             while True:
                 for name in call.pruned & flights.keys():
                     self._book_cut(meter, flights.pop(name), timeline.now())
-                while started < min(call.max_samples, len(order)) and len(flights) < call.width:
+                for name in sorted(name for name in call.closing & flights.keys() if flights[name].last):
+                    yield self._close(meter, flights.pop(name), call)
+                most = 0 if call.closing else min(call.max_samples, len(order))
+                while started < most and len(flights) < call.width:
                     flight = self._flight(recording, rows[order[started]], call, started, timeline.now())
                     flights[flight.sample.sample_id] = flight
                     timeline.start(flight.events(call))
@@ -118,7 +124,7 @@ class Recorded:
                 if owner is None:
                     continue  # pruned
                 if isinstance(event, Sample):
-                    self._book_shown(meter, owner, event)
+                    self._book_shown(meter, owner, event, call)
                     if event.finished:
                         del flights[event.sample_id]
                 else:
@@ -172,10 +178,11 @@ class Recorded:
                 self._sample(recording, snapshot, sample_id, call.stage)
                 for snapshot in recording.snapshots(query_id, self.recorded_as, recorded.sample_idx)
             )
+        due = due_looks(snapshots, call.growth) if call.growing else ()
         if longer and limit is not None:
             whole = cut_to(whole, limit, recorded.text, snapshots)
-            snapshots = tuple(snapshot for snapshot in snapshots if snapshot.tokens_out < limit)
-        return _Flight(whole, snapshots, now)
+            due = tuple(snapshot for snapshot in due if snapshot.tokens_out < limit)
+        return _Flight(whole, due, now)
 
     def _sample(self, recording: Recording, seen: RecordedSample, sample_id: str, stage: int) -> Sample:
         text = seen.text if seen.text is not None else seen.answer
@@ -199,10 +206,20 @@ class Recorded:
             answer=seen.answer,
         )
 
-    def _book_shown(self, meter: Meter, flight: _Flight, shown: Sample) -> None:
-        """A whole sample costs its tokens, a trace what it had spent; each look at one costs a short answer more."""
-        if not shown.finished:
+    def _close(self, meter: Meter, flight: _Flight, call: Call) -> Sample:
+        """The sample as it would have answered at its latest snapshot."""
+        assert flight.last is not None  # noqa: S101 (asked before)
+        tokens = flight.last.tokens_out
+        if not asks(call):
             flight.looks += 1
+            self._book(meter, flight, tokens)
+        return closed(next(one for one in flight.snapshots if one.tokens_out == tokens), flight.at(tokens))
+
+    def _book_shown(self, meter: Meter, flight: _Flight, shown: Sample, call: Call) -> None:
+        """A whole sample costs its tokens, a trace what it had spent; each answer at one costs a short answer more."""
+        if not shown.finished:
+            flight.looks += asks(call)
+            flight.last = shown
             flight.shown_tokens = max(flight.shown_tokens, shown.tokens_out)
         self._book(meter, flight, shown.tokens_out)
 

@@ -17,10 +17,11 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An action, and with PRUNE the `sample_id`s to drop."""
+    """An action, with PRUNE the `sample_id`s to drop, with ENOUGH the growing ones to end with an answer."""
 
     action: Action
     prune: tuple[str, ...] = ()
+    close: tuple[str, ...] = ()  # empty: the latest, if it grows
 
 
 MORE = Verdict(Action.MORE)

@@ -3,6 +3,7 @@
 A rule is a frozen dataclass, every field with a default, and one method. It reads the tally, never the texts, and
 is asked after every sample (growing ones too where the backend yields them). MORE at `max_samples` means ESCALATE,
 and ESCALATE on the last stage means ENOUGH with the stop reason `exhausted`: a rule need not know either.
+A rule over growing samples has a property `growth` that says when it wants to see them (`router.domain.growth`).
 """
 
 from __future__ import annotations
@@ -47,6 +48,11 @@ STOPPING_RULES = {
     "hopeless": "router.stopping.hopeless:Hopeless",
     "prune": "router.stopping.prune:Prune",
     "token_cap": "router.stopping.token_cap:TokenCap",
+    "converged": "router.stopping.converged:Converged",
+    "safe_exit": "router.stopping.safe_exit:SafeExit",
+    "utility": "router.stopping.utility:Utility",
+    "deadline": "router.stopping.deadline:Deadline",
+    "looping": "router.stopping.looping:Looping",
     "any_of": "router.stopping.any_of:AnyOf",
     "all_of": "router.stopping.all_of:AllOf",
     "not_before": "router.stopping.not_before:NotBefore",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from predictors.observation import Observation, Signals
+from router.domain.growth import Growth, together
 from router.domain.verdict import MORE, Action, Verdict
 from router.stopping import StoppingRule
 
@@ -23,6 +24,11 @@ class AllOf(StoppingRule):
     def reads_content(self) -> bool:
         """Whether any member does."""
         return any(rule.reads_content for rule in self.rules)
+
+    @property
+    def growth(self) -> Growth | None:
+        """What its members want to see of growing samples."""
+        return together(self.rules)
 
     def verdict(self, seen: Observation, signals: Signals) -> Verdict:
         """The first word, if all would end it."""

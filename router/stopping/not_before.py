@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from predictors.observation import Observation, Signals
+from router.domain.growth import Growth, growth_of
 from router.domain.verdict import MORE, Verdict
 from router.errors import ConfigError
 from router.stopping import StoppingRule
@@ -29,6 +30,11 @@ class NotBefore(StoppingRule):
     def reads_content(self) -> bool:
         """As the rule."""
         return self.rule.reads_content
+
+    @property
+    def growth(self) -> Growth | None:
+        """As the rule."""
+        return growth_of(self.rule)
 
     def verdict(self, seen: Observation, signals: Signals) -> Verdict:
         """The rule's word, in its time."""

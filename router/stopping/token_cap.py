@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from predictors.observation import Observation, Signals
+from router.domain.growth import Growth
 from router.domain.verdict import ENOUGH, MORE, Verdict
 from router.errors import ConfigError
 from router.stopping import StoppingRule
@@ -15,8 +16,9 @@ from router.stopping import StoppingRule
 class TokenCap(StoppingRule):
     """ENOUGH where the output tokens of all samples of the query reach `tokens`.
 
-    A soft cap: the samples in flight are cut when it fires, so up to `width` samples may overshoot it. Fails to save
-    anything on a single sample from a backend that does not yield growing ones; `max_tokens` bounds those.
+    A soft cap: it looks every 64 tokens; the sample that reaches it is closed and answers, others in flight are cut, so
+    that up to `width` samples may overshoot it. Fails to save anything on a single sample from a backend that does not
+    yield growing ones; `max_tokens` bounds those.
     """
 
     tokens: int = 4096  # summed over the query's samples, >= 1
@@ -26,6 +28,11 @@ class TokenCap(StoppingRule):
     def __post_init__(self) -> None:
         if self.tokens < 1:
             raise ConfigError(f"token_cap: tokens must be at least 1, got {self.tokens}")
+
+    @property
+    def growth(self) -> Growth:
+        """The tokens alone: no answers."""
+        return Growth(0, min(64, self.tokens), answers=False)
 
     def verdict(self, seen: Observation, signals: Signals) -> Verdict:
         """ENOUGH at the cap."""

@@ -158,7 +158,25 @@ def test_a_rule_that_lets_text_stream_does_not_look_at_answers(rule):
         assert rule.verdict(seen(*one), {}) == rule.verdict(seen(*other), {})
 
 
+def traced(*classes: int | None) -> Observation:
+    """A growing sample after looks with these classes of tentative answers, 100 tokens apart; late in its time."""
+    looks = tuple(
+        Sample(
+            "0.0", "small", finished=False, prefix_tokens=100 * place,
+            answer=None if number is None else f"answer {number}", answer_class=number,
+        )
+        for place, number in enumerate(classes, 1)
+    )  # fmt: skip
+    return Observation(QUERY, looks[-1:], max_samples=1, looks=looks, time_left_s=len(classes) - 3.5)
+
+
 UNSURE = {"sample_confidence": 0.6}
+TRACES = ((0,), (0, 0), (0, 0, 0), (0, 1, 1, 1), (0, None, 0, 0), (None, None, None))
+OF_TRACES = (
+    {"looping/0.0": 2.0},
+    {"safe_to_stop/0.0": 0.99},
+    {"right_now/0.0": 0.9, "gain_left/0.0": -0.1, "tokens_left/0.0": 50.0, "trace_tokens/small": 100.0},
+)
 BUILT = {
     "any_of": lambda: AnyOf((Agreement(4), TokenCap(9))),
     "all_of": lambda: AllOf((Agreement(2), TokenCap(13))),
@@ -181,8 +199,21 @@ def what_it_says(name: str) -> list[Verdict]:
         for index in range(3)
     )
     cases = [seen(*sequence, max_samples=14) for sequence in SEQUENCES]
+    cases += [traced(*classes) for classes in TRACES]
     running = [replace(case, samples=growing, tally=Tally(), max_samples=4) for case in cases[:1]]
-    return [rule.verdict(case, given) for case in (*cases, *running) for given in ({}, SIGNALS, UNSURE)]
+    return [
+        rule.verdict(case, given)
+        for case in (*cases, *running)
+        for given in ({}, SIGNALS, UNSURE, *OF_TRACES)
+    ]
+
+
+@pytest.mark.parametrize("classes", TRACES)
+def test_a_trace_without_an_answer_in_the_end_is_no_reason_to_call_it_settled(rule, classes):
+    """Time, tokens and circles may end it; what was answered on the way may not where nothing was."""
+    if classes[-1] is not None or not rule.reads_content:
+        pytest.skip("it has an answer, or the rule does not look at answers")
+    assert rule.verdict(traced(*classes), {}).action is not Action.ENOUGH
 
 
 def test_any_two_rules_disagree_somewhere():

@@ -1,0 +1,34 @@
+"""Which snapshots of a recorded trace a call sees, and the trace as it would have answered at one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from predictors.observation import Sample
+from router.backends import Call
+from router.domain.growth import Growth
+
+
+def asks(call: Call) -> bool:
+    """Whether looks come with their answers; without a `growth` the recording is shown as it is."""
+    return call.growth is None or call.growth.answers
+
+
+def due_looks(snapshots: Sequence[Sample], growth: Growth | None) -> tuple[Sample, ...]:
+    """Those of the recorded snapshots, in order, that are due."""
+    kept: list[Sample] = []
+    for snapshot in snapshots:
+        if growth is None or growth.due(snapshot.tokens_out, kept[-1].tokens_out if kept else None):
+            kept.append(snapshot)
+    return tuple(kept)
+
+
+def as_seen(snapshot: Sample, call: Call) -> Sample:
+    """A snapshot with its tentative answer where that was asked for."""
+    return snapshot if asks(call) else replace(snapshot, answer=None, confidence=None)
+
+
+def closed(snapshot: Sample, latency_s: float) -> Sample:
+    """The trace ended at a snapshot: what it would have answered there is its answer."""
+    return replace(snapshot, finished=True, finish_reason="closed", prefix_tokens=None, latency_s=latency_s)
