@@ -32,6 +32,7 @@ class Part:
     image_url: str = ""
     data: bytes = b""
     mime: str = ""
+    detail: str = ""  # of an image: how closely to look (low, high, auto), passed on as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Tool:
     name: str
     description: str = ""
     parameters: str = ""
+    strict: bool | None = None  # arguments keep to the schema; passed on, kept by servers that can
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,8 @@ class Query:
     priority: int = 0
     metadata: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)  # allow-listed keys for the backend
+    parallel_tool_calls: bool | None = None  # False: one call at most in an answer
+    token_logprobs: bool = False  # samples keep the log-probabilities of their tokens
 
     @property
     def text(self) -> str:
@@ -156,6 +160,16 @@ class Piece(NamedTuple):
     part: str  # prompt_last, prompt_mean, answer_last, answer_mean, mark:<position>, …
     layer: int  # blocks passed; -1: the last, whichever number it has
     width: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token of a text and its log-probability, with the likeliest tokens at its place."""
+
+    token: str
+    logprob: float  # nats, <= 0
+    utf8: tuple[int, ...] | None = None  # of a token that is no whole text
+    top: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +192,7 @@ class Sample:
     usage_estimated: bool = False  # the backend did not report its tokens: they were counted and guessed
     mean_logprob: float | None = None  # nats per token, <= 0
     first_entropy: float | None = None  # nats over the top alternatives of the first token, >= 0
+    token_logprobs: tuple[TokenLogprob, ...] = ()  # of the text's tokens, where the query asks for them
     confidence: float | None = None  # stated by the model or the recording, [0, 1]
     hidden: Any = field(default=None, compare=False)  # reduced vector, shape (width,), or None
     pieces: tuple[Piece, ...] = ()  # what `hidden` is made of; (): not said

@@ -223,10 +223,10 @@ class Allocator:
             progress.degraded.append(f"backend {stage.backend!r} failed while a sample was closed: {error}")
 
     def _passed_on(self, progress: Progress, delta: Delta) -> Iterator[Event]:
-        if progress.streams and (delta.text or delta.reasoning):
+        if progress.streams and delta.says:
             self._committed(progress)
             progress.streamed.append(delta)
-            yield AnswerDelta(delta.text, delta.reasoning)
+            yield AnswerDelta(delta.text, delta.reasoning, delta.calls, delta.token_logprobs)
         if progress.options.tell:
             yield delta
 

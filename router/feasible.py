@@ -122,6 +122,11 @@ def missing_capability(query: Query, has: Capabilities) -> str:
         return "takes no tools"
     if query.response_format and not has.response_format:
         return "takes no response_format"
+    if query.token_logprobs and not has.token_logprobs:
+        return "gives no logprobs"
+    for key in query.extra:
+        if key not in has.extra:
+            return f"does not pass {key!r} on"
     if len(query.messages) > 1 and not has.multi_turn:
         return "takes a single message"
     if not has.images:

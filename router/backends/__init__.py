@@ -49,6 +49,8 @@ class Capabilities:
     multi_turn: bool = True
     logprobs: bool = False
     context_tokens: int | None = None  # prompt and output together
+    extra: frozenset[str] = frozenset()  # keys of a query's `extra` that it passes on
+    token_logprobs: bool = False  # samples can keep those of their tokens
 
 
 @runtime_checkable

@@ -131,12 +131,14 @@ def _part(part: Part) -> dict[str, Any]:
     url = part.image_url
     if part.kind is PartKind.DATA:
         url = f"data:{part.mime};base64,{base64.b64encode(part.data).decode('ascii')}"
-    return {"type": "image_url", "image_url": {"url": url}}
+    return {"type": "image_url", "image_url": {"url": url} | ({"detail": part.detail} if part.detail else {})}
 
 
 def _add_tools(body: dict[str, Any], query: Query) -> None:
     if query.tools:
         body["tools"] = [{"type": "function", "function": _function(tool)} for tool in query.tools]
+        if query.parallel_tool_calls is not None:
+            body["parallel_tool_calls"] = query.parallel_tool_calls
     if query.tool_choice in {"auto", "none", "required"}:
         body["tool_choice"] = query.tool_choice
     elif query.tool_choice:
@@ -149,6 +151,8 @@ def _function(tool: Tool) -> dict[str, Any]:
         described["description"] = tool.description
     if tool.parameters:
         described["parameters"] = _json(f"tools: parameters of {tool.name!r}", tool.parameters)
+    if tool.strict is not None:
+        described["strict"] = tool.strict
     return described
 
 

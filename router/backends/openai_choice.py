@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from predictors.observation import Sample, ToolCall
+from predictors.observation import Sample, TokenLogprob, ToolCall
 from router.backends.openai_chunks import Choice, TextPiece, ToolPiece, WireUsage
-from router.domain.events import Delta
+from router.domain.events import CallPiece, Delta
 
 
 @dataclass(slots=True)
@@ -37,6 +37,7 @@ class GrowingChoice:
     logprob_sum: float = 0.0
     logprob_tokens: int = 0
     first_entropy: float | None = None
+    entries: list[TokenLogprob] = field(default_factory=list)  # where the query asks for them
     finish_reason: str = ""
     first_token_s: float | None = None
     last_token_s: float = 0.0
@@ -71,13 +72,16 @@ class GrowingChoice:
                 self.first_token_s = elapsed_s
         if usage is not None:
             self._count(usage)
-        if piece and piece.tool_calls:
-            self._add_tools(piece.tool_calls)
+        calls = self._add_tools(piece.tool_calls) if piece and piece.tool_calls else ()
+        entries: tuple[TokenLogprob, ...] = ()
         if choice.logprobs is not None:
             self._add_logprobs(choice.places())
+            if text:
+                entries = choice.entries()
+                self.entries += entries
         if choice.finish_reason:
             self.finish_reason = choice.finish_reason
-        if not text and not thought:
+        if not text and not thought and not calls:
             return None
         grown = self.tokens - before
         if thought:
@@ -85,7 +89,7 @@ class GrowingChoice:
             self.thought_tokens += grown
         if text:
             self.texts.append(text)
-        return Delta(self.sample_id, text, thought, grown, self.backend)
+        return Delta(self.sample_id, text, thought, grown, self.backend, calls, entries)
 
     def sample(
         self, *, tokens_in: int, tokens_cached: int, estimated: bool, latency_s: float, finished: bool = True
@@ -111,6 +115,7 @@ class GrowingChoice:
             usage_estimated=estimated,
             mean_logprob=min(0.0, self.logprob_sum / self.logprob_tokens) if self.logprob_tokens else None,
             first_entropy=self.first_entropy,
+            token_logprobs=tuple(self.entries),
             prefix_tokens=None if finished else self.tokens,
             first_token_s=self.first_token_s,
             latency_s=latency_s,
@@ -123,13 +128,20 @@ class GrowingChoice:
         if details is not None and details.reasoning_tokens is not None:
             self.reported_thought = details.reasoning_tokens
 
-    def _add_tools(self, pieces: Sequence[ToolPiece]) -> None:
+    def _add_tools(self, pieces: Sequence[ToolPiece]) -> tuple[CallPiece, ...]:
+        """Take pieces of calls in; what is new of each. Ids and names come once, in whatever piece they stand."""
+        new = []
         for place, piece in enumerate(pieces):
-            tool = self.tools.setdefault(place if piece.index is None else piece.index, _ToolBeingWritten())
-            tool.id = piece.id or tool.id
-            if piece.function is not None:
-                tool.name = tool.name or piece.function.name or ""
-                tool.arguments.append(piece.function.arguments or "")
+            index = place if piece.index is None else piece.index
+            tool = self.tools.setdefault(index, _ToolBeingWritten())
+            called = piece.function
+            name = (called.name or "") if called is not None and not tool.name else ""
+            arguments = (called.arguments or "") if called is not None else ""
+            named = piece.id or "" if not tool.id else ""
+            tool.id, tool.name = piece.id or tool.id, tool.name or name
+            tool.arguments.append(arguments)
+            new.append(CallPiece(index, named, name, arguments))
+        return tuple(new)
 
     def _add_logprobs(self, places: Sequence[tuple[float, Sequence[float]]]) -> None:
         for logprob, alternatives in places:

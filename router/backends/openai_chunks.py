@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from predictors.observation import TokenLogprob
+
 from router.errors import BackendGarbled
 
 LONGEST_EVENT = 8 * 1024 * 1024  # bytes; a server that never ends a line must not fill the memory
@@ -105,6 +107,11 @@ class ChatChoice(_Record, frozen=True):
         ]
 
 
+    def entries(self) -> tuple[TokenLogprob, ...]:
+        """The tokens by name: only in `NamedChatChoice`."""
+        return ()
+
+
 class ChatChunk(_Record, frozen=True):
     """One event of /v1/chat/completions."""
 
@@ -143,6 +150,11 @@ class TextChoice(_Record, frozen=True):
             for logprob, top in zip(drawn, others, strict=False)
             if logprob is not None
         ]
+
+
+    def entries(self) -> tuple[TokenLogprob, ...]:
+        """The tokens by name: only in `NamedTextChoice`."""
+        return ()
 
 
 class TextChunk(_Record, frozen=True):

@@ -110,7 +110,7 @@ class Exchange:
                     response = await session.post(
                         endpoint.url + path,
                         data=sent,
-                        headers={"Content-Type": "application/json", "Accept": "text/event-stream"},
+                        headers=self._headers(),
                         allow_redirects=False,  # the key and the prompt go where the operator said
                     )
                     if response.status == 200:
@@ -122,6 +122,14 @@ class Exchange:
             if not isinstance(error, BackendRefused) or endpoint.confirmed or options == 0:
                 raise error
             options -= 1
+
+    def _headers(self) -> dict[str, str]:
+        """A server that traces is told the span of the request's first sample."""
+        headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+        trace = self.call.trace
+        if trace is not None:
+            headers["traceparent"] = trace.header(self.choices[0].sample_id)
+        return headers
 
     async def _chunks(self, response: aiohttp.ClientResponse, whole: bool) -> AsyncGenerator[Chunk, None]:
         if "html" in response.content_type:

@@ -46,6 +46,7 @@ class Scripted:
             response_format=True,
             logprobs=True,
             context_tokens=self.config.context_tokens,
+            extra=frozenset(self.config.extra_allowed),
         )
         self.calls: list[Call] = []
         self.in_flight: set[str] = set()  # sample ids

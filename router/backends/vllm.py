@@ -28,6 +28,7 @@ from router.backends.openai_choice import GrowingChoice
 from router.backends.openai_chunks import ChatChunk, Chunk, TextChunk
 from router.backends.openai_endpoints import REST_S, Endpoints
 from router.backends.openai_exchange import Exchange, Limits
+from router.backends.openai_named import NamedChatChunk, NamedTextChunk
 from router.backends.openai_receipt import Receipt
 from router.backends.openai_session import open_session
 from router.backends.side_by_side import side_by_side
@@ -57,9 +58,14 @@ class VLLM:
             multi_turn=chat,
             logprobs=config.logprobs,
             context_tokens=config.context_tokens,
+            extra=frozenset(config.extra_allowed),
+            token_logprobs=config.logprobs,
         )
         self._path = "/v1/chat/completions" if chat else "/v1/completions"
         self._decoder: msgspec.json.Decoder[Chunk] = msgspec.json.Decoder(ChatChunk if chat else TextChunk)
+        self._named: msgspec.json.Decoder[Chunk] = msgspec.json.Decoder(
+            NamedChatChunk if chat else NamedTextChunk
+        )
         self._endpoints = Endpoints.of(config.urls)
         self._environ = environ
         self._session: aiohttp.ClientSession | None = None
@@ -133,7 +139,7 @@ class VLLM:
                 receipt=self._receipt(meter, call, len(indices)),
                 limits=self._limits(loop.time(), ends_at),
                 started_at=loop.time(),
-                decoder=self._decoder,
+                decoder=self._named if call.query.token_logprobs else self._decoder,
             )
             try:
                 async with aclosing(exchange.events(session, endpoint, self._path)) as events:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from predictors.observation import Sample
+    from predictors.observation import Sample, TokenLogprob
     from router.domain.decision import Decision
     from router.domain.verdict import Verdict
 
@@ -23,6 +23,16 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class CallPiece:
+    """A piece of the tool call number `index`: its id and name come first, its arguments in pieces."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Delta:
     """A piece of a growing sample, as a backend sends it; its text is not yet the answer."""
 
@@ -31,6 +41,13 @@ class Delta:
     reasoning: str = ""
     tokens: int = 1
     backend: str = ""
+    calls: tuple[CallPiece, ...] = ()
+    token_logprobs: tuple[TokenLogprob, ...] = ()  # of `text`, where the query asks for them
+
+    @property
+    def says(self) -> bool:
+        """Whether there is anything in it that a caller sees."""
+        return bool(self.text or self.reasoning or self.calls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +56,8 @@ class AnswerDelta:
 
     text: str
     reasoning: str = ""
+    calls: tuple[CallPiece, ...] = ()
+    token_logprobs: tuple[TokenLogprob, ...] = ()  # of `text`
 
 
 @dataclass(frozen=True, slots=True)
