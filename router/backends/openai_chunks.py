@@ -9,8 +9,7 @@ from typing import Any
 
 import msgspec
 
-from predictors.observation import TokenLogprob
-
+from predictors.observation import TokenLogprob as Entry
 from router.errors import BackendGarbled
 
 LONGEST_EVENT = 8 * 1024 * 1024  # bytes; a server that never ends a line must not fill the memory
@@ -106,8 +105,7 @@ class ChatChoice(_Record, frozen=True):
             for token in self.logprobs.content or ()
         ]
 
-
-    def entries(self) -> tuple[TokenLogprob, ...]:
+    def entries(self) -> tuple[Entry, ...]:
         """The tokens by name: only in `NamedChatChoice`."""
         return ()
 
@@ -151,8 +149,7 @@ class TextChoice(_Record, frozen=True):
             if logprob is not None
         ]
 
-
-    def entries(self) -> tuple[TokenLogprob, ...]:
+    def entries(self) -> tuple[Entry, ...]:
         """The tokens by name: only in `NamedTextChoice`."""
         return ()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import field
+
 from predictors.observation import TokenLogprob
 from router.backends.openai_chunks import (
     Alternative,
@@ -61,7 +63,7 @@ class NamedChatChoice(ChatChoice, frozen=True):
 class NamedChatChunk(ChatChunk, frozen=True):
     """One event of /v1/chat/completions."""
 
-    choices: list[NamedChatChoice] = []  # type: ignore[assignment]  # as above
+    choices: list[NamedChatChoice] = field(default_factory=list)  # type: ignore[assignment]  # as above
 
 
 class NamedTextLogprobs(TextLogprobs, frozen=True):
@@ -93,4 +95,4 @@ class NamedTextChoice(TextChoice, frozen=True):
 class NamedTextChunk(TextChunk, frozen=True):
     """One event of /v1/completions."""
 
-    choices: list[NamedTextChoice] = []  # type: ignore[assignment]  # as above
+    choices: list[NamedTextChoice] = field(default_factory=list)  # type: ignore[assignment]  # as above
