@@ -116,6 +116,7 @@ def sample_record(sample: Sample, progress: Progress, keep: Keep) -> SampleRecor
         answer_class=sample.answer_class,
         text=sample.text if full else None,
         ended_s=progress.arrivals_s.get(sample.sample_id),
+        states=sample.states,
     )
 
 

@@ -5,8 +5,9 @@ When a request ends its blocks are held until its states are reduced (some 100 Â
 ask, and those that were aborted, cost nothing and leave nothing. Options, in `kv_connector_extra_config`: `folder`,
 `parts`, `dims` and `seed` of the projection, `mark_tokens`, `max_age_s`, `max_mb`.
 
-When it fails: models whose states vLLM cannot extract, pipeline parallelism, and versions of vLLM whose connector
-interface differs (it is declared experimental).
+No layout of the KV cache is asked for: the states are found in any, and attention on a CPU reads one alone (asked for
+another, it answers nonsense from the second token on). When it fails: models whose states vLLM cannot extract, pipeline
+parallelism, and versions of vLLM whose connector interface differs (it is declared experimental).
 """
 
 from __future__ import annotations
@@ -195,11 +196,6 @@ class ReducedStates(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]  # v
         """Write what waits."""
         if self._writer is not None:
             self._writer.close()
-
-    @classmethod
-    def get_required_kvcache_layout(cls, _vllm_config: VllmConfig) -> str | None:
-        """A token's layers lie together."""
-        return "LBNHC"
 
 
 def _states_group(kv_cache_config: KVCacheConfig | None) -> int:

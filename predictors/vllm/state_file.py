@@ -95,6 +95,10 @@ def read_states(path: Path) -> States | None:
 def take_states(path: Path) -> States | None:
     """`read_states`, and the file is gone: nobody else will ask for it."""
     try:
-        return read_states(path)
-    finally:
+        found = read_states(path)
+    except ValueError:
         path.unlink(missing_ok=True)
+        raise
+    if found is not None:
+        path.unlink(missing_ok=True)
+    return found

@@ -55,7 +55,7 @@ def request_body(call: Call, config: BackendConfig) -> dict[str, Any]:
 # What the router must keep in its hands, or could not count, also where an operator allows it by mistake.
 _OURS = frozenset(
     {"model", "messages", "prompt", "stream", "stream_options", "n", "best_of", "seed", "max_tokens"}
-    | {"max_completion_tokens", "use_beam_search", "echo", "cache_salt"}
+    | {"max_completion_tokens", "use_beam_search", "echo", "cache_salt", "kv_transfer_params"}
 )
 
 

@@ -24,6 +24,7 @@ from aiohttp import web
 
 from router.backends.stub_engine import FAULTS, Engine
 from router.backends.stub_play import PAGE, Play, limited, slowed
+from router.backends.stub_states import leave_states
 from router.backends.stub_texts import MadeUp, Played, Reply, Script, Texts, words
 from router.backends.stub_wire import StubRequest, Writer
 from router.errors import ConfigError, RouterError, UnknownName
@@ -40,6 +41,7 @@ class Abilities:
     refuse: tuple[str, ...] = ()  # keys of a request that are answered with status 400
     prefix_cache: bool = True
     hidden_states: bool = False  # replies name a file of hidden states, which is never written
+    states: Path | None = None  # made-up states go here for requests that ask, as our connector leaves them
 
 
 class StubServer:
@@ -132,6 +134,8 @@ class StubServer:
         if self.abilities.prefix_cache:
             cached = min(tokens_in, self.engine.look_up(words(asked.whole_prompt), asked.cache_salt))
         self.engine.prompt_tokens += tokens_in
+        if self.abilities.states is not None:
+            leave_states(self.abilities.states, asked.kv_transfer_params, replies, tokens_in)
         chat = request.path.endswith("/chat/completions")
         request_id = f"{'chatcmpl' if chat else 'cmpl'}-{self.engine.requests}"
         hidden = f"/nowhere/{request_id}.safetensors" if self.abilities.hidden_states else ""
@@ -251,6 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--refuse", action="append", default=[], metavar="KEY", help="of requests: status 400"
     )
     parser.add_argument("--no-prefix-cache", action="store_true", help="read every prompt anew")
+    parser.add_argument("--states", type=Path, help="leave made-up states in this folder")
     parser.add_argument("--hidden-states", action="store_true", help="name a file of them, and write none")
     options = parser.parse_args(arguments)
     if not 0.0 <= options.pace < float("inf"):
@@ -269,6 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             tuple(options.refuse),
             prefix_cache=not options.no_prefix_cache,
             hidden_states=options.hidden_states,
+            states=options.states,
         )
         server = StubServer(texts, options.pace, options.api_key, abilities)
         for fault in options.fault:

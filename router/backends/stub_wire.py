@@ -27,6 +27,7 @@ class StubRequest(msgspec.Struct, frozen=True):
     logprobs: bool | int | None = None
     top_logprobs: int | None = None
     cache_salt: str = ""
+    kv_transfer_params: dict[str, Any] | None = None
 
     @property
     def limit(self) -> int:

@@ -23,6 +23,8 @@ import msgspec
 
 from predictors.observation import Sample
 from router.backends import Call, Capabilities
+from router.backends.hidden import HIDDEN_SOURCES, HiddenSource, Ticket
+from router.backends.hidden_box import TimeBox
 from router.backends.openai_body import prompt_tokens_estimate, request_body, seed_of
 from router.backends.openai_choice import GrowingChoice
 from router.backends.openai_chunks import ChatChunk, Chunk, TextChunk
@@ -31,11 +33,13 @@ from router.backends.openai_exchange import Exchange, Limits
 from router.backends.openai_named import NamedChatChunk, NamedTextChunk
 from router.backends.openai_receipt import Receipt
 from router.backends.openai_session import open_session
+from router.backends.prompting import with_prompt
 from router.backends.side_by_side import side_by_side
 from router.config import BackendConfig
 from router.domain.events import Delta
 from router.domain.usage import Meter
 from router.errors import BackendRefused, BackendUnavailable
+from router.plugins import resolve
 
 
 class VLLM:
@@ -69,6 +73,7 @@ class VLLM:
         self._endpoints = Endpoints.of(config.urls)
         self._environ = environ
         self._session: aiohttp.ClientSession | None = None
+        self._states = _time_box(name, config, environ)
         self._takes_n = True  # until it was seen that the server answers once whatever `n` says
 
     async def sample(self, call: Call, meter: Meter) -> AsyncGenerator[Sample | Delta, None]:
@@ -98,6 +103,8 @@ class VLLM:
 
     async def close(self) -> None:
         """Release connections."""
+        if self._states is not None:
+            await self._states.close()
         if self._session is not None:
             session, self._session = self._session, None
             await session.close()
@@ -123,6 +130,11 @@ class VLLM:
         loop = asyncio.get_running_loop()
         session = self._connected()
         body = dict(body) | {"n": len(indices), "seed": seed_of(call, indices[0])}
+        asked = tuple(indices)  # the caller takes out of the list what has come
+        states, ticket = self._states, Ticket()
+        if states is not None:
+            ticket = states.begin(with_prompt(call.query.messages, call.prompt), call.query.tenant)
+            body |= ticket.body
         tried: list[str] = []
         while True:
             endpoint = self._endpoints.pick(loop.time(), tried)
@@ -144,7 +156,10 @@ class VLLM:
             try:
                 async with aclosing(exchange.events(session, endpoint, self._path)) as events:
                     async for event in events:
-                        yield event
+                        if states is not None and isinstance(event, Sample) and event.finished:
+                            yield await states.with_states(ticket, asked.index(event.index), event)
+                        else:
+                            yield event
             except BackendUnavailable:
                 endpoint.resting_until = loop.time() + REST_S
                 if exchange.received or self._endpoints.pick(loop.time(), tried) is None:
@@ -176,3 +191,10 @@ class VLLM:
         if self._session is None:
             self._session = open_session(self.name, self.config, self._environ)
         return self._session
+
+
+def _time_box(name: str, config: BackendConfig, environ: Mapping[str, str]) -> TimeBox | None:
+    if not config.hidden:
+        return None
+    kind: type[HiddenSource] = resolve("source of hidden states", HIDDEN_SOURCES, config.hidden)
+    return TimeBox(name, kind(name, config, environ), config.hidden_wait_ms / 1000)  # type: ignore[call-arg]

@@ -8,6 +8,7 @@ from pathlib import Path as File
 from urllib.parse import urlsplit
 
 from router.backends import BACKENDS
+from router.backends.hidden import HIDDEN_SOURCES
 from router.config import BackendConfig, Config
 from router.configuration.places import Path
 from router.configuration.problems import Problems, key_text, unknown
@@ -17,12 +18,13 @@ from router.errors import RouterError
 _KEYS_OF_KIND = {
     "vllm": frozenset(
         {"urls", "model", "api", "api_key_env", "extra_allowed", "timeout_s", "first_token_timeout_s"}
-        | {"ca_file", "proxy", "proxy_auth_env"}
+        | {"ca_file", "proxy", "proxy_auth_env", "hidden", "hidden_at", "hidden_wait_ms"}
     ),
     "recorded": frozenset({"recording", "recorded_as", "pace"}),
     "scripted": frozenset({"script"}),
 }
 _KEYS_OF_KINDS = frozenset().union(*_KEYS_OF_KIND.values())
+MOST_WAIT_MS = 50.0  # that a query waits for what its answer does not need
 _VERSION_PATH = re.compile(r"/v1/?\Z")
 
 
@@ -41,6 +43,7 @@ def check_backends(config: Config, written: dict[str, set[str]], folder: File, p
         if backend.kind == "vllm":
             _check_server(backend, path, problems)
             _check_way(backend, path, folder, problems)
+            _check_states(backend, path, problems)
         elif backend.kind == "recorded":
             _check_recording(name, backend, path, folder, problems)
         elif backend.kind == "scripted" and not backend.script and not problems.touch((*path, "script")):
@@ -92,6 +95,29 @@ def _check_way(backend: BackendConfig, path: Path, folder: File, problems: Probl
             problems.add(key, text)
     if backend.proxy_auth_env and not backend.proxy and not problems.touch(key):
         problems.add((*path, "proxy_auth_env"), 'means nothing without proxy = "http://HOST:PORT"')
+
+
+def _check_states(backend: BackendConfig, path: Path, problems: Problems) -> None:
+    """Where hidden states come from."""
+    key: Path = (*path, "hidden")
+    if problems.touch(key):
+        return
+    if not backend.hidden:
+        if backend.hidden_at:
+            problems.add(
+                (*path, "hidden_at"), f"means nothing without hidden = {' or '.join(HIDDEN_SOURCES)}"
+            )
+        return
+    if backend.hidden not in HIDDEN_SOURCES:
+        problems.add(key, unknown("source of hidden states", backend.hidden, HIDDEN_SOURCES))
+    elif backend.hidden == "connector" and not backend.hidden_at.startswith("/"):
+        text = f"is the absolute folder that the server's connector writes to, got {backend.hidden_at!r}"
+        problems.add((*path, "hidden_at"), text)
+    elif backend.hidden == "pooling" and (text := _address_problem(backend.hidden_at, "leave it out")):
+        problems.add((*path, "hidden_at"), text)
+    if not 0 < backend.hidden_wait_ms <= MOST_WAIT_MS:
+        text = f"wants more than 0 and at most {MOST_WAIT_MS:g}, got {backend.hidden_wait_ms:g}"
+        problems.add((*path, "hidden_wait_ms"), text)
 
 
 def _url_problem(url: str) -> str:
