@@ -8,11 +8,13 @@ import socket
 import subprocess
 import time
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from predictors.vllm.flags import server_flags
 from training.errors import TrainingError
 from training.vllm_cpu.environment import cpu_flags
 from training.vllm_cpu.models import Model, model_named
@@ -36,6 +38,8 @@ class ServerOptions:
     stream_interval: int = 1  # tokens per streamed event after the first; more costs the server less
     dtype: str = ""  # bfloat16 | float32; "": what this processor is fastest with
     start_s: float = 300.0  # how long it may take to answer
+    layers: tuple[int, ...] = ()  # whose hidden states are handed out to requests that ask; (): none
+    states: Mapping[str, Any] = field(default_factory=dict)  # see predictors.vllm.options
 
 
 def fastest_dtype(flags: frozenset[str]) -> str:
@@ -68,6 +72,8 @@ def command_line(where: Places, model: Model, port: int, options: ServerOptions)
         "--stream-interval": str(options.stream_interval),
     }
     switches = ["--enforce-eager", "--no-enable-chunked-prefill", "--enable-prompt-tokens-details"]
+    if options.layers:
+        switches.extend(server_flags(options.layers, options.states))
     if options.block_tokens:
         settings["--block-size"] = str(options.block_tokens)
     flat = [part for pair in settings.items() for part in pair]
@@ -78,6 +84,8 @@ def environ_of(where: Places, options: ServerOptions) -> dict[str, str]:
     """The server's environment variables: offline, silent, its own OpenMP, no binding to cores."""
     threads = options.threads or max(1, (os.cpu_count() or 1) // 2)
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    if options.layers:  # the connector is ours
+        environ["PYTHONPATH"] = str(Path(__file__).parents[2])
     return environ | {
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
