@@ -39,7 +39,6 @@ class LoggedRows:
     cluster: Ints = field(
         compare=False
     )  # (n,) rows of one number shared a draw (a session) and depend on one another
-    count: Ints = field(compare=False)  # (n,) how many equal rows this one stands for, 1 or more
     unusable: Mapping[str, int] = field(
         default_factory=dict, compare=False
     )  # reason -> rows that were left out
@@ -56,11 +55,6 @@ class LoggedRows:
     def propensity(self) -> Floats:
         """The drawn action's logged probability, shape (n,)."""
         return np.asarray(self.probabilities[np.arange(len(self)), self.action])
-
-    @property
-    def rows(self) -> int:
-        """Decisions, equal ones counted each."""
-        return int(self.count.sum())
 
     def taken(self, places: NDArray[np.int64] | NDArray[np.bool_]) -> LoggedRows:
         """These rows only."""
@@ -125,7 +119,6 @@ def _check_values(logged: LoggedRows) -> None:
         ),
         "rewards must be in [0, 1]": not (logged.reward.min() >= 0 and logged.reward.max() <= 1),
         "cost and latency must be at least 0": not (logged.cost.min() >= 0 and logged.latency.min() >= 0),
-        "count must be at least 1": logged.count.min() < 1,
     }
     for why, holds in wrong.items():
         if holds:

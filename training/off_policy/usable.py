@@ -90,7 +90,6 @@ def usable_rows(log: LogColumns) -> LoggedRows:
         tenant=log.tenant[kept],
         task=log.task[kept],
         cluster=clusters([log.session[int(place)] for place in kept]),
-        count=np.ones(len(kept), dtype=np.int64),
         unusable=unusable,
     )
 

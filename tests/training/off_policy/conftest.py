@@ -25,7 +25,6 @@ def logged_rows(n: int = 0, width: int = 2, **given: object) -> LoggedRows:
         "tenant": np.full(n, "somebody"),
         "task": np.full(n, ""),
         "cluster": -1 - np.arange(n, dtype=np.int64),
-        "count": np.ones(n, dtype=np.int64),
     }
     return LoggedRows(**(filled | given))  # type: ignore[arg-type]
 

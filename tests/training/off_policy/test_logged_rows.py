@@ -40,7 +40,6 @@ def test_a_propensity_is_the_probability_of_what_was_drawn(rows):
         ({"probabilities": np.array([[0.5, 0.5], [0.5, 0.4]])}, "add up to 1"),
         ({"probabilities": np.array([[0.5, 0.5], [0.0, 1.0]])}, "a chance above 0"),
         ({"cost": np.array([0.5, -1.0])}, "cost and latency"),
-        ({"count": np.array([1, 0])}, "count must be"),
         ({"actions": ("a", "a")}, "1 different"),
         ({"task": np.array(["one"])}, "2 rows, but 1 of task"),
     ],
