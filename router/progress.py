@@ -102,6 +102,10 @@ class Progress:
         """Keep a sample as the last that arrived, also where it takes the place of its own shorter self."""
         self.samples.pop(sample.sample_id, None)
         self.samples[sample.sample_id] = sample
+        if sample.states and sample.hidden is None:
+            said = f"hidden states of backend {sample.backend!r}: {sample.states}, logprobs took their place"
+            if said not in self.degraded:
+                self.degraded.append(said)
 
     def enter(self, number: int) -> None:
         """A stage begins."""

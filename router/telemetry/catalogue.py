@@ -73,6 +73,12 @@ CATALOGUE: Mapping[str, Metric] = {
     # samples and stopping
     "apportion_samples_per_query": _histogram("Finished samples of a query, by plan", "plan"),
     "apportion_samples_total": _counter("Samples started, those that were cut too, by backend", "backend"),
+    "apportion_hidden_states_total": _counter(
+        "Samples whose hidden states were wanted, by backend and how they were had: there, late, broken, resting "
+        "(logprobs took their place)",
+        "backend",
+        "result",
+    ),
     "apportion_stops_total": _counter(
         "How plans ended: the word of the rule and its name, or exhausted, deadline, abstained, …",
         "plan",

@@ -47,6 +47,7 @@ KINDS = (
     ("…where max_tokens was", "backend_overran"),
     ("…keeps the risk", "risk_not_kept"),
     ("samples of the caller", "reported_later"),
+    ("hidden states of", "no_hidden_states"),
 )
 
 
@@ -85,6 +86,9 @@ class Decided:
         self._policies: dict[str, int] = {}
         self._sentences: dict[str, int] = {}  # of `degraded`
         self._unusable: dict[str, int] = {}
+        self._states: dict[
+            tuple[str, str], int
+        ] = {}  # backend and how the hidden states of a sample were had
         self._most_tenants = tenants
         self._explored = self._charged = 0
         self._seconds = Histograms(SECONDS)
@@ -126,6 +130,10 @@ class Decided:
             _one_more(self._unusable, row.unusable_reason)
         for text in row.degraded:
             _one_more(self._sentences, text)
+        for sample in row.samples:
+            if sample.states:
+                had = sample.backend, sample.states
+                self._states[had] = self._states.get(had, 0) + 1
 
     def series(self) -> dict[str, Accumulated]:
         """By the name of the metric; what one sentence stands for is found out here."""
@@ -149,6 +157,7 @@ class Decided:
             ),
             "apportion_samples_total": Counts({(name,): float(one.samples) for name, one in backends}),
             "apportion_stops_total": self._stops(),
+            "apportion_hidden_states_total": Counts({had: float(n) for had, n in self._states.items()}),
             "apportion_tokens_total": Counts(
                 {
                     (name, kind): float(getattr(one, f"tokens_{kind}"))

@@ -48,6 +48,23 @@ WRONG = [
     ),
     ("[backends.small]\nkind = 'recorded'\nrecording = '.' #!\n" + ONE, "recording: ", "meta.json"),
     ("[backends.small]\nkind = 'scripted'\nscript = [] #!\n" + ONE, "script is empty"),
+    (backend("hidden = 'telepathy'"), "backends.small.hidden: unknown source of hidden states 'telepathy'"),
+    (
+        backend("hidden_at = '/x'"),
+        "backends.small.hidden_at: means nothing without hidden = connector or pooling",
+    ),
+    (
+        backend("hidden = 'connector'\nhidden_at = 'x'"),
+        "backends.small.hidden_at: is the absolute folder",
+    ),
+    (
+        backend("hidden = 'pooling'\nhidden_at = 'ftp://x'"),
+        "backends.small.hidden_at: wants http://HOST:PORT",
+    ),
+    (
+        backend("hidden = 'connector'\nhidden_at = '/x'\nhidden_wait_ms = 51"),
+        "hidden_wait_ms: wants more than 0 and at most 50, got 51",
+    ),
     # service
     (
         GOOD + "[[modes]]\nmode = 'observe'\n[[modes]] #!\nmode = 'apply'\ntenant = 'a'\n",

@@ -63,6 +63,20 @@ def test_a_shadow_run_is_no_decision_but_its_tokens_were_used(counted, row):
     assert values(counted, "apportion_cost_dollars_total") == {("small",): 1.0}
 
 
+def test_how_hidden_states_were_had_is_counted_by_backend(counted, row):
+    had = ("there", "there", "late", "", "resting")
+    samples = tuple(SampleRecord(f"0.{n}", "small", 0, n, states=states) for n, states in enumerate(had))
+    counted(
+        row(samples=samples, degraded=("hidden states of backend 'small': late, logprobs took their place",))
+    )
+    assert values(counted, "apportion_hidden_states_total") == {
+        ("small", "there"): 2.0,
+        ("small", "late"): 1.0,
+        ("small", "resting"): 1.0,
+    }
+    assert values(counted, "apportion_degraded_total") == {("no_hidden_states",): 1.0}
+
+
 def test_samples_and_phases_fall_into_their_bars(counted, row):
     samples = tuple(SampleRecord(f"0.{n}", "small", 0, n) for n in range(3))
     counted(row(samples=samples, phases={"choose": 0.0003, "sample": 2.0}, latency_s=2.1, first_text_s=0.5))
