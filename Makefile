@@ -65,7 +65,13 @@ format: $(SETUP) ## let ruff format and mend what it can
 
 .PHONY: test
 test: $(SETUP) ## every test but those marked gpu and vllm; ARGS="-k words" for a part
+	.ci/install_chromium.sh
 	$(BIN)/python -m pytest -n $(or $(JOBS),2) -m "not gpu and not vllm" $(ARGS)
+
+.PHONY: console-rows
+console-rows: $(SETUP) ## how soon the console shows its first data before 100,000 logged decisions, in a real Chromium (a minute)
+	.ci/install_chromium.sh
+	APPORTION_CONSOLE_ROWS=$(or $(ROWS),100000) $(BIN)/python -m pytest -q -s tests/router/console/test_console_rows.py
 
 .PHONY: budget-chaos
 budget-chaos: $(SETUP) ## 10,000 random schedules of eight replicas on one budget: not a micro-dollar too much (some minutes)

@@ -155,9 +155,8 @@ class Servers:
             Calls(services["Router"], router_calls, limit, self.admission, QUERY_CALLS, self.refused),
         )
         self.admin = self._server(ADMIN_SERVICE, Calls(services["Admin"], admin_calls, limit))
-        self.door = door_of(
-            service, self.admission, JsonAdmin(admin_calls), keep_alive_s, wall_s, monotonic_s
-        )
+        self.json_admin = JsonAdmin(admin_calls)
+        self.door = door_of(service, self.admission, self.json_admin, keep_alive_s, wall_s, monotonic_s)
 
     def _server(self, name: str, calls: Calls) -> grpc.aio.Server:
         server = grpc_server(self.config.max_message_bytes)

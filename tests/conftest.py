@@ -21,6 +21,14 @@ import hypothesis
 import pytest
 from aiohttp import web
 
+CHROMIUMS = (
+    os.environ.get("APPORTION_CHROMIUM", ""),
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+)
+
 # How long an example takes says how busy the machine is, not whether the code is right.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
@@ -48,6 +56,28 @@ def postgres_address(postgres_server) -> Any:
     name = f"budgets_{next(NUMBERS)}"
     postgres_server.psql(f"CREATE DATABASE {name};")
     return postgres_server.get_uri(name)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A real Chromium without a window; skipped where there is none, but not in CI.
+
+    One per module, and none with coroutine tests: its driver keeps an event loop of its own in the test's thread.
+    """
+    found = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("there is no Chromium: .ci/install_chromium.sh says why")
+        pytest.skip("there is no Chromium (Debian: apt install chromium; or set APPORTION_CHROMIUM)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        # a browser run by root has no sandbox; it sees our own pages only
+        browser = driver.chromium.launch(
+            executable_path=found, args=["--no-sandbox"] if os.getuid() == 0 else []
+        )
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")
