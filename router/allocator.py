@@ -118,7 +118,9 @@ class Allocator:
         assert progress.selection is not None  # noqa: S101 (`_select` sets it or raises)
         picked = progress.selection.samples[: query.answers]
         if options.stream and not progress.streams and picked:
-            yield AnswerDelta(picked[0].text, picked[0].reasoning)
+            yield AnswerDelta(
+                picked[0].text, picked[0].reasoning, token_logprobs=picked[0].token_logprobs
+            )
         yield Done(decision, tuple(progress.samples.values()), picked)
 
     async def _stages(self, progress: Progress) -> AsyncGenerator[Event, None]:
