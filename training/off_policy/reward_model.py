@@ -1,0 +1,139 @@
+"""What every action would give for every row, predicted by ridge models that have not seen the row (cross-fitting).
+
+Plans share one ridge; each departs from it by a ridge of its own, so that a plan drawn ten times says what all have in
+common and one drawn ten thousand times what it says itself. Penalties are chosen by held-out squared error, plan by
+plan. All of it comes from one pass of sums over the rows (X'X, X'y by fold and plan), so that a million rows take
+seconds and half a gigabyte. When it fails: interactions that no feature carries stay in the error, which only widens
+the interval of whoever corrects by it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from training.off_policy.logged import Floats, Ints, LoggedRows
+
+BLOCK = 65_536  # rows held as float64 at once
+FARTHEST = 4.0  # standard deviations; a feature's outliers must not bend a line
+
+
+@dataclass(frozen=True, slots=True)
+class RewardModel:
+    """How to fit. Equal rows give equal predictions: folds follow the clusters' numbers."""
+
+    folds: int = 5
+    penalties: tuple[float, ...] = (3.0, 30.0, 300.0, 3000.0)  # in rows, for features of variance 1
+    shared: bool = True  # False: every plan by itself
+
+    def predict(self, logged: LoggedRows, outcome: Floats) -> Floats:
+        """Predictions (n, A), within the outcomes' own range; a plan that was never drawn gets what is shared."""
+        sums = _sums(logged, outcome, self.folds)
+        predicted = np.empty((len(logged), len(logged.actions)))
+        coefficients = self._coefficients(sums)  # (K, G, d + 1)
+        for start in range(0, len(logged), BLOCK):
+            block = slice(start, start + BLOCK)
+            rows, fold = sums.design(logged.features[block]), sums.fold[block]
+            out = predicted[block]
+            for k in range(self.folds):
+                mine = np.flatnonzero(fold == k)
+                out[mine] = (rows[mine] @ coefficients[k].T)[:, sums.group]
+        predicted += sums.centre
+        if len(outcome):
+            np.clip(predicted, outcome.min(), outcome.max(), out=predicted)
+        return predicted
+
+    def _coefficients(self, sums: _Sums) -> Floats:
+        gram, moment = sums.gram, sums.moment  # (G, K, d + 1, d + 1), (G, K, d + 1)
+        groups, folds, width = moment.shape
+        shared = np.zeros((folds, width))
+        if self.shared:
+            shared = self._departures(gram.sum(axis=0), moment.sum(axis=0), shared)
+        found = np.empty((folds, groups, width))
+        for group in range(groups):
+            found[:, group] = self._departures(gram[group], moment[group], shared)
+        return found
+
+    def _departures(self, gram: Floats, moment: Floats, start: Floats) -> Floats:
+        """`start` (K, d + 1) and what is added to it, at the penalty with the least held-out error."""
+        rest, rest_moment = gram.sum(axis=0) - gram, moment.sum(axis=0) - moment  # each without its fold
+        unexplained = rest_moment - np.einsum("kij,kj->ki", rest, start)
+        unit = np.eye(gram.shape[-1])
+        unit[0, 0] = 0.0
+        best, least = start, np.inf
+        for penalty in self.penalties:
+            ridge = rest + penalty * unit
+            ridge[:, 0, 0] += 1.0  # one row's worth of the start's level
+            tried = start + np.linalg.solve(ridge, unexplained[..., None])[..., 0]
+            error = float(
+                np.einsum("ki,kij,kj->", tried, gram, tried) - 2 * np.einsum("ki,ki->", tried, moment)
+            )  # squared error but for a constant
+            if error < least:
+                best, least = tried, error
+        return best
+
+
+@dataclass(slots=True)
+class Fits:
+    """Predictions of one outcome over one log, each model fitted once, when it is first asked for."""
+
+    logged: LoggedRows
+    outcome: Floats
+    _found: dict[RewardModel, Floats] = field(default_factory=dict)
+
+    def predicted(self, model: RewardModel) -> Floats:
+        """(n, A)."""
+        if model not in self._found:
+            self._found[model] = model.predict(self.logged, self.outcome)
+        return self._found[model]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """X'X and X'y by plan and fold, for standardised features with a leading 1 and centred outcomes."""
+
+    fold: Ints  # (n,)
+    group: Ints  # (A,) each action's plan
+    mean: Floats  # (d,)
+    scale: Floats  # (d,)
+    centre: float  # mean outcome
+    gram: Floats  # (G, K, d + 1, d + 1)
+    moment: Floats  # (G, K, d + 1)
+
+    def design(self, features: Floats) -> Floats:
+        """A block of rows as they are multiplied, (rows, d + 1)."""
+        rows = np.empty((len(features), features.shape[1] + 1))
+        rows[:, 0] = 1.0
+        np.clip((features - self.mean) / self.scale, -FARTHEST, FARTHEST, out=rows[:, 1:])
+        return rows
+
+
+def _sums(logged: LoggedRows, outcome: Floats, folds: int) -> _Sums:
+    names = {name: place for place, name in enumerate(dict.fromkeys(logged.plans))}
+    group = np.array([names[plan] for plan in logged.plans], dtype=np.int64)
+    count, width = len(logged), logged.features.shape[1] + 1
+    mean = logged.features.mean(axis=0) if count else np.zeros(width - 1)
+    scale = logged.features.std(axis=0) if count else np.ones(width - 1)
+    sums = _Sums(
+        fold=np.asarray(logged.cluster % folds),
+        group=group,
+        mean=mean,
+        scale=np.where(scale > 1e-9, scale, 1.0),  # a constant feature says nothing and must not blow up
+        centre=float(outcome.mean()) if count else 0.0,
+        gram=np.zeros((len(names), folds, width, width)),
+        moment=np.zeros((len(names), folds, width)),
+    )
+    for start in range(0, count, BLOCK):
+        block = slice(start, start + BLOCK)
+        cell = group[logged.action[block]] * folds + sums.fold[block]
+        order = np.argsort(cell, kind="stable")
+        rows = sums.design(logged.features[block][order])
+        centred = outcome[block][order] - sums.centre
+        edges = np.searchsorted(cell[order], np.arange(len(names) * folds + 1))
+        for place in range(len(names) * folds):
+            mine = slice(edges[place], edges[place + 1])
+            g, k = divmod(place, folds)
+            sums.gram[g, k] += rows[mine].T @ rows[mine]
+            sums.moment[g, k] += rows[mine].T @ centred[mine]
+    return sums
