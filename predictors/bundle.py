@@ -5,7 +5,7 @@ Holds no prices that matter: costs are computed by the router from token counts 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +39,10 @@ class Bundle:
     sample_head: SampleHead | None = field(default=None, compare=False)
     plan_heads: PlanHeads | None = field(default=None, compare=False)
     deciding: Deciding = field(default=Deciding(), compare=False)
+    _named: tuple[str, ...] = field(init=False, repr=False, compare=False)  # signals, in the order of `name`
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_named", tuple(signal_names(self.card.backends)))
 
     @property
     def version(self) -> str:
@@ -61,22 +65,14 @@ class Bundle:
         right = heads[: len(backends)]
         two_right = right * right + self.rho * (right - right * right)
         expected, upper = self.lengths.predict(row)
-        found: dict[str, float] = {}
-        parts = zip(
-            backends, right.tolist(), two_right.tolist(), expected.tolist(), upper.tolist(), strict=True
-        )
-        for backend, one, both, tokens, most in parts:
-            found[f"p_correct/{backend}"] = one
-            found[f"p_two_correct/{backend}"] = both
-            found[f"tokens_out/{backend}"] = tokens
-            found[f"tokens_out_p90/{backend}"] = most
+        values: list[float] = []
+        for four in zip(right.tolist(), two_right.tolist(), expected.tolist(), upper.tolist(), strict=True):
+            values += four
         gains = gain_matrix(2.0 * heads[len(backends) :] - 1.0, backends, self.card.pairs, right)
         rewards = expected_rewards(right, gains).tolist()
-        for backend, reward, over in zip(backends, rewards, gains.tolist(), strict=True):
-            found[f"reward/{backend}"] = reward
-            for other, gain in zip(backends, over, strict=True):
-                if backend != other:
-                    found[f"gain/{backend}/{other}"] = gain
+        for number, (reward, over) in enumerate(zip(rewards, gains.tolist(), strict=True)):
+            values += (reward, *over[:number], *over[number + 1 :])
+        found = dict(zip(self._named, values, strict=True))
         if self.plan_heads is not None:
             found.update(self.plan_heads.predict(plan_inputs(heads, two_right, row)))
         found.update(self.deciding.first_look(right))
@@ -142,3 +138,14 @@ class Bundle:
         from predictors.bundle_files import save_bundle
 
         return save_bundle(self, folder)
+
+
+def signal_names(backends: Sequence[str]) -> Iterator[str]:
+    """What is said of every backend, and of every backend against every other."""
+    for backend in backends:
+        yield from (
+            f"{what}/{backend}" for what in ("p_correct", "p_two_correct", "tokens_out", "tokens_out_p90")
+        )
+    for backend in backends:
+        yield f"reward/{backend}"
+        yield from (f"gain/{backend}/{other}" for other in backends if other != backend)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import log1p, log10
 
@@ -108,17 +110,21 @@ class Featurizer:
     def _compute(self, text: str, shape: list[float]) -> QueryFeatures:
         seen = text if len(text) <= 2 * _HALF else f"{text[:_HALF]}\n{text[-_HALF:]}"
         words = seen.lower().split()
-        counts = np.zeros(len(WORDS), dtype=np.float32)
-        for word in words:
+        often = Counter(words)
+        counts = [0.0] * len(WORDS)
+        for word, count in often.items():
             column = self._columns.get(word.strip(_STRIP))
             if column is not None:
-                counts[column] += 1.0
+                counts[column] += count
         raw = np.frombuffer(seen.encode("utf-8", "replace"), dtype=np.uint8)
-        spelled = np.bincount(self._classes[raw], minlength=len(CHARACTERS) + 1) / max(1, len(raw))
-        pieces = [np.array(shape + _text(text, seen, words)), spelled, np.minimum(counts, 8.0)]
+        spelled = np.bincount(self._classes.take(raw), minlength=len(CHARACTERS) + 1) / max(1, len(raw))
+        joined = " ".join(words)
+        letters = len(joined) - max(0, len(words) - 1)
+        pieces = [np.array(shape + _text(text, seen, len(words), often, letters)), spelled]
+        pieces.append(np.minimum(counts, 8.0))
         if self._embedding is not None:
             pieces.append(self._embedding(seen))
-        return QueryFeatures(np.concatenate(pieces).astype(np.float32), self._hasher.buckets(words))
+        return QueryFeatures(np.concatenate(pieces).astype(np.float32), self._hasher.of_joined(joined))
 
 
 _SINGLE = [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
@@ -148,19 +154,18 @@ def _shape(query: Query) -> list[float]:
     ]
 
 
-def _text(whole: str, seen: str, words: list[str]) -> list[float]:
-    count = max(1, len(words))
-    letters = sum(map(len, words))
+def _text(whole: str, seen: str, words: int, often: Mapping[str, int], letters: int) -> list[float]:
+    count = max(1, words)
     numbers = _NUMBER.findall(seen)[:_MAX_NUMBERS]
     sizes = [_magnitude(number) for number in numbers]
     asked, stops = seen.count("?"), seen.count(". ") + seen.count(".\n")
     return [
         log1p(len(whole)),
-        log1p(len(words)),
+        log1p(words),
         log1p(seen.count("\n")),
         letters / count,
-        float(min(64, max(map(len, words), default=0))),
-        len(set(words)) / count,
+        float(min(64, max(map(len, often), default=0))),
+        len(often) / count,
         log1p(len(seen) - seen.rfind("\n") - 1),
         float(len(_OPTION.findall(seen)) if "\n" in seen or seen[:1] == "(" else 0),
         float(min(16, seen.count("__"))),

@@ -33,7 +33,8 @@ class HashedRidge:
         """The prediction of every target, shape (targets,); not bounded."""
         if len(buckets) == 0:
             return self.mean.copy()
-        total = self.table.take(buckets, axis=0).sum(axis=0, dtype=np.float64)
+        # rows are added one after another, as a sum over axis 0 would: so it is not a matter of how many there are
+        total = np.einsum("kt->t", self.table.take(buckets, axis=0).astype(np.float64))
         return np.asarray(self.mean + total[:-1] / max(float(total[-1]), 1e-12) ** 0.5)
 
     def arrays(self) -> dict[str, NDArray[Any]]:

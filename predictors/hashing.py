@@ -63,11 +63,15 @@ class NgramHasher:
 
     def buckets(self, words: list[str]) -> NDArray[np.int64]:
         """Sorted distinct buckets, shape (k,), of the text whose white-space separated pieces are `words`."""
-        raw = np.frombuffer(f" {' '.join(words)} ".encode("utf-8", "replace"), dtype=np.uint8)
+        return self.of_joined(" ".join(words))
+
+    def of_joined(self, text: str) -> NDArray[np.int64]:
+        """The same of a text whose words stand one blank apart."""
+        raw = np.frombuffer(f" {text} ".encode("utf-8", "replace"), dtype=np.uint8)
         count = len(raw)
         sums = np.zeros(count + 1, dtype=np.uint64)
-        np.cumsum(self.mix[raw] * self.powers[:count], out=sums[1:])
-        inside = self.is_word[raw]
+        np.cumsum(self.mix.take(raw) * self.powers[:count], out=sums[1:])
+        inside = self.is_word.take(raw)
         edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1  # the text begins and ends with a blank
         starts, ends = edges[::2], edges[1::2]
         first, undo = sums[starts], self.inverse[starts]
@@ -81,8 +85,9 @@ class NgramHasher:
         found ^= found >> np.uint64(32)
         found *= np.uint64(_FINISH)
         found >>= np.uint64(64 - self.bits)
-        found.sort()
-        distinct = np.empty(len(found), dtype=np.bool_)
+        places = found.astype(np.uint32)  # half as wide, and sorted in half the time
+        places.sort()
+        distinct = np.empty(len(places), dtype=np.bool_)
         distinct[:1] = True
-        np.not_equal(found[1:], found[:-1], out=distinct[1:])
-        return found[distinct].astype(np.int64)
+        np.not_equal(places[1:], places[:-1], out=distinct[1:])
+        return places[distinct].astype(np.int64)

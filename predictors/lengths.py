@@ -37,8 +37,9 @@ class Lengths:
 
     def predict(self, row: NDArray[np.float32]) -> tuple[Floats, Floats]:
         """Expected tokens (backends,) and their .9 quantile (backends,) for one query's row (d,)."""
-        z = np.clip((row - self.mean) * self.scale, -_CUT, _CUT)
-        logs = (z[:, None] * self.coef[:-1]).sum(axis=0) + self.coef[-1]
+        z = (row - self.mean) * self.scale
+        np.maximum(np.minimum(z, _CUT, out=z), -_CUT, out=z)  # a third of the time of np.clip
+        logs = np.add.reduce(z[:, None] * self.coef[:-1], axis=0) + self.coef[-1]
         expected = np.minimum(np.exp(np.minimum(logs, 20.0)) * self.factor, self.most)
         return expected, np.minimum(np.expm1(np.minimum(logs + self.upper, 20.0)), self.most)
 

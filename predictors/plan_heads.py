@@ -36,15 +36,16 @@ class PlanHeads:
 
     def predict(self, inputs: Floats) -> dict[str, float]:
         """plan_quality/P in [0, 1] and plan_samples/P/I >= 0 for one row of `plan_inputs`."""
-        z = np.clip((inputs - self.mean) * self.scale, -_CUT, _CUT)
-        values = (z[:, None] * self.coef[:-1]).sum(axis=0) + self.coef[-1]
+        z = (inputs - self.mean) * self.scale
+        np.maximum(np.minimum(z, _CUT, out=z), -_CUT, out=z)  # a third of the time of np.clip
+        values = np.add.reduce(z[:, None] * self.coef[:-1], axis=0) + self.coef[-1]
         count = len(self.plans)
-        rewards = np.clip(values[:count], 0.0, 1.0).tolist()
         found = {
-            f"plan_quality/{plan}": float(curve(reward))
-            for plan, reward, curve in zip(self.plans, rewards, self.curves, strict=True)
+            f"plan_quality/{plan}": curve.at(min(1.0, max(0.0, reward)))
+            for plan, reward, curve in zip(self.plans, values[:count].tolist(), self.curves, strict=True)
         }
-        found.update(zip(self.samples, np.clip(values[count:], 0.0, self.most).tolist(), strict=True))
+        samples = np.minimum(np.maximum(values[count:], 0.0), self.most)
+        found.update(zip(self.samples, samples.tolist(), strict=True))
         return found
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -74,5 +75,5 @@ class PlanHeads:
 
 def plan_inputs(heads: Floats, two_right: Floats, row: NDArray[np.float32]) -> Floats:
     """One row of inputs, shape (z,): head values in [0, 1], their logits, P(two right), features and scores."""
-    inside = np.clip(heads, 0.01, 0.99)
+    inside = np.minimum(np.maximum(heads, 0.01), 0.99)
     return np.concatenate([heads, np.log(inside / (1 - inside)), two_right, row])

@@ -10,6 +10,7 @@ are shrunk towards those of all, so that a gate closes late.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -21,6 +22,7 @@ from predictors.errors import BundleError
 
 Floats = NDArray[np.float64]
 EDGES = np.linspace(0.1, 0.9, 9)
+_EDGES: list[float] = EDGES.tolist()
 SHRUNK = 10.0  # queries' worth of the mean over all bins
 
 
@@ -40,7 +42,7 @@ class PlanTable:
 
     def signals(self, difficulty: float) -> dict[str, float]:
         """table_quality/P in [0, 1], and helps/P: what more compute than one sample adds, in [-1, 1]."""
-        at = int(np.digitize(difficulty, EDGES))
+        at = bisect_right(_EDGES, difficulty)
         helps = (self.reward[at] - self.alone[at]).tolist()
         found = {
             f"table_quality/{plan}": one

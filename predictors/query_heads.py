@@ -53,7 +53,8 @@ class QueryHeads:
         scores = self.hashed.scores(features.buckets)
         place = self.space.of(features.buckets)
         pieces: list[NDArray[Any]] = [features.dense, scores, place]
-        linear = np.clip((self.mix * scores).sum(axis=1) + self.shift, 0.0, 1.0)
+        linear = np.add.reduce(self.mix * scores, axis=1) + self.shift
+        linear = np.minimum(np.maximum(linear, 0.0), 1.0)
         raw = self.blend[:, 0] * self.base + self.blend[:, 1] * linear
         if self.joint is not None:
             shared, lengths = self.joint.predict(scores, features.dense, place)
@@ -64,8 +65,8 @@ class QueryHeads:
         for number, trees in enumerate(self.trees):
             value = values[number]
             if trees is not None:
-                value += self.blend[number, 2] * trees.row(row[: trees.columns])
-            values[number] = self.curves[number](value)
+                value += float(self.blend[number, 2]) * trees.row(row[: trees.columns])
+            values[number] = self.curves[number].at(value)
         return np.array(values), row
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -33,7 +33,9 @@ class TextSpace:
 
     def of(self, buckets: NDArray[np.int64]) -> NDArray[np.float32]:
         """The text's coordinates, shape (WIDTH,), of length 1 or 0."""
-        total = self.vectors.take(self.place.take(buckets), axis=0).sum(axis=0, dtype=np.float64)
+        places = self.place.take(buckets)
+        seen = places[places != 0]  # most of a text's buckets are not: their rows are zero
+        total = self.vectors.take(seen, axis=0).sum(axis=0, dtype=np.float64)
         length = float((total * total).sum()) ** 0.5
         return (total / length if length > 1e-9 else np.zeros(WIDTH)).astype(np.float32)
 

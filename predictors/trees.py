@@ -154,7 +154,7 @@ def _single_row(booster: Any, columns: int) -> Callable[[NDArray[np.float32]], f
 def _address(x: NDArray[np.float32]) -> int:
     if x.dtype != np.float32 or not x.flags.c_contiguous:
         raise ValueError(f"a contiguous float32 row is needed, got {x.dtype}")
-    return int(x.ctypes.data)
+    return int(x.__array_interface__["data"][0])
 
 
 def _owns(row: Callable[..., float], booster: Any, library: Any, handle: int | None) -> None:
