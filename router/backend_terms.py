@@ -47,6 +47,7 @@ def bounds_of(config: Config, at: float = -math.inf) -> dict[str, Bound]:
             backend.template_tokens,
             backend.context_tokens,
             backend.gpu_share * backend.timeout_s,
+            backend.growing.answer_tokens,
         )
         for name, backend in config.backends.items()
     }

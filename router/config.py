@@ -25,6 +25,21 @@ class PriceConfig(Section, frozen=True):
     price_per_gpu_second: float | None = None  # dollars
 
 
+class GrowingConfig(Section, frozen=True):
+    """[backends.NAME.growing]: how samples that still grow are looked at and ended, where a rule wants it."""
+
+    # a look that is due waits for one of these words, whatever their case, but no longer than `patience` tokens
+    cues: tuple[str, ...] = ("\n\n", "wait", "so the answer is")
+    patience: int = 32  # 0: looks come at once
+    elicit: str = "\n\nThe answer is"  # the words that ask for the tentative answer
+    think_start: str = "<think>"
+    think_end: str = "</think>"
+    opened: bool = False  # the chat template has opened the thought already, and no reasoning parser is on
+    answer_tokens: int = 20  # of a tentative answer
+    close_tokens: int = 256  # of the answer behind a thought that was closed
+    side_call_s: float = 5.0  # a tentative answer that takes longer is not waited for
+
+
 class BackendConfig(Section, frozen=True):
     """[backends.NAME]: where samples come from and what they cost."""
 
@@ -44,6 +59,7 @@ class BackendConfig(Section, frozen=True):
     hidden: str = ""  # where hidden states come from: a name of `HIDDEN_SOURCES`; "": from nowhere
     hidden_at: str = ""  # the connector's folder, or the pooling server's url
     hidden_wait_ms: float = 50.0  # at most, after a sample's end; then logprobs take their place
+    growing: GrowingConfig = GrowingConfig()
     # kind = "recorded"
     recording: str = ""  # folder, relative to router.toml
     recorded_as: str = ""  # the backend's name there; default: its own
@@ -224,9 +240,6 @@ class Config(Section, frozen=True):
     latency_price: float = 0.0  # mu: quality per second
     seed: int = 0  # of the draws
     bundle: str = ""  # folder, relative to router.toml
-    # folder of bundles under their versions, relative to router.toml, from which `apportion bundles` promotes;
-    # `bundle` serves until one of them is active. "": bundles change with the configuration alone
-    bundles: str = ""
     # folder of bundles under their versions, relative to router.toml, from which `apportion bundles` promotes;
     # `bundle` serves until one of them is active. "": bundles change with the configuration alone
     bundles: str = ""

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from predictors.observation import PartKind, Query
+from router.domain.growth import Growth, growth_of
 from router.domain.plan import Plan, Prompt, Stage
 from router.domain.usage import Price, Usage, whole_micros
 from router.ledger import Amount
 
+ASKING_TOKENS = 64  # of the words that ask a growing sample for its answer
 IMAGE_TOKENS = 16_384  # Qwen2.5-VL's largest image: 12,845,056 pixels at 28 x 28 to a token; others take less
 
 
@@ -23,6 +25,7 @@ class Bound:
     template_tokens: int  # allowance per message for the chat template
     context_tokens: int | None = None
     gpu_seconds: float = 0.0  # of one sample, at most
+    answer_tokens: int = 20  # of a tentative answer, at most
 
 
 class Prompted(Protocol):
@@ -101,8 +104,18 @@ def worst_sample(query: Query, size: QuerySize, stage: Stage, bound: Bound) -> t
         tokens_in = min(tokens_in, bound.context_tokens)  # the server refuses what is longer
     tokens_out = output_tokens_bound(query, stage, bound)
     price_in = max(bound.price.per_token_in, bound.price.per_token_cached)
+    looks_in, looks_out = side_calls(growth_of(stage.stop), tokens_in, tokens_out, bound.answer_tokens)
+    tokens_in, tokens_out = tokens_in + looks_in, tokens_out + looks_out
     one = tokens_in * price_in + tokens_out * bound.price.per_token_out
     return one + bound.gpu_seconds * bound.price.per_gpu_second, tokens_in + tokens_out
+
+
+def side_calls(growth: Growth | None, tokens_in: int, tokens_out: int, answer_tokens: int) -> tuple[int, int]:
+    """Tokens in and out of all looks at one sample and of its closing, at most: each reads prompt and sample anew."""
+    if growth is None:
+        return 0, 0
+    calls = 1 + (growth.looks(tokens_out) if growth.answers else 0)
+    return calls * (tokens_in + tokens_out + ASKING_TOKENS), calls * answer_tokens
 
 
 def worst_amount(query: Query, plan: Plan, bounds: Mapping[str, Bound]) -> Amount:

@@ -54,7 +54,8 @@ class Exchange:
     received: bool = False  # anything of a sample has come
     overran: bool = False  # a choice went beyond max_tokens and was cut
     unfinished: set[int] = field(default_factory=set)
-    checkpoint: int = CHECKPOINT_TOKENS
+    step: int = CHECKPOINT_TOKENS  # tokens between the showings of a growing sample
+    checkpoint: int = 0  # tokens at which it is shown next
     _held: list[GrowingChoice] = field(default_factory=list)  # finished, waiting for the request's usage
 
     async def events(
@@ -65,6 +66,7 @@ class Exchange:
         A server that ignores `n` ends the stream with choices that never began: they stay in `unfinished`.
         """
         self.unfinished = set(range(len(self.choices)))
+        self.checkpoint = self.step
         response: aiohttp.ClientResponse | None = None
         endpoint.in_flight += 1
         endpoint.asked += 1
@@ -194,7 +196,7 @@ class Exchange:
                 else:
                     self._held.append(choice)  # the request's own usage comes next
             elif self.call.growing and choice.tokens >= self.checkpoint:
-                self.checkpoint = choice.tokens + CHECKPOINT_TOKENS
+                self.checkpoint = choice.tokens + self.step
                 events.append(self._shown(choice, finished=False))
         return events
 

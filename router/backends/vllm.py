@@ -29,10 +29,12 @@ from router.backends.openai_body import prompt_tokens_estimate, request_body, se
 from router.backends.openai_choice import GrowingChoice
 from router.backends.openai_chunks import ChatChunk, Chunk, TextChunk
 from router.backends.openai_endpoints import REST_S, Endpoints
-from router.backends.openai_exchange import Exchange, Limits
+from router.backends.openai_exchange import CHECKPOINT_TOKENS, Exchange, Limits
 from router.backends.openai_named import NamedChatChunk, NamedTextChunk
 from router.backends.openai_receipt import Receipt
 from router.backends.openai_session import open_session
+from router.backends.openai_side_call import Home, SideCalls
+from router.backends.openai_trace import Trace
 from router.backends.prompting import with_prompt
 from router.backends.side_by_side import side_by_side
 from router.config import BackendConfig
@@ -40,6 +42,8 @@ from router.domain.events import Delta
 from router.domain.usage import Meter
 from router.errors import BackendRefused, BackendUnavailable
 from router.plugins import resolve
+
+GROWN_TOKENS = 8  # how closely a sample is followed whose cue points are looked for
 
 
 class VLLM:
@@ -92,7 +96,7 @@ class VLLM:
                 if len(missing) < call.max_samples:
                     raise  # else it may be `n` that it does not want
         streams = self._one_by_one(call, meter, body, missing, ends_at)
-        if call.max_samples == 1 and not call.growing:
+        if call.max_samples == 1 and (call.growth is not None or not call.growing):
             async with aclosing(next(streams)[1]) as only:
                 async for event in only:
                     yield event
@@ -121,12 +125,25 @@ class VLLM:
         self, call: Call, meter: Meter, body: Mapping[str, Any], indices: list[int], ends_at: float | None
     ) -> Iterator[tuple[str, AsyncGenerator[Sample | Delta, None]]]:
         for index in indices:
-            yield f"{call.stage}.{index}", self._stream(call, meter, body, [index], ends_at)
+            if call.closing:
+                return  # the stage ends: nothing new is begun
+            home = Home()
+            stream = self._stream(call, meter, body, [index], ends_at, home)
+            if call.growth is not None:
+                ask = SideCalls(self._stream, call, meter, body, index, ends_at, home)
+                stream = Trace(call, call.growth, self.config.growing, stream, ask).events()
+            yield f"{call.stage}.{index}", stream
 
     async def _stream(
-        self, call: Call, meter: Meter, body: Mapping[str, Any], indices: list[int], ends_at: float | None
+        self,
+        call: Call,
+        meter: Meter,
+        body: Mapping[str, Any],
+        indices: list[int],
+        ends_at: float | None,
+        home: Home | None = None,
     ) -> AsyncGenerator[Sample | Delta, None]:
-        """One request for the samples `indices`, at the next url where one cannot be reached."""
+        """One request for the samples `indices`, at the next url where one cannot be reached; at `home` first."""
         loop = asyncio.get_running_loop()
         session = self._connected()
         body = dict(body) | {"n": len(indices), "seed": seed_of(call, indices[0])}
@@ -137,10 +154,13 @@ class VLLM:
             body |= ticket.body
         tried: list[str] = []
         while True:
-            endpoint = self._endpoints.pick(loop.time(), tried)
+            at_home = home.endpoint if home is not None and not tried else None
+            endpoint = at_home or self._endpoints.pick(loop.time(), tried)
             if endpoint is None:
                 raise BackendUnavailable(f"{self.name}: no url is configured")
             tried.append(endpoint.url)
+            if home is not None and call.growth is not None:  # a side call does not move the sample's home
+                home.endpoint = endpoint
             exchange = Exchange(
                 who=f"{self.name} at {endpoint.url}",
                 call=call,
@@ -152,6 +172,7 @@ class VLLM:
                 limits=self._limits(loop.time(), ends_at),
                 started_at=loop.time(),
                 decoder=self._named if call.query.token_logprobs else self._decoder,
+                step=GROWN_TOKENS if call.growth is not None else CHECKPOINT_TOKENS,
             )
             try:
                 async with aclosing(exchange.events(session, endpoint, self._path)) as events:

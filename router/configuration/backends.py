@@ -18,7 +18,7 @@ from router.errors import RouterError
 _KEYS_OF_KIND = {
     "vllm": frozenset(
         {"urls", "model", "api", "api_key_env", "extra_allowed", "timeout_s", "first_token_timeout_s"}
-        | {"ca_file", "proxy", "proxy_auth_env", "hidden", "hidden_at", "hidden_wait_ms"}
+        | {"ca_file", "proxy", "proxy_auth_env", "hidden", "hidden_at", "hidden_wait_ms", "growing"}
     ),
     "recorded": frozenset({"recording", "recorded_as", "pace"}),
     "scripted": frozenset({"script"}),
