@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
-from router.errors import UnknownName
+from router.errors import NotBuilt, RouterError, UnknownName
+from router.openai_door.answers import answer, refused
 from router.openai_door.chat import Chats
 from router.openai_door.errors import INVALID, Refusal, error_object, logged_refusal
+from router.openai_door.feedback import Feedback
+from router.openai_door.forwarding import Forwarding
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+INSTEAD = "/v1/responses is not served; ask POST /v1/chat/completions, with the same messages and tools"
 
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """What is answered besides chats."""
+    """What is answered, and who answers it."""
 
     chats: Chats
     started_at: int  # seconds since the epoch
+    feedback: Feedback
+    forwarding: Forwarding | None = None  # None: nothing is sent on
+    pages: Mapping[str, Handler] = field(default_factory=dict)  # GET: what others show here
+    refused: Counter[tuple[str, str]] = field(default_factory=Counter)  # (door, reason) -> requests
 
     def application(self, max_body_bytes: int) -> web.Application:
         """All routes; a larger body is refused with 413."""
-        app = web.Application(client_max_size=max_body_bytes, middlewares=[errors_in_openai_shape])
+        app = web.Application(client_max_size=max_body_bytes, middlewares=[self._errors()])
         app.add_routes(
             [
-                web.post("/v1/chat/completions", self.chats.handle),
+                web.post("/v1/chat/completions", self.chats.chat),
+                web.post("/v1/completions", self.chats.prompt),
+                web.post("/v1/feedback", self.feedback.handle),
+                web.post("/v1/responses", self._responses),
                 web.get("/v1/models", self._models),
                 web.get("/v1/models/{name:.+}", self._model),
                 web.get("/health", self._health),
             ]
         )
+        app.add_routes([web.get(path, handler) for path, handler in self.pages.items()])
+        if self.forwarding is not None:
+            for path in self.forwarding.paths:
+                app.router.add_route("*", path, self.forwarding.handle)
         return app
+
+    async def _responses(self, request: web.Request) -> web.Response:
+        raise NotBuilt(INSTEAD)
 
     async def _models(self, request: web.Request) -> web.Response:
         models = [self._described(name) for name in self.chats.models.names]
@@ -42,7 +61,7 @@ class Routes:
 
     async def _model(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
-        if name not in self.chats.models.names:
+        if not self.chats.models.known(name):
             raise UnknownName("model", name, self.chats.models.names)
         return answer(self._described(name))
 
@@ -53,28 +72,22 @@ class Routes:
     def _described(self, name: str) -> dict[str, Any]:
         return {"id": name, "object": "model", "created": self.started_at, "owned_by": "apportion"}
 
+    def _errors(self) -> Middleware:
+        @web.middleware
+        async def errors_in_openai_shape(request: web.Request, handler: Handler) -> web.StreamResponse:
+            """Whatever a handler raises, told as OpenAI does, and counted."""
+            try:
+                return await handler(request)
+            except web.HTTPException as error:
+                if error.status < 400:
+                    raise
+                self.refused["openai", "HTTP"] += 1
+                return refused(_by_status(request, error))
+            except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets a status)
+                self.refused["openai", getattr(error, "reason", RouterError.reason)] += 1
+                return refused(logged_refusal(error, request.path))
 
-@web.middleware
-async def errors_in_openai_shape(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Whatever a handler raises, told as OpenAI does."""
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        return refused(_by_status(request, error))
-    except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets a status)
-        return refused(logged_refusal(error, request.path))
-
-
-def answer(value: Any, status: int = 200) -> web.Response:
-    """A reply of JSON."""
-    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
-
-
-def refused(told: Refusal) -> web.Response:
-    """A refusal as a reply."""
-    reply = answer(told.body, told.status)
-    reply.headers.update(told.headers)
-    return reply
+        return errors_in_openai_shape
 
 
 def _by_status(request: web.Request, error: web.HTTPException) -> Refusal:

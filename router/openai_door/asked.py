@@ -1,4 +1,4 @@
-"""What a caller of /v1/chat/completions may send, as types. Ranges are `router.checks.queries`' business.
+"""What a caller may send, as types; the OpenAPI document is made from them. `router.checks` has the ranges.
 
 Integers are as wide as on the wire. `null` is the same as not sent.
 """
@@ -18,10 +18,10 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ImageAsked(Asked, frozen=True, kw_only=True):
-    """The image of a content part: an http(s) or data URL, passed through."""
+    """The image of a content part: an http(s) or data URL; both are passed through."""
 
     url: str
-    detail: str | None = None  # not passed on
+    detail: str | None = None  # low | high | auto
 
 
 class PartAsked(Asked, frozen=True, kw_only=True):
@@ -71,7 +71,7 @@ class FunctionAsked(Asked, frozen=True, kw_only=True):
     name: str
     description: str | None = None
     parameters: dict[str, Any] | None = None
-    strict: bool | None = None
+    strict: bool | None = None  # passed on; kept by servers that can
 
 
 class ToolAsked(Asked, frozen=True, kw_only=True):
@@ -143,19 +143,14 @@ class RouterAsked(Asked, frozen=True, kw_only=True):
     return_probabilities: bool | None = None
 
 
-class ChatAsked(msgspec.Struct, frozen=True, kw_only=True):
-    """The request. `keys.sort_out` has looked at the keys that are not here."""
+class GenerationAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """What chats and completions share. `keys.sort_out` has looked at the keys that are not here."""
 
     model: str
-    messages: list[TurnAsked]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    tools: list[ToolAsked] | None = None
-    tool_choice: str | ToolForced | None = None
-    response_format: dict[str, Any] | None = None
     n: Int32 | None = None
     max_tokens: Int32 | None = None
-    max_completion_tokens: Int32 | None = None
     temperature: float | None = None
     top_p: float | None = None
     seed: Int64 | None = None
@@ -164,11 +159,50 @@ class ChatAsked(msgspec.Struct, frozen=True, kw_only=True):
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     user: str | None = None
-    metadata: dict[str, str] | None = None
     # vLLM's
     top_k: Int32 | None = None
     min_p: float | None = None
     repetition_penalty: float | None = None
-    thinking_token_budget: Int32 | None = None
     # ours
     router: RouterAsked | None = None
+
+
+class ChatAsked(GenerationAsked, frozen=True, kw_only=True):
+    """POST /v1/chat/completions."""
+
+    messages: list[TurnAsked]
+    tools: list[ToolAsked] | None = None
+    tool_choice: str | ToolForced | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: dict[str, Any] | None = None
+    max_completion_tokens: Int32 | None = None
+    logprobs: bool | None = None
+    top_logprobs: Int32 | None = None  # 0..20
+    metadata: dict[str, str] | None = None
+    thinking_token_budget: Int32 | None = None  # vLLM's
+
+
+class CompletionAsked(GenerationAsked, frozen=True, kw_only=True):
+    """POST /v1/completions: a prompt without turns."""
+
+    prompt: str | list[str]  # one text
+    logprobs: Int32 | None = None  # alternatives per token, 0..20
+
+
+class FeedbackAsked(Asked, frozen=True, kw_only=True):
+    """POST /v1/feedback: how an answer turned out. Exactly one of the ids says which."""
+
+    id: str | None = None  # a reply's id: chatcmpl-… or cmpl-…
+    decision_id: str | None = None
+    request_id: str | None = None
+    session_id: str | None = None
+    metric: str
+    value: bool | float | str
+    kind: str | None = None  # of a text: label | comment | demonstration; default: comment
+    sample_id: str | None = None
+    source: str | None = None
+    weight: float | None = None  # (0, 1000]
+    observed_at: float | None = None  # seconds since the epoch
+    key: str | None = None  # makes the report idempotent; default: from what it is about
+    supersedes: str | None = None  # the key of a report that this one corrects
+    tenant: str | None = None

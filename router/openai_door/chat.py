@@ -1,10 +1,10 @@
-"""POST /v1/chat/completions: from the body of a request to the last byte of its reply."""
+"""POST /v1/chat/completions and /v1/completions: from the body of a request to the last byte of its reply."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractContextManager, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import msgspec
@@ -14,13 +14,16 @@ from predictors.observation import Query
 from router.checks.queries import Known
 from router.domain.events import Done, Event
 from router.domain.options import Options
+from router.domain.trace import Trace
 from router.domain.usage import whole_micros
 from router.idempotency import Replays
-from router.openai_door.headers import COST_HEADER, reply_headers, request_id
+from router.openai_door.body import json_body
+from router.openai_door.headers import COST_HEADER, STATUS_HEADER, TRACEPARENT, reply_headers, request_id
 from router.openai_door.models import Models
-from router.openai_door.read_chat import Chat, read_chat
+from router.openai_door.read_chat import Chat, Reader, read_chat, read_prompt
 from router.openai_door.reply import Completion, completion
 from router.openai_door.telling import Telling
+from router.openai_door.text_reply import as_text
 
 Tell = Callable[[Event], Awaitable[None]]
 
@@ -43,9 +46,17 @@ class Admission(Protocol):
         ...
 
 
+class Traces(Protocol):
+    """Says which queries are traced."""
+
+    def begin(self, traceparent: str) -> Trace | None:
+        """The trace of a query whose caller sent this header ("": none); None: it is not traced."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Chats:
-    """Answers chat requests. One under an id of the caller's own is worked off once."""
+    """Answers chats and prompts. One under an id of the caller's own is worked off once."""
 
     answers: Answers
     models: Models
@@ -55,22 +66,36 @@ class Chats:
     new_id: Callable[[], str]
     wall_s: Callable[[], float]
     keep_alive_s: float
+    traces: Traces | None = None  # None: nothing is traced
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """The reply, whole or as a stream. Raises what goes wrong before its first byte is sent."""
-        if request.content_type != "application/json":  # which no web page may send here unasked
-            raise web.HTTPUnsupportedMediaType(text="the body must be application/json")
-        body = await request.read()
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        """The reply to a chat, whole or as a stream. Raises what goes wrong before its first byte is sent."""
+        return await self._handle(request, read_chat)
+
+    async def prompt(self, request: web.Request) -> web.StreamResponse:
+        """The same for a prompt without turns."""
+        return await self._handle(request, read_prompt)
+
+    async def _handle(self, request: web.Request, read: Reader) -> web.StreamResponse:
+        body = await json_body(request)
         with self.admission.enter(query=True):
-            chat = read_chat(body, request_id(request.headers), self.models, self.known, self.new_id)
+            chat = read(body, request_id(request.headers), self.models, self.known, self.new_id)
+            if self.traces is not None:
+                trace = self.traces.begin(request.headers.get(TRACEPARENT, ""))
+                chat = replace(chat, options=replace(chat.options, trace=trace))
             reply = self._stream if chat.options.stream else self._whole
             return await reply(request, chat)
 
     async def _whole(self, request: web.Request, chat: Chat) -> web.StreamResponse:
         reply = await self._once(chat, None)
-        headers = reply_headers(chat.query.request_id, reply.router.decision_id, reply.model)
-        headers[COST_HEADER] = str(whole_micros(reply.router.cost))
-        return web.Response(body=msgspec.json.encode(reply), content_type="application/json", headers=headers)
+        told = reply.router
+        headers = reply_headers(
+            chat.query.request_id, told.decision_id, reply.model, told.bundle, told.degraded
+        )
+        headers[COST_HEADER] = str(whole_micros(told.cost))
+        headers[STATUS_HEADER] = told.status
+        body = msgspec.json.encode(as_text(reply) if chat.text else reply)
+        return web.Response(body=body, content_type="application/json", headers=headers)
 
     async def _stream(self, request: web.Request, chat: Chat) -> web.StreamResponse:
         async with Telling(request, chat, int(self.wall_s()), self.keep_alive_s) as telling:

@@ -1,17 +1,34 @@
-"""A reply as `chat.completion.chunk`s: a role, committed text, what is left of the answers, their ends."""
+"""A reply as `chat.completion.chunk`s: a role, committed pieces, what is left of the answers, their ends."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from router.openai_door.reply import Call, Completion, Sent, Tokens, Told
+from router.domain.events import CallPiece
+from router.openai_door.reply import Choice, Completion, Logprobs, Sent, Tokens, Told
 
 DONE = b"data: [DONE]\n\n"
+
+
+class FunctionPiece(Sent, frozen=True, kw_only=True):
+    """The name stands in the first piece of a call, its arguments are in pieces."""
+
+    name: str | UnsetType = UNSET
+    arguments: str
+
+
+class CallDelta(Sent, frozen=True, kw_only=True):
+    """A piece of the tool call at `index`."""
+
+    index: int
+    id: str | UnsetType = UNSET
+    type: str | UnsetType = UNSET
+    function: FunctionPiece
 
 
 class Delta(Sent, frozen=True, kw_only=True):
@@ -19,8 +36,9 @@ class Delta(Sent, frozen=True, kw_only=True):
 
     role: str | UnsetType = UNSET
     content: str | UnsetType = UNSET
+    refusal: str | UnsetType = UNSET
     reasoning_content: str | UnsetType = UNSET
-    tool_calls: list[Call] | UnsetType = UNSET
+    tool_calls: list[CallDelta] | UnsetType = UNSET
 
 
 class ChunkChoice(Sent, frozen=True, kw_only=True):
@@ -28,7 +46,7 @@ class ChunkChoice(Sent, frozen=True, kw_only=True):
 
     index: int
     delta: Delta = Delta()
-    logprobs: None = None
+    logprobs: Logprobs | None = None
     finish_reason: str | None = None
 
 
@@ -42,6 +60,17 @@ class Chunk(Sent, frozen=True, kw_only=True):
     choices: tuple[ChunkChoice, ...]
     usage: Tokens | UnsetType | None = UNSET
     router: Told | UnsetType = UNSET
+
+
+@dataclass(slots=True)
+class Shown:
+    """What a stream has shown of the first answer."""
+
+    texts: list[str] = field(default_factory=list)
+    text_chars: int = 0
+    reasoning_chars: int = 0
+    tokens: int = 0  # with their log-probabilities
+    calls: dict[int, int] = field(default_factory=dict)  # number of the call -> characters of its arguments
 
 
 def event(value: Any) -> bytes:
@@ -62,18 +91,34 @@ class Chunks:
         """The first of an answer."""
         return self._event(ChunkChoice(index=index, delta=Delta(role="assistant", content="")))
 
-    def text(self, index: int, content: str, reasoning: str = "") -> bytes:
+    def text(self, index: int, content: str, reasoning: str = "", logprobs: Logprobs | None = None) -> bytes:
         """Committed text."""
         delta = Delta(content=content or UNSET, reasoning_content=reasoning or UNSET)
-        return self._event(ChunkChoice(index=index, delta=delta))
+        return self._event(ChunkChoice(index=index, delta=delta, logprobs=logprobs))
 
-    def rest(self, reply: Completion, text_sent: int = 0, reasoning_sent: int = 0) -> Iterator[bytes]:
-        """What has not been streamed: of the first answer after so many characters, of the others all; then [DONE].
+    def calls(self, index: int, pieces: Sequence[CallPiece]) -> bytes:
+        """Pieces of tool calls."""
+        deltas = [
+            CallDelta(
+                index=piece.index,
+                id=piece.id or UNSET,
+                type="function" if piece.name else UNSET,
+                function=FunctionPiece(name=piece.name or UNSET, arguments=piece.arguments),
+            )
+            for piece in pieces
+        ]
+        return self._event(ChunkChoice(index=index, delta=Delta(tool_calls=deltas)))
+
+    def rest(self, reply: Completion, shown: Shown) -> Iterator[bytes]:
+        """What has not been streamed: of the first answer after what was `shown`, of the others all; then [DONE].
 
         After it, the deltas of every answer, joined, are its message.
         """
         for choice in reply.choices:
-            yield from self._left(choice.index, reply, text_sent, reasoning_sent)
+            if choice.index > 0:
+                yield self.role(choice.index)
+                shown = Shown()
+            yield from self._left(choice, shown)
         last = len(reply.choices) - 1
         for choice in reply.choices:
             end = ChunkChoice(index=choice.index, finish_reason=choice.finish_reason)
@@ -84,18 +129,23 @@ class Chunks:
             )
         yield DONE
 
-    def _left(self, index: int, reply: Completion, text_sent: int, reasoning_sent: int) -> Iterator[bytes]:
-        message = reply.choices[index].message
-        if index > 0:
-            yield self.role(index)
-            text_sent = reasoning_sent = 0
-        reasoning = message.reasoning_content or ""  # UNSET is false
-        text, reasoning = (message.content or "")[text_sent:], reasoning[reasoning_sent:]
-        if text or reasoning:
-            yield self.text(index, text, reasoning)
+    def _left(self, choice: Choice, shown: Shown) -> Iterator[bytes]:
+        message = choice.message
+        reasoning = (message.reasoning_content or "")[shown.reasoning_chars :]  # UNSET is false
+        text, logprobs = (message.content or "")[shown.text_chars :], choice.logprobs
+        if logprobs is not None:
+            logprobs = Logprobs(content=logprobs.content[shown.tokens :])
+        if text or reasoning or (logprobs is not None and logprobs.content):
+            yield self.text(choice.index, text, reasoning, logprobs)
+        if message.refusal:
+            yield self._event(ChunkChoice(index=choice.index, delta=Delta(refusal=message.refusal)))
         for place, call in enumerate(message.tool_calls or ()):
-            numbered = msgspec.structs.replace(call, index=place)
-            yield self._event(ChunkChoice(index=index, delta=Delta(tool_calls=[numbered])))
+            said = shown.calls.get(place)
+            if said is None:
+                piece = CallPiece(place, call.id, call.function.name, call.function.arguments)
+                yield self.calls(choice.index, (piece,))
+            elif said < len(call.function.arguments):
+                yield self.calls(choice.index, (CallPiece(place, arguments=call.function.arguments[said:]),))
 
     def _event(self, choice: ChunkChoice, router: Told | UnsetType = UNSET) -> bytes:
         return event(

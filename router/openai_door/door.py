@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from router.checks.queries import Known
 from router.config import ServerConfig
@@ -14,8 +16,11 @@ from router.domain.plan import Plan
 from router.errors import ConfigError
 from router.idempotency import Replays
 from router.openai_door.app import Routes
-from router.openai_door.chat import Admission, Answers, Chats
+from router.openai_door.chat import Admission, Answers, Chats, Traces
+from router.openai_door.feedback import Feedback
+from router.openai_door.forwarding import Forwarding
 from router.openai_door.models import Models
+from router.reports import Reports
 
 KEEP_ALIVE_S = 15.0  # proxies close streams that are silent for 60 s
 LAST_BYTES_S = 0.5  # for replies that are being sent when the door closes
@@ -36,9 +41,13 @@ class Door:
         admission: Admission,
         config: ServerConfig,
         *,
+        reports: Reports,
         new_id: Callable[[], str],
-        mounts: Mapping[str, web.Application]
-        | None = None,  # what else is served, by the beginning of its paths
+        forwarding: Forwarding | None = None,
+        traces: Traces | None = None,
+        pages: Mapping[str, Handler] | None = None,  # what else is shown (GET), by path
+        refused: Counter[tuple[str, str]] | None = None,  # (door, reason) -> requests that ended so
+        mounts: Mapping[str, web.Application] | None = None,  # what else is served, by how its paths begin
         keep_alive_s: float = KEEP_ALIVE_S,
         wall_s: Callable[[], float] = time.time,
         monotonic_s: Callable[[], float] = time.monotonic,
@@ -53,8 +62,17 @@ class Door:
             new_id=new_id,
             wall_s=wall_s,
             keep_alive_s=keep_alive_s,
+            traces=traces,
         )
-        application = Routes(chats, int(wall_s())).application(config.max_message_bytes)
+        self._forwarding = forwarding
+        application = Routes(
+            chats,
+            int(wall_s()),
+            Feedback(reports, admission, new_id, wall_s),
+            forwarding,
+            pages or {},
+            Counter() if refused is None else refused,
+        ).application(config.max_message_bytes)
         for path, mounted in (mounts or {}).items():
             application.add_subapp(path, mounted)
         self._runner = web.AppRunner(
@@ -95,3 +113,5 @@ class Door:
     async def stop(self) -> None:
         """Close. Requests that still run are cancelled, which frees their backends."""
         await self._runner.cleanup()
+        if self._forwarding is not None:
+            await self._forwarding.close()

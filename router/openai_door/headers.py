@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from router.checks.fields import short_text, shown
@@ -11,8 +11,14 @@ from router.errors import InvalidQuery
 DECISION_ID_HEADER = "x-apportion-decision-id"
 PLAN_HEADER = "x-apportion-plan"
 COST_HEADER = "x-apportion-cost-micros"
+BACKEND_HEADER = "x-apportion-backend"  # of requests that are sent on
+STATUS_HEADER = "x-apportion-status"
+BUNDLE_HEADER = "x-apportion-bundle"  # there where a bundle decides
+DEGRADED_HEADER = "x-apportion-degraded"  # there where something is not as it should be
 REQUEST_ID_HEADER = "x-request-id"  # of replies only: proxies give one to several requests
 NAME_OF_A_REQUEST = "idempotency-key"
+TRACEPARENT = "traceparent"
+MOST_DEGRADED = 1000  # characters of sentences: proxies allow 8 kB for all headers
 
 
 def request_id(headers: Mapping[str, str]) -> str:
@@ -23,13 +29,20 @@ def request_id(headers: Mapping[str, str]) -> str:
     return short_text(NAME_OF_A_REQUEST, value) if value else ""
 
 
-def reply_headers(request_id: str, decision_id: str, plan: str) -> dict[str, str]:
+def reply_headers(
+    request_id: str, decision_id: str, plan: str, bundle: str, degraded: Sequence[str]
+) -> dict[str, str]:
     """What is known when a reply begins."""
-    return {
+    headers = {
         REQUEST_ID_HEADER: header_text(request_id),
         DECISION_ID_HEADER: decision_id,
         PLAN_HEADER: header_text(plan),
     }
+    if bundle:
+        headers[BUNDLE_HEADER] = header_text(bundle)
+    if degraded:
+        headers[DEGRADED_HEADER] = header_text("; ".join(degraded)[:MOST_DEGRADED])
+    return headers
 
 
 def header_text(text: str) -> str:

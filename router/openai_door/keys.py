@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from router.checks.fields import choices, shown
 from router.errors import InvalidQuery
-from router.openai_door.asked import ChatAsked
-
-READ = frozenset(ChatAsked.__struct_fields__)
 
 # What OpenAI's own service does with them does not change the answer.
 IGNORED = frozenset(
@@ -25,22 +22,17 @@ IGNORED = frozenset(
 )
 
 # Values that ask for what is done anyway; any other would change the answer.
-AS_IT_IS: Mapping[str, Any] = {
-    "logprobs": False,
-    "top_logprobs": 0,
-    "parallel_tool_calls": True,
-    "modalities": ["text"],
-}
+AS_IT_IS: Mapping[str, Any] = {"modalities": ["text"], "echo": False, "best_of": 1, "suffix": ""}
 
 
-def sort_out(sent: Mapping[str, Any], extra_allowed: frozenset[str]) -> dict[str, Any]:
+def sort_out(sent: Mapping[str, Any], read: Collection[str], extra_allowed: frozenset[str]) -> dict[str, Any]:
     """The keys that go to the backend as they are. Raises `InvalidQuery` naming one that nobody could honour.
 
-    `extra_allowed` are the keys that some backend passes on.
+    `read` are the keys that we read ourselves, `extra_allowed` those that some backend passes on.
     """
     extra: dict[str, Any] = {}
     for key, value in sent.items():
-        if key in READ or value is None:
+        if key in read or value is None:
             continue
         if key in extra_allowed:
             extra[key] = value
@@ -51,7 +43,7 @@ def sort_out(sent: Mapping[str, Any], extra_allowed: frozenset[str]) -> dict[str
             raise InvalidQuery(
                 shown(key)[1:-1],
                 "is not supported here, and no backend passes it on",
-                choices((*READ, *extra_allowed)),
+                choices((*read, *extra_allowed)),
             )
     return extra
 

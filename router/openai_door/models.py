@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Self
 
-from predictors.observation import Constraints
-from router.checks.fields import SHOWN_CHARS
+from predictors.observation import Constraints, Preferences
+from router.checks.fields import SHARE, SHOWN_CHARS, Range
 from router.domain.plan import Plan
 from router.errors import ConfigError, InvalidQuery, UnknownName
 
 AUTO = "auto"  # the policy chooses
 BACKEND = "backend/"
+WISHES = f"{AUTO}:"  # auto:cost=0.3, auto:risk=0.05, auto:quality=0.9,latency=2
+SHOWN_WISHES = (f"{WISHES}cost=0.3", f"{WISHES}risk=0.05")
+NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+# What may be wished: where it goes, and its range. Said in `router` too, that must say the same.
+WEIGHTS = {"cost": "cost_weight", "latency": "latency_weight"}
+LIMITS = {"risk": "max_risk", "quality": "min_quality"}
+RANGES = {"cost": Range(0), "latency": Range(0), "risk": SHARE, "quality": SHARE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,7 @@ class Models:
         alone = dict.fromkeys(plan.backends[0] for plan in menu if len(plan.backends) == 1)
         models = cls(tuple(plan.name for plan in menu), tuple(alone))
         for name in models.plans:
-            if models.names.count(name) > 1:
+            if models.names.count(name) > 1 or name.startswith(WISHES):
                 raise ConfigError(
                     f"plans: {name!r} is a model's name of the OpenAI door and stands for another choice; "
                     "rename the plan, or leave server.http_listen out"
@@ -38,19 +46,28 @@ class Models:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every name, `auto` first."""
-        return (AUTO, *self.plans, *(BACKEND + name for name in self.backends))
+        """Every name, `auto` first; of the wishes those that show how they are written."""
+        return (AUTO, *SHOWN_WISHES, *self.plans, *(BACKEND + name for name in self.backends))
 
-    def wanted(self, model: str, wants: Constraints) -> Constraints:
-        """`wants` with what `model` asks for. Raises `UnknownName` and, where both differ, `InvalidQuery`."""
+    def known(self, model: str) -> bool:
+        """Whether a request may name it."""
+        try:
+            return model in self.names or bool(wishes(model))
+        except InvalidQuery:
+            return False
+
+    def wanted(self, model: str, wants: Constraints, likes: Preferences) -> tuple[Constraints, Preferences]:
+        """Both with what `model` asks for. Raises `UnknownName` and, where both differ, `InvalidQuery`."""
         if model == AUTO:
-            return wants
+            return wants, likes
+        if model.startswith(WISHES):
+            return _wished(model, wants, likes)
         if model in self.plans:
             if wants.plan not in ("", model):
                 raise InvalidQuery(
                     "model", f"{model!r} is a plan, but router.plan is {wants.plan!r}", "the same, or auto"
                 )
-            return replace(wants, plan=model)
+            return replace(wants, plan=model), likes
         backend = model.removeprefix(BACKEND)
         if backend == model or backend not in self.backends:
             raise UnknownName("model", model[:SHOWN_CHARS], self.names)
@@ -60,4 +77,51 @@ class Models:
                 f"{model!r} is not among router.constraints.allowed_backends",
                 "one of them, a plan, or auto",
             )
-        return replace(wants, allowed_backends=(backend,))
+        return replace(wants, allowed_backends=(backend,)), likes
+
+
+def wishes(model: str) -> dict[str, float]:
+    """What stands behind `auto:`, none where nothing does. Raises `InvalidQuery`."""
+    found: dict[str, float] = {}
+    if not model.startswith(WISHES):
+        return found
+    for wish in model.removeprefix(WISHES).split(","):
+        name, equals, value = wish.partition("=")
+        if name not in RANGES or not equals or not NUMBER.fullmatch(value) or name in found:
+            allowed = f"{' or '.join(SHOWN_WISHES)}; {', '.join(RANGES)}, each once, separated by commas"
+            raise InvalidQuery("model", f"{wish[:SHOWN_CHARS]!r} is no wish", allowed)
+        found[name] = float(value)
+        RANGES[name].check("model", found[name])
+    return found
+
+
+def _wished(model: str, wants: Constraints, likes: Preferences) -> tuple[Constraints, Preferences]:
+    said = wishes(model)
+    limits = {LIMITS[name]: value for name, value in said.items() if name in LIMITS}
+    for field, value in limits.items():
+        if getattr(wants, field) not in (None, value):
+            raise InvalidQuery(
+                "model",
+                f"{model!r}, but router.constraints.{field} is {getattr(wants, field)}",
+                "one of both",
+            )
+    weights = {WEIGHTS[name]: value for name, value in said.items() if name in WEIGHTS}
+    for field, value in weights.items():
+        if getattr(likes, field) not in (1.0, value):
+            raise InvalidQuery(
+                "model",
+                f"{model!r}, but router.preferences.{field} is {getattr(likes, field)}",
+                "one of both",
+            )
+    return (
+        replace(
+            wants,
+            max_risk=said.get("risk", wants.max_risk),
+            min_quality=said.get("quality", wants.min_quality),
+        ),
+        replace(
+            likes,
+            cost_weight=said.get("cost", likes.cost_weight),
+            latency_weight=said.get("latency", likes.latency_weight),
+        ),
+    )

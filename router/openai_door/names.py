@@ -30,10 +30,12 @@ _NAMES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 )
 
 
-def as_asked(error: InvalidQuery, sent: Mapping[str, Any]) -> InvalidQuery:
-    """The same refusal, of the field as the caller wrote it in the request `sent`."""
+def as_asked(error: InvalidQuery, sent: Mapping[str, Any], *, text: bool = False) -> InvalidQuery:
+    """The same refusal, of the field as the caller wrote it in the request `sent`; `text`: it was a prompt."""
     if error.field == "sampling.max_tokens" and sent.get("max_tokens") is None:
         return InvalidQuery("max_completion_tokens", error.problem, error.allowed)
+    if text and error.field.startswith("messages"):
+        return InvalidQuery("prompt", error.problem, error.allowed)
     for pattern, name in _NAMES:
         field, found = pattern.subn(name, error.field, count=1) if pattern.match(error.field) else ("", 0)
         if found:

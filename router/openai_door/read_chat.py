@@ -1,46 +1,31 @@
-"""A request's body as a `Query` and `Options`: types here, ranges in `router.checks.queries`, as for every door."""
+"""A chat or a prompt as a `Query` and `Options`: types here, ranges in `router.checks.queries`, as for every door."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from predictors.observation import Constraints, OnUnavailable, Preferences, Query, Sampling
-from router.checks.fields import SHOWN_CHARS, choices, one_of, seconds_above_zero
-from router.checks.queries import DEFAULT_TENANT, Known, check_query
-from router.domain.decision import Keep, Mode
+from predictors.observation import Message, Part, Query
+from router.checks.queries import DEFAULT_TENANT, NUMBERS, Known, check_query
 from router.domain.options import Options
 from router.errors import InvalidQuery
 from router.idempotency import digest_of
-from router.openai_door import asked as shapes
-from router.openai_door.asked import ChatAsked, ConstraintsAsked, PreferencesAsked, RouterAsked
+from router.openai_door.asked import (
+    ChatAsked,
+    CompletionAsked,
+    GenerationAsked,
+    PreferencesAsked,
+    RouterAsked,
+)
+from router.openai_door.body import json_object, typed
 from router.openai_door.keys import sort_out
 from router.openai_door.models import Models
 from router.openai_door.names import as_asked
 from router.openai_door.read_messages import read_messages, read_tool_choice, read_tools
-
-Word = TypeVar("Word", bound=Enum)
-
-_WHERE = re.compile(r"(?P<problem>.*?)(?: - at (?:key in )?`\$\.?(?P<field>.*)`)?", re.DOTALL)
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
-# The last name of a place, and what may stand there.
-_SHAPES: Mapping[str, type[msgspec.Struct]] = {
-    "messages": shapes.TurnAsked,
-    "content": shapes.PartAsked,
-    "image_url": shapes.ImageAsked,
-    "tool_calls": shapes.CallAsked,
-    "tools": shapes.ToolAsked,
-    "tool_choice": shapes.ToolForced,
-    "stream_options": shapes.StreamOptions,
-    "router": RouterAsked,
-    "constraints": ConstraintsAsked,
-    "preferences": PreferencesAsked,
-}
+from router.openai_door.read_wishes import read_constraints, read_options, read_preferences, read_sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,153 +40,118 @@ class Chat:
     return_samples: bool
     return_reasoning: bool
     return_probabilities: bool
+    text: bool = False  # a prompt without turns, answered in the words of /v1/completions
+    alternatives: int = 0  # per token, where `query.token_logprobs`
+
+
+Reader = Callable[[bytes, str, Models, Known, Callable[[], str]], Chat]
 
 
 def read_chat(body: bytes, request_id: str, models: Models, known: Known, new_id: Callable[[], str]) -> Chat:
-    """The request of `body`; `request_id` is what its headers call it, "" if nothing.
+    """The chat of `body`; `request_id` is what its headers call it, "" if nothing.
 
     Raises `InvalidQuery`, whose field is named as in the request, and `UnknownName` for the model.
     """
-    sent = _object(body)
-    extra = sort_out(sent, known.extra)
-    chat = _typed(sent)
-    ours = chat.router or RouterAsked()
-    stream = chat.stream or False
-    if chat.stream_options is not None and not stream:
-        raise InvalidQuery("stream_options", "is set, but the reply is no stream", "only with stream: true")
-    name = ours.request_id or request_id
-    query = Query(
-        request_id=name or new_id(),
+    sent = json_object(body)
+    extra = sort_out(sent, ChatAsked.__struct_fields__, known.extra)
+    chat = typed(sent, ChatAsked)
+    if chat.top_logprobs is not None and not chat.logprobs:
+        raise InvalidQuery("top_logprobs", "is set, but logprobs is not", "only with logprobs: true")
+    return _checked(
+        _Asking(
+            sent, chat, request_id, body, alternatives=(chat.top_logprobs or 0) if chat.logprobs else None
+        ),
+        models,
+        known,
+        new_id,
         messages=read_messages(chat.messages),
-        tenant=ours.tenant or DEFAULT_TENANT,
-        session_id=ours.session_id or "",
         tools=read_tools(chat.tools or ()),
         tool_choice=read_tool_choice(chat.tool_choice),
+        parallel_tool_calls=False
+        if chat.parallel_tool_calls is False
+        else None,  # true is what is done anyway
         response_format=_response_format(chat.response_format),
-        sampling=_sampling(chat),
-        answers=1 if chat.n is None else chat.n,
-        task_hint=ours.task_hint or "",
-        verifier=ours.verifier or "",
-        constraints=models.wanted(chat.model, _constraints(ours)),
-        preferences=_preferences(ours.preferences or PreferencesAsked()),
-        features=ours.features or {},
-        priority=ours.priority or 0,
         metadata={**({"user": chat.user} if chat.user else {}), **(chat.metadata or {})},
         extra=extra,
+    )
+
+
+def read_prompt(
+    body: bytes, request_id: str, models: Models, known: Known, new_id: Callable[[], str]
+) -> Chat:
+    """The prompt of `body`, as one user turn: plans, rules and budgets know no other. As `read_chat`."""
+    sent = json_object(body)
+    extra = sort_out(sent, CompletionAsked.__struct_fields__, known.extra)
+    asked = typed(sent, CompletionAsked)
+    prompts = [asked.prompt] if isinstance(asked.prompt, str) else asked.prompt
+    if len(prompts) != 1:
+        raise InvalidQuery("prompt", f"{len(prompts)} prompts", "one per request")
+    return _checked(
+        _Asking(sent, asked, request_id, body, alternatives=asked.logprobs, text=True),
+        models,
+        known,
+        new_id,
+        messages=(Message("user", (Part(text=prompts[0]),)),),
+        metadata={"user": asked.user} if asked.user else {},
+        extra=extra,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    sent: Mapping[str, Any]
+    asked: GenerationAsked
+    request_id: str
+    body: bytes
+    alternatives: int | None  # None: no log-probabilities
+    text: bool = False
+
+
+def _checked(one: _Asking, models: Models, known: Known, new_id: Callable[[], str], **fields: Any) -> Chat:
+    asked, ours = one.asked, one.asked.router or RouterAsked()
+    stream = asked.stream or False
+    if asked.stream_options is not None and not stream:
+        raise InvalidQuery("stream_options", "is set, but the reply is no stream", "only with stream: true")
+    if one.alternatives is not None:
+        NUMBERS["logprobs"].check("logprobs" if one.text else "top_logprobs", one.alternatives)
+    name = ours.request_id or one.request_id
+    constraints, preferences = models.wanted(
+        asked.model, read_constraints(ours), read_preferences(ours.preferences or PreferencesAsked())
+    )
+    query = Query(
+        request_id=name or new_id(),
+        tenant=ours.tenant or DEFAULT_TENANT,
+        session_id=ours.session_id or "",
+        sampling=read_sampling(asked, one.alternatives),
+        answers=1 if asked.n is None else asked.n,
+        task_hint=ours.task_hint or "",
+        verifier=ours.verifier or "",
+        constraints=constraints,
+        preferences=preferences,
+        features=ours.features or {},
+        priority=ours.priority or 0,
+        token_logprobs=one.alternatives is not None,
+        **fields,
     )
     try:
         check_query(query, known)
     except InvalidQuery as error:
-        raise as_asked(error, sent) from error
+        raise as_asked(error, one.sent, text=one.text) from error
     return Chat(
         query=query,
-        options=_options(ours, stream=stream),
-        digest=digest_of(body),
+        options=read_options(ours, stream=stream),
+        digest=digest_of(one.body),
         named=bool(name),
-        include_usage=bool(chat.stream_options and chat.stream_options.include_usage),
+        include_usage=bool(asked.stream_options and asked.stream_options.include_usage),
         return_samples=ours.return_samples or False,
         return_reasoning=ours.return_reasoning or False,
         return_probabilities=ours.return_probabilities or False,
+        text=one.text,
+        alternatives=one.alternatives or 0,
     )
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        sent = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise InvalidQuery("body", f"not JSON: {str(error)[:SHOWN_CHARS]}", "a JSON object") from error
-    if not isinstance(sent, dict):
-        raise InvalidQuery("body", f"JSON, but a {type(sent).__name__}", "a JSON object")
-    return sent
-
-
-def _typed(sent: Mapping[str, Any]) -> ChatAsked:
-    try:
-        return msgspec.convert(sent, ChatAsked)
-    except msgspec.ValidationError as error:
-        found = _WHERE.fullmatch(str(error))
-        field, problem = (found["field"] or "", found["problem"]) if found else ("", str(error))
-        unknown = _UNKNOWN.fullmatch(problem)
-        if unknown is None:
-            raise InvalidQuery(field or "body", problem) from error
-        shape = _SHAPES.get(re.split(r"[.\[]", re.sub(r"\[[^\]]*\]$", "", field))[-1])
-        allowed = choices(shape.__struct_fields__) if shape else ""
-        raise InvalidQuery(f"{field}.{unknown[1][:SHOWN_CHARS]}", "is not known here", allowed) from error
 
 
 def _response_format(sent: dict[str, Any] | None) -> str:
     if sent is None or sent == {"type": "text"}:
         return ""  # every backend gives text
     return msgspec.json.encode(sent).decode()
-
-
-def _sampling(chat: ChatAsked) -> Sampling:
-    max_tokens = chat.max_completion_tokens
-    if max_tokens is None:
-        max_tokens = chat.max_tokens
-    elif chat.max_tokens not in (None, max_tokens):
-        raise InvalidQuery(
-            "max_completion_tokens", f"{max_tokens}, but max_tokens is {chat.max_tokens}", "one of both"
-        )
-    stop = (chat.stop,) if isinstance(chat.stop, str) else tuple(chat.stop or ())
-    return Sampling(
-        temperature=chat.temperature,
-        top_p=chat.top_p,
-        top_k=chat.top_k,
-        min_p=chat.min_p,
-        seed=chat.seed,
-        max_tokens=max_tokens,
-        thinking_tokens=chat.thinking_token_budget,
-        stop=stop,
-        logit_bias=chat.logit_bias or {},
-        presence_penalty=chat.presence_penalty,
-        frequency_penalty=chat.frequency_penalty,
-        repetition_penalty=chat.repetition_penalty,
-    )
-
-
-def _constraints(ours: RouterAsked) -> Constraints:
-    sent = ours.constraints or ConstraintsAsked()
-    plan, again = ours.plan or "", sent.plan or ""
-    if plan and again and plan != again:
-        raise InvalidQuery(
-            "router.plan", f"{plan!r}, but router.constraints.plan is {again!r}", "one of both"
-        )
-    wanted = _word("router.constraints.on_unavailable", sent.on_unavailable, OnUnavailable)
-    return Constraints(
-        max_cost_micros=sent.max_cost_micros,
-        max_ttft_s=sent.max_ttft_s,
-        min_quality=sent.min_quality,
-        max_risk=sent.max_risk,
-        allowed_backends=tuple(sent.allowed_backends or ()),
-        denied_backends=tuple(sent.denied_backends or ()),
-        plan=plan or again,
-        on_unavailable=wanted or OnUnavailable.DEGRADE,
-    )
-
-
-def _preferences(sent: PreferencesAsked) -> Preferences:
-    return Preferences(
-        cost_weight=1.0 if sent.cost_weight is None else sent.cost_weight,
-        latency_weight=1.0 if sent.latency_weight is None else sent.latency_weight,
-    )
-
-
-def _options(ours: RouterAsked, *, stream: bool) -> Options:
-    if ours.timeout_s is not None:
-        seconds_above_zero("router.timeout_s", ours.timeout_s)
-    explore = one_of("router.explore", "word", ours.explore or "allow", ("allow", "forbid"))
-    return Options(
-        mode=_word("router.mode", ours.mode, Mode),
-        explore=explore == "allow",
-        keep=_word("router.log", ours.log, Keep),
-        stream=stream,
-        time_left_s=ours.timeout_s,
-    )
-
-
-def _word(field: str, sent: str | None, words: type[Word]) -> Word | None:
-    """The member of `words` that is spelled `sent`; None where nothing was sent."""
-    if sent is None:
-        return None
-    return words(one_of(field, "word", sent, [word.value for word in words]))

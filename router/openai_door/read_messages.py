@@ -21,7 +21,7 @@ def read_messages(sent: Sequence[TurnAsked]) -> tuple[Message, ...]:
 
 
 def read_tools(sent: Sequence[ToolAsked]) -> tuple[Tool, ...]:
-    """The functions. Raises `InvalidQuery` for other tools, and for a promise that cannot be kept."""
+    """The functions. Raises `InvalidQuery` for other tools."""
     return tuple(_tool(f"tools[{index}]", tool) for index, tool in enumerate(sent))
 
 
@@ -70,7 +70,10 @@ def _part(field: str, part: PartAsked) -> Part:
         return Part(text=part.text)
     if part.image_url is None:
         raise InvalidQuery(f"{field}.image_url", "is missing", '{"url": "http(s) or data URL"}')
-    return Part(PartKind.IMAGE_URL, image_url=part.image_url.url)
+    image = part.image_url
+    if image.detail is not None:
+        one_of(f"{field}.image_url.detail", "detail", image.detail, ("low", "high", "auto"))
+    return Part(PartKind.IMAGE_URL, image_url=image.url, detail=image.detail or "")
 
 
 def _call(field: str, call: CallAsked) -> ToolCall:
@@ -82,11 +85,10 @@ def _tool(field: str, tool: ToolAsked) -> Tool:
     one_of(f"{field}.type", "type of tool", tool.type, FUNCTION)
     if tool.function is None:
         raise InvalidQuery(f"{field}.function", "is missing", "a function with a name")
-    if tool.function.strict:
-        raise InvalidQuery(f"{field}.function.strict", "is not supported", "false")
     parameters = tool.function.parameters
     return Tool(
         tool.function.name,
         tool.function.description or "",
         msgspec.json.encode(parameters).decode() if parameters else "",
+        tool.function.strict,
     )

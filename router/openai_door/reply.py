@@ -1,14 +1,18 @@
-"""A finished query as OpenAI's `chat.completion`."""
+"""A finished query as OpenAI's `chat.completion`.
+
+Where there is no answer (nobody was asked because the target is out of reach) clients still find a choice: its content
+is empty, its `refusal` says why in words, and `router.status` is `abstained`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from predictors.observation import Sample, ToolCall
+from predictors.observation import Sample, TokenLogprob, ToolCall
 from router.domain.events import Done
 from router.domain.usage import Usage
 from router.openai_door.read_chat import Chat
@@ -42,9 +46,33 @@ class Message(Sent, frozen=True, kw_only=True):
 
     role: str = "assistant"
     content: str | None
-    refusal: None = None
+    refusal: str | None = None  # why there is no answer, where there is none
     reasoning_content: str | UnsetType = UNSET
     tool_calls: list[Call] | UnsetType = UNSET
+
+
+class Alternative(Sent, frozen=True, kw_only=True):
+    """A token that might have stood there; log-probabilities are in nats."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class Token(Sent, frozen=True, kw_only=True):
+    """A token of the answer."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+    top_logprobs: list[Alternative]
+
+
+class Logprobs(Sent, frozen=True, kw_only=True):
+    """Of the answer's text, token by token."""
+
+    content: list[Token]
+    refusal: None = None
 
 
 class Choice(Sent, frozen=True, kw_only=True):
@@ -52,7 +80,7 @@ class Choice(Sent, frozen=True, kw_only=True):
 
     index: int
     message: Message
-    logprobs: None = None
+    logprobs: Logprobs | None = None
     finish_reason: str
 
 
@@ -100,13 +128,19 @@ def completion(done: Done, chat: Chat, created: int) -> Completion:
     """The end of a query, with as much as the request asked for."""
     decision = done.decision
     return Completion(
-        id=completion_id(decision.decision_id),
+        id=completion_id(decision.decision_id, text=chat.text),
         created=created,
         model=decision.plan,
         choices=[
-            Choice(index=index, message=_message(sample, chat), finish_reason=finish_reason(sample))
+            Choice(
+                index=index,
+                message=_message(sample, chat),
+                logprobs=logprobs_of(sample.token_logprobs, chat) if chat.query.token_logprobs else None,
+                finish_reason=finish_reason(sample),
+            )
             for index, sample in enumerate(done.answers)
-        ],
+        ]
+        or [_no_answer(decision.stop_reason)],
         usage=_tokens(sum(decision.usage.values(), Usage())),
         router=Told(
             decision_id=decision.decision_id,
@@ -126,9 +160,9 @@ def completion(done: Done, chat: Chat, created: int) -> Completion:
     )
 
 
-def completion_id(decision_id: str) -> str:
+def completion_id(decision_id: str, *, text: bool = False) -> str:
     """The reply's id, which is also that of every chunk."""
-    return f"chatcmpl-{decision_id}"
+    return f"{'cmpl' if text else 'chatcmpl'}-{decision_id}"
 
 
 def finish_reason(sample: Sample) -> str:
@@ -140,11 +174,44 @@ def finish_reason(sample: Sample) -> str:
     return "tool_calls" if sample.tool_calls else "stop"
 
 
+def logprobs_of(entries: Sequence[TokenLogprob], chat: Chat) -> Logprobs:
+    """Tokens as OpenAI writes them, with as many alternatives as were asked for."""
+    return Logprobs(
+        content=[
+            Token(
+                token=entry.token,
+                logprob=entry.logprob,
+                bytes=_utf8(entry),
+                top_logprobs=[
+                    Alternative(token=other.token, logprob=other.logprob, bytes=_utf8(other))
+                    for other in entry.top[: chat.alternatives]
+                ],
+            )
+            for entry in entries
+        ]
+    )
+
+
+def calls_shown(calls: tuple[ToolCall, ...], chat: Chat) -> tuple[ToolCall, ...]:
+    """All of them, or the first where the caller takes one call at a time."""
+    return calls[:1] if chat.query.parallel_tool_calls is False else calls
+
+
+def _no_answer(why: str) -> Choice:
+    return Choice(
+        index=0, message=Message(content="", refusal=why or "there is no answer"), finish_reason="stop"
+    )
+
+
+def _utf8(entry: TokenLogprob) -> list[int]:
+    return list(entry.token.encode("utf-8", "replace") if entry.utf8 is None else entry.utf8)
+
+
 def _message(sample: Sample, chat: Chat) -> Message:
     return Message(
         content=None if sample.tool_calls and not sample.text else sample.text,
         reasoning_content=sample.reasoning if chat.return_reasoning and sample.reasoning else UNSET,
-        tool_calls=_calls(sample.tool_calls) if sample.tool_calls else UNSET,
+        tool_calls=_calls(calls_shown(sample.tool_calls, chat)) if sample.tool_calls else UNSET,
     )
 
 

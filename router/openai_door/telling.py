@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -10,12 +11,13 @@ import structlog
 from aiohttp import web
 
 from router.domain.events import AnswerDelta, Event, Started
-from router.openai_door.chunks import Chunks, event
+from router.openai_door.chunks import Chunks, Shown, event
 from router.openai_door.errors import logged_refusal
 from router.openai_door.event_stream import EventStream
 from router.openai_door.headers import reply_headers
 from router.openai_door.read_chat import Chat
-from router.openai_door.reply import Completion, completion_id
+from router.openai_door.reply import Completion, completion_id, logprobs_of
+from router.openai_door.text_reply import TextChunks
 
 
 class Telling:
@@ -25,8 +27,7 @@ class Telling:
         self.response: web.StreamResponse | None = None  # None: nothing was sent yet
         self._request, self._chat, self._created = request, chat, created
         self._keep_alive_s = keep_alive_s
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
+        self._shown = Shown()
 
     async def __aenter__(self) -> Self:
         self._open = AsyncExitStack()
@@ -40,37 +41,58 @@ class Telling:
     async def tell(self, told: Event) -> None:
         """Write what the caller should see of it."""
         if isinstance(told, Started):
-            await self._begin(told.decision_id, told.plan)
+            await self._begin(told.decision_id, told.plan, told.bundle, told.degraded)
         elif isinstance(told, AnswerDelta):
-            reasoning = told.reasoning if self._chat.return_reasoning else ""
-            if told.text or reasoning:
-                self._text.append(told.text)
-                self._reasoning.append(reasoning)
-                await self._stream.write(self._chunks.text(0, told.text, reasoning))
+            await self._committed(told)
 
     async def finish(self, reply: Completion) -> web.StreamResponse:
         """Write what has not been told of the reply; all of it, where nothing was."""
+        told, shown = reply.router, self._shown
         if self.response is None:
-            await self._begin(reply.router.decision_id, reply.model)
-        text, reasoning = "".join(self._text), "".join(self._reasoning)
+            await self._begin(told.decision_id, reply.model, told.bundle, told.degraded)
         first = reply.choices[0].message.content or ""
-        if not first.startswith(text):  # a backend whose pieces are not its text: too late for this caller
-            structlog.get_logger().error(
-                "streamed text is not in the answer", decision_id=reply.router.decision_id
-            )
-        for chunk in self._chunks.rest(reply, len(text), len(reasoning)):
+        if not first.startswith(
+            "".join(shown.texts)
+        ):  # a backend whose pieces are not its text: too late for this caller
+            structlog.get_logger().error("streamed text is not in the answer", decision_id=told.decision_id)
+        for chunk in self._chunks.rest(reply, shown):
             await self._stream.write(chunk)
         return self._stream.response
+
+    async def _committed(self, told: AnswerDelta) -> None:
+        shown, chat = self._shown, self._chat
+        reasoning = told.reasoning if chat.return_reasoning else ""
+        if told.text or reasoning:
+            logprobs = None
+            if chat.query.token_logprobs and told.text:
+                logprobs = logprobs_of(told.token_logprobs, chat)
+                shown.tokens += len(told.token_logprobs)
+            shown.texts.append(told.text)
+            shown.text_chars += len(told.text)
+            shown.reasoning_chars += len(reasoning)
+            if chunk := self._chunks.text(0, told.text, reasoning, logprobs):
+                await self._stream.write(chunk)
+        one = chat.query.parallel_tool_calls is False
+        pieces = tuple(piece for piece in told.calls if not (one and piece.index))
+        for piece in pieces:
+            shown.calls[piece.index] = shown.calls.get(piece.index, 0) + len(piece.arguments)
+        if pieces and (chunk := self._chunks.calls(0, pieces)):
+            await self._stream.write(chunk)
 
     async def fail(self, error: Exception) -> web.StreamResponse:
         """End a stream that has begun with an error event, and without [DONE]."""
         await self._stream.write(event(logged_refusal(error, self._request.path).body))
         return self._stream.response
 
-    async def _begin(self, decision_id: str, plan: str) -> None:
-        headers = reply_headers(self._chat.query.request_id, decision_id, plan)
+    async def _begin(self, decision_id: str, plan: str, bundle: str, degraded: Sequence[str]) -> None:
+        chat = self._chat
+        headers = reply_headers(chat.query.request_id, decision_id, plan, bundle, degraded)
         stream = EventStream(self._request, headers, self._keep_alive_s)
         self._stream = await self._open.enter_async_context(stream)
         self.response = stream.response
-        self._chunks = Chunks(completion_id(decision_id), self._created, plan, self._chat.include_usage)
-        await stream.write(self._chunks.role())
+        kind = TextChunks if chat.text else Chunks
+        self._chunks: Chunks | TextChunks = kind(
+            completion_id(decision_id, text=chat.text), self._created, plan, chat.include_usage
+        )
+        if chunk := self._chunks.role():
+            await stream.write(chunk)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from router.telemetry.exposition import Metrics, exposed
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PATH = "/metrics"
 LAST_BYTES_S = 0.5
 

@@ -10,7 +10,7 @@ from router.errors import ConfigError
 from router.reports import Reports
 from router.shadow import Shadows
 from router.telemetry.decided import Decided
-from router.telemetry.endpoint import MetricsPage, MetricsPort
+from router.telemetry.endpoint import PATH, Handler, MetricsPage, MetricsPort
 from router.telemetry.exposition import Metrics
 from router.telemetry.standing import Running, Standing
 from router.telemetry.turned_out import TurnedOut
@@ -31,7 +31,7 @@ class Telemetry:
         version: str,
         started_at: float,  # seconds since the epoch
     ) -> None:
-        self._listen = config.metrics.listen
+        self._listen, self._on_door = config.metrics.listen, config.metrics.on_door
         self.page: MetricsPage | None = None
         self._port: MetricsPort | None = None
         if config.metrics.listen or config.metrics.on_door:
@@ -40,6 +40,13 @@ class Telemetry:
             books.onlookers.append(metrics.seen)
             reports.onlookers.append(metrics.turned_out.reported)
             self.page = MetricsPage(metrics)
+
+    @property
+    def pages(self) -> Mapping[str, Handler]:
+        """What the OpenAI door shows besides its own, by path."""
+        if self.page is None or not self._on_door:
+            return {}
+        return {PATH: self.page.handle}
 
     async def start(self) -> str:
         """Open the port of the metrics, if there is to be one; the address bound. Raises `ConfigError`."""

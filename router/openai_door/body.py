@@ -1,0 +1,67 @@
+"""The body of a request as a typed record; what is wrong is named as the caller wrote it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from router.checks.fields import SHOWN_CHARS, choices
+from router.errors import InvalidQuery
+from router.openai_door import asked as shapes
+
+Shape = TypeVar("Shape", bound=msgspec.Struct)
+
+_WHERE = re.compile(r"(?P<problem>.*?)(?: - at (?:key in )?`\$\.?(?P<field>.*)`)?", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+# The last name of a place, and what may stand there.
+_SHAPES: Mapping[str, type[msgspec.Struct]] = {
+    "messages": shapes.TurnAsked,
+    "content": shapes.PartAsked,
+    "image_url": shapes.ImageAsked,
+    "tool_calls": shapes.CallAsked,
+    "tools": shapes.ToolAsked,
+    "tool_choice": shapes.ToolForced,
+    "stream_options": shapes.StreamOptions,
+    "router": shapes.RouterAsked,
+    "constraints": shapes.ConstraintsAsked,
+    "preferences": shapes.PreferencesAsked,
+}
+
+
+async def json_body(request: web.Request) -> bytes:
+    """The body's bytes. Raises `HTTPUnsupportedMediaType` for what is not JSON: no web page may send that unasked."""
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="the body must be application/json")
+    return await request.read()
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The body's object. Raises `InvalidQuery`."""
+    try:
+        sent = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise InvalidQuery("body", f"not JSON: {str(error)[:SHOWN_CHARS]}", "a JSON object") from error
+    if not isinstance(sent, dict):
+        raise InvalidQuery("body", f"JSON, but a {type(sent).__name__}", "a JSON object")
+    return sent
+
+
+def typed(sent: Mapping[str, Any], shape: type[Shape]) -> Shape:
+    """The object as `shape`. Raises `InvalidQuery` that names the place and what may stand there."""
+    try:
+        return msgspec.convert(sent, shape)
+    except msgspec.ValidationError as error:
+        found = _WHERE.fullmatch(str(error))
+        field, problem = (found["field"] or "", found["problem"]) if found else ("", str(error))
+        unknown = _UNKNOWN.fullmatch(problem)
+        if unknown is None:
+            raise InvalidQuery(field or "body", problem) from error
+        place = re.split(r"[.\[]", re.sub(r"\[[^\]]*\]$", "", field))[-1]
+        here = shape if not field else _SHAPES.get(place)
+        allowed = choices(here.__struct_fields__) if here else ""
+        named = f"{field}.{unknown[1][:SHOWN_CHARS]}".removeprefix(".")
+        raise InvalidQuery(named, "is not known here", allowed) from error

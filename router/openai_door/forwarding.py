@@ -1,0 +1,85 @@
+"""Paths that are sent on to a backend as they are: `[server.forward]`. They are paid for like everything else.
+
+A token is at least a byte of the body, so that so many input tokens are reserved; what the reply's `usage` says is
+settled, or the reservation where it says nothing. They are no decisions: nothing is chosen, and no row is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+from aiohttp import web
+
+from router.backends.forwarder import Forwarder, usage_in
+from router.books import Books
+from router.domain.usage import Usage
+from router.openai_door.chat import Admission
+from router.openai_door.headers import BACKEND_HEADER, COST_HEADER, REQUEST_ID_HEADER
+from router.worst_case import used_amount
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """What goes where."""
+
+    paths: Mapping[str, Forwarder]  # "/v1/embeddings" -> a backend
+    books: Books
+    admission: Admission
+    new_id: Callable[[], str]
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """The server's reply, paid for. Raises `BudgetExceeded`, `BackendError`."""
+        forwarder, body = self.paths[request.path], await request.read()
+        name, ledger, prices = forwarder.name, self.books.ledger, self.books.prices
+        call_id, tokens = self.new_id(), len(body)
+        with self.admission.enter(query=True):
+            used = {name: Usage(tokens, samples=1)}
+            reservation = await ledger.obtain(f"forward/{call_id}", used_amount(used, prices))
+            taken: Mapping[str, Usage] = {}  # a request that never arrived used nothing
+            try:
+                async with forwarder.send(
+                    request.method, request.path, request.content_type, as_named(body, forwarder)
+                ) as reply:
+                    taken = used if reply.status < 400 else {}
+                    headers = {
+                        REQUEST_ID_HEADER: call_id,
+                        BACKEND_HEADER: name,
+                        "Content-Type": reply.content_type,
+                    }
+                    if not reply.content_type.startswith("application/json"):
+                        return await self._streamed(request, reply.status, headers, reply.pieces())
+                    whole = b"".join([piece async for piece in reply.pieces()])
+                    if taken and (said := usage_in(whole)) is not None:
+                        taken = {name: said}
+                    headers[COST_HEADER] = str(used_amount(taken, prices).micros)
+                    return web.Response(status=reply.status, body=whole, headers=headers)
+            finally:
+                ledger.settle(reservation, used_amount(taken, prices))
+
+    async def _streamed(
+        self, request: web.Request, status: int, headers: Mapping[str, str], pieces: AsyncIterator[bytes]
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(status=status, headers=headers)
+        await response.prepare(request)
+        async for piece in pieces:
+            await response.write(piece)
+        return response
+
+    async def close(self) -> None:
+        """Release connections."""
+        for forwarder in {id(one): one for one in self.paths.values()}.values():
+            await forwarder.close()
+
+
+def as_named(body: bytes, forwarder: Forwarder) -> bytes:
+    """The body with the model's own name where the caller said the backend's, `backend/NAME` or none."""
+    try:
+        sent = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        said = msgspec.json.decode(sent["model"], type=str) if "model" in sent else ""
+    except (msgspec.MsgspecError, UnicodeError):
+        return body  # not JSON: a form with a file, say
+    if said not in ("", "auto", forwarder.name, f"backend/{forwarder.name}"):
+        return body
+    return msgspec.json.encode({**sent, "model": forwarder.config.model})
