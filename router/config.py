@@ -174,6 +174,7 @@ class ServerConfig(Section, frozen=True):
     listen: str = "127.0.0.1:50051"
     admin_listen: str = "127.0.0.1:50052"
     http_listen: str = ""  # the OpenAI door; empty: off
+    forward: Mapping[str, str] = {}  # of that door: { "/v1/embeddings" = "BACKEND" } is sent on as it is
     console: bool = (
         True  # /console on http_listen; while callers are not authenticated, for this machine alone
     )

@@ -40,6 +40,7 @@ from router.wire.parts import ADMIN_SERVICE, ROUTER_SERVICE
 
 if TYPE_CHECKING:  # an HTTP server, imported where one is wanted
     from router.openai_door.door import Door
+    from router.openai_door.forwarding import Forwarding
 
 KEEP_ALIVE_S = 15.0  # proxies close streams that are silent for 60 s
 GO_AWAY_AFTER_S = 1.0  # of draining: time for health to be seen, before callers are told to connect elsewhere
@@ -156,7 +157,17 @@ class Servers:
         )
         self.admin = self._server(ADMIN_SERVICE, Calls(services["Admin"], admin_calls, limit))
         self.json_admin = JsonAdmin(admin_calls)
-        self.door = door_of(service, self.admission, self.json_admin, keep_alive_s, wall_s, monotonic_s)
+        self.door = door_of(
+            service,
+            self.admission,
+            self.json_admin,
+            self.reports,
+            self.refused,
+            self.telemetry,
+            keep_alive_s,
+            wall_s,
+            monotonic_s,
+        )
 
     def _server(self, name: str, calls: Calls) -> grpc.aio.Server:
         server = grpc_server(self.config.max_message_bytes)
@@ -237,6 +248,9 @@ def door_of(
     service: Service,
     admission: Admission,
     admin: JsonAdmin,
+    reports: Reports,
+    refused: Counter[tuple[str, str]],
+    telemetry: Telemetry,
     keep_alive_s: float,
     wall_s: Callable[[], float],
     monotonic_s: Callable[[], float],
@@ -255,12 +269,29 @@ def door_of(
         known_names(service),
         admission,
         config,
+        reports=reports,
+        refused=refused,
         new_id=new_id,
+        forwarding=forwarding_of(service, admission),
+        pages=telemetry.pages,
         mounts=mounts,
         keep_alive_s=keep_alive_s,
         wall_s=wall_s,
         monotonic_s=monotonic_s,
     )
+
+
+def forwarding_of(service: Service, admission: Admission) -> Forwarding | None:
+    """What the OpenAI door sends on, where the configuration says so."""
+    config = service.config
+    if not config.server.forward:
+        return None
+    from router.backends.forwarder import Forwarder
+    from router.openai_door.forwarding import Forwarding
+
+    servers = {name: Forwarder(name, config.backends[name]) for name in set(config.server.forward.values())}
+    paths = {path: servers[name] for path, name in config.server.forward.items()}
+    return Forwarding(paths, service.allocator.books, admission, new_id)
 
 
 async def serve(service: Service, on_ready: Callable[[Addresses], None] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from pathlib import Path as File
 from typing import Any
@@ -15,6 +16,11 @@ from router.configuration.problems import Problems, unknown
 from router.policies import Policy
 
 MOST_WEIGHT = 1000  # as on the wire
+# What the OpenAI door answers itself.
+DOORS_OWN = frozenset(
+    ("/v1/chat/completions", "/v1/completions", "/v1/models", "/v1/feedback", "/v1/responses")
+)
+_FORWARDED = re.compile(r"(/[A-Za-z0-9_.-]+)+")
 _PLAN_OPTIONS = ("plan", "then", "otherwise")  # options of policies that name a plan
 
 
@@ -47,6 +53,7 @@ def check_service(config: Config, problems: Problems) -> None:
             problems.add(path, unknown("answer kind", kind, ANSWER_KINDS))
     _check_rewards(config.rewards, problems)
     _check_addresses(config, problems)
+    _check_forward(config, problems)
 
 
 def check_folders(config: Config, folder: File, problems: Problems) -> None:
@@ -96,6 +103,16 @@ def build_policy(config: Config, problems: Problems) -> Policy | None:
 def policy_name(config: Config) -> str:
     """The name in `POLICIES`."""
     return config.policy if isinstance(config.policy, str) else str(config.policy.get("kind"))
+
+
+def _check_forward(config: Config, problems: Problems) -> None:
+    servers = [name for name, backend in config.backends.items() if backend.kind == "vllm"]
+    for path, name in config.server.forward.items():
+        place: Path = ("server", "forward", path)
+        if not _FORWARDED.fullmatch(path) or path in DOORS_OWN or path.startswith("/v1/models/"):
+            problems.add(place, f"{path!r} is not sent on; wants a path such as /v1/embeddings, none of our own")
+        if name not in servers:
+            problems.add(place, unknown("vllm backend", name, servers))
 
 
 def _check_defaults(config: Config, problems: Problems) -> None:

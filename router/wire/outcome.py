@@ -2,63 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Callable
 
-from router.checks.fields import Range, matching, short_text
-from router.checks.queries import DEFAULT_TENANT
+from router.checks.outcomes import checked_outcome
 from router.domain.decision import Outcome
 from router.errors import InvalidQuery
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.parts import from_timestamp, timestamp
 
-METRIC = re.compile(r"[a-z][a-z0-9_]{0,63}")
-MAX_CHARS = {"label": 256, "comment": 16_000, "demonstration": 256_000}
-WEIGHT, NUMBER = Range(0, 1000, above=True), Range()
-KEY_BYTES = 16
-
 
 def read_outcome(report: pb.ReportOutcomeRequest, new_id: Callable[[], str], now_s: float) -> Outcome:
     """The report, checked; `now_s` (seconds since the epoch) is its time where it names none. Raises `InvalidQuery`."""
-    subject = report.WhichOneof("subject")
-    if subject is None or not getattr(report, subject):
+    subject, kind = report.WhichOneof("subject"), report.WhichOneof("value")
+    if subject is None:
         raise InvalidQuery("subject", "is empty", "decision_id, request_id or session_id")
-    kind = report.WhichOneof("value")
     if kind is None:
         raise InvalidQuery("value", "is missing", "number, bool, label, comment or demonstration")
-    value = getattr(report, kind)
-    if kind == "number":
-        NUMBER.check("number", value)
-    elif kind in MAX_CHARS and len(value) > MAX_CHARS[kind]:
-        raise InvalidQuery(kind, f"{len(value)} characters", f"at most {MAX_CHARS[kind]}")
-    if report.HasField("weight"):
-        WEIGHT.check("weight", report.weight)
-    subject_id = short_text(subject, getattr(report, subject))
-    metric = matching("metric", report.metric, METRIC)
-    sample_id, source = short_text("sample_id", report.sample_id), short_text("source", report.source)
-    return Outcome(
-        outcome_id=new_id(),
-        metric=metric,
-        value=value,
+    return checked_outcome(
+        new_id(),
+        subject=subject,
+        subject_id=getattr(report, subject),
+        metric=report.metric,
         kind=kind,
-        decision_id=report.decision_id,
-        request_id=report.request_id,
-        session_id=report.session_id,
-        sample_id=sample_id,
-        source=source,
+        value=getattr(report, kind),
+        sample_id=report.sample_id,
+        source=report.source,
         weight=report.weight if report.HasField("weight") else 1.0,
         observed_at=_when(report) if report.HasField("observed_at") else now_s,
-        key=short_text("key", report.key) or default_key(subject, subject_id, sample_id, metric, source),
-        supersedes=short_text("supersedes", report.supersedes),
-        tenant=short_text("tenant", report.tenant) or DEFAULT_TENANT,
+        key=report.key,
+        supersedes=report.supersedes,
+        tenant=report.tenant,
     )
-
-
-def default_key(subject: str, subject_id: str, sample_id: str, metric: str, source: str) -> str:
-    """The key of a report that names none: equal for equal subject (a sample is one of its own), metric and source."""
-    text = f"{subject}\0{subject_id}\0{sample_id}\0{metric}\0{source}"
-    return hashlib.blake2b(text.encode(), digest_size=KEY_BYTES).hexdigest()
 
 
 def outcome_to_wire(outcome: Outcome) -> pb.ReportOutcomeRequest:
