@@ -17,7 +17,6 @@ from router.openai_door.errors import INVALID, Refusal, error_object, logged_ref
 from router.openai_door.feedback import Feedback
 from router.openai_door.forwarding import Forwarding
 
-
 INSTEAD = "/v1/responses is not served; ask POST /v1/chat/completions, with the same messages and tools"
 
 
