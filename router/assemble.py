@@ -167,6 +167,7 @@ def assemble(
         settings=Settings(
             replica=replica,
             keep=Keep(config.store.keep),
+            keep_by_tenant={name: Keep(tenant.keep) for name, tenant in config.store.tenants.items()},
             answers=config.answers,
             answers_by_task=config.answers_by_task,
             seed=config.seed,
@@ -224,13 +225,19 @@ def load_predictions(
 
 def open_store(config: Config, base: Path) -> DecisionStore:
     """The store of decisions and outcomes. Raises `StoreError`."""
-    if config.store.sqlite == ":memory:":
+    if config.store.sqlite == ":memory:" and not config.store.postgres:
         from router.decisions.memory import Memory
 
         return Memory()
+    retention_s = config.store.retention_days * 86_400.0
+    if config.store.postgres:
+        from router.decisions.postgres import Postgres
+
+        aside = base / ("apportion.db" if config.store.sqlite == ":memory:" else config.store.sqlite)
+        return Postgres.open(config.store.postgres, aside, retention_s=retention_s)
     from router.decisions.sqlite import SQLite
 
-    return SQLite.open(base / config.store.sqlite)
+    return SQLite.open(base / config.store.sqlite, retention_s=retention_s)
 
 
 def online_verifiers(config: Config) -> dict[str, Verifier]:

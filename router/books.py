@@ -37,6 +37,7 @@ class Settings:
 
     replica: str
     keep: Keep = Keep.FULL
+    keep_by_tenant: Mapping[str, Keep] = field(default_factory=dict)
     answers: str = "auto"  # an answer kind
     answers_by_task: Mapping[str, str] = field(default_factory=dict)  # task hint -> answer kind
     seed: int = 0
@@ -174,7 +175,8 @@ class Books:
         if self.pricing is not None:
             self._tell_prices(self.pricing, progress)
         self.decided += 1
-        keep = min(self.settings.keep, progress.options.keep or self.settings.keep, key=KEEPS.__getitem__)
+        most = self.settings.keep_by_tenant.get(progress.query.tenant, self.settings.keep)
+        keep = min(most, progress.options.keep or most, key=KEEPS.__getitem__)
         decision = logged_row(
             progress,
             keep=keep,

@@ -195,14 +195,25 @@ class MetricsConfig(Section, frozen=True):
     tenants: int = 20  # that have a label of their own, the first ones; the others are `other`
 
 
+class TenantStore(Section, frozen=True):
+    """[store.tenants.NAME]: what is kept of this tenant's texts; a request may ask for less, never for more."""
+
+    keep: Literal["off", "hash", "full"]
+
+
 class StoreConfig(Section, frozen=True):
     """[store]"""
 
     sqlite: str = "apportion.db"  # relative to router.toml; ":memory:" keeps nothing
+    # "postgresql://HOST/DATABASE": decisions and outcomes of several replicas are kept there, and `sqlite` only names
+    # the spools beside router.toml that rows wait in while the server is away
+    postgres: str = ""
+    retention_days: float = 0.0  # what is older is thrown away; 0: nothing is
     # where budgets are kept: a file relative to router.toml, shared by the replicas of one machine, or
-    # "postgresql://HOST/DATABASE"; default: beside the decisions, with ".budgets" after their name
+    # "postgresql://HOST/DATABASE"; default: with the decisions, in a file with ".budgets" after their name
     ledger: str = ""
     keep: Literal["off", "hash", "full"] = "full"
+    tenants: Mapping[str, TenantStore] = {}
 
 
 class MetricConfig(Section, frozen=True):

@@ -81,13 +81,13 @@ def read_log(store: Path, since: float, until: float) -> Log:
     rows: list[Row] = []
     outcomes: list[Reported] = []
     superseded = unreadable = 0
-    row_of, outcome_of = msgspec.msgpack.Decoder(Row), msgspec.msgpack.Decoder(Reported)
+    outcome_of = msgspec.msgpack.Decoder(Reported)
     with look_at(store) as look:
-        for body in look.decisions(since, until):
-            try:
-                rows.append(row_of.decode(body))
-            except msgspec.DecodeError:
+        for decision in look.decisions(since, until):
+            if decision is None:
                 unreadable += 1
+            else:
+                rows.append(Row(*(getattr(decision, name) for name in Row.__struct_fields__)))
         for body, later in look.outcomes():
             if later:
                 superseded += 1

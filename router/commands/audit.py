@@ -143,12 +143,10 @@ def _files(named: list[Path] | None, config: Config, place: Path) -> list[Path]:
 
 def _rows(files: list[Path], since: float) -> Iterable[Decision]:
     from router.decisions.onlooker import look_at
-    from router.decisions.rows import to_decision
 
     for file in files:
         with look_at(file) as look:
-            for body in look.decisions(since, float("inf")):
-                yield to_decision(body)
+            yield from filter(None, look.decisions(since, float("inf")))
 
 
 def _print(found: Iterable[AccountAudit], problems: list[str], files: int) -> None:

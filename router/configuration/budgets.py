@@ -66,24 +66,33 @@ def build_accounts(config: Config) -> Accounts:
 def check_ledger_place(config: Config, folder: File, problems: Problems) -> None:
     """Note what a service would not find when it starts."""
     address, path = config.store.ledger, ("store", "ledger")
+    if config.store.postgres:
+        _check_server(config.store.postgres, ("store", "postgres"), problems)
+        if not is_postgres(config.store.postgres):
+            wanted = f"wants postgresql://HOST/DATABASE, got {config.store.postgres!r}"
+            problems.add(("store", "postgres"), wanted)
     if is_postgres(address):
-        try:
-            password = urlsplit(address).password
-        except ValueError as error:
-            problems.add(path, f"{address!r} is no address: {error}")
-            return
-        if password:
-            problems.add(path, "holds a password; put it into PGPASSWORD or ~/.pgpass")
+        _check_server(address, path, problems)
     elif "://" in address:
         problems.add(path, f"wants postgresql://… or a file, got {address!r}")
     elif address and address != IN_MEMORY and not (folder / address).parent.is_dir():
         problems.add(path, f"there is no folder {(folder / address).parent}")
 
 
+def _check_server(address: str, path: Path, problems: Problems) -> None:
+    try:
+        password = urlsplit(address).password
+    except ValueError as error:
+        problems.add(path, f"{address!r} is no address: {error}")
+        return
+    if password:
+        problems.add(path, "holds a password; put it into PGPASSWORD or ~/.pgpass")
+
+
 def ledger_address(config: Config) -> str:
-    """Where budgets are kept: as configured, else beside the decisions."""
+    """Where budgets are kept: as configured, else with the decisions."""
     beside = config.store.sqlite if config.store.sqlite == IN_MEMORY else f"{config.store.sqlite}.budgets"
-    return config.store.ledger or beside
+    return config.store.ledger or config.store.postgres or beside
 
 
 def _micro(units: float | None) -> int | None:

@@ -1,4 +1,4 @@
-"""A store's file read by another process than the one that owns it: the owner notices nothing, and nothing is changed.
+"""A store read by another process than those that write it: they notice nothing, and nothing is changed.
 
 Everything that is read within one look is of one moment.
 """
@@ -7,22 +7,32 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from router.decisions.rows import to_decision, to_outcome
+import msgspec
+
+from router.decisions.database import DELETED, NAMES, Database
+from router.decisions.names import Names
+from router.decisions.packed import unpack
+from router.decisions.rows import to_outcome
 from router.decisions.schema import APPLICATION_ID, MIGRATIONS, open_reader
+from router.decisions.sqlite_database import SQLiteDatabase
 from router.domain.decision import Decision, Outcome
 from router.errors import StoreError
 
 BUSY_S = 5.0  # readers wait for nobody in write-ahead mode, but for a file that is just being made
 
-_DECISIONS = "SELECT body FROM decisions WHERE created_at >= ? AND created_at < ? ORDER BY created_at, n"
-_NUMBERED = "SELECT n, body FROM decisions WHERE n > ? AND n <= ? ORDER BY n"
-_NUMBERED_OUTCOMES = "SELECT n, body FROM outcomes WHERE n > ? AND n <= ? ORDER BY n"
-_ENDS = "SELECT (SELECT coalesce(max(n), 0) FROM decisions), (SELECT coalesce(max(n), 0) FROM outcomes)"
+_COLUMNS = "n, decision_id, tenant, created_at, body"
+_DECISIONS = (
+    f"SELECT {_COLUMNS} FROM decisions WHERE created_at >= ? AND created_at < ? ORDER BY created_at, n"  # noqa: S608
+)
+_NUMBERED = f"SELECT {_COLUMNS} FROM decisions WHERE n > ? AND n <= ? ORDER BY n"  # noqa: S608
+_NUMBERED_OUTCOMES = "SELECT n, received_at, body FROM outcomes WHERE n > ? AND n <= ? ORDER BY n"
+_OLD_OUTCOMES = "SELECT n, 0.0, body FROM outcomes WHERE n > ? AND n <= ? ORDER BY n"
 _OUTCOMES = """
     SELECT body, EXISTS (SELECT 1 FROM outcomes AS later WHERE later.tenant = seen.tenant
                          AND later.supersedes = seen.key AND later.supersedes <> '')
@@ -31,52 +41,109 @@ _OUTCOMES = """
 
 
 @dataclass(frozen=True, slots=True)
+class Ends:
+    """The highest numbers in a store, 0 where there is nothing; all up to them are there for good, or never will be."""
+
+    decisions: int
+    outcomes: int
+    deletions: int
+
+
+@dataclass(slots=True)
 class Look:
-    """What is there, as `router.decisions.rows.to_bytes` wrote it."""
+    """What is there."""
 
-    connection: sqlite3.Connection
-    spooled: bool  # a spool lies beside the file: it may hold rows that are not in it
+    database: Database
+    connection: Any
+    spooled: bool  # a spool lies beside the store: it may hold rows that are not in it
     identity: str  # of the store: numbers of rows mean something within it
+    ends: Ends
+    version: int  # of its tables
+    names: Names = field(default_factory=Names)
 
-    def ends(self) -> tuple[int, int]:
-        """The highest number of a decision, and of an outcome; 0 where there is none."""
-        decisions, outcomes = self.connection.execute(_ENDS).fetchone()
-        return decisions, outcomes
+    def decisions(self, since: float, until: float) -> Iterator[Decision | None]:
+        """Rows made in [since, until) (seconds since the epoch), oldest first; None for one that cannot be read."""
+        for _, decision in self._decisions(_DECISIONS, (since, until)):
+            yield decision
 
-    def numbered_decisions(self, after: int, upto: int) -> Iterator[tuple[int, Decision]]:
-        """Rows with a number in (after, upto], in order of arrival."""
-        for n, body in self.connection.execute(_NUMBERED, (after, upto)):
-            yield n, to_decision(body)
-
-    def numbered_outcomes(self, after: int, upto: int) -> Iterator[tuple[int, float, Outcome]]:
-        """Outcomes with a number in (after, upto], in order of arrival, each with the time of it."""
-        for n, body in self.connection.execute(_NUMBERED_OUTCOMES, (after, upto)):
-            outcome = to_outcome(body)
-            yield n, outcome.observed_at, outcome
-
-    def decisions(self, since: float, until: float) -> Iterator[bytes]:
-        """Rows made in [since, until) (seconds since the epoch), oldest first."""
-        for (body,) in self.connection.execute(_DECISIONS, (since, until)):
-            yield body
+    def numbered_decisions(self, after: int, upto: int) -> Iterator[tuple[int, Decision | None]]:
+        """Rows with a number in (after, upto], in order of arrival; None for one that cannot be read."""
+        yield from self._decisions(_NUMBERED, (after, upto))
 
     def outcomes(self) -> Iterator[tuple[bytes, bool]]:
         """All outcomes in order of arrival, and whether a later one superseded it."""
-        for body, superseded in self.connection.execute(_OUTCOMES):
+        for body, superseded in self.database.stream(self.connection, _OUTCOMES):
             yield body, bool(superseded)
+
+    def numbered_outcomes(self, after: int, upto: int) -> Iterator[tuple[int, float, Outcome]]:
+        """Outcomes with a number in (after, upto], in order of arrival, each with the time of it."""
+        query = _NUMBERED_OUTCOMES if self.version > 1 else _OLD_OUTCOMES
+        for n, received_at, body in self.database.stream(self.connection, query, (after, upto)):
+            with suppress(msgspec.DecodeError):
+                outcome = to_outcome(body)
+                yield n, received_at or outcome.observed_at, outcome
+
+    def deletions(self, after: int) -> Iterator[tuple[str, str, float]]:
+        """Tenants ("" none), decisions ("" all of the tenant's) and the times of what was deleted since a number."""
+        if self.version > 1:
+            query = f"{DELETED} WHERE n > ? ORDER BY n"
+            for at, tenant, decision_id in self.database.stream(self.connection, query, (after,)):
+                yield tenant, decision_id, at
+
+    def _decisions(self, query: str, bounds: tuple[float, float]) -> Iterator[tuple[int, Decision | None]]:
+        if self.version > 1 and not self.names.highest:
+            self.names.learn(self.database.stream(self.connection, NAMES, (0,)))
+        for n, name, tenant, created_at, body in self.database.stream(self.connection, query, bounds):
+            try:
+                yield n, unpack(name, tenant, created_at, body, self.names)
+            except (msgspec.DecodeError, KeyError, ValueError):
+                yield n, None
 
 
 @contextmanager
-def look_at(store: Path) -> Iterator[Look]:
-    """Open the file for one look. Raises `StoreError`, also for what goes wrong while it is read."""
-    if not store.is_file():
-        raise StoreError(f"decision store {store}: there is no such file")
-    spool = store.with_name(store.name + ".spool")
+def look_at(store: str | Path) -> Iterator[Look]:
+    """Open a store, its file or `postgresql://…`, for one look. Raises `StoreError`, also for what goes wrong in it."""
+    address = str(store)
+    if address.startswith(("postgresql://", "postgres://")):
+        from router.decisions.postgres_database import PostgresDatabase, look_at_postgres
+
+        postgres = PostgresDatabase(address)
+        try:
+            with look_at_postgres(postgres) as (reading, name, numbers, tables):
+                yield Look(
+                    postgres, reading, spooled=False, identity=name, ends=Ends(*numbers), version=tables
+                )
+        except postgres.errors as error:
+            raise StoreError(f"decision store {postgres.name}: {str(error).strip()}") from error
+        return
+    path = Path(store)
+    if not path.is_file():
+        raise StoreError(f"decision store {path}: there is no such file")
+    spool = path.with_name(path.name + ".spool")
     try:
-        with closing(_open(store)) as connection:
+        with closing(_open(path)) as connection:
             connection.execute("BEGIN")
-            yield Look(connection, spool.is_file() and spool.stat().st_size > 0, str(store.absolute()))
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            spooled = spool.is_file() and spool.stat().st_size > 0
+            identity, ends = _identity(path, connection, version), _ends(connection, version)
+            yield Look(SQLiteDatabase(path), connection, spooled, identity, ends, version)
     except sqlite3.Error as error:
-        raise StoreError(f"decision store {store}: cannot be read: {error}") from error
+        raise StoreError(f"decision store {path}: cannot be read: {error}") from error
+
+
+def _identity(path: Path, connection: sqlite3.Connection, version: int) -> str:
+    if version < 2:
+        return str(path.absolute())
+    (identity,) = connection.execute("SELECT identity FROM store").fetchone()
+    return str(identity)
+
+
+def _ends(connection: sqlite3.Connection, version: int) -> Ends:
+    found = []
+    for name in ("decisions", "outcomes") + (("deletions",) if version > 1 else ()):
+        (highest,) = connection.execute(f"SELECT coalesce(max(n), 0) FROM {name}").fetchone()  # noqa: S608
+        found.append(highest)
+    return Ends(*found, *(0,) * (3 - len(found)))
 
 
 def _open(store: Path) -> sqlite3.Connection:

@@ -48,6 +48,64 @@ MIGRATIONS = (
         last INTEGER NOT NULL
     ) STRICT;
     """,
+    # Bodies without what repeats (`names`); numbers that are never given twice, so that exports may count on them;
+    # rows by replica counted as they come, so that rows may be thrown away; what was deleted, for exports.
+    """
+    CREATE TABLE replicas (
+        replica TEXT PRIMARY KEY,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        arrived INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO replicas SELECT replica, min(first), max(last), sum(arrived) FROM (
+        SELECT replica, min(sequence) AS first, max(sequence) AS last, count(DISTINCT sequence) AS arrived
+        FROM decisions GROUP BY replica
+        UNION ALL SELECT replica, first, last, 0 FROM recorded
+    ) GROUP BY replica;
+    DROP TABLE recorded;
+    CREATE TABLE names (id INTEGER PRIMARY KEY, value BLOB NOT NULL UNIQUE) STRICT;
+    CREATE TABLE store (identity TEXT NOT NULL) STRICT;
+    INSERT INTO store VALUES (lower(hex(randomblob(8))));
+    CREATE TABLE deletions (
+        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        at REAL NOT NULL,
+        tenant TEXT NOT NULL,
+        decision_id TEXT NOT NULL
+    ) STRICT;
+    ALTER TABLE decisions RENAME TO decisions_1;
+    DROP INDEX decisions_by_time;
+    DROP INDEX decisions_by_tenant;
+    CREATE TABLE decisions (
+        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        decision_id TEXT NOT NULL UNIQUE,
+        tenant TEXT NOT NULL,
+        created_at REAL NOT NULL,
+        body BLOB NOT NULL
+    ) STRICT;
+    INSERT INTO decisions SELECT n, decision_id, tenant, created_at, body FROM decisions_1 ORDER BY n;
+    DROP TABLE decisions_1;
+    CREATE INDEX decisions_by_time ON decisions (created_at);
+    CREATE INDEX decisions_by_tenant ON decisions (tenant, created_at);
+    ALTER TABLE outcomes RENAME TO outcomes_1;
+    DROP INDEX outcomes_by_subject;
+    DROP INDEX outcomes_by_superseded;
+    CREATE TABLE outcomes (
+        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        tenant TEXT NOT NULL,
+        key TEXT NOT NULL,
+        subject TEXT NOT NULL CHECK (subject IN ('decision', 'request', 'session')),
+        subject_id TEXT NOT NULL,
+        supersedes TEXT NOT NULL,
+        received_at REAL NOT NULL,
+        body BLOB NOT NULL,
+        UNIQUE (tenant, key)
+    ) STRICT;
+    INSERT INTO outcomes SELECT n, tenant, key, subject, subject_id, supersedes, unixepoch(), body
+        FROM outcomes_1 ORDER BY n;
+    DROP TABLE outcomes_1;
+    CREATE INDEX outcomes_by_subject ON outcomes (subject_id, subject);
+    CREATE INDEX outcomes_by_superseded ON outcomes (tenant, supersedes) WHERE supersedes <> '';
+    """,
 )
 
 
@@ -66,6 +124,7 @@ def open_writer(path: Path, busy_s: float) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA journal_size_limit = 67108864")
+        connection.execute("PRAGMA secure_delete = ON")  # what is deleted is not left in free pages
         _migrate(path, connection)
     except sqlite3.Error as error:
         connection.close()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 
 from router.decisions import Page
 from router.decisions.memory import Memory
+from router.decisions.postgres import Postgres
 from router.decisions.sqlite import SQLite
 from router.domain.decision import Decision, Mode, Outcome, SampleRecord, Status
 from router.domain.usage import Usage
@@ -60,9 +62,13 @@ def outcome(key: str = "", **changes) -> Outcome:
     return dataclasses.replace(told, outcome_id=f"o-{key}-{told.value}")
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 async def store(request, tmp_path):
-    made = Memory() if request.param == "memory" else SQLite.open(tmp_path / "decisions.db")
+    made: Any
+    if request.param == "postgres":
+        made = Postgres.open(request.getfixturevalue("postgres_address"), tmp_path / "aside")
+    else:
+        made = Memory() if request.param == "memory" else SQLite.open(tmp_path / "decisions.db")
     yield made
     await made.close()
 

@@ -79,17 +79,17 @@ def export_log(
     with _alone(place):
         manifest = read_manifest(place)
         strays = remove_strays(place, manifest)
-        with look_at(Path(store)) as look:
-            identity, ends, spooled = look.identity, look.ends(), look.spooled
+        with look_at(store) as look:
+            identity, ends, spooled = look.identity, look.ends, look.spooled
         seen = manifest.stores.get(identity, Seen())
-        if ends[0] < seen.decisions or ends[1] < seen.outcomes:
+        if ends.decisions < seen.decisions or ends.outcomes < seen.outcomes:
             raise TrainingError(
-                f"{root}: {seen.decisions} rows of {store} were exported before, it has {ends[0]} now: "
-                "another store was there then; export into another folder"
+                f"{root}: {seen.decisions} rows of {store} were exported before, it has {ends.decisions} now: "
+                "it was set back to an earlier state; export into another folder"
             )
         runs = [
-            *_runs(store, place.root, "decisions", seen.decisions, ends[0], chunk),
-            *_runs(store, place.root, "outcomes", seen.outcomes, ends[1], chunk),
+            *_runs(store, place.root, "decisions", seen.decisions, ends.decisions, chunk),
+            *_runs(store, place.root, "outcomes", seen.outcomes, ends.outcomes, chunk),
         ]
         before = manifest
         total, behind = sum(run.upto - run.after for run in runs), 0
@@ -118,7 +118,7 @@ def export_log(
 
 def write_run(run: Run) -> tuple[PartFile, ...]:
     """Write one run's files. What a killed export wrote of it is written again, under the same names."""
-    with look_at(Path(run.store)) as look:
+    with look_at(run.store) as look:
         table = _table_of(look, run)
         identity = look.identity
     if not table.num_rows:
@@ -145,8 +145,9 @@ def _table_of(look: Look, run: Run) -> Any:
     if run.kind == "decisions":
         numbers, rows = [], []
         for n, decision in look.numbered_decisions(run.after, run.upto):
-            numbers.append(n)
-            rows.append(decision)
+            if decision is not None:
+                numbers.append(n)
+                rows.append(decision)
         return decision_table(numbers, rows)
     return outcome_table([Arrived(*row) for row in look.numbered_outcomes(run.after, run.upto)])
 

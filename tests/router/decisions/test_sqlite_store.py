@@ -213,12 +213,12 @@ async def test_what_a_process_spooled_is_taken_back_by_the_next_exactly_once(pat
 
 
 async def test_a_full_database_spools_and_goes_on_when_there_is_room(path, store):
-    (pages,) = store._connection.execute("PRAGMA page_count").fetchone()
-    store._connection.execute(f"PRAGMA max_page_count = {pages}")
+    (pages,) = store._writer._batches._connection.execute("PRAGMA page_count").fetchone()
+    store._writer._batches._connection.execute(f"PRAGMA max_page_count = {pages}")
     store.record(decision(1, query_text="x" * 100_000))
     await until(store, lambda: store.health.in_spool == 1)
     assert "full" in store.health.away
-    store._connection.execute("PRAGMA max_page_count = 100000")
+    store._writer._batches._connection.execute("PRAGMA max_page_count = 100000")
     await until(store, lambda: stored(path) == ["d1"])
 
 
@@ -230,7 +230,7 @@ async def test_where_the_spool_fails_too_rows_wait_in_memory_and_above_the_bound
     def refuse(records) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store._spool, "append", refuse)  # a full disk
+    monkeypatch.setattr(store._writer._spool, "append", refuse)  # a full disk
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     store.record(decision(0))
@@ -253,7 +253,7 @@ async def test_closing_says_how_many_rows_it_could_keep_nowhere(path, monkeypatc
     def refuse(records) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store._spool, "append", refuse)  # a full disk
+    monkeypatch.setattr(store._writer._spool, "append", refuse)  # a full disk
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     for number in range(3):

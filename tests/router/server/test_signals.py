@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from router.client import Client, Unavailable
+from router.decisions.onlooker import look_at
 
 SCRIPT = Path(__file__).with_name("served_process.py")
 
@@ -30,10 +30,8 @@ class Served:
 
     def rows(self) -> list[str]:
         """What the store holds, after the process has ended."""
-        with sqlite3.connect(self.folder / "rows.db") as connection:
-            bodies = connection.execute("SELECT body FROM decisions").fetchall()
-        connection.close()
-        return [str(body) for (body,) in bodies]
+        with look_at(self.folder / "rows.db") as look:
+            return [str(row) for row in look.decisions(0.0, float("inf"))]
 
 
 async def until(path: Path) -> None:

@@ -102,12 +102,20 @@ def test_two_exports_into_one_folder_do_not_mix(traffic, fill, tmp_path):
 
 def test_a_store_that_began_anew_is_not_taken_for_the_old_one(traffic, fill, tmp_path):
     out = str(tmp_path / "log")
-    store = fill([traffic.decision(n) for n in range(5)])
-    export_log(store, out, now_s=NOW)
+    export_log(fill([traffic.decision(n) for n in range(5)]), out, now_s=NOW)
     for left in tmp_path.glob("rows.db*"):
         left.unlink()
-    fill([traffic.decision(9)])
-    with pytest.raises(TrainingError, match="another store was there then"):
+    export_log(fill([traffic.decision(9)]), out, now_s=NOW)
+    assert len(ids(out)) == 6
+
+
+def test_a_store_that_was_set_back_is_noticed(traffic, fill, tmp_path):
+    out = str(tmp_path / "log")
+    store = fill([traffic.decision(0)])
+    backup = Path(store).read_bytes()
+    export_log(fill([traffic.decision(n) for n in range(1, 5)]), out, now_s=NOW)
+    Path(store).write_bytes(backup)
+    with pytest.raises(TrainingError, match="it has 1 now: it was set back"):
         export_log(store, out, now_s=NOW)
 
 

@@ -186,15 +186,14 @@ def test_a_hundred_thousand_rows_are_read_and_reported(log, store):
                 number, session_id=f"s{number // 5}", mode=Mode.APPLY if number % 2 else Mode.OBSERVE
             )
             connection.execute(
-                "INSERT INTO decisions (decision_id, tenant, replica, sequence, created_at, plan, status, body)"
-                " VALUES (?, 'default', 'test', ?, ?, 'large', 'answered', ?)",
-                (made.decision_id, number, made.created_at, to_bytes(made)),
+                "INSERT INTO decisions (decision_id, tenant, created_at, body) VALUES (?, 'default', ?, ?)",
+                (made.decision_id, made.created_at, to_bytes(made)),
             )
             told = log.outcome(number, number % 3 > 0)
             subject = subject_of(told)
             connection.execute(
-                "INSERT INTO outcomes (tenant, key, subject, subject_id, supersedes, metric, body)"
-                " VALUES ('default', ?, ?, ?, ?, 'right', ?)",
+                "INSERT INTO outcomes (tenant, key, subject, subject_id, supersedes, received_at, body)"
+                " VALUES ('default', ?, ?, ?, ?, 0.0, ?)",
                 (key_of(told), *subject, superseded_key(told), to_bytes(told)),
             )
         connection.execute("COMMIT")

@@ -1,0 +1,303 @@
+"""A decision as the bytes of its row: what repeats goes by number, maps are numbers in a known order.
+
+Signals and forecasts are kept in single precision, features are deflated (most are 0); everything else comes back as
+it was. The columns of the row (decision, tenant, time) are not repeated here. Bodies of earlier versions, which wrote
+all names out, are read as well.
+"""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+
+from router.decisions.names import Code, Names, Repeated
+from router.decisions.rows import to_decision
+from router.domain.decision import Decision, Mode, SampleRecord, Status
+from router.domain.usage import Usage
+
+MODES, STATUSES = tuple(Mode), tuple(Status)
+DEFLATE = 1  # level: features are mostly zeros, more effort gains a byte or two
+Numbers: TypeAlias = tuple[Code, bytes]  # names in their order, the numbers
+
+
+class PackedSample(msgspec.Struct, array_like=True, gc=False):
+    """See `SampleRecord`."""
+
+    sample_id: str
+    backend: Code
+    stage: int
+    index: int
+    prefix_tokens: int | None
+    finish_reason: Code
+    tokens_in: int
+    tokens_cached: int
+    tokens_out: int
+    mean_logprob: float | None
+    first_entropy: float | None
+    confidence: float | None
+    latency_s: float | None
+    answer: str | None
+    answer_class: int | None
+    text: str | None
+
+
+class Packed(msgspec.Struct, array_like=True, gc=False):
+    """See `Decision`. To add a field, append it with a default."""
+
+    request_id: str
+    replica: Code
+    sequence: int
+    session_id: str
+    mode: int
+    policy: Code
+    bundle: Code
+    price: float
+    plan: Code
+    digest: Code
+    propensity: float
+    probabilities: Numbers  # double precision
+    digests: Code  # plan, digest, plan, digest, …
+    flags: int  # explored 1, usable 2
+    unusable_reason: Code
+    would_plan: Code
+    would_propensity: float
+    degraded: Code
+    signals: Numbers
+    features: bytes  # deflated
+    samples: list[PackedSample]
+    status: int
+    stop_reason: Code
+    answer: str | None
+    answer_text: str | None
+    confidence: float | None
+    used: Code  # backends
+    usage: list[list[float]]
+    cost: float
+    costs: Numbers  # double precision
+    reserved: int
+    charged: int
+    prices_since: Code
+    latency_s: float
+    first_text_s: float | None
+    query_hash: bytes  # of hexadecimal digits
+    other_hash: str  # where it is none
+    query_text: str | None
+    metadata: dict[str, str]
+    error: str
+    forecasts: Numbers  # reward (NaN: none), micro-dollars, …
+
+
+_DECODER = msgspec.msgpack.Decoder(Packed)
+_USAGE = (
+    "tokens_in", "tokens_cached", "tokens_out", "tokens_reasoning", "side_calls", "samples", "gpu_seconds",
+)  # fmt: skip
+_NAN = float("nan")
+
+
+def repeated(row: Decision) -> Iterator[Repeated]:
+    """Everything in a row that a store keeps once."""
+    yield row.replica
+    yield row.policy
+    yield row.bundle
+    yield row.plan
+    yield row.digest
+    yield tuple(row.probabilities)
+    yield _pairs(row.digests)
+    yield row.unusable_reason
+    yield row.would_plan
+    yield tuple(row.degraded)
+    yield tuple(row.signals)
+    yield row.stop_reason
+    yield tuple(row.usage)
+    yield tuple(row.costs)
+    yield row.prices_since
+    yield tuple(row.forecasts)
+    for sample in row.samples:
+        yield sample.backend
+        yield sample.finish_reason
+
+
+def pack(row: Decision, names: Names) -> bytes:
+    """The body of a row. Raises what msgspec does for a row that cannot be written."""
+    code = names.code
+    return msgspec.msgpack.encode(
+        Packed(
+            row.request_id,
+            code(row.replica),
+            row.sequence,
+            row.session_id,
+            MODES.index(row.mode),
+            code(row.policy),
+            code(row.bundle),
+            row.price,
+            code(row.plan),
+            code(row.digest),
+            row.propensity,
+            (code(tuple(row.probabilities)), array("d", row.probabilities.values()).tobytes()),
+            code(_pairs(row.digests)),
+            row.explored + 2 * row.usable,
+            code(row.unusable_reason),
+            code(row.would_plan),
+            row.would_propensity,
+            code(tuple(row.degraded)),
+            (code(tuple(row.signals)), array("f", row.signals.values()).tobytes()),
+            zlib.compress(row.features, DEFLATE) if row.features else b"",
+            [_packed_sample(sample, names) for sample in row.samples],
+            STATUSES.index(row.status),
+            code(row.stop_reason),
+            row.answer,
+            row.answer_text,
+            row.confidence,
+            code(tuple(row.usage)),
+            [[getattr(used, name) for name in _USAGE] for used in row.usage.values()],
+            row.cost,
+            (code(tuple(row.costs)), array("d", row.costs.values()).tobytes()),
+            row.reserved,
+            row.charged,
+            code(row.prices_since),
+            row.latency_s,
+            row.first_text_s,
+            *_short_hash(row.query_hash),
+            row.query_text,
+            dict(row.metadata),
+            row.error,
+            (code(tuple(row.forecasts)), array("f", _flat(row.forecasts)).tobytes()),
+        )
+    )
+
+
+def is_packed(body: bytes) -> bool:
+    """Whether `pack` wrote it, and not `router.decisions.rows.to_bytes`, which writes a map."""
+    return body[:1] >= b"\x90" and body[:1] not in (b"\xde", b"\xdf")
+
+
+def unpack(decision_id: str, tenant: str, created_at: float, body: bytes, names: Names) -> Decision:
+    """The decision of a row. Raises `KeyError` where `names` does not know a number of it."""
+    if not is_packed(body):
+        return to_decision(body)
+    row, text = _DECODER.decode(body), names.text
+    pairs = names.texts(row.digests)
+    return Decision(
+        decision_id=decision_id,
+        request_id=row.request_id,
+        replica=text(row.replica),
+        sequence=row.sequence,
+        created_at=created_at,
+        tenant=tenant,
+        session_id=row.session_id,
+        mode=MODES[row.mode],
+        policy=text(row.policy),
+        bundle=text(row.bundle),
+        price=row.price,
+        plan=text(row.plan),
+        digest=text(row.digest),
+        propensity=row.propensity,
+        probabilities=_unpacked(row.probabilities, names, "d"),
+        digests=dict(zip(pairs[::2], pairs[1::2], strict=True)),
+        explored=bool(row.flags & 1),
+        usable=bool(row.flags & 2),
+        unusable_reason=text(row.unusable_reason),
+        would_plan=text(row.would_plan),
+        would_propensity=row.would_propensity,
+        degraded=tuple(names.texts(row.degraded)),
+        signals=_unpacked(row.signals, names, "f"),
+        features=zlib.decompress(row.features) if row.features else b"",
+        samples=tuple(_sample(sample, names) for sample in row.samples),
+        status=STATUSES[row.status],
+        stop_reason=text(row.stop_reason),
+        answer=row.answer,
+        answer_text=row.answer_text,
+        confidence=row.confidence,
+        usage={backend: _usage(used) for backend, used in zip(names.texts(row.used), row.usage, strict=True)},
+        cost=row.cost,
+        costs=_unpacked(row.costs, names, "d"),
+        reserved=row.reserved,
+        charged=row.charged,
+        prices_since=text(row.prices_since),
+        latency_s=row.latency_s,
+        first_text_s=row.first_text_s,
+        query_hash=row.other_hash or row.query_hash.hex(),
+        query_text=row.query_text,
+        metadata=row.metadata,
+        error=row.error,
+        forecasts=_forecasts(row.forecasts, names),
+    )
+
+
+def _usage(counts: list[float]) -> Usage:
+    tokens_in, cached, out, reasoning, side_calls, samples = map(int, counts[:-1])
+    return Usage(tokens_in, cached, out, reasoning, side_calls, samples, counts[-1])
+
+
+def _pairs(digests: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(text for pair in digests.items() for text in pair)
+
+
+def _flat(forecasts: Mapping[str, tuple[float | None, float]]) -> Iterator[float]:
+    for quality, cost in forecasts.values():
+        yield _NAN if quality is None else quality
+        yield cost
+
+
+def _forecasts(packed: Numbers, names: Names) -> dict[str, tuple[float | None, float]]:
+    values = array("f", packed[1])
+    found = zip(names.texts(packed[0]), values[::2], values[1::2], strict=True)
+    return {plan: (None if quality != quality else quality, cost) for plan, quality, cost in found}  # noqa: PLR0124 (NaN)
+
+
+def _unpacked(packed: Numbers, names: Names, kind: Any) -> dict[str, float]:
+    return dict(zip(names.texts(packed[0]), array(kind, packed[1]), strict=True))
+
+
+def _short_hash(text: str) -> tuple[bytes, str]:
+    try:
+        short = bytes.fromhex(text)
+    except ValueError:
+        return b"", text
+    return (short, "") if short.hex() == text else (b"", text)
+
+
+def _packed_sample(sample: SampleRecord, names: Names) -> PackedSample:
+    return PackedSample(
+        sample.sample_id,
+        names.code(sample.backend),
+        sample.stage,
+        sample.index,
+        sample.prefix_tokens,
+        names.code(sample.finish_reason),
+        sample.tokens_in,
+        sample.tokens_cached,
+        sample.tokens_out,
+        sample.mean_logprob,
+        sample.first_entropy,
+        sample.confidence,
+        sample.latency_s,
+        sample.answer,
+        sample.answer_class,
+        sample.text,
+    )
+
+
+def _sample(packed: PackedSample, names: Names) -> SampleRecord:
+    return SampleRecord(
+        packed.sample_id,
+        names.text(packed.backend),
+        packed.stage,
+        packed.index,
+        packed.prefix_tokens,
+        names.text(packed.finish_reason),
+        packed.tokens_in,
+        packed.tokens_cached,
+        packed.tokens_out,
+        packed.mean_logprob,
+        packed.first_entropy,
+        packed.confidence,
+        packed.latency_s,
+        packed.answer,
+        packed.answer_class,
+        packed.text,
+    )
