@@ -59,6 +59,7 @@ class Predictions(Protocol):
     gain/A/B           E[reward of A - reward of B], in [-1, 1]
     tokens_out/B       expected output tokens of one sample of B
     plan_quality/P     expected reward of plan P; plan_samples/P/I expected samples of its I-th stage (0 if not reached)
+    p_right_state/B    P(B is right), p_agree/B: P(two samples of B agree), from the prompt's hidden state, once known
     sample_confidence  P(the latest sample's answer is right), calibrated; the same under sample_confidence/<sample_id>
     """
 
@@ -79,4 +80,5 @@ class Predictions(Protocol):
 PREDICTORS = {
     "linear": "predictors.linear:Linear",
     "lightgbm": "predictors.trees:Trees",
+    "net": "predictors.small_net:SmallNet",
 }

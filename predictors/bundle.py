@@ -97,6 +97,8 @@ class Bundle:
             look.signals.get(f"tokens_out/{latest.backend}", 0.0),
         )
         found = {"sample_confidence": value, f"sample_confidence/{latest.sample_id}": value}
+        if self.sample_head.states is not None:
+            found.update(self.sample_head.states.of_prompt(latest))
         found.update(self.deciding.after(latest.backend, look.signals, value))
         return found
 

@@ -60,7 +60,11 @@ class HiddenProbe:
         """P(right) of each state, (n,)."""
         if x.ndim != 2 or x.shape[1] != len(self.mean):
             raise ValueError(f"states have shape {x.shape}; the probe was fitted on (n, {len(self.mean)})")
-        return self.linear.predict(self._standardised(x) @ self.basis)
+        return self.linear.predict(self.inside(x))
+
+    def inside(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The states (n, width) along the main directions, (n, directions)."""
+        return self._standardised(x) @ self.basis
 
     def _standardised(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         z = (x.astype(np.float32) - self.mean) * self.scale

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ from predictors.observation import Sample, Tally
 from predictors.packing import packed, unpacked
 from predictors.sample_features import NAMES, sample_features
 from predictors.trees import Trees
+
+if TYPE_CHECKING:
+    from predictors.state_head import StateHead
 
 Floats = NDArray[np.float64]
 MEMBERS = ("base", "prior", "linear", "trees", "blind_trees")
@@ -76,14 +79,26 @@ class SampleHead:
     trees: Trees | None = field(compare=False)
     blind_trees: Trees | None = field(compare=False)
     curve: Curve = field(compare=False)
+    states: StateHead | None = field(default=None, compare=False)  # judges samples with hidden states
     words: AnswerWords = field(default_factory=AnswerWords, compare=False, repr=False)
 
     def predict(
-        self, sample: Sample, query_text: str, tally: Tally, position: int, prior: float | None, tokens: float
+        self,
+        sample: Sample,
+        query_text: str,
+        tally: Tally,
+        position: int,
+        prior: float | None,
+        tokens: float,
+        extra: Sequence[float] = (),
     ) -> float:
-        """The calibrated probability in [0, 1]; `prior` None: the base rate."""
+        """The calibrated probability in [0, 1]; `prior` None: the base rate; `extra`: features beyond `sample_row`."""
+        if self.states is not None:
+            seen = self.states.predict(sample, query_text, tally, position, prior, tokens)
+            if seen is not None:
+                return seen
         known = self.base if prior is None else prior
-        numbers = sample_row(self.backends, sample, query_text, tally, position, tokens)
+        numbers = [*sample_row(self.backends, sample, query_text, tally, position, tokens), *extra]
         numbers += (word_score(self.hashed, self.words(sample.text)), *bounded(known))
         row = np.array(numbers, dtype=np.float32)
         raw = self.blend[0] * self.base + self.blend[1] * known
@@ -118,11 +133,15 @@ class SampleHead:
         for name, trees in (("trees", self.trees), ("blind", self.blind_trees)):
             if trees is not None:
                 parts[name] = trees.arrays()
+        if self.states is not None:
+            parts["states"] = self.states.arrays()
         return packed(parts)
 
     @classmethod
-    def from_arrays(cls, backends: tuple[str, ...], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """The inverse of `arrays`; raises `BundleError` for what does not fit."""
+    def from_arrays(
+        cls, backends: tuple[str, ...], arrays: Mapping[str, NDArray[Any]], extra: int = 0
+    ) -> Self:
+        """The inverse of `arrays`, `extra` features beyond `sample_row`; raises `BundleError` for what does not fit."""
         plain, hashed = unpacked(arrays, "head"), HashedRidge.from_arrays(unpacked(arrays, "hashed"))
         linear = Linear.from_arrays(unpacked(arrays, "linear"))
         curve = Curve.from_arrays(unpacked(arrays, "curve"))
@@ -130,7 +149,7 @@ class SampleHead:
             Trees.from_arrays(found) if found else None
             for found in (unpacked(arrays, "trees"), unpacked(arrays, "blind"))
         )
-        width = len(NAMES) + len(backends) + 1 + _PRIORS
+        width = len(NAMES) + len(backends) + extra + 1 + _PRIORS
         widths = (
             len(linear.mean),
             width if trees is None else trees.columns,
@@ -138,9 +157,13 @@ class SampleHead:
         )
         if widths != (width,) * 3 or plain["blend"].shape != (len(MEMBERS),) or len(hashed.mean) != 1:
             raise BundleError(f"sample head: {widths} features; {width} are expected")
-        return cls(
-            backends, float(plain["base"][0]), plain["blend"], hashed, linear, trees, blind_trees, curve
-        )
+        own, states = unpacked(arrays, "states"), None
+        if own:
+            from predictors.state_head import StateHead
+
+            states = StateHead.from_arrays(backends, own)
+        base = float(plain["base"][0])
+        return cls(backends, base, plain["blend"], hashed, linear, trees, blind_trees, curve, states)
 
 
 def word_score(hashed: HashedRidge, buckets: NDArray[np.int64]) -> float:

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from predictors.hidden_pieces import read_pieces
+from predictors.observation import Piece
 from router.errors import RecordingError, UnknownName
 from router.recordings.cost import (
     Prices,
@@ -199,6 +201,13 @@ class Recording:
         """The hidden vector of a row, shape (width,), or None."""
         value = self.value(row, "hidden")
         return None if value is None else np.asarray(value, dtype=np.float16)
+
+    def pieces(self, backend: str) -> tuple[Piece, ...]:
+        """What the hidden vectors of a backend are made of; (): not said. Raises `RecordingError` for nonsense."""
+        try:
+            return read_pieces(self.meta.hidden.get(backend, []))
+        except (ValueError, TypeError) as error:
+            raise RecordingError(f"recording {self.name!r}: meta.json: {error}") from error
 
     def split(self, parts: int | Sequence[float] = 2, seed: int = 0) -> NDArray[np.int64]:
         """The part of every query by its normalised text, shape (queries,); see `split_by_text`."""

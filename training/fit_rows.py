@@ -16,6 +16,7 @@ from predictors.errors import FitError
 from predictors.observation import Sample
 from router.answers import extract
 from router.recording import Recording
+from router.recordings.hidden import HiddenColumn
 
 Floats = NDArray[np.float64]
 
@@ -175,6 +176,7 @@ class _Columns:
     def __init__(self, recording: Recording, answer_kind: str) -> None:
         self.recording, self.kind = recording, answer_kind
         self.text, self.finish = self._column("text"), self._column("finish_reason")
+        self.states = HiddenColumn(recording)
 
     def _column(self, name: str) -> list[str | None] | None:
         table = self.recording.sample_table
@@ -190,6 +192,7 @@ class _Columns:
             answer = extract(text, self.kind)
         finished = bool(seen.finished[row])
         reason = (self.finish[place] if self.finish else None) or "stop"
+        hidden, recorded = self.states.vector(row), self.recording.backends[int(seen.backend[row])]
         return Sample(
             sample_id=f"{row}",
             backend=backend,
@@ -202,6 +205,8 @@ class _Columns:
             mean_logprob=_known(seen.mean_logprob[row]),
             first_entropy=_known(seen.first_entropy[row]),
             confidence=_known(seen.confidence[row]),
+            hidden=hidden,
+            pieces=() if hidden is None else self.states.pieces(recorded),
             prefix_tokens=None if finished else int(seen.prefix_tokens[row]),
             answer=answer,
         )

@@ -6,7 +6,7 @@ of the others, without it and the row's own fold. The prior is what the query he
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from predictors.sample_head import MEMBERS, SampleHead, blind, complete_rows, pr
 from predictors.stack import guarded_blend
 from predictors.trees import Trees
 from training.fit_rows import FitRows
+from training.fit_states import state_head, state_rows
 from training.sample_rows import SampleRows, sample_rows
 
 Floats = NDArray[np.float64]
@@ -71,7 +72,28 @@ def fit_sample_head(
     `prior`, `tokens` (n, B): held-out p_correct and expected tokens.
     """
     made = sample_rows(rows, prior, tokens, folds, np.random.default_rng(seed), most=_MOST_ROWS)
-    return fit_on_rows(made, rows.backends, seed, per_fold=per_fold)
+    fit = fit_on_rows(made, rows.backends, seed, per_fold=per_fold)
+    return with_states(fit, made, rows, seed)
+
+
+def with_states(fit: SampleFit, made: SampleRows, rows: FitRows, seed: int) -> SampleFit:
+    """The fit with heads that also judge samples whose hidden states are known, where there are enough of these."""
+    found = None if fit.head is None else state_rows(made, rows, seed)
+    if fit.head is None or found is None:
+        return fit
+    seen = fit_on_rows(found.rows, rows.backends, seed, per_fold=bool(fit.folds))
+    if seen.head is None:
+        return fit
+    folds = {
+        part: replace(head, states=state_head(found, seen.folds[part], part)) if part in seen.folds else head
+        for part, head in fit.folds.items()
+    }
+    metrics = {
+        name.replace("/sample_", "/sample_with_states_"): value
+        for name, value in seen.metrics.items()
+        if "/sample_blend" not in name
+    }
+    return SampleFit(replace(fit.head, states=state_head(found, seen.head)), fit.metrics | metrics, folds)
 
 
 def fit_on_rows(

@@ -186,6 +186,7 @@ class Recorded:
 
     def _sample(self, recording: Recording, seen: RecordedSample, sample_id: str, stage: int) -> Sample:
         text = seen.text if seen.text is not None else seen.answer
+        hidden = recording.hidden(seen.row)
         return Sample(
             sample_id=sample_id,
             backend=self.name,
@@ -199,7 +200,8 @@ class Recorded:
             mean_logprob=seen.mean_logprob,
             first_entropy=seen.first_entropy,
             confidence=seen.confidence,
-            hidden=recording.hidden(seen.row),
+            hidden=hidden,
+            pieces=() if hidden is None else recording.pieces(self.recorded_as),
             prefix_tokens=seen.prefix_tokens,
             first_token_s=seen.first_token_s,
             latency_s=seen.latency_s if seen.prefix_tokens is None else None,

@@ -14,7 +14,7 @@ from router.recordings.text_split import split_by_text
 from training.errors import NotEnoughData
 from training.fit import Fitted, fit_held_out
 from training.fit_rows import FitRows, rows_of
-from training.fit_samples import fit_on_rows
+from training.fit_states import judged
 from training.sample_rows import SampleRows, sample_rows
 from training.suites.calibration.kinds import KINDS, predicted, shown
 from training.suites.calibration.states import has_states, probed
@@ -64,23 +64,21 @@ def predict_fold(recording: Recording, job: Job) -> Predicted:
     if len(test.made) == 0:
         return Predicted(job, test.rows, {})
     head = fitted.bundle.sample_head
-    served = test.made.prior if head is None else head.many(test.made.x, test.made.words, test.made.prior)
+    served = test.made.prior if head is None else judged(head, test.made, test.seen)
     found = {"base": np.full(len(test.rows), float(np.mean([row.reward for row in rows.samples])))}
     train = _train_rows(fitted, rows, job.seed)
     for kind in shown(recording):
         found[kind] = predicted(KINDS[kind], train.made, test.made, rows.backends, job.seed)
-    everything = served
     if has_states(recording):
-        held_out, states = probed(recording, train.rows, train.made.y, train.made.fold, test.rows, job.seed)
-        found["hidden"] = states
-        everything = _with_states(train.made, held_out, test.made, states, rows.backends, job.seed)
-    found |= {"all": everything, "apportion": served}
+        found["hidden"] = probed(recording, train.rows, train.made.y, train.made.fold, test.rows, job.seed)[1]
+    found |= {"all": served, "apportion": served}
     notes = {name: value for name, value in fitted.bundle.card.metrics.items() if "/sample_blend" in name}
     return Predicted(job, test.rows, found, notes)
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
+    seen: FitRows
     made: SampleRows
     rows: NDArray[np.int64]  # of the recording's columns
 
@@ -109,21 +107,4 @@ def _seen_rows(rows: FitRows, fitted: Fitted, seed: int) -> _Seen:
 
 def _named(made: SampleRows, rows: FitRows) -> _Seen:
     found = [int(rows.samples[number].sample.sample_id) for number in made.number]
-    return _Seen(made, np.array(found, dtype=np.int64))
-
-
-def _with_states(
-    train: SampleRows,
-    held_out: Floats,
-    test: SampleRows,
-    states: Floats,
-    backends: tuple[str, ...],
-    seed: int,
-) -> Floats:
-    """The sample head with what a probe says of the hidden state as one more feature."""
-    both = [
-        replace(rows, x=np.column_stack([rows.x, said]).astype(np.float32))
-        for rows, said in ((train, held_out), (test, states))
-    ]
-    head = fit_on_rows(both[0], backends, seed).head
-    return states if head is None else head.many(both[1].x, both[1].words, both[1].prior)
+    return _Seen(rows, made, np.array(found, dtype=np.int64))

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors.calibration import fit_curve
-from predictors.hidden_probe import HiddenProbe
 from router.recording import Recording
+from training.fit_states import ENOUGH, fit_probe
 
 Floats = NDArray[np.float64]
-ENOUGH = 60  # training states of a backend; with fewer its samples get the base rate
 
 
 def has_states(recording: Recording) -> bool:
@@ -40,17 +38,12 @@ def probed(
         mine = np.flatnonzero((backend[train] == at[0]) & (width_train == at[1]))
         if at[1] == 0 or len(mine) < ENOUGH or len(np.unique(folds[mine])) < 2:
             continue
-        x, weight = _states(recording, train[mine]), np.ones(len(mine))
-        raw = np.empty(len(mine))
-        for part in np.unique(folds[mine]):
-            held = folds[mine] == part
-            raw[held] = HiddenProbe().fit(x[~held], y[mine][~held], weight[~held], seed).predict(x[held])
-        curve = fit_curve(raw, y[mine], weight, folds[mine])
-        held_out[mine] = curve(raw)
+        x = _states(recording, train[mine])
+        fitted = fit_probe(x, (), y[mine], np.ones(len(mine)), folds[mine], seed)
+        held_out[mine] = fitted.held_out
         theirs = np.flatnonzero((backend[test] == at[0]) & (width_test == at[1]))
         if len(theirs):
-            probe = HiddenProbe().fit(x, y[mine], weight, seed)
-            found[theirs] = curve(probe.predict(_states(recording, test[theirs])))
+            found[theirs] = fitted.probe.many(_states(recording, test[theirs]))
     return held_out, found
 
 
