@@ -26,6 +26,7 @@ from router.backends.stub_engine import FAULTS, Engine
 from router.backends.stub_play import PAGE, Play, limited, slowed
 from router.backends.stub_states import leave_states
 from router.backends.stub_texts import MadeUp, Played, Reply, Script, Texts, words
+from router.backends.stub_vectors import EmbeddingRequest, embeddings
 from router.backends.stub_wire import StubRequest, Writer
 from router.errors import ConfigError, RouterError, UnknownName
 from router.recording import Recording
@@ -68,6 +69,7 @@ class StubServer:
                 web.post("/v1/chat/completions", self._complete),
                 web.post("/v1/completions", self._complete),
                 web.post("/tokenize", self._tokenize),
+                web.post("/v1/embeddings", self._embed),
                 web.get("/stub/state", self._state),
                 web.get("/stub/requests", self._requests),
                 web.post("/stub/fault", self._fault),
@@ -153,6 +155,18 @@ class StubServer:
             return _error(400, f"the request is not what it should be: {error}")
         count = len(words(asked.whole_prompt))
         return _json({"count": count, "max_model_len": 1_000_000, "tokens": list(range(count))})
+
+    async def _embed(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        try:
+            asked = msgspec.json.decode(body, type=EmbeddingRequest)
+        except (msgspec.MsgspecError, UnicodeError) as error:
+            return _error(400, f"the request is not what it should be: {error}")
+        self.engine.seen.append({"path": request.path, "body": msgspec.json.decode(body)})
+        fault = self.engine.next_fault()
+        if fault.isdigit():
+            return _error(int(fault), FAULTS[fault])
+        return _json(embeddings(asked))
 
     async def _fault(self, request: web.Request) -> web.Response:
         try:

@@ -110,7 +110,9 @@ def _check_forward(config: Config, problems: Problems) -> None:
     for path, name in config.server.forward.items():
         place: Path = ("server", "forward", path)
         if not _FORWARDED.fullmatch(path) or path in DOORS_OWN or path.startswith("/v1/models/"):
-            problems.add(place, f"{path!r} is not sent on; wants a path such as /v1/embeddings, none of our own")
+            problems.add(
+                place, f"{path!r} is not sent on; wants a path such as /v1/embeddings, none of our own"
+            )
         if name not in servers:
             problems.add(place, unknown("vllm backend", name, servers))
 
