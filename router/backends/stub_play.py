@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -52,9 +53,14 @@ class Play:
         return web.Response(body=self.writer.whole(choices, usage), content_type="application/json")
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """Server-sent events, one per token, all choices interleaved by their times."""
+        """Server-sent events, one per token, all choices interleaved by their times; a client may leave."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
-        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            await response.prepare(request)
+            return await self._streamed(request, response)
+        return response
+
+    async def _streamed(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
         options = self.writer.request.stream_options or {}
         told = self.fault != "no_usage" and bool(options.get("include_usage"))
         continuous = told and bool(options.get("continuous_usage_stats"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from predictors.observation import Query
@@ -22,7 +22,8 @@ from router.idempotency import Claim, Replays, digest_of
 from router.reports import Reports
 from router.serving.advise import Advising, Messages
 from router.serving.calls import Call, Send
-from router.serving.stream import KEEP_ALIVE, Stream, Telling, tell_again
+from router.serving.deltas import OpenStreams
+from router.serving.stream import KEEP_ALIVE, Stream, Telling, deltas, tell_again
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.outcome import read_outcome
 from router.wire.parts import Prices
@@ -81,6 +82,7 @@ class RouterCalls:
     reports: Reports
     keep_alive_s: float = 15.0
     new_id: Callable[[], str] = new_id
+    streams: OpenStreams = field(default_factory=OpenStreams)
 
     async def generate(self, request: pb.GenerateRequest, call: Call) -> bytes:
         """The whole walk; the reply at its end."""
@@ -100,8 +102,11 @@ class RouterCalls:
         """The whole walk, told as it happens. Who joins a running request is told its end."""
         query = read_query(request, self.known, self.new_id)
         options = read_options(request, stream=True, time_left_s=call.time_left_s)
-        async with Stream(send, KEEP_ALIVE, self.keep_alive_s) as stream:
-            telling = Telling(stream, request, self.prices, call, query.request_id)
+        async with (
+            Stream(send, KEEP_ALIVE, self.keep_alive_s) as stream,
+            deltas(stream, self.streams) as committed,
+        ):
+            telling = Telling(stream, committed, request, self.prices, call, query.request_id)
             if not request.request_id:
                 answer = await self._told(query, options, telling)
                 await stream.write(pb.GenerateStreamEvent(done=pb.Done(reply=answer)))

@@ -7,6 +7,7 @@ import structlog
 from router.domain.events import AnswerDelta, Done, Event, Started
 from router.living_stream import LivingStream
 from router.serving.calls import Call
+from router.serving.deltas import Deltas, OpenStreams
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.parts import Prices
 from router.wire.reply import replayed, reply, rest_of_answers, started, told
@@ -15,13 +16,29 @@ Stream = LivingStream[pb.GenerateStreamEvent]
 KEEP_ALIVE = pb.GenerateStreamEvent(keep_alive=pb.KeepAlive())
 
 
+def deltas(stream: Stream, streams: OpenStreams) -> Deltas:
+    """Committed text as events of the stream."""
+
+    async def write(text: str, reasoning: str) -> None:
+        delta = pb.AnswerDelta(text=text, reasoning=reasoning)
+        await stream.write(pb.GenerateStreamEvent(answer_delta=delta))
+
+    return Deltas(write, streams)
+
+
 class Telling:
     """What one query's caller is told, event by event."""
 
     def __init__(
-        self, stream: Stream, request: pb.GenerateRequest, prices: Prices, call: Call, request_id: str
+        self,
+        stream: Stream,
+        deltas: Deltas,
+        request: pb.GenerateRequest,
+        prices: Prices,
+        call: Call,
+        request_id: str,
     ) -> None:
-        self.stream, self.request, self.prices = stream, request, prices
+        self.stream, self.deltas, self.request, self.prices = stream, deltas, request, prices
         self.call, self.request_id = call, request_id
         self.streams = False
         self._text: list[str] = []
@@ -35,8 +52,10 @@ class Telling:
             self.call.decision_id, self.streams = event.decision_id, event.streams
             await self.stream.write(started(event, self.request_id))
         elif isinstance(event, Done):
+            await self.deltas.flush()
             return await self._end(event)
         elif self.request.return_samples and (message := told(event, self.request, self.prices)):
+            await self.deltas.flush()
             await self.stream.write(message)
         return None
 
@@ -45,8 +64,7 @@ class Telling:
         if event.text or reasoning:
             self._text.append(event.text)
             self._reasoning.append(reasoning)
-            delta = pb.AnswerDelta(text=event.text, reasoning=reasoning)
-            await self.stream.write(pb.GenerateStreamEvent(answer_delta=delta))
+            await self.deltas.add(event.text, reasoning)
 
     async def _end(self, event: Done) -> pb.GenerateReply:
         answer = reply(event, self.request, self.prices)
