@@ -40,7 +40,6 @@ from router.wire.parts import ADMIN_SERVICE, ROUTER_SERVICE
 
 if TYPE_CHECKING:  # an HTTP server, imported where one is wanted
     from router.openai_door.door import Door
-    from router.openai_door.forwarding import Forwarding
 
 KEEP_ALIVE_S = 15.0  # proxies close streams that are silent for 60 s
 GO_AWAY_AFTER_S = 1.0  # of draining: time for health to be seen, before callers are told to connect elsewhere
@@ -261,6 +260,7 @@ def door_of(
         return None
     from router.console.app import Console
     from router.openai_door.door import Door
+    from router.openai_door.forwarding import Forwarding
 
     mounts = {"/console": Console(admin, local_only=True).application()} if config.console else {}
     return Door(
@@ -272,26 +272,13 @@ def door_of(
         reports=reports,
         refused=refused,
         new_id=new_id,
-        forwarding=forwarding_of(service, admission),
+        forwarding=Forwarding.of(service.config, service.allocator.books, admission, new_id),
         pages=telemetry.pages,
         mounts=mounts,
         keep_alive_s=keep_alive_s,
         wall_s=wall_s,
         monotonic_s=monotonic_s,
     )
-
-
-def forwarding_of(service: Service, admission: Admission) -> Forwarding | None:
-    """What the OpenAI door sends on, where the configuration says so."""
-    config = service.config
-    if not config.server.forward:
-        return None
-    from router.backends.forwarder import Forwarder
-    from router.openai_door.forwarding import Forwarding
-
-    servers = {name: Forwarder(name, config.backends[name]) for name in set(config.server.forward.values())}
-    paths = {path: servers[name] for path, name in config.server.forward.items()}
-    return Forwarding(paths, service.allocator.books, admission, new_id)
 
 
 async def serve(service: Service, on_ready: Callable[[Addresses], None] | None = None) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import msgspec
 from aiohttp import web
 
 from router.backends.forwarder import Forwarder, usage_in
 from router.books import Books
+from router.config import Config
 from router.domain.usage import Usage
 from router.openai_door.chat import Admission
 from router.openai_door.headers import BACKEND_HEADER, COST_HEADER, REQUEST_ID_HEADER
@@ -28,6 +30,17 @@ class Forwarding:
     books: Books
     admission: Admission
     new_id: Callable[[], str]
+
+    @classmethod
+    def of(
+        cls, config: Config, books: Books, admission: Admission, new_id: Callable[[], str]
+    ) -> Self | None:
+        """What the configuration sends on; None: nothing."""
+        forward = config.server.forward
+        if not forward:
+            return None
+        servers = {name: Forwarder(name, config.backends[name]) for name in set(forward.values())}
+        return cls({path: servers[name] for path, name in forward.items()}, books, admission, new_id)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """The server's reply, paid for. Raises `BudgetExceeded`, `BackendError`."""
