@@ -53,5 +53,6 @@ SUITES = {
     "sampling": "training.suites.sampling.suite:Sampling",
     "early_exit": "training.suites.early_exit.suite:EarlyExit",
     "budget": "training.suites.budget.suite:Budget",
+    "ope": "training.suites.ope.suite:OffPolicy",
     "serving": "training.suites.serving.suite:Serving",
 }

@@ -1,0 +1,57 @@
+"""What must not be promoted: the same comparison on outcomes that were dealt to the rows by chance.
+
+Shuffled outcomes have nothing to do with plans, so that no candidate is better; at a level of alpha one shuffle in
+1/alpha may pass all the same. Where clearly more do, bounds on this log are not what they say (weights too heavy, rows
+that are copies of each other, propensities that are wrong), and nothing is promoted on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.off_policy.estimate import difference
+from training.off_policy.logged import Floats, LoggedRows
+
+SHUFFLES = 20
+ALARM = 0.001  # chance of a false alarm
+
+
+@dataclass(frozen=True, slots=True)
+class NullTest:
+    """How many of the shuffles would have passed, and how many may."""
+
+    passed: int
+    shuffles: int
+    allowed: int
+
+    @property
+    def failed(self) -> bool:
+        """Whether bounds on this log promise too much."""
+        return self.passed > self.allowed
+
+
+def null_test(
+    logged: LoggedRows,
+    candidate: Floats,
+    incumbent: Floats,
+    outcome: Floats,
+    *,
+    margin: float,
+    level: float,
+    rng: np.random.Generator,
+    shuffles: int = SHUFFLES,
+) -> NullTest:
+    """Deal `outcome` (n,) anew `shuffles` times and ask each time whether the lower bound at `level` is above `margin`.
+
+    Tested at 5 % where `level` is less: at .001 twenty shuffles would show nothing.
+    """
+    from scipy.stats import binom
+
+    tested = max(level, 0.05)
+    passed = 0
+    for _ in range(shuffles):
+        dealt = outcome[rng.permutation(len(outcome))]
+        passed += difference(logged, candidate, incumbent, dealt).interval.lower(tested) > margin
+    return NullTest(passed, shuffles, int(binom.ppf(1 - ALARM, shuffles, tested)))
