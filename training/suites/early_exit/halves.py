@@ -17,6 +17,7 @@ from training.suites.early_exit.traces import TUNING, Floats, Places, Traces
 from training.suites.early_exit.watch import Watch, Watched, different, watched, watches_of
 
 FOLDS = 4
+MOST_LOOKS = 12_000  # of one fit; of more a seeded choice of traces is learned from
 LEARNED_FROM = (1, 3)  # the head learns from looks at every so many snapshots, from the first on
 
 
@@ -79,6 +80,13 @@ def half_of(known: Known, number: int) -> Half | None:
 
 def learned(known: Known, among: NDArray[np.bool_]) -> ExitHead | None:
     """The head fitted on the traces `among`."""
+    looks_each = sum(
+        one.there.sum(axis=1) for one in known.watched if used_to_learn(one.watch, known.watched[0].watch)
+    )
+    total = float(np.sum(looks_each * among))
+    if total > MOST_LOOKS:
+        chance = np.random.default_rng([known.seed, 1]).random(len(among))
+        among = among & (chance < MOST_LOOKS / total)
     rows, now, end, tokens, length, weight = [], [], [], [], [], []
     for place, one in enumerate(known.watched):
         if not used_to_learn(one.watch, known.watched[0].watch):

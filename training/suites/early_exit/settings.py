@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.suites.early_exit.traces import Floats
-from training.suites.early_exit.watch import Watched
+from training.suites.early_exit.watch import Watch, Watched, watched
 
 TARGET = 0.5  # points that a setting may lose on the tuning half
 CAUTION = 0.5  # standard errors added to that loss: the best of many settings is a lucky one
@@ -29,13 +29,13 @@ class Settings:
     def of(cls, offered: Sequence[tuple[str, Watched, NDArray[np.int64]]]) -> Settings:
         """Of (label, watched, stops), at least one."""
         spent, loss = [], []
-        for _, watched, stops in offered:
+        for _, seen, stops in offered:
             each = np.arange(len(stops))
-            spent.append(watched.spent[each, stops])
-            loss.append(watched.traces.final - watched.reward[each, stops])
+            spent.append(seen.spent[each, stops])
+            loss.append(seen.traces.final - seen.reward[each, stops])
         return cls(
             tuple(label for label, _, _ in offered),
-            tuple(watched for _, watched, _ in offered),
+            tuple(seen for _, seen, _ in offered),
             tuple(stops for _, _, stops in offered),
             np.array(spent),
             np.array(loss),
@@ -49,6 +49,12 @@ class Settings:
             np.vstack([self.spent, other.spent]),
             np.vstack([self.loss, other.loss]),
         )
+
+    def or_none(self) -> Settings:
+        """These settings and, first, the one that looks at nothing: it loses nothing."""
+        traces = self.watched[0].traces
+        nothing = watched(traces, Watch(np.inf, 1.0))
+        return Settings.of([("full", nothing, np.ones(len(traces), dtype=np.int64))]) + self
 
     def chosen(self, among: NDArray[np.bool_], points: float = TARGET, caution: float = CAUTION) -> int:
         """The setting with the fewest tokens on the traces `among` that loses at most `points` there.

@@ -87,7 +87,7 @@ def at_risk(known: Known, half: Half, risk: float) -> Decided:
 
 def tuned(settings: Settings, half: Half) -> Decided:
     """The setting that the tuning half takes, and what the best one of the same family would have saved."""
-    mine = half.measured
+    settings, mine = settings.or_none(), half.measured
     chosen = settings.chosen(half.tuning)
     hindsight = settings.chosen(~half.tuning, caution=0.0)
     could = max(0.0, settings.saved(hindsight, ~half.tuning))

@@ -1,0 +1,264 @@
+"""The suite `early_exit` on traces whose truth is known."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from predictors.exit_features import NAMES, Look, exit_features
+from predictors.exit_head import ExitHead, fit_exit_head
+from router.recording import Recording
+from router.recordings.cost import SNAPSHOT_TOKENS, Prices
+from router.recordings.format import RecordingMeta, write_recording
+from router.stopping.converged import runs
+from training.benchmark import Skipped, run_suite
+from training.decision_rows import cost_of_samples
+from training.decisions_file import DecisionsFile, read_decisions
+from training.figures.spread import Spread
+from training.suites import Figures, Run
+from training.suites.early_exit.figures import EarlyExitFigures
+from training.suites.early_exit.run_length import Runs
+from training.suites.early_exit.suite import EarlyExit
+from training.suites.early_exit.traces import traces_of
+from training.suites.early_exit.watch import Watch, watched
+
+EVERY, LENGTH = 50, 500
+
+
+def write_traces(
+    folder: Path,
+    traces: int = 160,
+    *,
+    settles: float = 0.3,
+    relapses: float = 0.0,
+    seed: int = 0,
+    cut: int = 0,
+) -> Path:
+    """Each trace settles on its answer after the share `settles` of its length, 8 of 10 on the right one.
+
+    `relapses`: the share of them that was right before the end and is wrong there. `cut`: the first so many hit a
+    limit. The confidence of a tentative answer is .95 once it has settled, .4 before.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for number in range(traces):
+        right = bool(rng.random() < 0.8)
+        final = "gold" if right else "wrong"
+        length = int(rng.integers(LENGTH // 2, LENGTH))
+        for prefix in range(EVERY, length, EVERY):
+            done = prefix >= settles * length
+            answer = final if done else f"guess {int(rng.integers(20))}"
+            rows.append((number, prefix, answer, float(answer == "gold"), None, 0.95 if done else 0.4, None))
+        if right and rng.random() < relapses:
+            final = "wrong"
+        reason = "length" if number < cut else "stop"
+        rows.append((number, None, final, float(final == "gold"), length, None, reason))
+    number, prefix, answer, reward, tokens, confidence, reason = zip(*rows, strict=True)
+    names = [f"q{one:04d}" for one in range(traces)]
+    write_recording(
+        folder,
+        RecordingMeta(name=folder.name, prices={"one": Prices(1.0, 2.0)}),
+        pa.table({"query_id": names, "query": [f"question {one} of this kind" for one in range(traces)]}),
+        pa.table(
+            {
+                "query_id": [names[one] for one in number],
+                "backend": ["one"] * len(rows),
+                "sample_idx": pa.array([0] * len(rows), pa.int32()),
+                "prefix_tokens": pa.array(prefix, pa.int32()),
+                "answer": answer,
+                "reward": pa.array(reward, pa.float32()),
+                "tokens_in": pa.array([10] * len(rows), pa.int32()),
+                "tokens_out": pa.array(tokens, pa.int32()),
+                "confidence": pa.array(confidence, pa.float32()),
+                "finish_reason": reason,
+            }
+        ),
+    )
+    return folder
+
+
+def figures_of(folder: Path, **more: object) -> Figures:
+    return EarlyExit(splits=6, **more).run(Recording.load(folder), folder, Run(workers=1))  # type: ignore[arg-type]
+
+
+def mean(figures: Figures, subject: str, figure: str) -> float:
+    value = figures[subject][figure]
+    return value.mean if isinstance(value, Spread) else value
+
+
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory) -> Path:
+    return write_traces(tmp_path_factory.mktemp("made") / "settled")
+
+
+@pytest.fixture(scope="module")
+def found(settled) -> Figures:
+    return figures_of(settled)
+
+
+def test_traces_that_settle_early_save_tokens_and_lose_nothing(found):
+    for subject in ("stated", "utility", "best@0.5pt"):
+        assert mean(found, subject, "tokens_saved") > 40, subject
+        assert mean(found, subject, "realised_loss") <= 1.0, subject
+
+
+def test_to_the_end_nothing_is_saved_and_nothing_lost(found):
+    assert mean(found, "full", "tokens_saved") == 0
+    assert mean(found, "full", "realised_loss") == 0
+    assert mean(found, "full", "accuracy") == mean(found, "full", "full_accuracy") > 0.7
+
+
+def test_the_best_rule_saves_at_least_nearly_what_run_length_does(found):
+    assert mean(found, "best@0.5pt", "tokens_saved") > mean(found, "converged", "tokens_saved") - 3
+
+
+def test_hindsight_saves_no_less_than_what_keeps_to_the_loss(found):
+    kept = [subject for subject in found if mean(found, subject, "realised_loss") <= 0 and subject != "full"]
+    assert kept
+    assert all(mean(found, subject, "hindsight_share") <= 1.05 for subject in kept)
+
+
+def test_where_every_way_to_stop_loses_nothing_is_stopped(tmp_path):
+    """Guesses to the end: half a point cannot be kept by stopping anywhere."""
+    figures = figures_of(
+        write_traces(tmp_path / "guesses", settles=1.0), subjects=("converged", "best@0.5pt")
+    )
+    assert mean(figures, "converged", "tokens_saved") == 0
+    assert mean(figures, "best@0.5pt", "realised_loss") < 3
+
+
+def test_a_risk_is_kept_where_stopping_early_does_harm(tmp_path):
+    """Nobody can tell which of the guesses is right: a third of the traces would be harmed by stopping at once."""
+    folder = write_traces(tmp_path / "late", settles=0.8)
+    figures = figures_of(folder, subjects=("confident@0.10",))
+    assert mean(figures, "confident@0.10", "risk") <= 0.10
+    assert mean(figures, "confident@0.10", "splits_over_risk") <= 0.35
+
+
+def test_traces_that_get_worse_are_better_stopped(tmp_path):
+    figures = figures_of(write_traces(tmp_path / "relapse", relapses=0.3), subjects=("stated", "full"))
+    assert mean(figures, "stated", "realised_loss") < -5
+
+
+def test_traces_that_a_limit_cut_are_left_out_and_counted(tmp_path):
+    figures = figures_of(write_traces(tmp_path / "cut", cut=40), subjects=("full",))
+    assert (mean(figures, "full", "traces"), mean(figures, "full", "left_out_cut")) == (120, 40)
+
+
+def test_the_figures_can_be_computed_again_from_the_file_and_the_recording(settled, tmp_path):
+    recording, path = Recording.load(settled), tmp_path / "decisions.parquet"
+    with DecisionsFile(path) as file:
+        told = EarlyExit(splits=3).run(
+            recording, settled, Run(workers=1, write=lambda rows: file.write(rows, recording))
+        )
+    again = EarlyExitFigures(recording)
+    for rows in read_decisions(path, {recording.name: recording}):
+        again.take(rows)
+    recomputed = again.figures()
+    for subject, figures in recomputed.items():
+        for figure, value in figures.items():
+            assert value == pytest.approx(told[subject][figure]) if isinstance(value, float) else True
+            if isinstance(value, Spread):
+                assert value.mean == pytest.approx(told[subject][figure].mean)  # type: ignore[union-attr]
+
+
+def test_rows_list_every_snapshot_looked_at_and_cost_what_was_spent(settled):
+    recording, blocks = Recording.load(settled), []
+    EarlyExit(splits=1, subjects=("converged",)).run(recording, settled, Run(workers=1, write=blocks.append))
+    (rows,) = blocks
+    seen = recording.columns
+    assert rows.cost == pytest.approx(cost_of_samples(rows, recording))
+    for at in range(len(rows)):
+        taken = rows.sample_row[rows.samples_from[at] : rows.samples_from[at + 1]]
+        prefixes = seen.prefix_tokens[taken[~seen.finished[taken]]]
+        assert (np.diff(prefixes) > 0).all()
+        spent = max(seen.tokens_out[taken]) + SNAPSHOT_TOKENS * len(prefixes)
+        assert rows.cost[at] == pytest.approx((10 * 1.0 + spent * 2.0) / 1e6)
+        assert recording.answers[rows.answer[at]] == recording.answers[seen.answer[taken[-1]]]
+
+
+def test_no_query_both_tunes_and_is_measured(settled):
+    blocks = []
+    recording = Recording.load(settled)
+    EarlyExit(splits=4, subjects=("full",)).run(recording, settled, Run(workers=1, write=blocks.append))
+    (traces,) = traces_of(recording)
+    for rows in blocks:
+        measured = Counter(rows.query.tolist())
+        halves = traces.halves(rows.key.fold, 0)
+        assert set(measured) == set(traces.query[halves == 1].tolist())
+        assert set(measured.values()) == {1}
+
+
+def test_a_recording_without_snapshots_is_skipped(tmp_path):
+    folder = write_traces(tmp_path / "short", traces=60)
+    table = Recording.load(folder).sample_table
+    whole = table.filter(pa.compute.is_null(table["prefix_tokens"]))
+    queries = pa.table({"query_id": [f"q{n:04d}" for n in range(60)], "query": [f"q {n}" for n in range(60)]})
+    write_recording(
+        tmp_path / "whole", RecordingMeta(name="whole", prices={"one": Prices(1.0, 2.0)}), queries, whole
+    )
+    outcome = run_suite("early_exit", [tmp_path / "whole"], Run(workers=1))["whole"]
+    assert isinstance(outcome, Skipped)
+    assert "2 snapshots" in outcome.why
+
+
+def test_a_watch_looks_late_enough_and_far_enough_apart(settled):
+    (traces,) = traces_of(Recording.load(settled))
+    one = watched(traces, Watch(120, 100))
+    prefixes = one.taken(traces.tokens, np.nan)
+    assert np.nanmin(prefixes) == 150
+    assert np.nanmin(np.diff(prefixes, axis=1)) == 100
+    looks = one.there.sum(axis=1)
+    assert one.spent[:, -1] == pytest.approx(traces.length + SNAPSHOT_TOKENS * looks)
+
+
+@pytest.mark.parametrize("answers", [(0, 0, 1, 1, 1), (0, -1, 0), (-1, -1, 2), (3, 4, 3, 3)])
+def test_run_lengths_are_those_of_the_rule(answers):
+    made = Runs.of(np.array([answers], dtype=np.int32))
+    for look in range(len(answers)):
+        earlier, run = runs([None if one < 0 else one for one in answers[: look + 1]])
+        assert made.now[0, look] == run
+        assert made.changes[0, look] == len(earlier)
+        assert made.mean[0, look] == pytest.approx(np.mean(earlier) if earlier else 0.0)
+        assert made.sd[0, look] == pytest.approx(np.std(earlier) if earlier else 0.0)
+
+
+def test_the_head_knows_what_is_settled_and_what_is_left_and_comes_back_from_its_arrays():
+    rng = np.random.default_rng(0)
+    rows, now, end, tokens, length = [], [], [], [], []
+    for _ in range(400):
+        settled_at, whole = int(rng.integers(1, 8)), 10
+        looks: list[Look] = []
+        for place in range(1, whole):
+            done = place >= settled_at
+            looks.append(Look(50 * place, 0 if done else 10 + place, 0.9 if done else 0.3))
+            rows.append(exit_features(looks))
+            now.append(float(done))
+            end.append(1.0)
+            tokens.append(50.0 * place)
+            length.append(50.0 * whole)
+    arrays = [np.array(one) for one in (now, end, tokens, length)]
+    head = fit_exit_head(np.array(rows, np.float32), *arrays, np.ones(len(rows)))
+    assert head is not None
+    told = head.expect(np.array(rows, np.float32), arrays[2])
+    settled_looks = arrays[0] > 0.5
+    assert told.safe[settled_looks].mean() > 0.9
+    assert told.safe[~settled_looks].mean() < 0.5
+    assert told.right[settled_looks].mean() > 0.9
+    assert told.gain[~settled_looks].mean() > 0.5
+    assert np.abs(told.left - (arrays[3] - arrays[2])).mean() < 60
+    again = ExitHead.from_arrays(head.arrays())
+    assert (again.expect(np.array(rows[:9], np.float32), arrays[2][:9]).left == told.left[:9]).all()
+
+
+def test_features_do_not_depend_on_what_the_answers_are_called():
+    looks = [Look(10, 0, 0.5, -0.3), Look(20, 1, 0.6, -0.2), Look(30, 1, 0.7, -0.2), Look(40, None)]
+    renamed = [look._replace(answer=None if look.answer is None else look.answer + 7) for look in looks]
+    assert [exit_features(looks[:k]) for k in range(1, 5)] == [
+        exit_features(renamed[:k]) for k in range(1, 5)
+    ]
+    assert len(exit_features(looks)) == len(NAMES)
