@@ -1,10 +1,11 @@
 # The service: a pinned environment built once, copied into an image without build tools, run by a user without rights.
 #   docker build --tag apportion:dev .
 #   docker run --rm -p 127.0.0.1:50051:50051 -v "$PWD/router.toml:/etc/apportion/router.toml:ro" apportion:dev
-# Any lock of locks/ may be added: --build-arg EXTRAS="core embed postgres otel"
+# Any lock of locks/ may be added; with `train` it can also learn (make docker-training):
+#   docker build --tag apportion-training:dev --build-arg EXTRAS="core embed postgres train" .
 
 FROM python:3.12-slim AS build
-ARG EXTRAS="core embed"
+ARG EXTRAS="core embed postgres"
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
 COPY locks/ locks/
@@ -20,7 +21,12 @@ COPY training/ training/
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
  && /app/bin/pip install --no-compile --no-deps dist/apportion-*.whl \
  && /app/bin/pip check \
- && /app/bin/python -m compileall -q -j 0 /app/lib
+ && /app/bin/python -m compileall -q -j 0 /app/lib \
+ && /app/bin/pip uninstall --quiet --yes pip
+# What manifests name whatever the version of Python: what model servers load, and recorded answers for demos.
+RUN mkdir /app/connector \
+ && cp -r predictors /app/connector/ \
+ && cp -r training/recordings /app/recordings
 
 FROM python:3.12-slim
 # LightGBM is linked against the system's OpenMP runtime.
@@ -33,7 +39,7 @@ COPY --from=build /app /app
 ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 WORKDIR /var/lib/apportion
-EXPOSE 50051
+EXPOSE 50051 8080 9464
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["python", "-c", "import grpc, sys; from grpc_health.v1 import health_pb2 as m, health_pb2_grpc as s; sys.exit(s.HealthStub(grpc.insecure_channel('127.0.0.1:50051')).Check(m.HealthCheckRequest(), timeout=4).status != m.HealthCheckResponse.SERVING)"]
 ENTRYPOINT ["apportion"]

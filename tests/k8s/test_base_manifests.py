@@ -112,6 +112,5 @@ def test_the_server_is_told_where_its_configuration_is_mounted(container):
 
 def test_the_mounted_router_toml_is_one_that_the_service_serves(tmp_path: Path):
     text = (BASE / "router.toml").read_text()
-    assert text.count("/var/lib/apportion") == 1  # the one folder that is mounted; here it is another
     (tmp_path / "router.toml").write_text(text.replace("/var/lib/apportion", str(tmp_path)))
     assert {plan.name for plan in load(tmp_path / "router.toml").plans} == {"small", "large", "cascade"}
