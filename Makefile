@@ -140,6 +140,10 @@ audit: $(SETUP) ## known vulnerabilities of what is locked (asks a database on t
 docker: ## the service's image
 	docker build --tag apportion:dev .
 
+.PHONY: docker-training
+docker-training: ## the image of the nightly cycle: the same, and what learns
+	docker build --tag apportion-training:dev --build-arg EXTRAS="core embed postgres train" .
+
 .PHONY: clean
 clean: ## remove .venv and everything that tools left behind
 	rm -rf .venv build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov
