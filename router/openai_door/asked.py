@@ -58,8 +58,8 @@ class TurnAsked(Asked, frozen=True, kw_only=True):
     tool_calls: list[CallAsked] | None = None
     reasoning: str | None = None  # vLLM's name for an assistant's thoughts …
     reasoning_content: str | None = None  # … and its older one
+    refusal: str | None = None  # of an assistant that gave no answer: what it said instead
     # What replies have and clients send back with them; only empty ones mean nothing.
-    refusal: None = None
     annotations: list[Any] | None = None
     audio: None = None
     function_call: None = None

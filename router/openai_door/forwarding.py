@@ -32,9 +32,7 @@ class Forwarding:
     new_id: Callable[[], str]
 
     @classmethod
-    def of(
-        cls, config: Config, books: Books, admission: Admission, new_id: Callable[[], str]
-    ) -> Self | None:
+    def of(cls, config: Config, books: Books, admission: Admission, new_id: Callable[[], str]) -> Self | None:
         """What the configuration sends on; None: nothing."""
         forward = config.server.forward
         if not forward:

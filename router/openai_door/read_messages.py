@@ -44,7 +44,7 @@ def read_tool_choice(sent: str | ToolForced | None) -> str:
 def _message(field: str, turn: TurnAsked) -> Message:
     return Message(
         role=turn.role,
-        parts=_parts(f"{field}.content", turn.content),
+        parts=_parts(f"{field}.content", turn.content or turn.refusal or turn.content),
         name=turn.name or "",
         tool_call_id=turn.tool_call_id or "",
         tool_calls=tuple(

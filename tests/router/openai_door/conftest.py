@@ -7,6 +7,7 @@ import itertools
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from router.config import Config
 from router.domain.events import Delta
 from router.domain.usage import Meter, Usage
 from router.openai_door.door import Door
+from router.reports import Reports
 from router.server import known_names
 from router.serving.admission import Admission
 
@@ -113,6 +115,7 @@ class House:
     url: str
     client: AsyncOpenAI
     http: aiohttp.ClientSession
+    refused: Counter[tuple[str, str]]
 
     async def ask(self, model: str = "story", text: str = "2 + 2?", **fields: Any) -> Any:
         """A chat request by the official client."""
@@ -151,6 +154,7 @@ def keep_alive_s() -> float:
 async def house(server_settings: Mapping[str, Any], keep_alive_s: float) -> AsyncIterator[House]:
     config = msgspec.convert(settings(**server_settings), Config)
     gated, numbers = Gated(), itertools.count(1)
+    refused: Counter[tuple[str, str]] = Counter()
     service = assemble(config, base=Path(), backends={**build_backends(config, Path()), "gated": gated})
     admission = Admission(config.server.max_queries)
     door = Door(
@@ -159,15 +163,17 @@ async def house(server_settings: Mapping[str, Any], keep_alive_s: float) -> Asyn
         known_names(service),
         admission,
         config.server,
+        reports=Reports(service.store),
         new_id=lambda: f"new-{next(numbers)}",
         keep_alive_s=keep_alive_s,
+        refused=refused,
     )
     url = f"http://{await door.start()}"
     async with (
         AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=20.0) as client,
         aiohttp.ClientSession() as http,
     ):
-        yield House(service, door, admission, gated, url, client, http)
+        yield House(service, door, admission, gated, url, client, http, refused)
     await door.stop()
     await service.close()
 
@@ -181,6 +187,7 @@ SCRIPT = r"""
 {"match": "weather", "tool_calls": [{"name": "get_weather", "arguments": "{\"city\": \"Paris\"}"}, {"name": "get_time"}]}
 {"match": "picture", "text": "A cat."}
 {"match": "think", "reasoning": "Let me see.", "text": "The answer is 7."}
+{"match": "as JSON", "text": "{\"city\": \"Paris\", \"degrees\": 21}"}
 """
 
 CONFIG = """
@@ -192,6 +199,14 @@ sqlite = "decisions.db"
 
 [server]
 http_listen = "127.0.0.1:0"
+
+[server.forward]
+"/v1/embeddings" = "small"
+"/tokenize" = "small"
+
+[metrics]
+listen = "127.0.0.1:0"
+on_door = true
 
 [budget]
 dollars = {dollars}
@@ -207,6 +222,7 @@ logprobs = true
 tools = true
 images = true
 response_format = true
+extra_allowed = ["reasoning_effort"]
 
 [backends.large]
 kind = "vllm"
@@ -243,6 +259,7 @@ class Served:
     base_url: str
     small: StubProcess
     large: StubProcess
+    metrics_url: str
 
     def client(self, **options: Any) -> OpenAI:
         """The official client; it tries nothing again unless told."""
@@ -289,9 +306,9 @@ def serve_door(
         started.append(process)
         assert process.stdout is not None
         said = process.stdout.readline()
-        found = re.fullmatch(r"listening router=(\S+) admin=(\S+) http=(\S+)\n", said)
+        found = re.fullmatch(r"listening router=(\S+) admin=(\S+) http=(\S+) metrics=(\S+)\n", said)
         assert found, (said, log.read_text())
-        return Served(process, found[2], f"http://{found[3]}/v1", small, large)
+        return Served(process, found[2], f"http://{found[3]}/v1", small, large, f"http://{found[4]}/metrics")
 
     yield start
     for process in started:

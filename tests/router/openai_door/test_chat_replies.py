@@ -104,11 +104,12 @@ async def test_an_error_that_is_not_of_our_tree_tells_nothing_of_itself(house):
 async def test_the_models_are_auto_the_plans_and_the_backends(house):
     names = [model.id async for model in house.client.models.list()]
     assert names == [
-        "auto",
+        *("auto", "auto:cost=0.3", "auto:risk=0.05"),
         *("small", "story", "broken", "refusing", "gated", "vote", "cascade"),
         *("backend/small", "backend/story", "backend/broken", "backend/refusing", "backend/gated"),
     ]
-    assert (await house.client.models.retrieve("backend/small")).id == "backend/small"
+    for name in ("backend/small", "auto:cost=2,risk=0.01"):
+        assert (await house.client.models.retrieve(name)).id == name
     with pytest.raises(openai.NotFoundError):
         await house.client.models.retrieve("gpt-4o")
 
@@ -116,7 +117,8 @@ async def test_the_models_are_auto_the_plans_and_the_backends(house):
 @pytest.mark.parametrize(
     ("method", "path", "status", "piece"),
     [
-        ("POST", "/v1/responses", 404, "/v1/chat/completions"),
+        ("POST", "/v1/responses", 501, "/v1/chat/completions"),
+        ("POST", "/v1/embeddings", 404, "/v1/chat/completions"),
         ("GET", "/", 404, "/v1/models"),
         ("GET", "/v1/chat/completions", 405, "POST"),
         ("POST", "/v1/models", 405, "GET"),

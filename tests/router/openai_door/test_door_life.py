@@ -14,6 +14,7 @@ from router.domain.plan import Plan, Stage
 from router.errors import ConfigError
 from router.openai_door.door import Door
 from router.openai_door.models import Models
+from router.reports import Reports
 from router.selectors.first import First
 from router.stopping.never import Never
 
@@ -103,9 +104,9 @@ async def test_closing_cuts_what_still_runs(house):
 async def test_an_address_that_cannot_be_had_is_refused(house, address: str, piece: str):
     taken = house.url.removeprefix("http://")
     config = ServerConfig(http_listen=address.format(taken=taken))
-    door = Door(
-        house.service.allocator, (), Known(frozenset(), frozenset()), house.admission, config, new_id=str
-    )
+    reports = Reports(house.service.store)
+    known = Known(frozenset(), frozenset())
+    door = Door(house.service.allocator, (), known, house.admission, config, reports=reports, new_id=str)
     with pytest.raises(ConfigError, match=piece):
         await door.start()
 
@@ -117,6 +118,8 @@ def plan(name: str, *backends: str) -> Plan:
 def test_a_plan_must_not_be_called_like_another_choice():
     with pytest.raises(ConfigError, match=r"'auto' is a model's name of the OpenAI door"):
         Models.of([plan("auto", "s")])
+    with pytest.raises(ConfigError, match="'auto:cost=9'"):
+        Models.of([plan("auto:cost=9", "s")])
     with pytest.raises(ConfigError, match="'backend/s'"):
         Models.of([plan("backend/s", "s")])
-    assert Models.of([plan("backend/s", "s", "l")]).names == ("auto", "backend/s")
+    assert Models.of([plan("backend/s", "s", "l")]).plans == ("backend/s",)

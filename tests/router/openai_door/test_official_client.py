@@ -189,7 +189,10 @@ def test_an_unknown_model_is_not_found_and_the_choices_are_named(client):
         create(client, "gpt-4o", QUESTION)
     error = caught.value
     assert (error.param, error.code, error.type) == ("model", "model_not_found", "invalid_request_error")
-    assert "choose from auto, backend/large, backend/small, cascade, large, small, vote" in error.message
+    assert (
+        "choose from auto, auto:cost=0.3, auto:risk=0.05, backend/large, backend/small, cascade, large, small, vote"
+        in error.message
+    )
 
 
 def test_a_bad_parameter_is_named(client):
@@ -201,13 +204,14 @@ def test_a_bad_parameter_is_named(client):
 
 def test_a_parameter_that_cannot_be_honoured_is_named(client):
     with pytest.raises(openai.BadRequestError) as caught:
-        create(client, "auto", QUESTION, logprobs=True)
-    assert caught.value.param == "logprobs"
+        create(client, "auto", QUESTION, modalities=["text", "audio"])
+    assert caught.value.param == "modalities"
 
 
 def test_the_models_are_listed(client):
     names = [model.id for model in client.models.list()]
-    assert names == ["auto", "small", "vote", "cascade", "large", "backend/small", "backend/large"]
+    assert names[:3] == ["auto", "auto:cost=0.3", "auto:risk=0.05"]
+    assert names[3:] == ["small", "vote", "cascade", "large", "backend/small", "backend/large"]
 
 
 async def test_the_decision_is_in_the_log_of_the_same_service(client, served):

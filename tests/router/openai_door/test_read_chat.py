@@ -20,7 +20,7 @@ from router.checks.queries import Known
 from router.domain.decision import Keep, Mode
 from router.errors import InvalidQuery, UnknownName
 from router.openai_door.models import Models
-from router.openai_door.read_chat import Chat, read_chat
+from router.openai_door.read_chat import Chat, read_chat, read_prompt
 
 KNOWN = Known(
     plans=frozenset(("small", "large")),
@@ -133,7 +133,7 @@ def test_a_conversation_with_every_role_images_and_tools_goes_through_whole():
             },
             {"role": "tool", "tool_call_id": "1", "content": ""},
         ],
-        **tool(**FUNCTION, description="does f", strict=False),
+        **tool(**FUNCTION, description="does f", strict=True),
         tool_choice={"type": "function", "function": {"name": "f"}},
     ).query
     assert [message.role for message in query.messages] == [
@@ -146,7 +146,7 @@ def test_a_conversation_with_every_role_images_and_tools_goes_through_whole():
     assert query.messages[1].name == "dev"
     assert query.messages[2].parts == (
         Part(text="what is this?"),
-        Part(PartKind.IMAGE_URL, image_url="https://x/y.png"),
+        Part(PartKind.IMAGE_URL, image_url="https://x/y.png", detail="high"),
     )
     assert query.messages[3].tool_calls == (ToolCall("1", "f", "{"),)
     assert query.messages[3].reasoning == "hm"
@@ -263,7 +263,69 @@ def test_a_backend_may_be_chosen_as_the_model():
         read(model="backend/s", **ours(constraints={"allowed_backends": ["l"]}))
 
 
-@pytest.mark.parametrize("model", ["gpt-4o", "", "backend/l", "backend/", "auto:cost=0.3"])
+def test_an_assistant_that_refused_said_so():
+    refused = {"role": "assistant", "content": "", "refusal": "there is no answer"}
+    assert read(messages=[HI, refused, HI]).query.messages[1].text == "there is no answer"
+
+
+def test_auto_takes_wishes():
+    chat = read(model="auto:cost=0.3,risk=0.05").query
+    assert (chat.preferences, chat.constraints) == (Preferences(cost_weight=0.3), Constraints(max_risk=0.05))
+    chat = read(model="auto:quality=0.9,latency=2").query
+    assert (chat.preferences, chat.constraints) == (
+        Preferences(latency_weight=2.0),
+        Constraints(min_quality=0.9),
+    )
+    assert (
+        read(model="auto:risk=0.1", **ours(constraints={"max_risk": 0.1})).query.constraints.max_risk == 0.1
+    )
+
+
+def test_log_probabilities_are_asked_for_with_their_alternatives():
+    chat = read(logprobs=True, top_logprobs=3)
+    assert (chat.query.token_logprobs, chat.query.sampling.logprobs, chat.alternatives) == (True, 3, 3)
+    assert (read(logprobs=True).query.sampling.logprobs, read().query.sampling.logprobs) == (0, None)
+
+
+def test_one_call_at_a_time_may_be_asked_for():
+    assert read(parallel_tool_calls=False).query.parallel_tool_calls is False
+    assert read(parallel_tool_calls=True).query.parallel_tool_calls is None
+
+
+def prompt(**fields: Any) -> Chat:
+    return read_prompt(json.dumps({"model": "auto", **fields}).encode(), "", MODELS, KNOWN, lambda: "new-id")
+
+
+@pytest.mark.parametrize("sent", ["Say hi", ["Say hi"]])
+def test_a_prompt_is_one_user_turn(sent: str | list[str]):
+    chat = prompt(prompt=sent, max_tokens=5, logprobs=2, user="ann")
+    assert [(turn.role, turn.text) for turn in chat.query.messages] == [("user", "Say hi")]
+    assert (chat.text, chat.alternatives, chat.query.sampling.max_tokens) == (True, 2, 5)
+    assert chat.query.metadata == {"user": "ann"}
+
+
+@pytest.mark.parametrize(
+    ("param", "fields", "piece"),
+    [
+        ("prompt", {"prompt": ["a", "b"]}, "one per request"),
+        ("prompt", {"prompt": " "}, "not blank"),
+        ("prompt", {"prompt": [1, 2]}, "`str`"),
+        ("logprobs", {"prompt": "a", "logprobs": 30}, "[0, 20]"),
+        ("echo", {"prompt": "a", "echo": True}, "false"),
+        ("suffix", {"prompt": "a", "suffix": "z"}, "suffix"),
+        ("best_of", {"prompt": "a", "best_of": 3}, "1"),
+        ("messages", {"prompt": "a", "messages": []}, "is not supported here"),
+    ],
+)
+def test_what_is_wrong_with_a_prompt_is_named(param: str, fields: dict[str, Any], piece: str):
+    with pytest.raises(InvalidQuery) as caught:
+        prompt(**fields)
+    assert (caught.value.field.split("[")[0], piece in str(caught.value)) == (param, True), caught.value
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "", "backend/l", "backend/", "auto/"])
 def test_an_unknown_model_is_named_with_the_choices(model: str):
-    with pytest.raises(UnknownName, match="choose from auto, backend/s, large, small"):
+    with pytest.raises(
+        UnknownName, match=r"choose from auto, auto:cost=0.3, auto:risk=0.05, backend/s, large, small"
+    ):
         read(model=model)
