@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import socket
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from router.decisions import Page
 from router.decisions.memory import Memory
 from router.decisions.postgres import Postgres
+from router.decisions.relay import Relay
+from router.decisions.relayed import Relayed
 from router.decisions.sqlite import SQLite
 from router.domain.decision import Decision, Mode, Outcome, SampleRecord, Status
 from router.domain.usage import Usage
@@ -40,7 +43,7 @@ DECISION = Decision(
     signals={"p_correct/small": 0.5, "odd": math.inf},
     features=b"\x00\xff\x00",
     samples=(
-        SampleRecord("x", "small", 0, 3, None, "stop", 10, 5, 20, -0.5, None, 0.7, 1.5, "12", 0, "text"),
+        SampleRecord("x", "small", 0, 3, None, "stop", 10, 5, 20, -0.5, None, 0.75, 1.5, "12", 0, "text"),
     ),
     status=Status.BUDGET_CUT,
     answer="12",
@@ -62,9 +65,20 @@ def outcome(key: str = "", **changes) -> Outcome:
     return dataclasses.replace(told, outcome_id=f"o-{key}-{told.value}")
 
 
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture(params=["memory", "sqlite", "relayed", pytest.param("postgres", marks=pytest.mark.postgres)])
 async def store(request, tmp_path):
     made: Any
+    if request.param == "relayed":  # a worker's end of a store that another process owns
+        owned = SQLite.open(tmp_path / "decisions.db")
+        owner, worker = socket.socketpair()
+        relay = Relay(owned)
+        await relay.serve(owner)
+        made = Relayed(worker, lambda: None)
+        yield made
+        await made.close()
+        await relay.close()
+        await owned.close()
+        return
     if request.param == "postgres":
         made = Postgres.open(request.getfixturevalue("postgres_address"), tmp_path / "aside")
     else:
