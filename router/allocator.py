@@ -23,6 +23,7 @@ from router.backend_switch import BackendSwitch, Flight
 from router.backends import Backend, Call
 from router.books import Books
 from router.choose import Chosen
+from router.domain import running
 from router.domain.decision import Decision, Mode, Status
 from router.domain.events import AnswerDelta, Delta, Done, Event, Judged, SampleEnded, Started
 from router.domain.growth import growth_of
@@ -89,6 +90,7 @@ class Allocator:
         """
         progress = self.books.begin(query, options)
         progress.lap("choose", self.monotonic_s())
+        running.decision_id.set(progress.decision_id)
         self.in_flight += 1
         try:
             if progress.out_of_reach:

@@ -201,6 +201,20 @@ class TenantStore(Section, frozen=True):
     keep: Literal["off", "hash", "full"]
 
 
+class TracingConfig(Section, frozen=True):
+    """[tracing]: OpenTelemetry; needs the extra `otel`."""
+
+    endpoint: str = ""  # of a collector that takes OTLP over gRPC, "http://HOST:4317"; empty: off
+    share: float = 1.0  # of the queries whose callers bring no trace of their own
+
+
+class LogConfig(Section, frozen=True):
+    """[log]: on standard error."""
+
+    form: Literal["text", "json"] = "text"  # `apportion serve --log` has the last word
+    queries: Literal["none", "failed", "all"] = "none"  # a line per query, without its texts
+
+
 class StoreConfig(Section, frozen=True):
     """[store]"""
 
@@ -265,4 +279,6 @@ class Config(Section, frozen=True):
     rewards: RewardsConfig = RewardsConfig()
     server: ServerConfig = ServerConfig()
     metrics: MetricsConfig = MetricsConfig()
+    tracing: TracingConfig = TracingConfig()
+    log: LogConfig = LogConfig()
     store: StoreConfig = StoreConfig()

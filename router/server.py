@@ -150,9 +150,10 @@ class Servers:
             rollout=service.rollout,
         )
         services, limit = pb.DESCRIPTOR.services_by_name, config.max_message_bytes
+        trace = self.telemetry.traces.begin if self.telemetry.traces else None
         self.router = self._server(
             ROUTER_SERVICE,
-            Calls(services["Router"], router_calls, limit, self.admission, QUERY_CALLS, self.refused),
+            Calls(services["Router"], router_calls, limit, self.admission, QUERY_CALLS, self.refused, trace),
         )
         self.admin = self._server(ADMIN_SERVICE, Calls(services["Admin"], admin_calls, limit))
         self.json_admin = JsonAdmin(admin_calls)
@@ -274,6 +275,7 @@ def door_of(
         new_id=new_id,
         forwarding=Forwarding.of(service.config, service.allocator.books, admission, new_id),
         pages=telemetry.pages,
+        traces=telemetry.traces,
         mounts=mounts,
         keep_alive_s=keep_alive_s,
         wall_s=wall_s,

@@ -39,8 +39,9 @@ def serve(
         typer.Option(help="How much may be decided. Default: the configuration's mode."),
     ] = None,
     log: Annotated[
-        Literal["text", "json"], typer.Option(help="Form of the log lines on standard error.")
-    ] = "text",
+        Literal["text", "json"] | None,
+        typer.Option(help="Form of the log lines on standard error. Default: log.form."),
+    ] = None,
 ) -> None:
     """Answer queries until SIGTERM or SIGINT, then drain.
 
@@ -57,7 +58,9 @@ def serve(
         bundle=bundle,
         mode=mode,
     )
-    _log_to_standard_error(log)
+    from router.telemetry.logs import log_to
+
+    log_to(sys.stderr, log or chosen.log.form)
     from router.assemble import assemble
     from router.server import Addresses
     from router.server import serve as serve_until_told
@@ -107,21 +110,4 @@ def overridden(
         mode=mode or config.mode,
         modes=() if mode else config.modes,  # said on the command line, it is said for everybody
         bundle=str(bundle.resolve()) if bundle is not None else config.bundle,
-    )
-
-
-def _log_to_standard_error(form: str) -> None:
-    import structlog
-
-    renderer: structlog.typing.Processor = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    if form == "json":
-        renderer = structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

@@ -20,6 +20,7 @@ MOST_WEIGHT = 1000  # as on the wire
 DOORS_OWN = frozenset(
     ("/v1/chat/completions", "/v1/completions", "/v1/models", "/v1/feedback", "/v1/responses")
 )
+_ENDPOINT = re.compile(r"https?://[^/\s@]+:[0-9]{1,5}")
 _FORWARDED = re.compile(r"(/[A-Za-z0-9_.-]+)+")
 _PLAN_OPTIONS = ("plan", "then", "otherwise")  # options of policies that name a plan
 
@@ -54,6 +55,9 @@ def check_service(config: Config, problems: Problems) -> None:
     _check_rewards(config.rewards, problems)
     _check_addresses(config, problems)
     _check_forward(config, problems)
+    endpoint = config.tracing.endpoint
+    if endpoint and not _ENDPOINT.fullmatch(endpoint):
+        problems.add(("tracing", "endpoint"), f"wants http://HOST:PORT or https://HOST:PORT, got {endpoint!r}")
 
 
 def check_folders(config: Config, folder: File, problems: Problems) -> None:

@@ -32,7 +32,7 @@ class Advising:
         """One stream. Raises `RouterError`."""
         request = read_opening(await anext(messages, None))
         query = read_query(request, self.known, new_id)
-        options = read_options(request, stream=False, time_left_s=call.time_left_s)
+        options = read_options(request, stream=False, time_left_s=call.time_left_s, trace=call.trace)
 
         async def tell(event: Started | Advice | Done) -> None:
             if isinstance(event, Started):

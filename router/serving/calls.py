@@ -20,6 +20,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from router.errors import DeadlineExceeded, InvalidQuery, NotBuilt, RouterError
+from router.domain.trace import Trace
 from router.serving.admission import Admission
 from router.wire.errors import INTERNAL_MESSAGE, refusal
 from router.wire.parts import DECISION_ID_TRAILER
@@ -36,6 +37,7 @@ class Call:
 
     time_left_s: float | None = None  # until the caller's deadline
     decision_id: str = ""
+    trace: Trace | None = None  # None: it is not traced
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Calls:
     admission: Admission | None = None  # None: also while draining, and without limit
     queries: frozenset[str] = frozenset()  # calls that count against the limit
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)  # (door, reason) -> calls that ended so
+    trace: Callable[[str], Trace | None] | None = None  # of a `traceparent` ("": none); None: nothing is traced
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What a server takes."""
@@ -69,7 +72,7 @@ class Calls:
 
     def _unary(self, call: MethodDescriptor, method: Any, parse: Parse) -> Any:
         async def handle(raw: bytes, context: Context) -> bytes:
-            running = Call()
+            running = self._begun(call, context)
             try:
                 with self._admit(call):
                     running.time_left_s = time_left(context)
@@ -84,7 +87,7 @@ class Calls:
 
     def _stream_out(self, call: MethodDescriptor, method: Any, parse: Parse) -> Any:
         async def handle(raw: bytes, context: Context) -> None:
-            running = Call()
+            running = self._begun(call, context)
 
             async def send(event: Message) -> None:
                 await context.write(self._encoded(event))
@@ -117,7 +120,7 @@ class Calls:
 
     def _stream_both(self, call: MethodDescriptor, method: Any, parse: Parse) -> Any:
         async def handle(raws: AsyncIterator[bytes], context: Context) -> None:
-            running = Call()
+            running = self._begun(call, context)
 
             async def send(reply: Message) -> None:
                 await context.write(self._encoded(reply))
@@ -132,6 +135,12 @@ class Calls:
             set_trailers(context, running)
 
         return handle
+
+    def _begun(self, call: MethodDescriptor, context: Context) -> Call:
+        if self.trace is None or call.name not in self.queries:
+            return Call()
+        sent = dict(context.invocation_metadata() or ()).get("traceparent", "")
+        return Call(trace=self.trace(sent if isinstance(sent, str) else ""))
 
     def _count(self, error: Exception) -> None:
         self.refused["grpc", getattr(error, "reason", RouterError.reason)] += 1

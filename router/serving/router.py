@@ -87,7 +87,7 @@ class RouterCalls:
     async def generate(self, request: pb.GenerateRequest, call: Call) -> bytes:
         """The whole walk; the reply at its end."""
         query = read_query(request, self.known, self.new_id)
-        options = read_options(request, stream=False, time_left_s=call.time_left_s)
+        options = read_options(request, stream=False, time_left_s=call.time_left_s, trace=call.trace)
         if not request.request_id:
             return (await self._answer(query, options, request, call)).SerializeToString()
         with await self._claim(request) as claim:
@@ -101,7 +101,7 @@ class RouterCalls:
     async def generate_stream(self, request: pb.GenerateRequest, call: Call, send: Send) -> None:
         """The whole walk, told as it happens. Who joins a running request is told its end."""
         query = read_query(request, self.known, self.new_id)
-        options = read_options(request, stream=True, time_left_s=call.time_left_s)
+        options = read_options(request, stream=True, time_left_s=call.time_left_s, trace=call.trace)
         async with (
             Stream(send, KEEP_ALIVE, self.keep_alive_s) as stream,
             deltas(stream, self.streams) as committed,
@@ -126,7 +126,7 @@ class RouterCalls:
     async def decide(self, request: pb.GenerateRequest, call: Call) -> pb.DecideReply:
         """The first decision alone."""
         query = read_query(request, self.known, self.new_id)
-        options = read_options(request, stream=False, time_left_s=call.time_left_s)
+        options = read_options(request, stream=False, time_left_s=call.time_left_s, trace=call.trace)
         done = self.allocator.decide(query, options)
         call.decision_id = done.decision.decision_id
         await self.held.hold(call.decision_id, query, done.plan)

@@ -9,6 +9,7 @@ from router.checks.fields import json_object
 from router.checks.queries import DEFAULT_TENANT, Known, check_query
 from router.domain.decision import Keep, Mode
 from router.domain.options import Options
+from router.domain.trace import Trace
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.checks import enum, seconds
 from router.wire.messages import messages
@@ -43,7 +44,9 @@ def read_query(request: pb.GenerateRequest, known: Known, new_id: Callable[[], s
     return check_query(query, known)
 
 
-def read_options(request: pb.GenerateRequest, *, stream: bool, time_left_s: float | None) -> Options:
+def read_options(
+    request: pb.GenerateRequest, *, stream: bool, time_left_s: float | None, trace: Trace | None = None
+) -> Options:
     """How the query is to be handled. Raises `InvalidQuery`."""
     return Options(
         mode=enum("mode", request.mode, MODE_OR_CONFIGURED, pb.Mode.Name),
@@ -52,6 +55,7 @@ def read_options(request: pb.GenerateRequest, *, stream: bool, time_left_s: floa
         stream=stream,
         tell=stream and request.return_samples,
         time_left_s=time_left_s,
+        trace=trace,
     )
 
 

@@ -44,6 +44,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "training/openai_*.py",
         "training/suites/serving/*.py",  # streams straight from the model server, to compare with
     ),
+    "opentelemetry": ("router/telemetry/spans.py",),
     "mlflow": ("training/registry.py",),
     "sqlite3": ("router/decisions/*.py", "router/ledger/*.py"),
     "psycopg": ("router/decisions/*.py", "router/ledger/*.py"),
