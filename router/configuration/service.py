@@ -57,7 +57,9 @@ def check_service(config: Config, problems: Problems) -> None:
     _check_forward(config, problems)
     endpoint = config.tracing.endpoint
     if endpoint and not _ENDPOINT.fullmatch(endpoint):
-        problems.add(("tracing", "endpoint"), f"wants http://HOST:PORT or https://HOST:PORT, got {endpoint!r}")
+        problems.add(
+            ("tracing", "endpoint"), f"wants http://HOST:PORT or https://HOST:PORT, got {endpoint!r}"
+        )
 
 
 def check_folders(config: Config, folder: File, problems: Problems) -> None:

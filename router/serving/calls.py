@@ -19,8 +19,8 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from router.errors import DeadlineExceeded, InvalidQuery, NotBuilt, RouterError
 from router.domain.trace import Trace
+from router.errors import DeadlineExceeded, InvalidQuery, NotBuilt, RouterError
 from router.serving.admission import Admission
 from router.wire.errors import INTERNAL_MESSAGE, refusal
 from router.wire.parts import DECISION_ID_TRAILER
@@ -49,8 +49,10 @@ class Calls:
     max_message_bytes: int
     admission: Admission | None = None  # None: also while draining, and without limit
     queries: frozenset[str] = frozenset()  # calls that count against the limit
-    refused: Counter[tuple[str, str]] = field(default_factory=Counter)  # (door, reason) -> calls that ended so
-    trace: Callable[[str], Trace | None] | None = None  # of a `traceparent` ("": none); None: nothing is traced
+    # (door, reason) -> calls that ended so
+    refused: Counter[tuple[str, str]] = field(default_factory=Counter)
+    # the trace of a `traceparent` ("": none came); None: nothing is traced
+    trace: Callable[[str], Trace | None] | None = None
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What a server takes."""
