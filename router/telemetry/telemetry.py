@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import uuid
 from collections.abc import Mapping
 
 from router.books import Books
@@ -12,7 +14,9 @@ from router.shadow import Shadows
 from router.telemetry.decided import Decided
 from router.telemetry.endpoint import PATH, Handler, MetricsPage, MetricsPort
 from router.telemetry.exposition import Metrics
+from router.telemetry.logs import query_log
 from router.telemetry.standing import Running, Standing
+from router.telemetry.traces import Traces
 from router.telemetry.turned_out import TurnedOut
 
 
@@ -31,11 +35,24 @@ class Telemetry:
         version: str,
         started_at: float,  # seconds since the epoch
     ) -> None:
+        self.traces = _traces(config, version, books.settings.replica)
+        if self.traces is not None:
+            books.onlookers.append(self.traces.seen)
+        if (write := query_log(config.log.queries)) is not None:
+            books.onlookers.append(write)
         self._listen, self._on_door = config.metrics.listen, config.metrics.on_door
         self.page: MetricsPage | None = None
         self._port: MetricsPort | None = None
         if config.metrics.listen or config.metrics.on_door:
-            standing = Standing(books, admission, version, started_at, shadows, refused)
+            standing = Standing(
+                books,
+                admission,
+                version,
+                started_at,
+                shadows,
+                refused,
+                self.traces.counts if self.traces else dict,
+            )
             metrics = Metrics(Decided(config.metrics.tenants), TurnedOut(), standing)
             books.onlookers.append(metrics.seen)
             reports.onlookers.append(metrics.turned_out.reported)
@@ -63,6 +80,26 @@ class Telemetry:
         return bound
 
     async def stop(self) -> None:
-        """Close the port."""
+        """Close the port, send what spans there are."""
         if self._port is not None:
             await self._port.stop()
+            self._port = None
+        if self.traces is not None:
+            traces, self.traces = self.traces, None
+            await asyncio.to_thread(traces.close)
+
+
+def _traces(config: Config, version: str, replica: str) -> Traces | None:
+    tracing = config.tracing
+    if not tracing.endpoint:
+        return None
+    try:
+        from router.telemetry.spans import OTLP, Model
+    except ImportError as error:
+        raise ConfigError(
+            "tracing.endpoint is set, and OpenTelemetry is not installed; install apportion[otel]"
+        ) from error
+    models = {name: Model(one.model or name, one.kind) for name, one in config.backends.items()}
+    return Traces(
+        OTLP.to(tracing.endpoint, models, version, replica), tracing.share, lambda: uuid.uuid4().hex
+    )
