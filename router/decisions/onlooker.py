@@ -17,7 +17,7 @@ import msgspec
 
 from router.decisions.database import DELETED, NAMES, Database
 from router.decisions.names import Names
-from router.decisions.packed import unpack
+from router.decisions.packed import Packed, read_packed, unpack
 from router.decisions.rows import to_outcome
 from router.decisions.schema import APPLICATION_ID, MIGRATIONS, open_reader
 from router.decisions.sqlite_database import SQLiteDatabase
@@ -49,6 +49,17 @@ class Ends:
     deletions: int
 
 
+@dataclass(frozen=True, slots=True)
+class PackedRow:
+    """A decision as it lies there; the numbers in `packed` stand for the look's names."""
+
+    n: int
+    decision_id: str
+    tenant: str
+    created_at: float  # seconds since the epoch
+    packed: Packed
+
+
 @dataclass(slots=True)
 class Look:
     """What is there."""
@@ -63,12 +74,30 @@ class Look:
 
     def decisions(self, since: float, until: float) -> Iterator[Decision | None]:
         """Rows made in [since, until) (seconds since the epoch), oldest first; None for one that cannot be read."""
-        for _, decision in self._decisions(_DECISIONS, (since, until)):
-            yield decision
+        self.learn()
+        for _, name, tenant, created_at, body in self.database.stream(
+            self.connection, _DECISIONS, (since, until)
+        ):
+            try:
+                yield unpack(name, tenant, created_at, body, self.names)
+            except (msgspec.DecodeError, KeyError, ValueError):
+                yield None
 
-    def numbered_decisions(self, after: int, upto: int) -> Iterator[tuple[int, Decision | None]]:
-        """Rows with a number in (after, upto], in order of arrival; None for one that cannot be read."""
-        yield from self._decisions(_NUMBERED, (after, upto))
+    def numbered_decisions(self, after: int, upto: int) -> Iterator[PackedRow]:
+        """Rows with a number in (after, upto], in order of arrival; what cannot be read is left out."""
+        self.learn()
+        for n, name, tenant, created_at, body in self.database.stream(
+            self.connection, _NUMBERED, (after, upto)
+        ):
+            try:
+                yield PackedRow(n, name, tenant, created_at, read_packed(body))
+            except (msgspec.DecodeError, ValueError):
+                continue
+
+    def learn(self) -> None:
+        """Bring `names` up to date."""
+        if self.version > 1 and not self.names.highest:
+            self.names.learn(self.database.stream(self.connection, NAMES, (0,)))
 
     def outcomes(self) -> Iterator[tuple[bytes, bool]]:
         """All outcomes in order of arrival, and whether a later one superseded it."""
@@ -89,15 +118,6 @@ class Look:
             query = f"{DELETED} WHERE n > ? ORDER BY n"
             for at, tenant, decision_id in self.database.stream(self.connection, query, (after,)):
                 yield tenant, decision_id, at
-
-    def _decisions(self, query: str, bounds: tuple[float, float]) -> Iterator[tuple[int, Decision | None]]:
-        if self.version > 1 and not self.names.highest:
-            self.names.learn(self.database.stream(self.connection, NAMES, (0,)))
-        for n, name, tenant, created_at, body in self.database.stream(self.connection, query, bounds):
-            try:
-                yield n, unpack(name, tenant, created_at, body, self.names)
-            except (msgspec.DecodeError, KeyError, ValueError):
-                yield n, None
 
 
 @contextmanager

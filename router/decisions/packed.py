@@ -1,8 +1,8 @@
 """A decision as the bytes of its row: what repeats goes by number, maps are numbers in a known order.
 
-Signals and forecasts are kept in single precision, features are deflated (most are 0); everything else comes back as
-it was. The columns of the row (decision, tenant, time) are not repeated here. Bodies of earlier versions, which wrote
-all names out, are read as well.
+Signals, forecasts and the measures of samples are kept in single precision, features are deflated (most are 0);
+everything else comes back as it was. The columns of the row (decision, tenant, time) are not repeated here. Bodies of
+earlier versions, which wrote all names out, are read as well.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from router.domain.usage import Usage
 MODES, STATUSES = tuple(Mode), tuple(Status)
 DEFLATE = 1  # level: features are mostly zeros, more effort gains a byte or two
 Numbers: TypeAlias = tuple[Code, bytes]  # names in their order, the numbers
+Text: TypeAlias = tuple[
+    bytes, str
+]  # hexadecimal digits as bytes, what is no such as text; one of both is empty
 
 
 class PackedSample(msgspec.Struct, array_like=True, gc=False):
@@ -36,10 +39,7 @@ class PackedSample(msgspec.Struct, array_like=True, gc=False):
     tokens_in: int
     tokens_cached: int
     tokens_out: int
-    mean_logprob: float | None
-    first_entropy: float | None
-    confidence: float | None
-    latency_s: float | None
+    measures: bytes  # mean_logprob, first_entropy, confidence, latency_s; NaN: none
     answer: str | None
     answer_class: int | None
     text: str | None
@@ -48,7 +48,7 @@ class PackedSample(msgspec.Struct, array_like=True, gc=False):
 class Packed(msgspec.Struct, array_like=True, gc=False):
     """See `Decision`. To add a field, append it with a default."""
 
-    request_id: str
+    request_id: Text
     replica: Code
     sequence: int
     session_id: str
@@ -83,8 +83,7 @@ class Packed(msgspec.Struct, array_like=True, gc=False):
     prices_since: Code
     latency_s: float
     first_text_s: float | None
-    query_hash: bytes  # of hexadecimal digits
-    other_hash: str  # where it is none
+    query_hash: Text
     query_text: str | None
     metadata: dict[str, str]
     error: str
@@ -126,7 +125,7 @@ def pack(row: Decision, names: Names) -> bytes:
     code = names.code
     return msgspec.msgpack.encode(
         Packed(
-            row.request_id,
+            _short(row.request_id),
             code(row.replica),
             row.sequence,
             row.session_id,
@@ -161,7 +160,7 @@ def pack(row: Decision, names: Names) -> bytes:
             code(row.prices_since),
             row.latency_s,
             row.first_text_s,
-            *_short_hash(row.query_hash),
+            _short(row.query_hash),
             row.query_text,
             dict(row.metadata),
             row.error,
@@ -175,6 +174,11 @@ def is_packed(body: bytes) -> bool:
     return body[:1] >= b"\x90" and body[:1] not in (b"\xde", b"\xdf")
 
 
+def read_packed(body: bytes) -> Packed:
+    """A body without its numbers resolved; one of an earlier version is brought into this form."""
+    return _DECODER.decode(body if is_packed(body) else pack(to_decision(body), Names(most=0)))
+
+
 def unpack(decision_id: str, tenant: str, created_at: float, body: bytes, names: Names) -> Decision:
     """The decision of a row. Raises `KeyError` where `names` does not know a number of it."""
     if not is_packed(body):
@@ -183,7 +187,7 @@ def unpack(decision_id: str, tenant: str, created_at: float, body: bytes, names:
     pairs = names.texts(row.digests)
     return Decision(
         decision_id=decision_id,
-        request_id=row.request_id,
+        request_id=long_text(row.request_id),
         replica=text(row.replica),
         sequence=row.sequence,
         created_at=created_at,
@@ -220,7 +224,7 @@ def unpack(decision_id: str, tenant: str, created_at: float, body: bytes, names:
         prices_since=text(row.prices_since),
         latency_s=row.latency_s,
         first_text_s=row.first_text_s,
-        query_hash=row.other_hash or row.query_hash.hex(),
+        query_hash=long_text(row.query_hash),
         query_text=row.query_text,
         metadata=row.metadata,
         error=row.error,
@@ -253,12 +257,17 @@ def _unpacked(packed: Numbers, names: Names, kind: Any) -> dict[str, float]:
     return dict(zip(names.texts(packed[0]), array(kind, packed[1]), strict=True))
 
 
-def _short_hash(text: str) -> tuple[bytes, str]:
+def _short(text: str) -> Text:
     try:
         short = bytes.fromhex(text)
     except ValueError:
         return b"", text
     return (short, "") if short.hex() == text else (b"", text)
+
+
+def long_text(text: Text) -> str:
+    """The text that was shortened."""
+    return text[1] or text[0].hex()
 
 
 def _packed_sample(sample: SampleRecord, names: Names) -> PackedSample:
@@ -272,17 +281,19 @@ def _packed_sample(sample: SampleRecord, names: Names) -> PackedSample:
         sample.tokens_in,
         sample.tokens_cached,
         sample.tokens_out,
-        sample.mean_logprob,
-        sample.first_entropy,
-        sample.confidence,
-        sample.latency_s,
+        array("f", [_NAN if value is None else value for value in _measures(sample)]).tobytes(),
         sample.answer,
         sample.answer_class,
         sample.text,
     )
 
 
+def _measures(sample: SampleRecord) -> tuple[float | None, ...]:
+    return sample.mean_logprob, sample.first_entropy, sample.confidence, sample.latency_s
+
+
 def _sample(packed: PackedSample, names: Names) -> SampleRecord:
+    measures = [None if value != value else value for value in array("f", packed.measures)]  # noqa: PLR0124 (NaN)
     return SampleRecord(
         packed.sample_id,
         names.text(packed.backend),
@@ -293,11 +304,11 @@ def _sample(packed: PackedSample, names: Names) -> SampleRecord:
         packed.tokens_in,
         packed.tokens_cached,
         packed.tokens_out,
-        packed.mean_logprob,
-        packed.first_entropy,
-        packed.confidence,
-        packed.latency_s,
-        packed.answer,
-        packed.answer_class,
-        packed.text,
+        mean_logprob=measures[0],
+        first_entropy=measures[1],
+        confidence=measures[2],
+        latency_s=measures[3],
+        answer=packed.answer,
+        answer_class=packed.answer_class,
+        text=packed.text,
     )

@@ -121,6 +121,7 @@ def open_writer(path: Path, busy_s: float) -> sqlite3.Connection:
         raise StoreError(f"decision store {path}: cannot be opened: {error}") from error
     try:
         _check_identity(path, connection)
+        connection.execute("PRAGMA page_size = 8192")  # rows of some 1,000 bytes; of a new file only
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA journal_size_limit = 67108864")

@@ -31,8 +31,9 @@ from msgspec.structs import replace
 
 from router.decisions.onlooker import Look, look_at
 from training.errors import TrainingError
-from training.log.columns import Arrived, decision_table, outcome_table
+from training.log.columns import decision_table
 from training.log.manifest import Manifest, PartFile, Seen, read_manifest, remove_strays, write_manifest
+from training.log.outcome_columns import Arrived, outcome_table
 from training.log.place import Place
 
 CHUNK = 25_000  # numbers of rows in one run: some 100 MB of memory
@@ -143,12 +144,7 @@ def write_part(place: Place, path: str, kind: str, store: str, table: Any) -> Pa
 
 def _table_of(look: Look, run: Run) -> Any:
     if run.kind == "decisions":
-        numbers, rows = [], []
-        for n, decision in look.numbered_decisions(run.after, run.upto):
-            if decision is not None:
-                numbers.append(n)
-                rows.append(decision)
-        return decision_table(numbers, rows)
+        return decision_table(list(look.numbered_decisions(run.after, run.upto)), look.names)
     return outcome_table([Arrived(*row) for row in look.numbered_outcomes(run.after, run.upto)])
 
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from training.decision_rows import Named
 from training.errors import TrainingError
-from training.log.columns import micros
 from training.log.joined import current_outcomes, pairs_of
 from training.log.manifest import PartFile, read_manifest
+from training.log.outcome_columns import micros
 from training.log.place import Place
 from training.log.schema import DECISIONS, NAME, OUTCOMES
 

@@ -27,13 +27,19 @@ def through(row: Decision, names: Names) -> Decision:
     return unpack(row.decision_id, row.tenant, row.created_at, pack(row, names), names)
 
 
-def test_a_row_comes_back_with_signals_and_forecasts_in_single_precision(made):
+def test_a_row_comes_back_with_what_was_measured_in_single_precision(made):
     found = through(made, Names())
-    assert dataclasses.replace(found, signals=made.signals, forecasts=made.forecasts) == made
+    exact = {"signals": made.signals, "forecasts": made.forecasts, "samples": made.samples}
+    assert dataclasses.replace(found, **exact) == made
     assert found.signals == pytest.approx(made.signals, rel=1e-6)
     assert {plan: cost for plan, (_, cost) in found.forecasts.items()} == pytest.approx(
         {plan: cost for plan, (_, cost) in made.forecasts.items()}, rel=1e-6
     )
+    for sample, wanted in zip(found.samples, made.samples, strict=True):
+        assert sample.confidence == pytest.approx(wanted.confidence, rel=1e-6)
+        measured = ("mean_logprob", "first_entropy", "confidence", "latency_s")
+        rest = {name: getattr(wanted, name) for name in measured}
+        assert dataclasses.replace(sample, **rest) == wanted
 
 
 @pytest.mark.parametrize("mode", list(Mode))
