@@ -86,7 +86,10 @@ class StubServer:
             sent = msgspec.json.decode(body, type=dict[str, Any])
         except (msgspec.MsgspecError, UnicodeError) as error:
             return _error(400, f"the request is not what it should be: {error}")
-        self.engine.seen.append({"path": request.path, "body": sent})
+        trace = request.headers.get("traceparent")
+        self.engine.seen.append(
+            {"path": request.path, "body": sent} | ({"traceparent": trace} if trace else {})
+        )
         if not self._has_key(request):
             return _error(401, "Unauthorized")
         for key in self.abilities.refuse:
