@@ -196,6 +196,8 @@ def build_backends(config: Config, base: Path) -> dict[str, Backend]:
     shelf = None
     for name, section in config.backends.items():
         kind = resolve("backend kind", BACKENDS, section.kind)
+        if getattr(kind, "composed", False):
+            continue  # made of those that are there then
         if section.kind == "recorded":
             if shelf is None:
                 from router.backends.recording_shelf import RecordingShelf
@@ -207,7 +209,11 @@ def build_backends(config: Config, base: Path) -> dict[str, Backend]:
             built[name] = kind(name, replace(section, ca_file=str(base / section.ca_file)))
         else:
             built[name] = kind(name, section)
-    return built
+    composed = {name: section for name, section in config.backends.items() if name not in built}
+    members = dict(built)
+    for name, section in composed.items():
+        built[name] = resolve("backend kind", BACKENDS, section.kind)(name, section, members)
+    return {name: built[name] for name in config.backends}
 
 
 def load_predictions(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from datetime import UTC, datetime
 
 from router.config import BackendConfig, Config, PriceConfig
@@ -40,17 +41,26 @@ def prices_of(config: Config, at: float = -math.inf) -> dict[str, Price]:
 
 def bounds_of(config: Config, at: float = -math.inf) -> dict[str, Bound]:
     """By backend: what one sample of it can cost at most, at the prices of a time."""
-    return {
-        name: Bound(
-            price_of(backend, at),
-            backend.max_tokens,
-            backend.template_tokens,
-            backend.context_tokens,
-            backend.gpu_share * backend.timeout_s,
-            backend.growing.answer_tokens,
-        )
-        for name, backend in config.backends.items()
-    }
+    return {name: _bound(config, backend, at) for name, backend in config.backends.items()}
+
+
+def _bound(config: Config, backend: BackendConfig, at: float) -> Bound:
+    compose = backend.compose
+    members = [config.backends[name] for name in (compose.small, compose.large) if name in config.backends]
+    price = price_of(backend, at)
+    if members:  # the dearer of both, in every respect
+        charged = [price_of(one, at) for one in members]
+        price = Price(*(max(getattr(one, item.name) for one in charged) for item in fields(Price)))
+    calls = 3 * compose.most_steps + 3 if members else 1
+    return Bound(
+        price,
+        backend.max_tokens,
+        backend.template_tokens,
+        backend.context_tokens,
+        calls * max(one.gpu_share * one.timeout_s for one in (backend, *members)),
+        backend.growing.answer_tokens,
+        calls,
+    )
 
 
 def price_dates(config: Config) -> tuple[float, ...]:

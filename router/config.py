@@ -40,6 +40,19 @@ class GrowingConfig(Section, frozen=True):
     side_call_s: float = 5.0  # a tentative answer that takes longer is not waited for
 
 
+class ComposeConfig(Section, frozen=True):
+    """[backends.NAME.compose]: a backend that is made of two others."""
+
+    small: str = ""  # names of backends
+    large: str = ""
+    step_end: str = "\n\n"  # where a reasoning step ends
+    most_steps: int = 24  # what comes behind is written in one piece
+    entropy: float = 0.8  # glimpse: nats of the small model's first token above which the large one writes the step
+    score: float = 7.0  # speculative_steps: least score of a step that is kept, 0 to 9
+    first_by_large: int = 0  # speculative_steps: steps that the large model writes itself
+    refine: str = ""  # draft_then_refine: what the large model is told; default: to check and to correct
+
+
 class BackendConfig(Section, frozen=True):
     """[backends.NAME]: where samples come from and what they cost."""
 
@@ -60,6 +73,8 @@ class BackendConfig(Section, frozen=True):
     hidden_at: str = ""  # the connector's folder, or the pooling server's url
     hidden_wait_ms: float = 50.0  # at most, after a sample's end; then logprobs take their place
     growing: GrowingConfig = GrowingConfig()
+    # kind = "glimpse", "speculative_steps" or "draft_then_refine"
+    compose: ComposeConfig = ComposeConfig()
     # kind = "recorded"
     recording: str = ""  # folder, relative to router.toml
     recorded_as: str = ""  # the backend's name there; default: its own

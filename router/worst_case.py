@@ -26,6 +26,7 @@ class Bound:
     context_tokens: int | None = None
     gpu_seconds: float = 0.0  # of one sample, at most
     answer_tokens: int = 20  # of a tentative answer, at most
+    calls: int = 1  # of one sample, at most: more for a composition, each of which reads what was written so far
 
 
 class Prompted(Protocol):
@@ -104,6 +105,9 @@ def worst_sample(query: Query, size: QuerySize, stage: Stage, bound: Bound) -> t
         tokens_in = min(tokens_in, bound.context_tokens)  # the server refuses what is longer
     tokens_out = output_tokens_bound(query, stage, bound)
     price_in = max(bound.price.per_token_in, bound.price.per_token_cached)
+    if bound.calls > 1:  # every token is written twice at most, and every call may bring one that is not kept
+        tokens_in = bound.calls * (tokens_in + tokens_out + ASKING_TOKENS)
+        tokens_out = 2 * tokens_out + bound.calls
     looks_in, looks_out = side_calls(growth_of(stage.stop), tokens_in, tokens_out, bound.answer_tokens)
     tokens_in, tokens_out = tokens_in + looks_in, tokens_out + looks_out
     one = tokens_in * price_in + tokens_out * bound.price.per_token_out

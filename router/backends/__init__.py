@@ -36,6 +36,8 @@ class Call:
     pruned: set[str] = field(default_factory=set)  # filled by the consumer: ids to cut, where it can
     closing: set[str] = field(default_factory=set)  # the same: growing ids to end now, with an answer
     growth: Growth | None = None  # which check-points; None: as the backend has them, without tentative answers
+    begun: str = ""  # the assistant's turn so far, which the sample goes on from; its text is what comes then
+    until: str = ""  # the sample ends behind this text, which is kept; "": at its own end
     trace: Trace | None = None  # requests tell their server which span they belong to
 
 
@@ -81,4 +83,7 @@ BACKENDS = {
     "vllm": "router.backends.vllm:VLLM",
     "recorded": "router.backends.recorded:Recorded",
     "scripted": "router.backends.scripted:Scripted",
+    "glimpse": "router.backends.glimpse:Glimpse",
+    "speculative_steps": "router.backends.speculative_steps:SpeculativeSteps",
+    "draft_then_refine": "router.backends.draft_then_refine:DraftThenRefine",
 }

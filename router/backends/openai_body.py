@@ -38,6 +38,13 @@ def request_body(call: Call, config: BackendConfig) -> dict[str, Any]:
     else:
         body["prompt"] = "\n\n".join(message.text for message in messages)
     body |= wire_sampling(call.sampling)
+    if call.until:  # vLLM's name; a server that does not know it leaves the mark out, and the sample ends there
+        body |= {"stop": [call.until], "include_stop_str_in_output": True}
+    if call.begun and config.api == "chat":
+        body["messages"].append({"role": "assistant", "content": call.begun})
+        body |= {"continue_final_message": True, "add_generation_prompt": False}
+    elif call.begun:
+        body["prompt"] += call.begun
     if call.logprobs and config.logprobs:
         usual = TOP_ALTERNATIVES if config.api == "chat" else TOP_OF_COMPLETIONS
         wanted = max(usual, call.sampling.logprobs or 0)

@@ -14,6 +14,7 @@ from router.configuration.places import Path
 from router.configuration.problems import Problems, key_text, unknown
 from router.errors import RouterError
 
+COMPOSED = ("glimpse", "speculative_steps", "draft_then_refine")
 # Keys that only some of our kinds read. A kind that is not named here may use every key.
 _KEYS_OF_KIND = {
     "vllm": frozenset(
@@ -22,6 +23,7 @@ _KEYS_OF_KIND = {
     ),
     "recorded": frozenset({"recording", "recorded_as", "pace"}),
     "scripted": frozenset({"script"}),
+    **dict.fromkeys(COMPOSED, frozenset({"compose"})),
 }
 _KEYS_OF_KINDS = frozenset().union(*_KEYS_OF_KIND.values())
 MOST_WAIT_MS = 50.0  # that a query waits for what its answer does not need
@@ -46,6 +48,8 @@ def check_backends(config: Config, written: dict[str, set[str]], folder: File, p
             _check_states(backend, path, problems)
         elif backend.kind == "recorded":
             _check_recording(name, backend, path, folder, problems)
+        elif backend.kind in COMPOSED:
+            _check_composed(config, backend, path, problems)
         elif backend.kind == "scripted" and not backend.script and not problems.touch((*path, "script")):
             problems.add((*path, "script"), "a scripted backend says something: script is empty")
         _check_numbers(backend, path, problems)
@@ -118,6 +122,19 @@ def _check_states(backend: BackendConfig, path: Path, problems: Problems) -> Non
     if not 0 < backend.hidden_wait_ms <= MOST_WAIT_MS:
         text = f"wants more than 0 and at most {MOST_WAIT_MS:g}, got {backend.hidden_wait_ms:g}"
         problems.add((*path, "hidden_wait_ms"), text)
+
+
+def _check_composed(config: Config, backend: BackendConfig, path: Path, problems: Problems) -> None:
+    """Two other backends, which are no compositions themselves, and a price that is theirs."""
+    if problems.touch((*path, "compose")):
+        return
+    simple = [name for name, one in config.backends.items() if one.kind not in COMPOSED]
+    for key in ("small", "large"):
+        name = getattr(backend.compose, key)
+        if name not in simple:
+            problems.add((*path, "compose"), f"{key}: " + unknown("backend to compose", name, simple))
+    if backend.price_in or backend.price_out or backend.price_per_gpu_second or backend.prices:
+        problems.add(path, f"kind {backend.kind!r} costs what its members charge: leave its prices out")
 
 
 def _url_problem(url: str) -> str:

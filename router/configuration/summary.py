@@ -94,4 +94,6 @@ def _source(name: str, kind: str, config: Config) -> str:
         return f"{backend.model} at {', '.join(backend.urls)}"
     if kind == "recorded":
         return f"{backend.recorded_as or name} of {backend.recording}"
+    if backend.compose.small:
+        return f"{backend.compose.small} and {backend.compose.large}"
     return f"{len(backend.script)} texts" if kind == "scripted" else ""
