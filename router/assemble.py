@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import secrets
@@ -20,6 +21,7 @@ from router.allocator import Allocator
 from router.answering.classes import AnswerClasses
 from router.backend_terms import speeds_of
 from router.backends import BACKENDS, Backend
+from router.batches.kept import Batches, open_batches
 from router.books import Books, Settings
 from router.choose import REFERENCE, Chooser, Menu
 from router.config import Config
@@ -74,6 +76,7 @@ class Service:
     classes: AnswerClasses
     allocator: Allocator
     rollout: Rollout
+    batches: Batches
     shadows: Shadows | None = None  # None: [shadow] share is 0
     renewal: Renewal | None = None  # None: the ledger's store is in this process
 
@@ -87,6 +90,7 @@ class Service:
         if self.shadows is not None:
             await self.shadows.close()
         await self.rollout.close()
+        await asyncio.to_thread(self.batches.close)
         try:
             if self.renewal is not None:
                 await self.renewal.close()
@@ -110,6 +114,8 @@ def assemble(
     wall_s: Callable[[], float] = time.time,
     new_id: Callable[[Query], str] | None = None,
     environ: Mapping[str, str] = os.environ,
+    open_store: Callable[[Config, Path], DecisionStore]
+    | None = None,  # default: the configuration's, owned here
 ) -> Service:
     """Build the service of a configuration; parts that are given take the place of those it would build.
 
@@ -145,7 +151,8 @@ def assemble(
         ledger = open_ledger(config, base, replica, monotonic_s, wall_s, address=place)
     if store is None:
         try:
-            store = open_store(config, base)  # last: nothing after it fails, so that nothing is left open
+            # last: nothing after it fails, so that nothing is left open
+            store = (open_store or own_store)(config, base)
         except BaseException:
             if isinstance(ledger, Leased):
                 ledger.leave()
@@ -186,7 +193,8 @@ def assemble(
     shelf = Shelf(base / config.bundles) if config.bundles else None
     rollout = Rollout(config, named, books, shelf, notes, Learned(predictions, plans, degraded), wall_s)
     rollout.begin()
-    parts_of_it = (ledger, store, classes, allocator, rollout, shadows, renewal)
+    batches = open_batches(place, base, wall_s)
+    parts_of_it = (ledger, store, classes, allocator, rollout, batches, shadows, renewal)
     return Service(config, plans, backends, predictions, *parts_of_it)
 
 
@@ -229,7 +237,7 @@ def load_predictions(
     return found.predictions, found.degraded
 
 
-def open_store(config: Config, base: Path) -> DecisionStore:
+def own_store(config: Config, base: Path) -> DecisionStore:
     """The store of decisions and outcomes. Raises `StoreError`."""
     if config.store.sqlite == ":memory:" and not config.store.postgres:
         from router.decisions.memory import Memory

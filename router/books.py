@@ -114,7 +114,7 @@ class Books:
             chooser, replica_degraded = self.canary.chooser, self.canary.degraded
         limits = Limits(self._left(query), options.time_left_s, options.stream)
         try:
-            chosen = chooser.choose(query, limits, explore=options.explore)
+            chosen = chooser.choose(query, limits, explore=options.explore, least_price=options.price)
         except BudgetExceeded as error:
             if error.needed_micros is not None:
                 error.retry_after_s = self.ledger.wait_s(Amount(error.needed_micros), query.tenant)

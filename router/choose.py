@@ -99,11 +99,16 @@ class Chooser:
         priced = quality_prices_of(predictions, plans, self.forecaster)
         return replace(self, menu=menu, predictions=predictions, quality_prices=priced)
 
-    def choose(self, query: Query, limits: Limits, *, explore: bool = True) -> Chosen:
-        """Draw a plan. Raises `NoPlan`, `BudgetExceeded` or `UnknownName`."""
+    def choose(
+        self, query: Query, limits: Limits, *, explore: bool = True, least_price: float = 0.0
+    ) -> Chosen:
+        """Draw a plan, at `least_price` (quality per dollar) or a higher one.
+
+        Raises `NoPlan`, `BudgetExceeded` or `UnknownName`.
+        """
         look = self.predictions.look(query)
         forecasts, infeasible, degraded, unpaid = self.feasible(query, limits, look.signals)
-        price = self.price_for(query.tenant) * query.preferences.cost_weight
+        price = max(self.price_for(query.tenant), least_price) * query.preferences.cost_weight
         situation = Situation(
             forecasts,
             look.signals,

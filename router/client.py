@@ -25,6 +25,7 @@ from router.clients.admin import AdminClient, SyncAdminClient
 from router.clients.advice import Advice
 from router.clients.advice_sync import SyncAdvice
 from router.clients.advised import Charged, Drawn, More, usage_request
+from router.clients.batches import Batches, BatchQuery, BatchResult, BatchStatus, SyncBatches
 from router.clients.channel import (
     DEFAULT_RETRIES,
     DEFAULT_TARGET,
@@ -77,6 +78,10 @@ __all__ = [
     "ApportionError",
     "Ask",
     "BackendState",
+    "BatchQuery",
+    "BatchResult",
+    "BatchStatus",
+    "Batches",
     "Busy",
     "Charged",
     "Client",
@@ -108,6 +113,7 @@ __all__ = [
     "StreamEvent",
     "SyncAdminClient",
     "SyncAdvice",
+    "SyncBatches",
     "SyncClient",
     "TooLate",
     "Tool",
@@ -136,6 +142,7 @@ class Client:
         self._rng = rng or random.Random()
         self._channel = grpc.aio.insecure_channel(target, options=options())
         self._stub = pb_grpc.RouterStub(self._channel)
+        self.batches = Batches(self._stub, self._call)
 
     async def __aenter__(self) -> Self:
         return self

@@ -18,6 +18,8 @@ from grpc_reflection.v1alpha import reflection
 
 from router.advising.advisor import Advisor, Engine
 from router.allocator import Allocator
+from router.batches.batches import BatchDesk
+from router.batches.kept import Batches
 from router.checks.queries import Known
 from router.config import Config
 from router.errors import ConfigError
@@ -29,6 +31,7 @@ from router.rollout.rollout import Rollout
 from router.serving.admin import AdminCalls
 from router.serving.admission import Admission
 from router.serving.advise import Advising
+from router.serving.batches import AskedOfUs, BatchCalls
 from router.serving.calls import Calls
 from router.serving.json_admin import JsonAdmin
 from router.serving.listen import grpc_server, listen
@@ -76,6 +79,11 @@ class Service(Protocol):
         ...
 
     @property
+    def batches(self) -> Batches:
+        """Where batches are kept."""
+        ...
+
+    @property
     def rollout(self) -> Rollout:
         """What keeps the replica on the bundles and the mode that all agreed on."""
         ...
@@ -104,9 +112,11 @@ class Servers:
         *,
         keep_alive_s: float = KEEP_ALIVE_S,
         go_away_after_s: float = GO_AWAY_AFTER_S,
+        share_ports: bool = False,  # of callers, with other workers
         wall_s: Callable[[], float] = time.time,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.share_ports = share_ports
         config, books = service.config.server, service.allocator.books
         self.config, self.go_away_after_s = config, go_away_after_s
         self.reports = Reports(books.store)
@@ -126,6 +136,8 @@ class Servers:
         )
         self.health = health.aio.HealthServicer()
         held, known = Held(books), known_names(service)
+        asked = AskedOfUs(service.answers, known, books.prices, books.store, new_id)
+        self.desk = BatchDesk(service.batches, asked, books.settings.replica, wall_s)
         router_calls = RouterCalls(
             allocator=service.answers,
             held=held,
@@ -137,6 +149,7 @@ class Servers:
             max_message_bytes=config.max_message_bytes,
             wall_s=wall_s,
             reports=self.reports,
+            batches=BatchCalls(self.desk, known, new_id),
             keep_alive_s=keep_alive_s,
         )
         admin_calls = AdminCalls(
@@ -155,7 +168,7 @@ class Servers:
             ROUTER_SERVICE,
             Calls(services["Router"], router_calls, limit, self.admission, QUERY_CALLS, self.refused, trace),
         )
-        self.admin = self._server(ADMIN_SERVICE, Calls(services["Admin"], admin_calls, limit))
+        self.admin = self._server(ADMIN_SERVICE, Calls(services["Admin"], admin_calls, limit), shared=False)
         self.json_admin = JsonAdmin(admin_calls)
         self.door = door_of(
             service,
@@ -169,8 +182,8 @@ class Servers:
             monotonic_s,
         )
 
-    def _server(self, name: str, calls: Calls) -> grpc.aio.Server:
-        server = grpc_server(self.config.max_message_bytes)
+    def _server(self, name: str, calls: Calls, *, shared: bool = True) -> grpc.aio.Server:
+        server = grpc_server(self.config.max_message_bytes, share_port=shared and self.share_ports)
         server.add_generic_rpc_handlers((calls.handler(),))
         health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
         names = (name, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -183,13 +196,14 @@ class Servers:
         if self.renewal is not None:
             self.renewal.start()
         self.rollout.start()
+        self.desk.start()
         addresses = Addresses(
             listen(self.router, "listen", self.config.listen, allow_remote=remote),
             listen(self.admin, "admin_listen", self.config.admin_listen, allow_remote=remote),
             metrics=await self.telemetry.start(),
         )
         if self.door is not None:
-            addresses = replace(addresses, http=await self.door.start())
+            addresses = replace(addresses, http=await self.door.start(share_port=self.share_ports))
         self.allocator.warm()
         await self.router.start()
         await self.admin.start()
@@ -201,9 +215,11 @@ class Servers:
         """Say NOT_SERVING, refuse new calls, wait `drain_s` for the running ones; whether they all ended.
 
         Admin and health go on answering meanwhile; the callers' port closes after a second, with a GOAWAY, so that
-        their next calls find another replica. Running calls do not notice. Shadow runs are cut at once.
+        their next calls find another replica. Running calls do not notice. Shadow runs and batches are cut at once;
+        batches go on elsewhere, or after the start.
         """
         self.admission.draining = True
+        await self.desk.close()
         if self.shadows is not None:
             await self.shadows.close()
         await self.health.enter_graceful_shutdown()
@@ -222,6 +238,7 @@ class Servers:
     async def stop(self) -> None:
         """End all servers; calls that still run are cancelled, which frees their backends and settles them."""
         self.admission.draining = True
+        await self.desk.close()
         door = () if self.door is None else (self.door.stop(),)
         await asyncio.gather(self.router.stop(None), self.admin.stop(None), self.telemetry.stop(), *door)
         await self.admission.drain(CANCEL_S)
@@ -283,14 +300,16 @@ def door_of(
     )
 
 
-async def serve(service: Service, on_ready: Callable[[Addresses], None] | None = None) -> None:
+async def serve(
+    service: Service, on_ready: Callable[[Addresses], None] | None = None, *, share_ports: bool = False
+) -> None:
     """Serve until SIGTERM or SIGINT, then drain and close the service; a second signal cuts what still runs.
 
     `on_ready` is told the addresses bound. Raises `ConfigError` where an address cannot be had; the service is closed
     in every case.
     """
     try:
-        servers = Servers(service)
+        servers = Servers(service, share_ports=share_ports)
     except ConfigError:
         await service.close()
         raise

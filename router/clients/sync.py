@@ -13,6 +13,7 @@ import grpc
 from predictors.observation import Message
 from router.clients.advice_sync import SyncAdvice
 from router.clients.advised import Charged, usage_request
+from router.clients.batches import SyncBatches
 from router.clients.channel import DEFAULT_RETRIES, DEFAULT_TARGET, DEFAULT_TIMEOUT_S, options
 from router.clients.errors import translated
 from router.clients.read import read_decided, read_estimate, read_event, read_reply, read_reported_many
@@ -53,6 +54,7 @@ class SyncClient:
         self._rng = rng or random.Random()
         self._channel = grpc.insecure_channel(target, options=options())
         self._stub = pb_grpc.RouterStub(self._channel)
+        self.batches = SyncBatches(self._stub, self._call)
 
     def __enter__(self) -> Self:
         return self

@@ -12,6 +12,7 @@ COMMANDS = {
     "check": "router.commands.check:check",
     "ask": "router.commands.ask:ask",
     "outcome": "router.commands.ask:outcome",
+    "allocate": "router.commands.allocate:allocate",
     "decisions": "router.commands.operators:decisions",
     "plans": "router.commands.operators:plans",
     "backends": "router.commands.operators:backends",

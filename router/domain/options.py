@@ -19,4 +19,5 @@ class Options:
     tell: bool = False  # Delta, SampleEnded and Judged for every sample
     time_left_s: float | None = None  # until the caller's deadline
     advised: bool = False  # the caller draws the samples, so that they say nothing about our backends
+    price: float = 0.0  # quality per dollar, at least: what compute costs a batch
     trace: Trace | None = None  # None: this query is not traced

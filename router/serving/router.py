@@ -21,6 +21,7 @@ from router.held import Held
 from router.idempotency import Claim, Replays, digest_of
 from router.reports import Reports
 from router.serving.advise import Advising, Messages
+from router.serving.batches import BatchCalls
 from router.serving.calls import Call, Send
 from router.serving.deltas import OpenStreams
 from router.serving.stream import KEEP_ALIVE, Stream, Telling, deltas, tell_again
@@ -80,6 +81,7 @@ class RouterCalls:
     max_message_bytes: int
     wall_s: Callable[[], float]
     reports: Reports
+    batches: BatchCalls
     keep_alive_s: float = 15.0
     new_id: Callable[[], str] = new_id
     streams: OpenStreams = field(default_factory=OpenStreams)
@@ -183,6 +185,24 @@ class RouterCalls:
                 await self._commit(waiting, total)
         await self._commit(waiting, total)
         return total
+
+    async def create_batch(self, request: pb.CreateBatchRequest, call: Call) -> pb.CreateBatchReply:
+        """Many queries under one budget; they are worked off in the background."""
+        return await self.batches.create(request)
+
+    async def get_batch(self, request: pb.GetBatchRequest, call: Call) -> pb.GetBatchReply:
+        """How far it is."""
+        return await self.batches.get(request)
+
+    async def cancel_batch(self, request: pb.CancelBatchRequest, call: Call) -> pb.CancelBatchReply:
+        """Begin nothing more of it."""
+        return await self.batches.cancel(request)
+
+    async def list_batch_results(
+        self, request: pb.ListBatchResultsRequest, call: Call
+    ) -> pb.ListBatchResultsReply:
+        """In the order they came."""
+        return await self.batches.results(request)
 
     async def _commit(self, waiting: list[Outcome], total: pb.ReportOutcomesReply) -> None:
         if waiting:

@@ -132,20 +132,6 @@ async def test_a_page_has_fewer_rows_where_more_would_not_fit_a_message(house):
     assert len([row async for row in house.admin.decisions()]) == 8
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        ("CreateBatch", pb.CreateBatchRequest()),
-        ("GetBatch", pb.GetBatchRequest()),
-    ],
-)
-async def test_a_call_whose_room_is_not_built_says_so(house, call):
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await getattr(house.stub, call[0])(call[1])
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert f"Router/{call[0]} is part of the wire" in str(caught.value.details())
-
-
 async def test_the_blocking_client_sees_the_same(house):
     import asyncio
 

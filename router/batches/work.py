@@ -1,0 +1,142 @@
+"""One batch, worked off: a price for all that is left of it, set anew before every query; its money is never exceeded.
+
+Of the money that is free, a query may take the worst case of its dearest plan that still leaves what the cheapest
+plans of the others take; it is held until the query is over. Where no plan fits what is free while others run, it
+waits for them; where none run, the money is out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from router.batches.batch import Asked, Batch, BatchState, Item, Result
+from router.batches.kept import Batches
+from router.batches.price import BatchPrice
+from router.domain.choice import Forecast
+from router.errors import DeadlineExceeded, RouterError
+from router.pricing.offers import Offer, offer_of_forecasts
+
+AT_ONCE = 16  # queries of a batch
+SAMPLED = 256  # queries that are looked at before the first is asked
+ATTEMPTS = 4
+LONGEST_WAIT_S = 60.0  # before asking again
+
+
+@dataclass(slots=True)
+class Work:
+    """`run` it once."""
+
+    batch: Batch  # as it was when
+    items: Sequence[Item]  # these were waiting
+    kept: Batches
+    asked: Asked
+    wall_s: Callable[[], float]
+    at_once: int = AT_ONCE
+    _items: deque[Item] = field(init=False)
+    _price: BatchPrice | None = None
+    _spent: int = 0
+    _held: int = 0
+    _running: int = 0
+    _exhausted: bool = False
+    _freed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def run(self) -> BatchState:
+        """Until every query has a result or the money is out; how it ended. Cancel it to stop."""
+        self._spent, self._items = self.batch.spent, deque(self.items)
+        if self.batch.budget is not None:
+            self._price = await self._priced()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self.at_once, len(self._items))):
+                group.create_task(self._worker())
+        return BatchState.EXHAUSTED if self._exhausted else BatchState.DONE
+
+    async def _priced(self) -> BatchPrice:
+        """From a sample of what waits; each look takes a moment, so that others are let in between."""
+        picked = random.Random(self.batch.batch_id).sample(self._items, min(SAMPLED, len(self._items)))
+        offers = []
+        for item in picked:
+            with contextlib.suppress(RouterError):  # it will be told when its turn comes
+                offers.append(_offer(self.asked.look(item)))
+            await asyncio.sleep(0)
+        return BatchPrice(offers, len(self._items) + len(offers))
+
+    async def _worker(self) -> None:
+        while self._items and not self._exhausted:
+            item = self._items.popleft()
+            try:
+                result = await self._one(item)
+            except RouterError as error:
+                result = self.asked.failure(item, error)
+            if result is None:
+                return
+            await asyncio.to_thread(self.kept.finish, self.batch.batch_id, result)
+
+    async def _one(self, item: Item) -> Result | None:
+        """Its result; None: the money is out. Raises `RouterError` where asking again did not help."""
+        for attempt in range(1, ATTEMPTS + 1):
+            left = self._time_left_s()
+            if left is not None and left <= 0:
+                raise DeadlineExceeded("the batch was to be finished before this query began")
+            forecasts = self.asked.look(item)
+            most = await self._room(forecasts)
+            if most is None and self.batch.budget is not None:
+                return None
+            try:
+                return await self._ask(item, most, forecasts)
+            except RouterError as error:
+                wait_s = getattr(error, "retry_after_s", None)
+                if attempt == ATTEMPTS or wait_s is None:
+                    raise
+            await asyncio.sleep(min(wait_s, LONGEST_WAIT_S))
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _ask(self, item: Item, most: int | None, forecasts: Sequence[Forecast]) -> Result:
+        price, cost = 0.0, 0
+        self._running += 1
+        if self._price is not None and self.batch.budget is not None:
+            # what runs is part of what is left to do: it will not cost what is held for it
+            price = self._price.now(self.batch.budget - self._spent, len(self._items) + self._running)
+        try:
+            if most is not None:
+                await asyncio.to_thread(self.kept.begin, self.batch.batch_id, item.position, most)
+            result = await self.asked.answer(item, most, price, self._time_left_s())
+            cost = result.cost
+            if self._price is not None:
+                self._price.paid(_offer(forecasts), price, cost)
+            return result
+        finally:
+            async with self._freed:
+                self._held -= most or 0
+                self._spent += cost
+                self._running -= 1
+                self._freed.notify_all()
+
+    async def _room(self, forecasts: Sequence[Forecast]) -> int | None:
+        """Micro-dollars, held from now on; None where there is no budget, or none of it is left."""
+        if self.batch.budget is None:
+            return None
+        async with self._freed:
+            while True:
+                free = self.batch.budget - self._spent - self._held
+                fitting = [one.worst_cost for one in forecasts if one.worst_cost <= free]
+                if fitting:
+                    others = self._price.least * len(self._items) if self._price else 0.0
+                    most = max([worst for worst in fitting if worst <= free - others], default=min(fitting))
+                    self._held += most
+                    return most
+                if not self._held:
+                    self._exhausted = True
+                    return None
+                await self._freed.wait()
+
+    def _time_left_s(self) -> float | None:
+        return None if self.batch.finish_by is None else self.batch.finish_by - self.wall_s()
+
+
+def _offer(forecasts: Sequence[Forecast]) -> Offer:
+    return offer_of_forecasts(forecasts, 1.0, 0.0, None)

@@ -1,0 +1,147 @@
+"""`apportion allocate`: a file of queries under one budget, through the real client; killed, it goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json as json_text
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from router.command_group import CommandFailed
+from router.commands.ask import Server
+from router.commands.connection import ROUTER, asking
+
+if TYPE_CHECKING:
+    from router.client import BatchQuery, BatchResult, BatchStatus, SyncClient
+
+POLL_S = 0.5
+KEYS = ("prompt", "task", "tenant", "metadata")
+
+
+def allocate(
+    queries: Annotated[
+        Path,
+        typer.Argument(help='A line of JSON per query: {"prompt": "…", "task": "…", "metadata": {…}}.'),
+    ],
+    out: Annotated[Path, typer.Option(help="Results, a line of JSON each, as they come.")],
+    dollars: Annotated[
+        float | None, typer.Option(min=0.0, help="For all of them. Default: what the tenant has.")
+    ] = None,
+    batch: Annotated[
+        str,
+        typer.Option(help="The batch's id. Default: made from the file's text, so that it is found again."),
+    ] = "",
+    server: Server = ROUTER,
+) -> None:
+    """Answer a file of queries under one budget: money goes where the next cent gives most.
+
+    Killed, the batch goes on in the service; the same command takes up waiting for it, and writes what is missing.
+    """
+    asked = list(_read(queries))
+    batch_id = batch or f"file-{hashlib.sha256(queries.read_bytes()).hexdigest()[:16]}"
+    budget = None if dollars is None else int(dollars * 1e6 + 1e-6)
+    known = _known(out)
+    with asking(server, timeout_s=60.0) as client:
+        status = client.batches.create(asked, batch_id=batch_id, budget_micros=budget)
+        with out.open("a", encoding="utf-8") as file:
+            status = _follow(client, status, file, known)
+    typer.echo(f"{_summary(status)}; batch {batch_id}", err=True)
+    if status.state == "budget_exhausted":
+        raise CommandFailed("the budget is used up: the same command with more --dollars goes on")
+    if status.failed:
+        raise CommandFailed(f"{status.failed} of {status.total} queries failed; {out} says why")
+
+
+def _follow(client: SyncClient, status: BatchStatus, file: Any, known: set[int]) -> BatchStatus:
+    """Write results as they come until the batch is over."""
+    seen = 0
+    with _bar(status.total) as show:
+        while True:
+            status = client.batches.get(status.batch_id)  # before its results: none comes after the last look
+            for result in client.batches.results(status.batch_id, after=seen):
+                seen += 1
+                if result.position not in known:
+                    known.add(result.position)
+                    file.write(json_text.dumps(_told(result), ensure_ascii=False) + "\n")
+            file.flush()
+            show(status.done + status.failed, _summary(status))
+            if not status.running:
+                return status
+            time.sleep(POLL_S)
+
+
+def _read(path: Path) -> Iterator[BatchQuery]:
+    from router.client import Ask, BatchQuery
+
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandFailed(f"{path}: {error}") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            found = json_text.loads(line)
+        except ValueError as error:
+            raise CommandFailed(f"{path}:{number}: {error}") from error
+        if not isinstance(found, dict) or not isinstance(found.get("prompt"), str):
+            raise CommandFailed(f'{path}:{number}: wants {{"prompt": "…"}}')
+        if unknown := set(found) - set(KEYS):
+            raise CommandFailed(
+                f"{path}:{number}: unknown key {min(unknown)!r}; choose from {', '.join(KEYS)}"
+            )
+        metadata = {str(key): str(value) for key, value in (found.get("metadata") or {}).items()}
+        ask: Ask = {
+            "task_hint": str(found.get("task", "")),
+            "tenant": str(found.get("tenant", "")),
+            "metadata": metadata,
+        }
+        yield BatchQuery(found["prompt"], ask)
+
+
+def _known(out: Path) -> set[int]:
+    """Positions that are written already; a line that a kill cut short is taken off."""
+    if not out.exists():
+        return set()
+    whole = out.read_bytes()
+    complete = whole[: whole.rfind(b"\n") + 1]
+    if len(complete) < len(whole):
+        out.write_bytes(complete)
+    return {json_text.loads(line)["position"] for line in complete.splitlines()}
+
+
+def _told(result: BatchResult) -> dict[str, Any]:
+    if result.reply is None:
+        return {"position": result.position, "error": result.message, "code": result.code}
+    reply = result.reply
+    return {
+        "position": result.position,
+        "answer": reply.text,
+        "confidence": reply.answers[0].confidence if reply.answers else None,
+        "plan": reply.decision.plan,
+        "dollars": reply.usage.dollars,
+        "decision_id": reply.decision_id,
+    }
+
+
+def _summary(status: BatchStatus) -> str:
+    of = "" if status.budget_micros is None else f" of ${status.budget_micros / 1e6:.4f}"
+    failed = f", {status.failed} failed" if status.failed else ""
+    return f"{status.done} of {status.total} answered{failed}, ${status.spent_micros / 1e6:.4f}{of} spent"
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[int, str], None]]:
+    """A progress bar on a terminal's standard error; nothing where nobody watches."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda done, text: progress.update(task, completed=done, description=text)

@@ -1,0 +1,134 @@
+"""One budget for many queries: where it goes, that it holds, and what happens as it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from router.batches.batch import BatchState
+from router.batches.work import Work
+from router.domain.choice import Forecast
+
+
+async def worked(batch, kept, asked, **options):
+    items = kept.waiting(batch.batch_id)
+    state = await Work(kept.get(batch.batch_id), items, kept, asked, lambda: 1000.0, **options).run()
+    return state, kept.end(batch.batch_id, state)
+
+
+async def test_money_goes_to_the_queries_that_it_helps_most(kept, add, pretend):
+    rng, asked = random.Random(1), pretend()
+    gains = [rng.randrange(1, 50) for _ in range(400)]
+    budget = 400 * 10 + 200 * 90 // 2  # the dear plan for a quarter of them
+    state, ended = await worked(add(gains, budget), kept, asked, at_once=4)
+    dear = [gains[position] for position, plan in asked.asked if plan == "large"]
+    best = sorted(gains, reverse=True)[: len(dear)]
+    assert state is BatchState.DONE and ended.done == 400
+    assert sum(dear) >= 0.93 * sum(best)
+    assert 0.95 * budget <= ended.spent <= budget
+
+
+@pytest.mark.parametrize("off", [0.5, 1.9])
+async def test_forecasts_that_are_off_are_corrected(kept, add, pretend, off):
+    rng, asked = random.Random(2), pretend(charged_over_forecast=off)
+    gains = [rng.randrange(1, 50) for _ in range(400)]
+    budget = int(off * 400 * 30)
+    _, ended = await worked(add(gains, budget), kept, asked, at_once=4)
+    assert ended.done == 400
+    assert 0.93 * budget <= ended.spent <= budget
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_never_more_than_the_budget_is_spent(kept, add, pretend, seed):
+    rng = random.Random(seed)
+    asked = pretend(charged_over_forecast=rng.choice([0.3, 1.0, 2.0]))
+    gains = [rng.randrange(0, 50) for _ in range(60)]
+    budget = rng.randrange(0, 3000)
+    state, ended = await worked(add(gains, budget), kept, asked, at_once=rng.choice([1, 3, 16]))
+    assert ended.spent <= budget
+    assert (state is BatchState.DONE) == (ended.done == 60)
+
+
+async def test_where_no_plan_fits_what_is_left_the_batch_is_exhausted(kept, add, pretend):
+    state, ended = await worked(add([5] * 10, 65), kept, pretend())
+    assert state is BatchState.EXHAUSTED
+    assert 0 < ended.done < 10
+    assert ended.spent <= 65
+
+
+async def test_with_more_money_an_exhausted_batch_goes_on(kept, add, pretend):
+    await worked(add([5] * 10, 65), kept, pretend())
+    again = add([5] * 10, 5000)
+    assert again.state is BatchState.RUNNING
+    state, ended = await worked(again, kept, pretend())
+    assert state is BatchState.DONE and ended.done == 10
+
+
+async def test_without_a_budget_every_query_pays_what_the_tenant_pays(kept, add, pretend):
+    asked = pretend()
+    _, ended = await worked(add([5, 6, 7]), kept, asked)
+    assert set(asked.prices) == {0.0}
+    assert ended.done == 3
+
+
+async def test_what_waits_for_money_goes_on_when_some_comes_back(kept, add, pretend):
+    asked = pretend(worst=(100, 100), costs=(10, 10))
+    asked.gate.clear()
+    work = asyncio.create_task(worked(add([0] * 12, 250), kept, asked, at_once=8))
+    for _ in range(2):  # of 100 each; the others wait
+        await asked.entered.acquire()
+    asked.gate.set()
+    _, ended = await work
+    assert asked.most_at_once == 2
+    assert ended.done == 12
+
+
+async def test_a_refusal_that_says_when_is_asked_again(kept, add, pretend):
+    _, ended = await worked(add([5, 5]), kept, pretend(refusals=2))
+    assert (ended.done, ended.failed) == (2, 0)
+
+
+async def test_other_errors_are_results(kept, add, pretend):
+    state, ended = await worked(add([5, 5], 1000), kept, pretend(broken=True))
+    assert (state, ended.done, ended.failed, ended.spent) == (BatchState.DONE, 0, 2, 0)
+    assert [found.body for found in kept.results("b", 0, 10)] == [b"gone", b"gone"]
+
+
+async def test_what_has_not_begun_in_time_fails(kept, add, pretend, monkeypatch):
+    batch = add([5, 5], 1000)
+    late = Work(
+        type(batch)(batch.batch_id, "acme", 2, 1000, finish_by=999.0),
+        kept.waiting("b"),
+        kept,
+        pretend(),
+        lambda: 1000.0,
+    )
+    await late.run()
+    assert kept.get("b").failed == 2
+
+
+async def test_an_attempt_that_was_cut_counts_with_all_it_might_have_cost(kept, add, pretend):
+    asked = pretend()
+    asked.gate.clear()
+    batch = add([5, 5, 5], 1000)
+    work = asyncio.create_task(worked(batch, kept, asked, at_once=1))
+    await asked.entered.acquire()
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    assert len(kept.waiting("b")) == 3
+    assert kept.get("b").spent == 200  # the dear plan's worst case
+    asked.gate.set()
+    _, ended = await worked(batch, kept, asked)
+    assert ended.done == 3
+    assert ended.spent >= 200
+
+
+def test_a_forecast_without_quality_buys_nothing_beyond_the_cheapest(pretend):
+    from router.batches.price import BatchPrice
+    from router.pricing.offers import offer_of_forecasts
+
+    plan = pretend().look(type("I", (), {"body": b"5"}))[0].plan
+    offer = offer_of_forecasts([Forecast(plan, None, 10.0, 0.0, 20)], 1.0, 0.0, None)
+    assert BatchPrice([offer], 10).now(1000.0, 10) == 0.0

@@ -1,0 +1,98 @@
+"""`apportion allocate` against a real server: all answers once, also after it was stopped half way."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from router.__main__ import commands
+
+TOML = """
+[backends.small]
+kind = "scripted"
+script = ["4"]
+price_out = 2.0
+[[plans]]
+name = "one"
+stages = [{ backend = "small" }]
+[server]
+listen = "127.0.0.1:0"
+admin_listen = "127.0.0.1:0"
+[store]
+sqlite = ":memory:"
+"""
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """The address of a running service."""
+    path = tmp_path_factory.mktemp("served") / "router.toml"
+    path.write_text(TOML)
+    arguments = [sys.executable, "-m", "router", "serve", "--config", str(path)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        yield re.search(r"router=(\S+)", process.stdout.readline())[1]
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def run(*arguments):
+    """The exit code."""
+    try:
+        commands().main([str(argument) for argument in arguments], prog_name="apportion")
+    except SystemExit as ended:
+        return ended.code or 0
+    return 0
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def questions(tmp_path):
+    path = tmp_path / "queries.jsonl"
+    path.write_text("".join(json.dumps({"prompt": f"question {at}"}) + "\n" for at in range(20)))
+    return path
+
+
+def test_every_query_has_its_line(served, questions, tmp_path):
+    out = tmp_path / "out.jsonl"
+    assert run("allocate", questions, "--out", out, "--dollars", "1", "--server", served) == 0
+    assert sorted(line["position"] for line in lines(out)) == list(range(20))
+    assert all(line["plan"] and line["dollars"] > 0 for line in lines(out))
+
+
+def test_asked_again_it_writes_what_is_missing(served, questions, tmp_path):
+    out = tmp_path / "out.jsonl"
+    command = ["allocate", questions, "--out", out, "--server", served]
+    run(*command)
+    whole = out.read_text().splitlines(keepends=True)
+    out.write_text("".join(whole[:7]) + whole[7][:9])
+    run(*command)
+    assert sorted(line["position"] for line in lines(out)) == list(range(20))
+
+
+def test_a_budget_that_ends_says_how_to_go_on(served, questions, tmp_path, capsys):
+    out = tmp_path / "out.jsonl"
+    command = ["allocate", questions, "--out", out, "--dollars", "0", "--batch", "poor", "--server", served]
+    assert run(*command) == 1
+    assert "with more --dollars" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", ":1:"),
+        ('{"prompt": 3}', "wants"),
+        ('{"prompt": "x", "promt": "y"}', "unknown key 'promt'; choose from prompt"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path, capsys, text, message):
+    path = tmp_path / "queries.jsonl"
+    path.write_text(text)
+    assert run("allocate", path, "--out", tmp_path / "out") == 1
+    assert message in capsys.readouterr().err
