@@ -45,6 +45,10 @@ proto: $(SETUP) ## generate router/v1 from proto/
 proto-baseline: $(SETUP) ## release the wire: later changes are checked against what proto/ says now
 	$(BIN)/buf build --exclude-source-info -o proto/baseline.binpb
 
+.PHONY: reference
+reference: $(SETUP) ## write the reference pages of router/docs from the code
+	$(BIN)/python .ci/write_reference.py
+
 # --- checks and tests -------------------------------------------------------------------------------------------------
 
 .PHONY: check
