@@ -46,6 +46,10 @@ class Settings:
     reply_margin: float = 0.05  # share of the caller's time kept for sending what there is
     reply_margin_s: float = 0.25  # and at most so much
 
+    def keep_of(self, tenant: str) -> Keep:
+        """The most that is kept of a tenant's texts."""
+        return self.keep_by_tenant.get(tenant, self.keep)
+
     def answer_kind(self, query: Query) -> str:
         """How answers to this query are read."""
         return self.answers_by_task.get(query.task_hint, self.answers)
@@ -175,7 +179,7 @@ class Books:
         if self.pricing is not None:
             self._tell_prices(self.pricing, progress)
         self.decided += 1
-        most = self.settings.keep_by_tenant.get(progress.query.tenant, self.settings.keep)
+        most = self.settings.keep_of(progress.query.tenant)
         keep = min(most, progress.options.keep or most, key=KEEPS.__getitem__)
         decision = logged_row(
             progress,

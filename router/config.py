@@ -200,6 +200,7 @@ class ServerConfig(Section, frozen=True):
     max_prompt_chars: int = 4_000_000
     replay_s: float = 600.0  # how long a finished request id is answered again
     max_queries: int = 1000  # in flight; more are shed
+    max_outcomes_per_s: float = 5000.0  # that one tenant may report to this replica; more have to wait
 
 
 class MetricsConfig(Section, frozen=True):

@@ -26,6 +26,7 @@ from router.errors import ConfigError
 from router.held import Held
 from router.idempotency import Replays
 from router.ledger.renewal import Renewal
+from router.outcome_rates import OutcomeRates
 from router.reports import Reports
 from router.rollout.rollout import Rollout
 from router.serving.admin import AdminCalls
@@ -119,7 +120,8 @@ class Servers:
         self.share_ports = share_ports
         config, books = service.config.server, service.allocator.books
         self.config, self.go_away_after_s = config, go_away_after_s
-        self.reports = Reports(books.store)
+        rates = OutcomeRates(config.max_outcomes_per_s, monotonic_s)
+        self.reports = Reports(books.store, rates=rates, keep_of=books.settings.keep_of)
         self.refused: Counter[tuple[str, str]] = Counter()  # (door, reason) -> calls
         self.admission, self.shadows = Admission(config.max_queries), service.shadows
         self.renewal, self.rollout = service.renewal, service.rollout

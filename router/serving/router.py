@@ -206,7 +206,7 @@ class RouterCalls:
 
     async def _commit(self, waiting: list[Outcome], total: pb.ReportOutcomesReply) -> None:
         if waiting:
-            new = sum(await self.reports.take(waiting))
+            new = sum(await self.reports.take(waiting, patient=True))
             total.committed += new
             total.duplicates += len(waiting) - new
             waiting.clear()
