@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -42,6 +46,11 @@ def serve(
         Literal["text", "json"] | None,
         typer.Option(help="Form of the log lines on standard error. Default: log.form."),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that share the callers' ports; one more owns the store.")
+    ] = 1,
+    relay: Annotated[int, typer.Option(hidden=True, help="Set by the process that owns the store.")] = -1,
+    worker: Annotated[int, typer.Option(hidden=True, help="The same: which worker it is.")] = 0,
 ) -> None:
     """Answer queries until SIGTERM or SIGINT, then drain.
 
@@ -49,6 +58,7 @@ def serve(
     `listening router=127.0.0.1:50051 admin=127.0.0.1:50052`, with ` http=127.0.0.1:8080` after it where the OpenAI door
     is open, and ` metrics=127.0.0.1:9464` where Prometheus has a port of its own. On SIGTERM new queries are refused
     and running ones may end within server.drain_s seconds; a second signal cuts them.
+    With several workers the addresses of Admin and Prometheus are the first one's; what operators change reaches all.
     """
     chosen = overridden(
         load(config, serving=bundle is None),
@@ -61,6 +71,10 @@ def serve(
     from router.telemetry.logs import log_to
 
     log_to(sys.stderr, log or chosen.log.form)
+    if workers > 1:
+        said = {"--config": config, "--bundle": bundle, "--mode": mode, "--log": log}
+        options = [text for key, value in said.items() if value is not None for text in (key, str(value))]
+        raise SystemExit(_serve_by(workers, chosen, config.parent, options))
     from router.assemble import assemble
     from router.server import Addresses
     from router.server import serve as serve_until_told
@@ -71,8 +85,54 @@ def serve(
         typer.echo(f"listening router={bound.router} admin={bound.admin}{more}")
         sys.stdout.flush()
 
-    service = assemble(chosen, base=config.parent)
-    asyncio.run(serve_until_told(service, ready))
+    if relay < 0:
+        asyncio.run(serve_until_told(assemble(chosen, base=config.parent), ready))
+        return
+    if worker and chosen.metrics.listen:
+        host = chosen.metrics.listen.rpartition(":")[0]
+        chosen = replace(chosen, metrics=replace(chosen.metrics, listen=f"{host}:0"))
+    from router.decisions.relayed import Relayed
+
+    store = Relayed(socket.socket(fileno=relay), lambda: os.kill(os.getpid(), signal.SIGTERM))
+
+    def ready_to_relay(bound: Addresses) -> None:
+        store.begin()
+        ready(bound)
+
+    service = assemble(chosen, base=config.parent, open_store=lambda _config, _base: store)
+    asyncio.run(serve_until_told(service, ready_to_relay, share_ports=True))
+
+
+def _serve_by(workers: int, config: Config, base: Path, options: Sequence[str]) -> int:
+    """Own the store and watch the workers; the exit code. Raises `ConfigError`."""
+    from router.assemble import own_store
+    from router.configuration.budgets import ledger_address
+    from router.ledger.databases import IN_MEMORY
+    from router.workers import Port, Workers
+
+    if ledger_address(config) == IN_MEMORY:
+        raise ConfigError(
+            f"--workers {workers}: budgets would be kept in each process's memory; "
+            "name a file in [store] sqlite or ledger, which the workers share"
+        )
+    server = config.server
+    held = {"listen": Port.held("listen", server.listen)}  # until this process ends
+    if server.http_listen:
+        held["http_listen"] = Port.held("http_listen", server.http_listen)
+    shared = ["serve", *options]
+    for key, port in held.items():
+        shared += [f"--{key.replace('_', '-')}", port.address]
+    host = server.admin_listen.rpartition(":")[0]
+    commands = [
+        [*shared, "--worker", str(number), "--admin-listen", f"{host}:0" if number else server.admin_listen]
+        for number in range(workers)
+    ]
+
+    def ready(said: str) -> None:
+        typer.echo(said)
+        sys.stdout.flush()
+
+    return asyncio.run(Workers(own_store(config, base), commands, ready).run())
 
 
 def overridden(

@@ -27,7 +27,7 @@ NOTHING_YET = Health(0, 0, 0, 0, 0, 0, "")
 
 
 class Relayed:
-    """Connects with its first use on the event loop. Belongs to that loop."""
+    """Connects with `begin` or its first use on the event loop. Belongs to that loop."""
 
     def __init__(self, end: socket.socket, lost: Callable[[], None]) -> None:
         self._end, self._lost = end, lost
@@ -45,6 +45,11 @@ class Relayed:
     def health(self) -> Health:
         """The store as its owner last told, and what was dropped on the way to it."""
         return replace(self._health, dropped=self._health.dropped + self._dropped)
+
+    def begin(self) -> None:
+        """Connect now, on the running event loop: a worker that nobody asks must hear too that its owner is gone."""
+        if self._opening is None:
+            self._opening = asyncio.ensure_future(self._open())
 
     def record(self, decision: Decision) -> None:
         if self._closed:

@@ -83,8 +83,11 @@ class Door:
             shutdown_timeout=LAST_BYTES_S,
         )
 
-    async def start(self) -> str:
-        """Bind `server.http_listen` and serve; returns the address bound. Raises `ConfigError`."""
+    async def start(self, *, share_port: bool = False) -> str:
+        """Bind `server.http_listen` and serve; returns the address bound. Raises `ConfigError`.
+
+        `share_port`: with other workers of the same service.
+        """
         address = self.config.http_listen
         if problem := address_problem(address):
             raise ConfigError(f"server.http_listen: {problem}")
@@ -97,7 +100,8 @@ class Door:
         host, _, port = address.rpartition(":")
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, host.strip("[]"), int(port)).start()
+            reuse = share_port or None
+            await web.TCPSite(self._runner, host.strip("[]"), int(port), reuse_port=reuse).start()
         except OSError as error:
             await self._runner.cleanup()
             raise ConfigError(

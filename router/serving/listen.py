@@ -9,14 +9,14 @@ from router.errors import ConfigError
 from router.wire.parts import GRPC_MARGIN_BYTES
 
 
-def grpc_server(max_message_bytes: int) -> grpc.aio.Server:
-    """A server whose own size limit leaves the word to ours, and that shares its port with nobody."""
+def grpc_server(max_message_bytes: int, *, share_port: bool = False) -> grpc.aio.Server:
+    """A server whose own size limit leaves the word to ours; it shares its port with other workers, or with nobody."""
     limit = min(max_message_bytes + GRPC_MARGIN_BYTES, 2**31 - 1)  # gRPC counts in int32
     return grpc.aio.server(
         options=(
             ("grpc.max_receive_message_length", limit),
             ("grpc.max_send_message_length", limit),
-            ("grpc.so_reuseport", 0),  # two servers on one port must fail, not share it
+            ("grpc.so_reuseport", int(share_port)),  # two services on one port must fail, not share it
         )
     )
 
