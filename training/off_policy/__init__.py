@@ -9,6 +9,11 @@ weights.py       how much of a log speaks about a policy
 estimate.py      a policy's value, or two policies' difference, with its interval or the reason why there is none
 tails.py         quantiles and tail means of cost and latency under a policy
 balance.py       whether draws depended on something that the propensities do not know
+null_tests.py    whether chance alone would pass the same test
+alpha_spending.py  what repeated testing costs
+guards.py        what a better mean must not be bought with
+gate.py          may the candidate take over?
+canary.py        once it has a share of the traffic: roll back, accept or keep going
 """
 
 from __future__ import annotations

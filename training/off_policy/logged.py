@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -60,6 +61,27 @@ class LoggedRows:
         """These rows only."""
         kept = {name: getattr(self, name)[places] for name in _ROW_FIELDS}
         return LoggedRows(self.actions, self.plans, **kept, unusable=self.unusable)
+
+    @classmethod
+    def joined(cls, parts: Sequence[LoggedRows]) -> LoggedRows:
+        """Logs of several periods as one; all must have the same actions. A session does not go beyond its log."""
+        first, used = parts[0], 0
+        if any(part.actions != first.actions or part.plans != first.plans for part in parts):
+            raise TrainingError(
+                "logged rows: logs with different actions cannot be joined; use `offering` first"
+            )
+        kept = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ROW_FIELDS}
+        numbers = []
+        for part in parts:
+            sessions = part.cluster >= 0
+            numbers.append(np.where(sessions, part.cluster + used, -1 - np.arange(len(part))))
+            used += int(part.cluster.max(initial=-1)) + 1
+        alone = np.concatenate(numbers)
+        kept["cluster"] = np.where(alone >= 0, alone, -1 - np.arange(len(alone)))
+        unusable = Counter[str]()
+        for part in parts:
+            unusable.update(part.unusable)
+        return cls(first.actions, first.plans, **kept, unusable=unusable)
 
     def offering(self, actions: Mapping[str, str]) -> LoggedRows:
         """The same rows with further digests (digest -> plan's name), none of which was feasible then."""

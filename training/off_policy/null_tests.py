@@ -1,8 +1,9 @@
 """What must not be promoted: the same comparison on outcomes that were dealt to the rows by chance.
 
 Shuffled outcomes have nothing to do with plans, so that no candidate is better; at a level of alpha one shuffle in
-1/alpha may pass all the same. Where clearly more do, bounds on this log are not what they say (weights too heavy, rows
-that are copies of each other, propensities that are wrong), and nothing is promoted on it.
+1/alpha may pass all the same. Where clearly more do, bounds on this log promise too much (weights too heavy for so few
+rows, or a mistake in the comparison itself), and nothing is promoted on it. When it fails: rows that are copies of each
+other are told apart by the shuffle; sessions, whose numbers are known, are what protects from those.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ fails: beyond the largest outcome with a weight nothing is known; few useful row
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,7 +37,11 @@ def quantile(logged: LoggedRows, target: Floats, outcome: Floats, share: float) 
     below = (outcome <= at).astype(np.float64)
     reached = float((weight * below).mean())
     interval = student(weight * (below - reached), logged.cluster)
-    half = interval.upper(0.025) - interval.value
+    # nothing beyond the quantile was seen: not known exactly, but as badly as a binomial share of so many rows
+    binomial = math.sqrt(share * (1 - share) * float((weight**2).sum())) / len(outcome)
+    half = (
+        replace(interval, standard_error=max(interval.standard_error, binomial)).upper(0.025) - interval.value
+    )
     return Tail(at, _first(values, mass, share - half), _first(values, mass, share + half))
 
 
