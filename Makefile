@@ -93,6 +93,10 @@ coverage: $(SETUP) ## the same with branch coverage, into htmlcov/
 certificate: $(SETUP) ## the promise of `majority_certificate` in its long form: 20,000 runs of 200 looks on each null (a minute)
 	APPORTION_NULL_RUNS=20000 $(BIN)/python -m pytest -q tests/router/stopping/test_majority_certificate.py
 
+.PHONY: gate-proof
+gate-proof: $(SETUP) ## the promotion gate against known truth: 40 bad, 20 better and 50 equal candidates (a minute or two)
+	$(BIN)/python -m training.suites.ope.proof $(ARGS)
+
 # --- running it -------------------------------------------------------------------------------------------------------
 
 .PHONY: demo
