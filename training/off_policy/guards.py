@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.errors import TrainingError
 from training.off_policy.balance import balance
-from training.off_policy.estimate import FEWEST_USEFUL, estimator_called
+from training.off_policy.estimate import FEWEST_ROWS, FEWEST_USEFUL, estimator_called
 from training.off_policy.logged import Floats, LoggedRows, unsupported
 from training.off_policy.reward_model import Fits
 from training.off_policy.student import student
@@ -146,15 +147,16 @@ def _calibration(pair: Pair, expected: Floats, limits: Limits) -> Guarded:
 
 def _slices(pair: Pair, gain: Floats, limits: Limits) -> Iterator[Guarded]:
     logged, other = pair.logged, pair.candidate - pair.incumbent
-    members: dict[str, np.ndarray[tuple[int], np.dtype[np.bool_]]] = {}
+    members: dict[str, NDArray[np.int64]] = {}
     for kind, values in (("tenant", logged.tenant), ("task", logged.task)):
-        names = np.unique(values)
+        names, place, count = np.unique(values, return_inverse=True, return_counts=True)
         if len(names) < 2:
             continue
-        for name in names:
-            mine = values == name
-            if useful_rows(logged.taken(mine), other[mine]) >= FEWEST_USEFUL:
-                members[f"{kind} {str(name)!r}"] = mine
+        order, ends = np.argsort(place, kind="stable"), np.cumsum(count)
+        for number in np.flatnonzero(count >= FEWEST_ROWS):
+            mine = order[ends[number] - count[number] : ends[number]]
+            if useful_rows(logged.probabilities[mine], other[mine]) >= FEWEST_USEFUL:
+                members[f"{kind} {str(names[number])!r}"] = mine
     harmed = False
     for slice_name, mine in members.items():
         found = student(gain[mine], logged.cluster[mine])

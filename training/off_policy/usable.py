@@ -50,6 +50,11 @@ class LogColumns:
 
 def usable_rows(log: LogColumns) -> LoggedRows:
     """Keep what can be used. A logged propensity that contradicts the logged probabilities makes a row unusable."""
+    return usable(log)[0]
+
+
+def usable(log: LogColumns) -> tuple[LoggedRows, Ints]:
+    """`usable_rows`, and the places in the log (rows kept,) that they come from."""
     n, width = log.probabilities.shape
     known = (log.action >= 0) & (log.action < width)
     chance = log.probabilities[np.arange(n), np.where(known, log.action, 0)]
@@ -77,7 +82,7 @@ def usable_rows(log: LogColumns) -> LoggedRows:
         unusable |= Counter(keys)
         left &= ~hit
     kept = np.flatnonzero(left)
-    return LoggedRows(
+    rows = LoggedRows(
         actions=log.digests,
         plans=log.plans,
         features=log.features[kept],
@@ -92,6 +97,7 @@ def usable_rows(log: LogColumns) -> LoggedRows:
         cluster=clusters([log.session[int(place)] for place in kept]),
         unusable=unusable,
     )
+    return rows, kept
 
 
 def clusters(sessions: Sequence[str]) -> Ints:

@@ -37,7 +37,7 @@ def weigh(logged: LoggedRows, target: Floats) -> WeightDiagnostics:
     return WeightDiagnostics(
         rows=len(logged),
         effective_rows=float(size.sum()) ** 2 / squares if squares > 0 else 0.0,
-        useful_rows=useful_rows(logged, target),
+        useful_rows=useful_rows(logged.probabilities, target),
         largest=float(size.max()),
         mean=float(weight.mean()),
         off_plan=float((weight == 0).mean()),
@@ -45,13 +45,13 @@ def weigh(logged: LoggedRows, target: Floats) -> WeightDiagnostics:
     )
 
 
-def useful_rows(logged: LoggedRows, target: Floats) -> float:
+def useful_rows(chance: Floats, target: Floats) -> float:
     """How many rows carry the error of the estimate: E[sum w^2]^2 / E[sum w^4] over the draws, given the features.
 
-    Expected, so that it does not depend on the luck of the draws: with exploration epsilon over A plans and a policy
-    that leaves what was usual for m rows it is about m epsilon / A, however many rows there are besides.
+    `chance` (n, A): the logging policy; `target` (n, A). Expected, so that it does not depend on the luck of the draws:
+    with exploration epsilon over A plans and a policy that leaves what was usual for m rows it is about m epsilon / A,
+    however many rows there are besides.
     """
-    chance = logged.probabilities
     ratio = np.divide(target, chance, out=np.zeros_like(chance), where=chance > 0)
     second = float((chance * ratio**2).sum())
     fourth = float((chance * ratio**4).sum())

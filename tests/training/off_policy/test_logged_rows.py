@@ -19,6 +19,7 @@ from training.off_policy.usable import (
     OVERRIDDEN,
     UNKNOWN_DIGEST,
     LogColumns,
+    usable,
     usable_rows,
 )
 
@@ -92,7 +93,8 @@ def test_rows_that_cannot_be_used_are_counted_by_their_first_reason():
         session=[""] * n,
         unusable_reason=["shadow run"] + [""] * (n - 1),
     )
-    logged = usable_rows(log)
+    logged, places = usable(log)
+    assert places.tolist() == [8]
     assert logged.action.tolist() == [1]
     assert logged.unusable == {
         f"{OVERRIDDEN}: shadow run": 1,
