@@ -198,6 +198,7 @@ class Servers:
         if self.renewal is not None:
             self.renewal.start()
         self.rollout.start()
+        self.admission.begin()
         self.desk.start()
         addresses = Addresses(
             listen(self.router, "listen", self.config.listen, allow_remote=remote),
@@ -244,6 +245,7 @@ class Servers:
         door = () if self.door is None else (self.door.stop(),)
         await asyncio.gather(self.router.stop(None), self.admin.stop(None), self.telemetry.stop(), *door)
         await self.admission.drain(CANCEL_S)
+        self.admission.close()
 
 
 def known_names(service: Service) -> Known:

@@ -1,40 +1,83 @@
-"""Who may come in: so many queries at a time, and nobody while the replica goes down."""
+"""Who may come in: so many queries at a time, urgent ones a few more, and nobody while the replica goes down.
+
+There is no queue: a query gets a place or is told when to come again, before any work was done for it. A queue would
+be full whenever it is needed, and all that waits in it comes late.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from router.errors import Draining, Overloaded
+from router.serving.limit import Limit
 
-RETRY_AFTER_S = 1.0  # a query takes about so long; the client adds jitter
+SHORTEST_RETRY_S, LONGEST_RETRY_S = 0.2, 10.0  # the client adds jitter
+FIRST_RETRY_S = 1.0  # until a query has ended
+MEMORY = 0.95  # of the mean time that a query takes, from query to query
+URGENT_SHARE = 0.1  # of the places, for queries of a priority above 0
 
 
 class Admission:
     """Counts what runs. One event loop."""
 
-    def __init__(self, max_queries: int) -> None:
+    def __init__(self, max_queries: int, clock_s: Callable[[], float] = time.monotonic) -> None:
         self.max_queries = max_queries
+        self.limit = Limit(max_queries)
         self.draining = False
         self.queries = 0  # running
         self.calls = 0  # running, queries included
+        self.shed = 0  # queries, since the start
+        self._clock_s = clock_s
+        self._took_s: float | None = None  # a query, on average
         self._idle = asyncio.Event()
         self._idle.set()
+        self._watching: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Let the limit follow what the running event loop can do."""
+        if self._watching is None:
+            self._watching = asyncio.create_task(self.limit.watch(lambda: self.queries))
+
+    def close(self) -> None:
+        """Follow no more."""
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
+
+    @property
+    def crowded(self) -> bool:
+        """Whether only urgent queries are let in, if any."""
+        return self.queries >= self.limit.now - int(URGENT_SHARE * self.limit.now)
+
+    @property
+    def retry_after_s(self) -> float:
+        """When a place is likely to be free: after as long as a query takes."""
+        if self._took_s is None:
+            return FIRST_RETRY_S
+        return min(LONGEST_RETRY_S, max(SHORTEST_RETRY_S, self._took_s))
 
     @contextmanager
-    def enter(self, *, query: bool) -> Iterator[None]:
+    def enter(self, *, query: bool, urgent: bool = False) -> Iterator[None]:
         """Let one call run. Raises `Draining`, and for queries `Overloaded`, before any work was done."""
         if self.draining:
             raise Draining("this replica is going down; ask again, another one will answer")
-        if query and self.queries >= self.max_queries:
-            raise Overloaded(f"{self.queries} queries are running, and no more may", RETRY_AFTER_S)
+        if query and (self.queries >= self.limit.now or (self.crowded and not urgent)):
+            self.shed += 1
+            raise Overloaded(f"{self.queries} queries are running, and no more may", self.retry_after_s)
         self.queries += query
         self.calls += 1
         self._idle.clear()
+        began_s = self._clock_s()
         try:
             yield
         finally:
+            if query:
+                took_s = self._clock_s() - began_s
+                known_s = took_s if self._took_s is None else self._took_s
+                self._took_s = MEMORY * known_s + (1 - MEMORY) * took_s
             self.queries -= query
             self.calls -= 1
             if not self.calls:

@@ -76,7 +76,7 @@ class Calls:
         async def handle(raw: bytes, context: Context) -> bytes:
             running = self._begun(call, context)
             try:
-                with self._admit(call):
+                with self._admit(call, raw, parse):
                     running.time_left_s = time_left(context)
                     reply = self._encoded(await method(parse(raw), running))
             except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets a status)
@@ -95,7 +95,7 @@ class Calls:
                 await context.write(self._encoded(event))
 
             try:
-                with self._admit(call):
+                with self._admit(call, raw, parse):
                     running.time_left_s = time_left(context)
                     await method(parse(raw), running, send)
             except Exception as error:  # noqa: BLE001 (as above)
@@ -147,8 +147,14 @@ class Calls:
     def _count(self, error: Exception) -> None:
         self.refused["grpc", getattr(error, "reason", RouterError.reason)] += 1
 
-    def _admit(self, call: MethodDescriptor) -> AbstractContextManager[None]:
-        return self.admission.enter(query=call.name in self.queries) if self.admission else nullcontext()
+    def _admit(
+        self, call: MethodDescriptor, raw: bytes | None = None, parse: Parse = bytes
+    ) -> AbstractContextManager[None]:
+        if self.admission is None:
+            return nullcontext()
+        query = call.name in self.queries
+        urgent = query and raw is not None and self.admission.crowded and is_urgent(raw, parse)
+        return self.admission.enter(query=query, urgent=urgent)
 
     def _parser(self, call: MethodDescriptor) -> Parse:
         kind = GetMessageClass(call.input_type)
@@ -174,6 +180,14 @@ class Calls:
                 f"at most {self.max_message_bytes:,}: ask for less",
             )
         return data
+
+
+def is_urgent(raw: bytes, parse: Parse) -> bool:
+    """Whether a query's priority is above 0; read only where places are scarce."""
+    try:
+        return bool(getattr(parse(raw), "priority", 0) > 0)
+    except InvalidQuery:
+        return False
 
 
 async def parsed(raws: AsyncIterator[bytes], parse: Parse) -> AsyncIterator[Any]:
