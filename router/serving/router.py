@@ -13,7 +13,6 @@ from router.allocator import Decided
 from router.checks.fields import short_text
 from router.checks.queries import DEFAULT_TENANT, Known
 from router.choose import Chosen
-from router.domain.decision import Outcome
 from router.domain.events import Done, Event, Started
 from router.domain.options import Options
 from router.errors import InvalidQuery
@@ -24,6 +23,7 @@ from router.serving.advise import Advising, Messages
 from router.serving.batches import BatchCalls
 from router.serving.calls import Call, Send
 from router.serving.deltas import OpenStreams
+from router.serving.outcome_commits import Commits
 from router.serving.stream import KEEP_ALIVE, Stream, Telling, deltas, tell_again
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.outcome import read_outcome
@@ -32,7 +32,6 @@ from router.wire.query import read_options, read_query
 from router.wire.reply import decided, estimated, reply
 from router.wire.usage import read_usage
 
-OUTCOMES_AT_ONCE = 500  # of a stream, in one commit
 REFUSALS_TOLD = 100
 ENVELOPE_BYTES = 1024  # of the stream's event around a reply, and of the note that samples are missing
 QUERY_CALLS = frozenset(("Generate", "GenerateStream", "Decide", "Advise", "EstimateCost"))
@@ -168,22 +167,25 @@ class RouterCalls:
         self, reports: AsyncIterator[pb.ReportOutcomeRequest | InvalidQuery], call: Call
     ) -> pb.ReportOutcomesReply:
         """Many outcomes; the bad ones are counted and told, the others committed."""
-        total = pb.ReportOutcomesReply()
-        waiting: list[Outcome] = []
+        total, commits = pb.ReportOutcomesReply(), Commits(self.reports)
         position = -1
-        async for report in reports:
-            position += 1
-            try:
-                if isinstance(report, InvalidQuery):
-                    raise report
-                waiting.append(read_outcome(report, self.new_id, self.wall_s()))
-            except InvalidQuery as error:
-                total.refused += 1
-                if len(total.refusals) < REFUSALS_TOLD:
-                    total.refusals.add(position=position, field=error.field, problem=str(error))
-            if len(waiting) >= OUTCOMES_AT_ONCE:
-                await self._commit(waiting, total)
-        await self._commit(waiting, total)
+        try:
+            async for report in reports:
+                position += 1
+                try:
+                    if isinstance(report, InvalidQuery):
+                        raise report
+                    outcome = read_outcome(report, self.new_id, self.wall_s())
+                except InvalidQuery as error:
+                    total.refused += 1
+                    if len(total.refusals) < REFUSALS_TOLD:
+                        total.refusals.add(position=position, field=error.field, problem=str(error))
+                else:
+                    await commits.add(outcome)
+            await commits.finish()
+        finally:
+            await commits.close()
+        total.committed, total.duplicates = commits.committed, commits.duplicates
         return total
 
     async def create_batch(self, request: pb.CreateBatchRequest, call: Call) -> pb.CreateBatchReply:
@@ -203,13 +205,6 @@ class RouterCalls:
     ) -> pb.ListBatchResultsReply:
         """In the order they came."""
         return await self.batches.results(request)
-
-    async def _commit(self, waiting: list[Outcome], total: pb.ReportOutcomesReply) -> None:
-        if waiting:
-            new = sum(await self.reports.take(waiting, patient=True))
-            total.committed += new
-            total.duplicates += len(waiting) - new
-            waiting.clear()
 
     async def _claim(self, request: pb.GenerateRequest) -> Claim[Kept]:
         body = digest_of(request.SerializeToString(deterministic=True))

@@ -1,0 +1,78 @@
+"""Real processes, killed with kill -9: what was acknowledged is there afterwards, counted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from router.decisions.onlooker import look_at
+from training.store_bench.made_rows import Traffic
+from training.store_bench.outcome_stream import keep_reporting, serving
+from training.store_bench.postgres_server import postgres_server
+
+
+@pytest.fixture
+def own_server():
+    """A PostgreSQL server that this test may kill."""
+    folder = Path(tempfile.mkdtemp(prefix=f"killed-{os.getpid()}-"))
+    with postgres_server(folder) as server:
+        yield server
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def keys_in(store: str | Path) -> list[str]:
+    with look_at(store) as look:
+        return [outcome.key for _, _, outcome in look.numbered_outcomes(0, look.ends.outcomes)]
+
+
+async def reported(address: str, kill, more: int) -> list[str]:
+    """Keys that were acknowledged: 2,000 and then, after `kill` was called in the midst of others, `more`."""
+    acknowledged: list[str] = []
+    told = [
+        asyncio.create_task(keep_reporting(address, Traffic(seed=at), 0, acknowledged, lambda: True))
+        for at in range(3)
+    ]
+    while len(acknowledged) < 2000:  # noqa: ASYNC110 (another task's list)
+        await asyncio.sleep(0.005)
+    await asyncio.to_thread(kill)
+    wanted = len(acknowledged) + more
+    while len(acknowledged) < wanted:  # noqa: ASYNC110 (the same)
+        await asyncio.sleep(0.005)
+    for task in told:
+        task.cancel()
+    await asyncio.gather(*told, return_exceptions=True)
+    return acknowledged
+
+
+def test_what_a_service_acknowledged_survives_its_kill_on_sqlite(tmp_path):
+    with serving(tmp_path) as (process, address):
+        acknowledged = asyncio.run(reported(address, lambda: process.send_signal(signal.SIGKILL), 0))
+        process.wait()
+    found = keys_in(tmp_path / "rows.db")
+    assert len(acknowledged) >= 2000
+    assert set(acknowledged) <= set(found)
+    assert len(found) == len(set(found))
+
+
+@pytest.mark.postgres
+def test_what_was_acknowledged_survives_the_kill_of_postgres_and_of_the_service(tmp_path, own_server):
+    store = own_server.address("killed")
+
+    def kill_and_start() -> None:
+        own_server.kill()
+        own_server.start_again()
+
+    with serving(tmp_path, store) as (process, address):
+        acknowledged = asyncio.run(reported(address, kill_and_start, 2000))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    found = keys_in(store)
+    assert len(acknowledged) >= 4000
+    assert set(acknowledged) <= set(found)
+    assert len(found) == len(set(found))
