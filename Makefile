@@ -103,6 +103,10 @@ gate-proof: $(SETUP) ## the promotion gate against known truth: 40 bad, 20 bette
 demo: $(SETUP) ## fit, serve, ask and compare on recorded answers: no GPU, five minutes
 	$(BIN)/python -m training demo $(ARGS)
 
+.PHONY: demo-loop
+demo-loop: $(SETUP) ## a service with a bad bundle learns from its own log, and again when its backends change: five minutes
+	$(BIN)/python -m training demo-loop $(ARGS)
+
 .PHONY: cold-start
 cold-start: $(SETUP) ## a hundred seeded cold starts: does the next week lie where the report said? (half an hour)
 	APPORTION_COLD_STARTS=$(or $(STARTS),100) $(BIN)/python -m pytest -q -s tests/end_to_end/cold_start/test_cold_start_weeks.py $(ARGS)

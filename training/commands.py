@@ -18,8 +18,10 @@ COMMANDS = {
     "evaluate": "training.evaluate:evaluate",
     "benchmark": "training.benchmark:benchmark",
     "simulate": "training.simulate:simulate",
+    "cycle": "training.cycle_command:cycle",
     "report": "training.report:report",
     "demo": "training.demo:demo",
+    "demo-loop": "training.loop_demo.command:demo_loop",
     "demo-vllm": "training.live_demo.command:demo_vllm",
 }
 ERRORS: tuple[type[Exception], ...] = (TrainingError,)

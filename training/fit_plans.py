@@ -45,11 +45,10 @@ def with_plan_heads(fitted: Fitted, recordings: Sequence[Recording], config: Con
     if not composed:  # nothing that a backend's own head is compared with
         return over_plans(fitted, bundle, plans, (), None)
     rows, outcomes = _outcomes(fitted, recordings, config, list(plans.values()), seed)
-    ran = np.isfinite(outcomes.reward).sum(axis=0) >= _ENOUGH
-    outcomes = _only(outcomes, np.flatnonzero(ran))
+    outcomes = with_enough(outcomes)
     if not outcomes.plans:
         return over_plans(fitted, bundle, plans, (), None)
-    inputs = np.array([_inputs(fitted, row) for row in rows])
+    inputs = np.array([head_inputs(fitted, row) for row in rows])
     heads, metrics = fit_plan_heads(inputs, outcomes, fitted.folds[rows])
     card = replace(
         bundle.card,
@@ -84,6 +83,12 @@ def _outcomes(
     return chosen, joined
 
 
+def with_enough(outcomes: PlanOutcomes) -> PlanOutcomes:
+    """Without the plans that ran too seldom for a head."""
+    ran = np.isfinite(outcomes.reward).sum(axis=0) >= _ENOUGH
+    return _only(outcomes, np.flatnonzero(ran))
+
+
 def _only(outcomes: PlanOutcomes, kept: NDArray[np.intp]) -> PlanOutcomes:
     first = np.append(0, np.cumsum(outcomes.stages))
     columns = [column for place in kept for column in range(first[place], first[place + 1])]
@@ -95,7 +100,8 @@ def _only(outcomes: PlanOutcomes, kept: NDArray[np.intp]) -> PlanOutcomes:
     )
 
 
-def _inputs(fitted: Fitted, row: int) -> Floats:
+def head_inputs(fitted: Fitted, row: int) -> Floats:
+    """What plan heads read of one of the fit's queries, held out."""
     heads = fitted.query.held_out[row]
     right = heads[: len(fitted.rows.backends)]
     both = right * right + fitted.bundle.rho * (right - right * right)
@@ -103,15 +109,21 @@ def _inputs(fitted: Fitted, row: int) -> Floats:
 
 
 def fit_plan_heads(
-    inputs: Floats, outcomes: PlanOutcomes, folds: NDArray[np.int64]
+    inputs: Floats, outcomes: PlanOutcomes, folds: NDArray[np.int64], *, one_each: bool = False
 ) -> tuple[PlanHeads, dict[str, float]]:
-    """Heads on `inputs` (n, z) and their held-out figures; `folds` (n,)."""
+    """Heads on `inputs` (n, z) and their held-out figures; `folds` (n,).
+
+    `one_each`: a query shows the outcome of one plan, as in a log. The common level is then what held-out queries are
+    expected to earn with whatever ran; else it is the mean over the query's own plans.
+    """
     mean, spread = inputs.mean(axis=0), inputs.std(axis=0)
     scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0.0)
     z = np.hstack([np.clip((inputs - mean) * scale, -_CUT, _CUT), np.ones((len(inputs), 1))])
     curves, metrics, columns = [], {}, []
     level = _level(outcomes.reward)
     common = _cross_fitted(z, level, folds)
+    if one_each:
+        level = common[1]
     for place, plan in enumerate(outcomes.plans):
         y = outcomes.reward[:, place]
         own = _cross_fitted(z, y - level, folds)

@@ -13,9 +13,9 @@ import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
-import msgspec
 import structlog
 
 from predictors.card import BundleCard
@@ -26,6 +26,7 @@ from router.domain.plan import Plan
 from router.errors import BundleRefused, StoreError, UnknownName
 from router.pricing.offers import Offer
 from router.pricing.typical import typical_offers
+from router.rollout.agreed import ATTEMPTS, newest, publish
 from router.rollout.learned import Learned, read_to_serve
 from router.rollout.notes import Note, Notes
 from router.rollout.releases import BundleState, Releases
@@ -33,8 +34,6 @@ from router.rollout.shared_mode import SharedMode
 from router.rollout.shelf import Shelf
 
 POLL_S = 0.5
-ATTEMPTS = 5  # of a change that others make at the same time
-RELEASES = "releases"
 
 Result = TypeVar("Result")
 
@@ -129,9 +128,9 @@ class Rollout:
         notes = await self._elsewhere(self._read)
         await self.mode.follow(notes, reachable=not self._away)
         async with self._changing:
-            newest = await self._elsewhere(lambda: self._newest(notes))
-            if self._applied is None or newest.number > self._applied.number:
-                self._swap(await self._elsewhere(lambda: self._loaded(newest)))
+            agreed = await self._elsewhere(lambda: self._newest(notes))
+            if self._applied is None or agreed.number > self._applied.number:
+                self._swap(await self._elsewhere(lambda: self._loaded(agreed)))
 
     # ---------------------------------------------------------------------------------------------- for operators
 
@@ -194,8 +193,9 @@ class Rollout:
             for _ in range(ATTEMPTS):
                 base = await self._elsewhere(lambda: self._newest(self._read()))
                 wanted = change(base)
-                if wanted == base or await self._elsewhere(lambda wanted=wanted: self._publish(wanted)):  # type: ignore[misc]
-                    self._swap(await self._elsewhere(lambda wanted=wanted: self._loaded(wanted)))  # type: ignore[misc]
+                told = partial(publish, wanted, self._notes, self._shelf(), self._lost)
+                if wanted == base or await self._elsewhere(told):
+                    self._swap(await self._elsewhere(partial(self._loaded, wanted)))
                     shown = wanted.active if version is None else version
                     cards = await self._elsewhere(self._shelf().cards)
                     return self._listed(shown, wanted, cards)
@@ -234,34 +234,11 @@ class Rollout:
         self._away = str(error)
 
     def _newest(self, notes: Mapping[str, Note]) -> Releases:
-        found = [self._applied or Releases()]
-        if RELEASES in notes:
-            with contextlib.suppress(msgspec.MsgspecError):
-                found.append(msgspec.json.decode(notes[RELEASES].body, type=Releases))
-        if self.shelf is not None:
-            try:
-                found.append(self.shelf.releases())
-            except StoreError as error:
-                self._log.error("the folder of bundles has no readable releases", error=str(error))
-        return max(found, key=lambda one: one.number)
-
-    def _publish(self, wanted: Releases) -> bool:
-        """Write it in both places; whether it holds. Raises `StoreError` where neither can be written."""
-        failed: list[StoreError] = []
         try:
-            note = Note(wanted.number, msgspec.json.encode(wanted).decode())
-            if not self._notes.write(RELEASES, note):
-                return False
+            return newest(notes, self.shelf, self._applied)
         except StoreError as error:
-            self._lost(error)
-            failed.append(error)
-        try:
-            self._shelf().keep(wanted)
-        except StoreError as error:
-            failed.append(error)
-        if len(failed) > 1:
-            raise failed[0]
-        return True
+            self._log.error("the folder of bundles has no readable releases", error=str(error))
+            return newest(notes, None, self._applied)
 
     def _loaded(self, wanted: Releases) -> _Serving:
         """What the document means here: choosers of its active bundle and its canary."""

@@ -1,0 +1,70 @@
+"""Learn a bundle from the log of decisions and their rewards, on one outcome per query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.bundle import Bundle
+from router.config import Config
+from router.configuration.build_plans import build_plans
+from router.domain.plan import Plan
+from router.price_list import PriceList
+from router.risk_thresholds import resolve_risks
+from training.fit import Fitted, fit_held_out, versioned
+from training.fit_deciding import after_an_answer, over_plans
+from training.fit_log_rows import CAP, LogRows, log_rows
+from training.fit_plans import fit_plan_heads, head_inputs, with_enough
+from training.log.read import DecisionLog
+
+Floats = NDArray[np.float64]
+PAIRED = 200  # queries that two backends answered, from which confidences are calibrated for risks
+
+
+def fit_log(
+    log: DecisionLog,
+    reward: Floats,
+    config: Config,
+    *,
+    seed: int = 0,
+    cap: int = CAP,
+    created: str = "",
+    now_s: float = 0.0,
+) -> tuple[Bundle, LogRows]:
+    """The bundle, and what it was fitted on. Raises `FitError` for fewer than 10 labelled queries.
+
+    `reward` (n,) as `reward_decisions` gives them. The draws of the log are no part of the model: rows are missing at
+    random given the features, and propensities are for `training.off_policy`, which says whether it is any better.
+    """
+    plans = build_plans(config)
+    found = log_rows(
+        log, reward, plans, tuple(config.backends), cap=cap, seed=seed, answer_kind=config.answers
+    )
+    prices = {name: asdict(price) for name, price in PriceList(config).prices(now_s).items()}
+    paired = int((np.isfinite(found.rows.reward).sum(axis=1) > 1).sum())
+    fitted = fit_held_out(found.rows, seed, prices=prices, created=created, per_fold=paired >= PAIRED)
+    if paired >= PAIRED:
+        fitted = after_an_answer(fitted)
+    return versioned(_with_plans(fitted, plans, found)), found
+
+
+def _with_plans(fitted: Fitted, plans: Mapping[str, Plan], found: LogRows) -> Bundle:
+    resolved, _ = resolve_risks(plans, fitted.bundle)
+    digests = {name: plan.digest for name, plan in resolved.items()}
+    bundle = replace(fitted.bundle, card=replace(fitted.bundle.card, plans=digests))
+    composed = [plan for plan in plans.values() if len(plan.stages) > 1 or plan.stages[0].max_samples > 1]
+    outcomes = with_enough(found.outcomes)
+    if composed and outcomes.plans:
+        inputs = np.array([head_inputs(fitted, row) for row in range(len(fitted.rows.texts))])
+        heads, metrics = fit_plan_heads(inputs, outcomes, fitted.folds, one_each=True)
+        card = replace(
+            bundle.card,
+            plan_heads=heads.plans,
+            plan_samples=heads.samples,
+            metrics=dict(bundle.card.metrics) | metrics,
+        )
+        bundle = replace(bundle, card=card, plan_heads=heads)
+    return over_plans(fitted, bundle, {}, (), None)
