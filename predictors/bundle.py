@@ -16,6 +16,7 @@ from predictors import Look
 from predictors.backend_rewards import expected_rewards, gain_matrix
 from predictors.card import BundleCard
 from predictors.deciding import Deciding
+from predictors.exits import exits_of
 from predictors.features import Featurizer
 from predictors.lengths import Lengths
 from predictors.observation import Observation, Query, Signals
@@ -101,6 +102,17 @@ class Bundle:
             found.update(self.sample_head.states.of_prompt(latest))
         found.update(self.deciding.after(latest.backend, look.signals, value))
         return found
+
+    def growing(self, seen: Observation) -> Signals:
+        """What stopping the latest sample, which grows, would mean; nothing for backends without known traces."""
+        latest = seen.latest
+        exits = None if latest is None else exits_of(self.deciding.exits, latest.backend)
+        return {} if latest is None or exits is None else exits.signals(seen, latest)
+
+    def exit_threshold(self, backend: str, risk: float) -> float | None:
+        """The least `safe_to_stop` at which traces of the backend may end; None: none keeps the risk."""
+        exits = exits_of(self.deciding.exits, backend)
+        return None if exits is None else exits.threshold(risk)
 
     def risk_threshold(self, first: str, then: str, risk: float) -> float | None:
         """The lowest confidence at which `first`'s answer may be kept instead of asking `then`; None: there is none."""

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from predictors.exits import Exits
 from predictors.hop_values import HopValues
 from predictors.packing import packed, unpacked
 from predictors.plan_table import PlanTable
@@ -24,6 +25,7 @@ class Deciding:
     hops: tuple[HopValues, ...] = field(default=(), compare=False)  # by the backend that has answered
     table: PlanTable | None = field(default=None, compare=False)
     typical: TypicalQueries | None = field(default=None, compare=False)
+    exits: tuple[Exits, ...] = field(default=(), compare=False)  # of backends with traces
 
     def first_look(self, right: NDArray[np.float64]) -> dict[str, float]:
         """Signals before anything is drawn: table_quality/P and helps/P; `right` (B,) is P(right) of each backend."""
@@ -47,6 +49,7 @@ class Deciding:
         parts: dict[str, Mapping[str, NDArray[Any]]] = {
             f"hop{place}": values.arrays() for place, values in enumerate(self.hops)
         }
+        parts |= {f"exits/{one.backend}": one.arrays() for one in self.exits}
         for name, part in (("risks", self.risks), ("table", self.table), ("typical", self.typical)):
             if part is not None:
                 parts[name] = part.arrays()
@@ -62,4 +65,9 @@ class Deciding:
             tuple(HopValues.from_arrays(backends, one) for one in hops if one),
             PlanTable.from_arrays(table) if table else None,
             TypicalQueries.from_arrays(typical) if typical else None,
+            tuple(
+                Exits.from_arrays(name, one)
+                for name in backends
+                if (one := unpacked(arrays, f"exits/{name}"))
+            ),
         )

@@ -197,7 +197,7 @@ class Sample:
     hidden: Any = field(default=None, compare=False)  # reduced vector, shape (width,), or None
     pieces: tuple[Piece, ...] = ()  # what `hidden` is made of; (): not said
     states: str = ""  # there | late | broken | resting: how `hidden` was had; "": nobody asked for it
-    prefix_tokens: int | None = None  # of a growing sample: tokens spent so far
+    prefix_tokens: int | None = None  # of a growing sample: tokens spent so far; of one that was closed: until then
     first_token_s: float | None = None
     latency_s: float | None = None
     answer: str | None = None  # extracted by the allocator; None: none found or not looked for

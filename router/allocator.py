@@ -41,7 +41,7 @@ from router.growing_signals import growing_signals
 from router.progress import Progress
 from router.selectors import Selection
 from router.stage_call import stage_call
-from router.verifiers import Case, Verifier
+from router.verified_score import verified_score
 
 TRANSIENT = (BackendUnavailable, BackendTimeout, BackendGarbled)  # another backend may do better
 
@@ -120,10 +120,8 @@ class Allocator:
         assert progress.selection is not None  # noqa: S101 (`_select` sets it or raises)
         picked = progress.selection.samples[: query.answers]
         if options.stream and not progress.streams and picked:
-            yield AnswerDelta(
-                picked[0].text, picked[0].reasoning, token_logprobs=picked[0].token_logprobs
-            )
-        yield Done(decision, tuple(progress.samples.values()), picked)
+            yield AnswerDelta(picked[0].text, picked[0].reasoning, token_logprobs=picked[0].token_logprobs)
+        yield Done(decision, tuple(progress.samples.values()), picked, tuple(progress.looks))
 
     async def _stages(self, progress: Progress) -> AsyncGenerator[Event, None]:
         """Run the plan's stages; where its backends fail, go on with what is left of it or of the other plans."""
@@ -253,12 +251,12 @@ class Allocator:
         elif not sample.finished and sample.answer is not None:
             sample = await self._tentative(progress, sample)
         progress.arrived(sample)
-        if not sample.finished:
+        growth = growth_of(stage.stop)
+        if not sample.finished and growth is not None and growth.answers:
             progress.looked(sample)
         seen = progress.observation(stage, self.monotonic_s())
         if not sample.finished and progress.mode is not Mode.BYPASS:
-            told = growing_signals(progress.predictions, seen, sample, growth_of(stage.stop))
-            progress.signals.update(told)
+            progress.signals.update(growing_signals(progress.predictions, seen, sample, growth))
         if sample.finished:
             progress.arrivals_s[sample.sample_id] = seen.elapsed_s
         if sample.finished and progress.mode is not Mode.BYPASS:
@@ -281,7 +279,7 @@ class Allocator:
         verifier = self.books.verifiers.get(progress.query.verifier) or stage.verifier
         if verifier is not None and sample.finished:
             async with asyncio.timeout_at(self._loop_deadline(progress)):
-                score = await asyncio.to_thread(score_of, verifier, progress.query, sample)
+                score = await asyncio.to_thread(verified_score, verifier, progress.query, sample)
             if score is not None:
                 progress.signals[f"verified/{sample.sample_id}"] = score
             if score is not None and score >= 1.0:
@@ -345,11 +343,3 @@ def started(progress: Progress, bundle: str, *, streams: bool) -> Started:
     """What is known when the plan is drawn; `bundle` is what decides now."""
     version = "" if progress.mode is Mode.BYPASS else bundle
     return Started(progress.decision_id, progress.plan.name, streams, version, tuple(progress.degraded))
-
-
-def score_of(verifier: Verifier, query: Query, sample: Sample) -> float | None:
-    """The verifier's score of a sample, whose answer is found in the way that the verifier says. May block."""
-    answer = sample.answer
-    if sample.text and verifier.answer_kind != "auto":
-        answer = extract(sample.text, verifier.answer_kind)
-    return verifier.grade(Case(query.text, task=query.task_hint), answer)

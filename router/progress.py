@@ -45,7 +45,7 @@ class Progress:
     stage_base: int = 0  # number of the plan's first stage; grows when another plan takes over
     stage: int = 0  # number of the running stage
     tally: Tally = field(default_factory=Tally)  # of the running stage
-    looks: list[Sample] = field(default_factory=list)  # at growing samples of the running stage
+    looks: list[Sample] = field(default_factory=list)  # at growing samples that were asked for their answers
     look_classes: Tally = field(default_factory=Tally)  # of their tentative answers
     signals: dict[str, float] = field(default_factory=dict)
     confidence: dict[str, float] = field(
@@ -111,7 +111,7 @@ class Progress:
         """A stage begins."""
         self.stage = number
         self.tally = Tally()
-        self.looks, self.look_classes = [], Tally()
+        self.look_classes = Tally()
 
     def observation(self, stage: Stage, now_s: float) -> Observation:
         """What rules and predictors may look at now."""
@@ -122,7 +122,7 @@ class Progress:
             tally=self.tally,
             max_samples=stage.max_samples,
             elapsed_s=now_s - self.started_s,
-            looks=tuple(self.looks),
+            looks=tuple(look for look in self.looks if look.stage == self.stage),
             time_left_s=None if self.deadline_s is None else self.deadline_s - now_s,
         )
 

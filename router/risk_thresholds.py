@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from router.domain.plan import Plan, Stage
 from router.stopping.confident import Confident
+from router.stopping.safe_exit import SafeExit
 
 
 @runtime_checkable
@@ -23,6 +24,15 @@ class Calibrated(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsExits(Protocol):
+    """The same for traces that end before their end."""
+
+    def exit_threshold(self, backend: str, risk: float) -> float | None:
+        """The least `safe_to_stop` at which traces of the backend may end; None: none keeps the risk."""
+        ...
+
+
 def resolve_risks(plans: Mapping[str, Plan], predictions: object) -> tuple[dict[str, Plan], tuple[str, ...]]:
     """The plans with their thresholds, and in words which promises nothing keeps: those stages never stop early."""
     found: dict[str, Plan] = {}
@@ -31,6 +41,15 @@ def resolve_risks(plans: Mapping[str, Plan], predictions: object) -> tuple[dict[
         stages = list(plan.stages)
         for at, stage in enumerate(plan.stages):
             rule = stage.stop
+            if isinstance(rule, SafeExit) and rule.risk is not None and rule.threshold is None:
+                least = _exit_threshold(predictions, rule.risk, stage)
+                stages[at] = replace(stage, stop=rule.resolved(least))
+                if least is None:
+                    refused.append(
+                        f"plan {name!r}: no traces of {stage.backend!r} say where they may end at a risk of "
+                        f"{rule.risk:g}: they never end early there"
+                    )
+                continue
             if not isinstance(rule, Confident) or rule.risk is None or rule.threshold is not None:
                 continue
             threshold = _threshold(predictions, rule.risk, plan.stages[at : at + 2])
@@ -42,6 +61,12 @@ def resolve_risks(plans: Mapping[str, Plan], predictions: object) -> tuple[dict[
                 )
         found[name] = Plan(name, tuple(stages)) if stages != list(plan.stages) else plan
     return found, tuple(refused)
+
+
+def _exit_threshold(predictions: object, risk: float, stage: Stage) -> float | None:
+    if not isinstance(predictions, KnowsExits) or stage.max_samples > 1:
+        return None  # calibrated for one trace
+    return predictions.exit_threshold(stage.backend, risk)
 
 
 def _threshold(predictions: object, risk: float, stages: tuple[Stage, ...]) -> float | None:

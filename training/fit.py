@@ -22,6 +22,7 @@ from predictors.pass_rate import PRIOR_RHO
 from router.config import Config
 from router.recording import Recording
 from router.recordings.text_split import split_by_text
+from training.fit_exits import fit_exits
 from training.fit_joint import FROM
 from training.fit_query import QueryFit, fit_query_heads
 from training.fit_rows import FitRows, rows_of
@@ -165,6 +166,10 @@ def fit(
         if source in recording.prices
     }
     fitted = fit_held_out(rows, seed, prices=prices, created=created, per_fold=config is not None)
+    exits = fit_exits(recordings, query_ids, recorded_as, seed)
+    if exits:
+        deciding = replace(fitted.bundle.deciding, exits=exits)
+        fitted = replace(fitted, bundle=versioned(replace(fitted.bundle, deciding=deciding)))
     bundle = fitted.bundle
     if config is not None:
         from training.fit_deciding import after_an_answer

@@ -36,6 +36,9 @@ class Replayed:
     place: int  # index into Recording.queries
     decision: Decision
     answer: Sample | None = field(compare=False)
+    looks: tuple[Sample, ...] = field(
+        default=(), compare=False
+    )  # snapshots that were asked for their answers
 
 
 class OneRecording(RecordingShelf):
@@ -91,7 +94,7 @@ async def _replay(
 async def _answered(service: Service, place: int, query: Query) -> Replayed:
     async for event in service.allocator.run(query, Options()):
         if isinstance(event, Done):
-            return Replayed(place, event.decision, event.answers[0] if event.answers else None)
+            return Replayed(place, event.decision, event.answers[0] if event.answers else None, event.looks)
     raise TrainingError(f"replay: query {query.request_id!r} ended without a decision")
 
 
@@ -158,6 +161,13 @@ def recorded_query(recording: Recording, place: int, constraints: Constraints) -
     )
 
 
+def looked_at(at: Replayed) -> tuple[tuple[str, int, int | None], ...]:
+    """Every snapshot that was looked at and every sample: (backend, sample_idx, prefix_tokens)."""
+    looks = [(look.backend, look.index, look.prefix_tokens) for look in at.looks]
+    samples = [(sample.backend, sample.index, sample.prefix_tokens) for sample in at.decision.samples]
+    return (*looks, *(one for one in samples if one not in looks))
+
+
 def as_rows(
     replayed: Sequence[Replayed], recording: Recording, config: Config, key: RowKey, cheapest: str
 ) -> DecisionRows:
@@ -166,7 +176,7 @@ def as_rows(
         Taken(
             at.place,
             at.decision.plan,
-            tuple((sample.backend, sample.index, sample.prefix_tokens) for sample in at.decision.samples),
+            looked_at(at),
             None if at.answer is None else at.answer.answer,
             at.decision.probabilities,
             with_small_wrong(at.decision.signals, cheapest),

@@ -169,7 +169,6 @@ class Trace:
             text=text,
             finished=True,
             finish_reason="closed",
-            prefix_tokens=None,
             tokens_out=sample.tokens_out + extra,
             answer=None,
             confidence=None,

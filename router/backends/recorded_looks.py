@@ -31,4 +31,4 @@ def as_seen(snapshot: Sample, call: Call) -> Sample:
 
 def closed(snapshot: Sample, latency_s: float) -> Sample:
     """The trace ended at a snapshot: what it would have answered there is its answer."""
-    return replace(snapshot, finished=True, finish_reason="closed", prefix_tokens=None, latency_s=latency_s)
+    return replace(snapshot, finished=True, finish_reason="closed", latency_s=latency_s)

@@ -83,6 +83,7 @@ class Done:
     decision: Decision
     samples: tuple[Sample, ...]
     answers: tuple[Sample, ...]
+    looks: tuple[Sample, ...] = ()  # at growing samples, with their tentative answers, in order
 
 
 Event = Started | Delta | AnswerDelta | SampleEnded | Judged | Done

@@ -9,16 +9,21 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from predictors.bundle import Bundle
 from predictors.exit_features import NAMES, Look, exit_features
 from predictors.exit_head import ExitHead, fit_exit_head
+from predictors.exits import counted_losses
+from router.configuration.file import load
 from router.recording import Recording
 from router.recordings.cost import SNAPSHOT_TOKENS, Prices
 from router.recordings.format import RecordingMeta, write_recording
 from router.stopping.converged import runs
 from training.benchmark import Skipped, run_suite
-from training.decision_rows import cost_of_samples
+from training.decision_rows import DecisionRows, RowKey, answering_row, cost_of_samples
 from training.decisions_file import DecisionsFile, read_decisions
 from training.figures.spread import Spread
+from training.fit import fit
+from training.replay_run import Replayed, as_rows, replay
 from training.suites import Figures, Run
 from training.suites.early_exit.figures import EarlyExitFigures
 from training.suites.early_exit.run_length import Runs
@@ -253,6 +258,70 @@ def test_the_head_knows_what_is_settled_and_what_is_left_and_comes_back_from_its
     assert np.abs(told.left - (arrays[3] - arrays[2])).mean() < 60
     again = ExitHead.from_arrays(head.arrays())
     assert (again.expect(np.array(rows[:9], np.float32), arrays[2][:9]).left == told.left[:9]).all()
+
+
+@pytest.fixture(scope="module")
+def fitted(settled, tmp_path_factory) -> Bundle:
+    """What 120 of the traces teach."""
+    recording, out = Recording.load(settled), tmp_path_factory.mktemp("bundle") / "bundle"
+    fit([recording], [query.query_id for query in recording.queries[:120]], None, 0, out)
+    return Bundle.load(out)
+
+
+PLANS = """
+[backends.one]
+kind = "recorded"
+recording = "settled"
+price_in = 1.0
+price_out = 2.0
+max_tokens = 1000
+[[plans]]
+name = "early"
+stages = [{{ backend = "one", stop = {stop} }}]
+"""
+
+
+def replayed_under(
+    stop: str, settled: Path, bundle: Bundle, tmp_path: Path
+) -> tuple[DecisionRows, list[Replayed]]:
+    (tmp_path / "router.toml").write_text(PLANS.format(stop=stop).replace("settled", str(settled)))
+    config, recording = load(tmp_path / "router.toml"), Recording.load(settled)
+    ids = [query.query_id for query in recording.queries[120:]]
+    found = replay(config, recording, ids, predictions=bundle)
+    return as_rows(found, recording, config, RowKey("replay", "settled", "x", 0, 0, "p"), "one"), found
+
+
+@pytest.mark.parametrize(
+    "stop", ['{ kind = "safe_exit", threshold = 0.9, every = 50 }', '{ kind = "utility" }']
+)
+def test_what_was_fitted_on_traces_ends_others_when_served(stop, settled, fitted, tmp_path):
+    rows, found = replayed_under(stop, settled, fitted, tmp_path)
+    closed = [one for one in found if one.answer is not None and one.answer.finish_reason == "closed"]
+    assert len(closed) >= 0.8 * len(found)
+    seen, recording = Recording.load(settled).columns, Recording.load(settled)
+    had = seen.reward[answering_row(rows, recording)]
+    assert had.mean() >= 0.6
+    spent = [one.decision.usage["one"].tokens_out for one in found]
+    assert np.mean(spent) < 0.7 * seen.tokens_out[seen.finished].mean()
+    assert rows.cost * 1e6 == pytest.approx([one.decision.cost for one in found])  # looks included
+
+
+def test_a_risk_becomes_a_threshold_when_the_bundle_is_loaded(settled, fitted, tmp_path):
+    _, found = replayed_under('{ kind = "safe_exit", risk = 0.2, every = 50 }', settled, fitted, tmp_path)
+    assert any(one.answer is not None and one.answer.finish_reason == "closed" for one in found)
+    assert fitted.exit_threshold("one", 0.2) is not None
+    assert fitted.exit_threshold("one", 1e-6) is None
+    assert fitted.exit_threshold("two", 0.2) is None
+
+
+def test_losses_are_counted_where_a_trace_would_first_stop():
+    score = np.array([[0.4, 0.9, 0.99], [0.2, np.nan, np.nan], [0.97, 0.5, np.nan]])
+    harmed = np.array([[True, False, False], [True, False, False], [True, False, False]])
+    losses = counted_losses(score, harmed)
+    assert losses[round((1 - 0.98) * 200)] == 0  # only the first trace stops, unharmed
+    assert losses[round((1 - 0.95) * 200)] == 1  # the third stops at once
+    assert losses[round((1 - 0.30) * 200)] == 2  # the first stops at once as well
+    assert losses[-1] == 3
 
 
 def test_features_do_not_depend_on_what_the_answers_are_called():

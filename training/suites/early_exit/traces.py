@@ -69,6 +69,8 @@ class Traces:
 
 def traces_of(recording: Recording) -> Iterator[Traces]:
     """One per backend whose traces mostly have snapshots: most traces first, then the name."""
+    if recording.columns.finished.all():
+        return
     groups = answer_groups(recording)
     found = [one for name in recording.backends if (one := _traces(recording, name, groups)) is not None]
     yield from sorted(found, key=lambda one: (-len(one), one.backend))
