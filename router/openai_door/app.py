@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 from aiohttp import web
@@ -16,6 +17,7 @@ from router.openai_door.chat import Chats
 from router.openai_door.errors import INVALID, Refusal, error_object, logged_refusal
 from router.openai_door.feedback import Feedback
 from router.openai_door.forwarding import Forwarding
+from router.openai_door.openapi import PATH, document
 
 INSTEAD = "/v1/responses is not served; ask POST /v1/chat/completions, with the same messages and tools"
 
@@ -43,6 +45,7 @@ class Routes:
                 web.get("/v1/models", self._models),
                 web.get("/v1/models/{name:.+}", self._model),
                 web.get("/health", self._health),
+                web.get(PATH, self._document),
             ]
         )
         app.add_routes([web.get(path, handler) for path, handler in self.pages.items()])
@@ -50,6 +53,16 @@ class Routes:
             for path in self.forwarding.paths:
                 app.router.add_route("*", path, self.forwarding.handle)
         return app
+
+    async def _document(self, request: web.Request) -> web.Response:
+        told = document(
+            self.chats.models.names,
+            version("apportion"),
+            extra=self.chats.known.extra,
+            forwarded=self.forwarding.paths if self.forwarding is not None else (),
+            metrics="/metrics" in self.pages,
+        )
+        return answer(told)
 
     async def _responses(self, request: web.Request) -> web.Response:
         raise NotBuilt(INSTEAD)

@@ -14,7 +14,7 @@ from router.openai_door.answers import answer
 from router.openai_door.asked import FeedbackAsked
 from router.openai_door.body import json_body, json_object, typed
 from router.openai_door.chat import Admission
-from router.openai_door.headers import DECISION_ID_HEADER
+from router.openai_door.headers import DECISION_ID_HEADER, header_text
 from router.reports import Reports
 
 TEXTS = ("label", "comment", "demonstration")
@@ -39,7 +39,7 @@ class Feedback:
             (new,) = await self.reports.take([outcome])
         reply = answer({"object": "feedback", "key": outcome.key, "duplicate": not new})
         if outcome.decision_id:
-            reply.headers[DECISION_ID_HEADER] = outcome.decision_id
+            reply.headers[DECISION_ID_HEADER] = header_text(outcome.decision_id)
         return reply
 
 

@@ -36,6 +36,13 @@ async def test_feedback_is_taken_while_queries_are_shed(house):
     assert (await report(house, session_id="s", metric="kept", value=0.5))["duplicate"] is False
 
 
+async def test_an_id_that_no_header_could_carry_is_encoded_in_the_reply(house):
+    sent = {"decision_id": "a\r\nb", "metric": "m", "value": 1}
+    response = await house.http.post(f"{house.url}/v1/feedback", json=sent)
+    assert (response.status, response.headers["x-apportion-decision-id"]) == (200, "a%0D%0Ab")
+    await response.read()
+
+
 @pytest.mark.parametrize(
     ("fields", "kind", "value"),
     [
