@@ -149,10 +149,11 @@ class Hand:
     def _measure_rate(self, now: float) -> None:
         passed = now - self._rated_at
         if passed > 0:
-            rate = max(0, self.spent - self._rated_spent) / passed
+            gone = self.spent + self.reserved  # what is decided and reported later stays reserved for long
+            rate = max(0, gone - self._rated_spent) / passed
             weight = min(1.0, SMOOTHING * max(passed, 0.05))  # requests in a hurry say little about a rate
             self._rate += weight * (rate - self._rate) if self._rate else rate
-            self._rated_at, self._rated_spent = now, self.spent
+            self._rated_at, self._rated_spent = now, gone
 
     def _target(self, horizon_s: float) -> int:
         limit = self.limit

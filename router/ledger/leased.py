@@ -24,7 +24,7 @@ from router.ledger.state import Answer, Ask
 CLOCK_STEP_S = (
     30.0  # the store's clock may jump ahead by so much during a lease; further, money is booked twice
 )
-FETCHES = 5  # what was fetched for a request may be taken by those that came meanwhile and need not wait
+FETCHES = 5  # what was fetched for a request may be taken by those that reserve without waiting
 IDLE_S = 600.0  # a tenant's copy of an account that was not used for so long is given back
 
 
@@ -95,14 +95,16 @@ class Leased:
         return reservation
 
     async def obtain(self, request_id: str, amount: Amount, tenant: str = "") -> Reservation:
-        for _ in range(FETCHES):
+        hands = self._branches.get(tenant) or self._branch(tenant)
+        needs = micro_units(hands, amount)
+        for turn in range(FETCHES):
+            others_wait = not turn and any([hand.waiting for hand in hands])
             try:
-                return self.reserve(request_id, amount, tenant)
+                if not others_wait or self.fetch is None or self.away:
+                    return self.reserve(request_id, amount, tenant)
             except BudgetExceeded:
                 if self.fetch is None or self.away or not self._might_fit(amount, tenant):
                     raise
-            hands = self._branches.get(tenant) or self._branch(tenant)
-            needs = micro_units(hands, amount)
             for hand, need in zip(hands, needs, strict=True):
                 hand.waiting += need
             try:
