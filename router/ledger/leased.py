@@ -98,7 +98,7 @@ class Leased:
         hands = self._branches.get(tenant) or self._branch(tenant)
         needs = micro_units(hands, amount)
         for turn in range(FETCHES):
-            others_wait = not turn and any([hand.waiting for hand in hands])
+            others_wait = not turn and any(hand.waiting for hand in hands)
             try:
                 if not others_wait or self.fetch is None or self.away:
                     return self.reserve(request_id, amount, tenant)
