@@ -111,6 +111,13 @@ def collect_command(
             "0 in a list: before the first.",
         ),
     ] = "",
+    hidden: Annotated[
+        str,
+        typer.Option(
+            metavar="FOLDER",
+            help="Record hidden states: where the servers' connector leaves them; or hidden=FOLDER of a backend",
+        ),
+    ] = "",
     concurrency: Annotated[int, typer.Option(min=1, help="requests in flight per backend")] = 16,
     rate: Annotated[float, typer.Option(min=0.0, help="requests per second and backend; 0: no limit")] = 0.0,
     retries: Annotated[int, typer.Option(min=0, help="of one sample")] = 8,
@@ -131,6 +138,7 @@ def collect_command(
         temperature=temperature,
         top_logprobs=top_logprobs,
         check_points=CheckPoints.parse(snapshots),
+        hidden=hidden,
     )
     asked = read_queries(queries)
     chosen = asked[:limit] if limit else asked
@@ -161,6 +169,8 @@ def collect_command(
     if progress.misspelt:
         why = "no log-probabilities came, or their tokens do not spell the text"
         print(f"{progress.misspelt} samples have no snapshots: {why}", file=sys.stderr)
+    if progress.stateless:
+        print(f"{progress.stateless} samples came without hidden states", file=sys.stderr)
     if not no_finish and (journal.done or not progress.refused):
         meta = finish(out, asked, name=name or out.resolve().name, licence=licence, source=source, note=note)
         print(f"{out}: recording {meta.name!r} written", file=sys.stderr)

@@ -15,7 +15,17 @@ from training.errors import TrainingError
 from training.openai_samples import Server, models
 from training.prompts import prompt_named
 
-DRAWN = ("model", "prompt", "samples", "max_tokens", "temperature", "price_in", "price_out", "snapshots")
+DRAWN = (
+    "model",
+    "prompt",
+    "samples",
+    "max_tokens",
+    "temperature",
+    "price_in",
+    "price_out",
+    "snapshots",
+    "hidden",
+)
 WAY = (
     "api_key_env",
     "ca_file",
@@ -54,6 +64,7 @@ def parse_backend(
             price_in=float(given.get("price_in", 0)),
             price_out=float(given.get("price_out", 0)),
             check_points=points,
+            hidden=given.get("hidden", defaults.hidden),
         )
         return server, int(given["samples"]) if "samples" in given else None
     except ValueError as error:

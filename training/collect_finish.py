@@ -12,6 +12,7 @@ from router.recordings.cost import Prices
 from router.recordings.format import RecordingMeta, write_recording
 from training.collect_journal import Key, key_of, read_rows
 from training.collect_queries import CollectedQuery
+from training.collect_states import hidden_column
 from training.errors import NotEnoughData, TrainingError
 
 TEXTS = ("query_id", "backend", "text", "finish_reason", "params", "answer", "tentative")
@@ -92,6 +93,9 @@ def finish(
             if looked or column not in OF_SNAPSHOTS
         }
     )
+    states, hidden = hidden_column(pa, rows)
+    if states is not None:
+        samples = samples.append_column("hidden", states)
     drawn_of = {row["backend"] for row in rows}
     backends = {backend: entry for backend, entry in run["backends"].items() if backend in drawn_of}
     prices = {name: Prices(entry["price_in"], entry["price_out"]) for name, entry in backends.items()}
@@ -101,6 +105,7 @@ def finish(
         source=source,
         licence=licence,
         note=note,
+        hidden=hidden,
         created=created or dt.datetime.now(dt.UTC).date().isoformat(),
         extra={"seed": run["seed"], "collected": backends, **(extra or {})},
     )

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import aiohttp
 
+from predictors.vllm.asked import ask_params
 from router.backends.openai_session import open_session
 from training.collect_items import Item, journal_row, sample_seed
 from training.collect_journal import Journal
+from training.collect_states import states_soon
 from training.errors import TrainingError
 from training.openai_reply import Reply
 from training.openai_samples import RefusedSample, Server, TransientFailure, draw
@@ -46,6 +50,7 @@ class Progress:
     drawn: int = 0
     looked: int = 0  # check-points whose answers came
     spared: int = 0  # check-points that were allowed for and not needed: the sample ended before
+    stateless: int = 0  # samples whose hidden states were wanted and did not come
     misspelt: int = 0  # samples that cannot be looked at: their tokens do not spell their text
     retried: int = 0
     refused: int = 0
@@ -148,8 +153,16 @@ class _Hand:
         if item.drawn:
             return
         seed, progress = self._seed(item), self.progress
-        reply = await self._persist(item.server, item.server.body(item.query.query, seed), seed)
+        body, key = item.server.body(item.query.query, seed), ""
+        if item.server.hidden:
+            key = secrets.token_hex(16)
+            body |= {"kv_transfer_params": ask_params(key)}
+        reply = await self._persist(item.server, body, seed)
         row = journal_row(item, seed, reply)
+        if key:
+            states = await states_soon(Path(item.server.hidden), key, self.sleep)
+            row |= states
+            progress.stateless += not states
         self.journal.add(row)
         points = row.get("growth")
         progress.drawn += 1

@@ -57,6 +57,8 @@ class Server:
         default_factory=CheckPoints
     )
 
+    hidden: str = ""  # folder where its connector leaves hidden states; "": none are asked for
+
     def params(self) -> dict[str, Any]:
         """What shapes the samples, apart from the query and the seed."""
         return {

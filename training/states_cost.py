@@ -1,0 +1,112 @@
+"""What handing out hidden states costs a vLLM server's throughput: `python -m training.states_cost`.
+
+Two servers of the same model on this machine, one plain, one with our connector; bursts of the same shape go to them
+in turn, so that whatever else the machine does falls on both. The second is measured twice: with states that nobody
+asks for, and with states asked for and read for every request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import shutil
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from predictors.vllm.asked import ask_params
+from predictors.vllm.state_file import state_path, take_states
+from training.collect_burst import burst
+from training.errors import TrainingError
+from training.vllm_cpu.server import ServerOptions, VllmServer
+
+PLAIN, UNASKED, ASKED = "plain", "connector_unasked", "connector_asked"
+
+
+def body_of(model: str, number: int, tokens: int) -> dict[str, Any]:
+    """One request; every prompt differs."""
+    words = " ".join(secrets.token_hex(2) for _ in range(24))
+    return {
+        "model": model,
+        "messages": [{"role": "user", "content": f"{number}: {words}. Tell a story about it."}],
+        "max_tokens": tokens,
+        "temperature": 0.7,
+        "ignore_eos": True,
+        "stream": True,
+    }
+
+
+def measured(
+    servers: dict[str, VllmServer], folder: Path, rounds: int, requests: int, tokens: int
+) -> dict[str, list[float]]:
+    """Tokens per second of every burst, by kind."""
+    found: dict[str, list[float]] = {PLAIN: [], UNASKED: [], ASKED: []}
+    for turn in range(rounds + 1):  # the first warms up
+        for kind in found if turn % 2 else reversed(found):
+            server = servers[PLAIN if kind == PLAIN else ASKED]
+            keys = [secrets.token_hex(16) for _ in range(requests)] if kind == ASKED else []
+            bodies = [body_of(server.model, number, tokens) for number in range(requests)]
+            for body, key in zip(bodies, keys, strict=False):
+                body["kv_transfer_params"] = ask_params(key)
+            began = time.monotonic()
+            asyncio.run(burst(server.url, bodies))
+            speed = requests * tokens / (time.monotonic() - began)
+            there = sum(take_states(state_path(folder, "", key)) is not None for key in keys)
+            if turn:
+                found[kind].append(speed)
+            states = f", {there} of {requests} states" if keys else ""
+            print(f"{kind}: {speed:.1f} tokens/s{states}", file=sys.stderr, flush=True)
+    return found
+
+
+def cost(
+    rounds: Annotated[int, typer.Option(min=2)] = 6,
+    requests: Annotated[int, typer.Option(min=1, help="at once")] = 32,
+    tokens: Annotated[int, typer.Option(min=1, help="of every answer")] = 32,
+    layers: Annotated[str, typer.Option(help="with commas")] = "20",
+    threads: Annotated[int, typer.Option(min=0, help="of each server; 0: half of the cores")] = 0,
+) -> None:
+    """Print one JSON object: speeds, and ratios to the plain server, median and quartiles over the bursts."""
+    folder = Path(f"/dev/shm/apportion-cost-{secrets.token_hex(4)}")  # noqa: S108 (memory, our own name)
+    chosen = tuple(int(layer) for layer in layers.split(","))
+    options = {"start_s": 900.0, "kv_cache_gib": 1, "threads": threads}
+    servers = {
+        PLAIN: VllmServer("small", ServerOptions(**options)),  # type: ignore[arg-type]
+        ASKED: VllmServer(
+            "small",
+            ServerOptions(**options, layers=chosen, states={"folder": str(folder)}),  # type: ignore[arg-type]
+        ),
+    }
+    try:
+        for server in servers.values():
+            server.start()
+        found = measured(servers, folder, rounds, requests, tokens)
+    finally:
+        for server in servers.values():
+            server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    plain = found[PLAIN]
+    said: dict[str, Any] = {kind: statistics.median(speeds) for kind, speeds in found.items()}
+    for kind in (UNASKED, ASKED):
+        ratios = [mine / theirs for mine, theirs in zip(found[kind], plain, strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        said[f"{kind}/{PLAIN}"] = {"median": middle, "lower_quartile": low, "upper_quartile": high}
+    print(json.dumps(said))
+
+
+def main() -> None:
+    """Run the command by itself."""
+    try:
+        typer.run(cost)
+    except TrainingError as error:
+        print(f"states-cost: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()
