@@ -21,7 +21,9 @@ from training.off_policy.weights import importance
 class DoublyRobust(Estimator):
     """See the module."""
 
-    model: RewardModel = field(default_factory=lambda: RewardModel(folds=2, penalties=(1.0,), shared=False))
+    model: RewardModel = field(
+        default_factory=lambda: RewardModel(2, (1.0,), shared=False, fit_power=0.0, choice_power=0.0)
+    )
 
     def scores(self, logged: LoggedRows, outcome: Floats, target: Floats, fits: Fits) -> Floats:
         return corrected(logged, outcome, target, fits.predicted(self.model), importance(logged, target))
