@@ -76,6 +76,7 @@ def logged_row(
         metadata=query.metadata,
         error=progress.error,
         forecasts={forecast.plan.name: (forecast.quality, forecast.cost) for forecast in chosen.forecasts},
+        infeasible=dict(chosen.infeasible),
         phases=progress.phases,
         trace_id=trace.trace_id if trace else "",
         caller_span=trace.parent_id if trace else "",

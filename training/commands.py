@@ -19,6 +19,7 @@ COMMANDS = {
     "benchmark": "training.benchmark:benchmark",
     "simulate": "training.simulate:simulate",
     "cycle": "training.cycle_command:cycle",
+    "explain": "training.explain:explain",
     "report": "training.report:report",
     "demo": "training.demo:demo",
     "demo-loop": "training.loop_demo.command:demo_loop",

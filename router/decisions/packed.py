@@ -88,6 +88,7 @@ class Packed(msgspec.Struct, array_like=True, gc=False):
     metadata: dict[str, str]
     error: str
     forecasts: Numbers  # reward (NaN: none), micro-dollars, …
+    infeasible: dict[str, str] = {}
 
 
 _DECODER = msgspec.msgpack.Decoder(Packed)
@@ -165,6 +166,7 @@ def pack(row: Decision, names: Names) -> bytes:
             dict(row.metadata),
             row.error,
             (code(tuple(row.forecasts)), array("f", _flat(row.forecasts)).tobytes()),
+            dict(row.infeasible),
         )
     )
 
@@ -229,6 +231,7 @@ def unpack(decision_id: str, tenant: str, created_at: float, body: bytes, names:
         metadata=row.metadata,
         error=row.error,
         forecasts=_forecasts(row.forecasts, names),
+        infeasible=row.infeasible,
     )
 
 

@@ -112,6 +112,7 @@ class Decision:
     phases: Mapping[str, float] = field(default_factory=dict)  # choose | reserve | sample | select -> seconds
     trace_id: str = ""  # 32 hex digits; "": it was not traced
     caller_span: str = ""  # 16 hex digits; "": the caller sent none
+    infeasible: Mapping[str, str] = field(default_factory=dict)  # plan name -> why it could not be drawn
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,77 @@
+"""What a fit takes from a log of one outcome per query."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from training.fit_log_rows import _Gathered, _labels, _water_level
+
+
+def sample(backend: str, answer: str, stage: int = 0, number: int = 0, cls: int | None = None):
+    return {
+        "sample_id": f"{stage}.{number}", "backend": backend, "stage": stage, "index": number, "prefix_tokens": None,
+        "finish_reason": "stop", "tokens_in": 5, "tokens_cached": 0, "tokens_out": 7, "mean_logprob": None,
+        "first_entropy": None, "answer": answer, "answer_class": cls, "text": answer,
+    }  # fmt: skip
+
+
+def plans():
+    from router.domain.plan import Plan, Stage
+    from router.plugins import resolve
+    from router.selectors import SELECTORS
+    from router.stopping import STOPPING_RULES
+
+    never = resolve("stopping rule", STOPPING_RULES, "never")()
+    first = resolve("selector", SELECTORS, "first")()
+    stage = {name: Stage(name, stop=never, select=first) for name in ("small", "large")}
+    return {
+        "small": Plan("small", (stage["small"],)),
+        "large": Plan("large", (stage["large"],)),
+        "cascade": Plan("cascade", (stage["small"], stage["large"])),
+    }
+
+
+def test_a_backend_is_learned_from_plans_of_one_sample_and_a_cascade_from_its_own_reward():
+    gathered = _Gathered(plans(), ("small", "large"))
+    for number in range(120):
+        gathered.add(f"q{number}", "small", "d1", [sample("small", "4")], "4", float(number % 2))
+        gathered.add(f"c{number}", "cascade", "d3", [sample("small", "3"), sample("large", "4", 1)], "4", 1.0)
+    rows, outcomes = gathered.rows("auto")
+    small = rows.reward[:, 0]
+    assert int(np.isfinite(small).sum()) == 120  # not from the cascade, whose small answers were not kept
+    assert np.nanmean(small) == 0.5
+    assert np.nanmean(outcomes.reward[:, 2]) == 1.0
+    assert outcomes.samples[1].tolist()[2:] == [1.0, 1.0]
+
+
+def test_a_backend_that_is_only_seen_in_cascades_is_given_their_labels_and_that_is_counted():
+    gathered = _Gathered(plans(), ("small", "large"))
+    gathered.add("q", "cascade", "d3", [sample("small", "3"), sample("large", "4", 1)], "4", 1.0)
+    rows, _ = gathered.rows("auto")
+    assert rows.reward[0].tolist() == [0.0, 1.0]
+    assert rows.counts["labels_of_selected_samples"] == 2
+
+
+def test_equal_texts_are_one_query_and_their_pairs_say_how_alike_draws_are():
+    gathered = _Gathered(plans(), ("small", "large"))
+    for reward in (1.0, 0.0, 1.0):
+        gathered.add("the  same", "small", "d1", [sample("small", "4")], "4", reward)
+    rows, _ = gathered.rows("auto")
+    assert len(rows.texts) == 1
+    assert rows.both[0, 0] == pytest.approx(1 / 3)  # of three pairs one is right twice
+
+
+def test_samples_that_say_the_answer_have_its_reward_and_others_are_wrong_where_it_is_right():
+    drawn = [
+        sample("small", "4", cls=0),
+        sample("small", "5", number=1, cls=1),
+        sample("small", "four", number=2, cls=0),
+    ]
+    assert [label for _, label in _labels(drawn, "4", 1.0)] == [1.0, 0.0, 1.0]
+    assert [label for _, label in _labels(drawn, "4", 0.0)] == [0.0, None, 0.0]
+
+
+@pytest.mark.parametrize(("counts", "cap", "level"), [([10, 10], 8, 4), ([1, 100], 50, 49), ([3, 4], 100, 4)])
+def test_a_cap_takes_from_the_frequent_actions(counts, cap, level):
+    assert _water_level(np.array(counts), cap) == level

@@ -1,0 +1,75 @@
+"""`apportion explain` says what one row of the log holds, in words."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from predictors.observation import Constraints, Message, Part, Query
+from router.assemble import assemble
+from router.configuration.file import load
+from router.domain.decision import Outcome
+from router.domain.events import Done
+from router.domain.options import Options
+from training.errors import TrainingError
+from training.explain import explain, found_in, in_words
+
+TOML = """
+[backends.small]
+kind = "scripted"
+script = ["4", "4", "5"]
+price_out = 1.0
+[backends.large]
+kind = "scripted"
+script = ["5"]
+[[plans]]
+name = "vote"
+stages = [{ backend = "small", max_samples = 3, stop = { kind = "agreement", needed = 2 } }]
+[[plans]]
+name = "large"
+stages = [{ backend = "large" }]
+[store]
+sqlite = "decisions.db"
+"""
+
+
+@pytest.fixture
+async def asked(tmp_path):
+    """A store with one decision whose caller allowed one backend only; its path and the id."""
+    (tmp_path / "router.toml").write_text(TOML)
+    service = assemble(load(tmp_path / "router.toml"), base=tmp_path)
+    query = Query(
+        "r1", (Message("user", (Part(text="2 + 2?"),)),), constraints=Constraints(denied_backends=("large",))
+    )
+    events = [event async for event in service.allocator.run(query, Options())]
+    assert isinstance(events[-1], Done)
+    name = events[-1].decision.decision_id
+    await service.store.report([Outcome("o", "thumbs", True, "bool", name, source="user")])
+    await service.close()
+    return tmp_path, name
+
+
+async def test_a_decision_is_told_with_odds_votes_the_stop_and_its_outcomes(asked):
+    folder, name = asked
+    said = "\n".join(in_words(*found_in(str(folder / "decisions.db"), name)))
+    assert "plan vote at odds of 1" in said
+    assert "large: " in said.partition("plans that could not:")[2].partition("what happened")[0]
+    assert "votes class 0: 2" in said
+    assert "it stopped: enough: Agreement" in said
+    assert "outcome: thumbs = True by user" in said
+
+
+async def test_the_json_form_has_the_row_and_its_outcomes(asked, capsys):
+    folder, name = asked
+    explain(name, "", folder / "router.toml", as_json=True)
+    said = json.loads(capsys.readouterr().out)
+    assert said["decision"]["decision_id"] == name
+    assert list(said["decision"]["infeasible"]) == ["large"]
+    assert said["outcomes"][0]["metric"] == "thumbs"
+
+
+@pytest.mark.parametrize("name", ["0" * 32, "nothing"])
+async def test_a_decision_that_is_not_there_is_named(asked, name):
+    with pytest.raises(TrainingError, match=name):
+        found_in(str(asked[0] / "decisions.db"), name)
