@@ -4,7 +4,7 @@ The tree becomes read-only but for the volumes, the containers run as the manife
 with the manifest's variables alone, and the probes are asked as a kubelet asks them. What came of it is printed as JSON.
 SPEC: {"containers": [{"name", "command", "env", "cwd"}], "uid", "gid", "binds": [[from, to, "ro" | "rw"]],
 "reachable": [folders above which others may not look], "probes": [{"port", "service"}], "writes": [paths], "within_s",
-"log", "after": a command of the pod's user once it is ready, or null}.
+"log", "after": [commands of the pod's user, one after the other, once it is ready]}.
 """
 
 from __future__ import annotations
@@ -121,9 +121,9 @@ def main() -> None:
             for path in spec["writes"]
             if started(spec, ["sh", "-c", f"echo > {path}"], running_env(spec), "/", log).wait() == 0
         ]
-        if spec["after"]:
-            one = spec["after"]
-            found["after"] = started(spec, one["command"], one["env"], one["cwd"], log).wait()
+        found["after"] = [
+            started(spec, one["command"], one["env"], one["cwd"], log).wait() for one in spec["after"]
+        ]
     finally:
         for process in running:
             process.terminate()

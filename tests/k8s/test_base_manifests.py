@@ -19,7 +19,8 @@ ROUTER = tomllib.loads((BASE / "router.toml").read_text())
 
 
 def resource(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load((BASE / name).read_text())
+    """The first document of a file."""
+    content: dict[str, Any] = next(yaml.safe_load_all((BASE / name).read_text()))
     return content
 
 

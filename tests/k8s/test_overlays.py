@@ -310,7 +310,7 @@ def test_only_operators_reach_the_admin_port_of_production(render):
     rules = [
         (rule["from"], {port["port"] for port in rule["ports"]})
         for one in of(render("overlays/production"), "NetworkPolicy").values()
-        for rule in one["spec"]["ingress"]
+        for rule in one["spec"].get("ingress", ())
     ]
     (peers,) = (peers for peers, ports in rules if "admin" in ports)
     assert peers == [{"podSelector": {"matchLabels": {"apportion-operator": "true"}}}]
@@ -319,7 +319,11 @@ def test_only_operators_reach_the_admin_port_of_production(render):
 def test_several_replicas_share_their_budgets(render):
     resources = render("overlays/production")
     assert of(resources, "Deployment")["apportion"]["spec"]["replicas"] > 1
-    assert tomllib.loads(router_toml(resources))["store"]["ledger"].startswith("postgresql://")
+    store = tomllib.loads(router_toml(resources))["store"]
+    assert store["ledger"].startswith("postgresql://")
+    cycle = of(resources, "CronJob")["apportion-cycle"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    args = cycle["containers"][0]["args"]
+    assert args[args.index("--store") + 1] == store["postgres"]  # what they log is what is learned from
 
 
 def test_the_readme_names_every_overlay():

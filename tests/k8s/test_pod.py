@@ -44,7 +44,7 @@ def env_of(container: dict[str, Any], recordings: Path) -> dict[str, str]:
 
 
 def run(
-    overlay: str, tmp_path: Path, render: Any, namespaces: list[str], after: list[str] | None = None
+    overlay: str, tmp_path: Path, render: Any, namespaces: list[str], after: bool = False
 ) -> dict[str, Any]:
     resources = render(overlay)
     pod = next(
@@ -70,6 +70,10 @@ def run(
         [str(volumes / "recordings"), "/app/recordings", "ro"],
         [str(volumes / "scratch"), "/tmp", "rw"],
     ]
+    nightly = next(one for one in resources if one["kind"] == "CronJob")
+    (cycle,) = nightly["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    ask = [str(TOOLS / "python"), "-m", "router", "ask", "Spell 'hat' in reverse.", "--json"]
+    commands = [ask, command_of(cycle)] if after else []
     wanted = {
         "containers": [
             {
@@ -88,7 +92,7 @@ def run(
         "writes": ["/etc/apportion/x", "/usr/x", f"{ROOT}/x", "/var/lib/apportion/x", "/tmp/x"],
         "within_s": main["startupProbe"]["periodSeconds"] * main["startupProbe"]["failureThreshold"],
         "log": str(tmp_path / "pod.log"),
-        "after": after and {"command": after, "env": env_of(main, volumes), "cwd": "/"},
+        "after": [{"command": command, "env": env_of(main, volumes), "cwd": "/"} for command in commands],
     }
     (tmp_path / "spec.json").write_text(json.dumps(wanted))
     ran = subprocess.run(
@@ -114,9 +118,10 @@ def test_the_pod_turns_ready_as_its_user_and_ends_in_order(tmp_path, render, nam
     assert found["codes"] == [0]
 
 
-def test_the_demo_s_pod_answers_a_query_by_itself(tmp_path, render, namespaces):
-    ask = [str(TOOLS / "python"), "-m", "router", "ask", "Spell 'hat' in reverse.", "--json"]
-    found = run("overlays/cpu-demo", tmp_path, render, namespaces, after=ask)
-    assert found["after"] == 0
-    assert '"decision_id"' in (tmp_path / "pod.log").read_text()
+def test_the_demo_s_pod_answers_a_query_and_its_nightly_cycle_completes(tmp_path, render, namespaces):
+    found = run("overlays/cpu-demo", tmp_path, render, namespaces, after=True)
+    said = (tmp_path / "pod.log").read_text()
+    assert found["after"] == [0, 0], said[-3000:]
+    assert '"decision_id"' in said
+    assert '"export": {"decisions": 1' in said
     assert found["codes"][0] == 0
