@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HOUSE = ROOT / "training" / "recordings" / "house"
-QUERIES = 60
+QUERIES = 24
 READY = """
 for _ in $(seq 300); do apportion status >/dev/null 2>&1 && break; sleep 0.2; done
 """
@@ -37,7 +37,7 @@ def edited(config: str, change: str) -> str:
     for key in tomllib.loads(head):
         config = re.sub(rf"(?m)^{key} = .*\n", "", config, count=1)
     for name in re.findall(r"(?m)^\[([\w.]+)\]", tables):
-        config = re.sub(rf"(?ms)^\[{re.escape(name)}\]\n.*?(?=^\[|\Z)", "", config)
+        config = re.sub(rf"(?ms)^\[{re.escape(name)}\][^\n]*\n.*?(?=^\[|\Z)", "", config)
     return f"{head}\n{config}\n{tables}"
 
 
@@ -68,7 +68,7 @@ class Desk:
         """Everything, one command after the other; what was said. Fails with the end of it."""
         tools = str(Path(sys.executable).parent)
         log = self.folder / "said.log"
-        begin = "set -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
+        begin = "PS4='+ $SECONDS s: '\nset -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
         with log.open("wb") as said:
             ran = subprocess.run(
                 [*self.alone, "bash", "-xc", begin + "".join(self.script)],
@@ -100,30 +100,17 @@ def alone() -> list[str]:
 
 @pytest.fixture
 def desk(tmp_path: Path, alone: list[str]) -> Desk:
-    """Each server plays one model of the recording, so that nobody need say which."""
+    """Each server plays one model of the recording, and makes words up for what is not in it."""
     rows = pq.read_table(HOUSE / "queries.parquet").to_pylist()[:QUERIES]
     texts = b"\n".join(msgspec.json.encode({"query": row["query"]}) for row in rows)
     (tmp_path / "queries.jsonl").write_bytes(texts)
+    (tmp_path / "training").symlink_to(ROOT / "training")  # the recording that ships
     desk = Desk(tmp_path, alone)
     for name, port in (("small", 8001), ("large", 8002)):
-        one_backend(name, tmp_path / "played" / name)
-        desk.type(f"apportion stub-server --recording played/{name} --port {port} >played/{name}.log &\n")
-    desk.type(
-        "for _ in $(seq 300); do [ -s played/small.log ] && [ -s played/large.log ] && break; sleep 0.2; done\n"
-    )
+        plays = f"--recording {HOUSE} --model {name} --made-up --port {port}"
+        desk.type(f"python -m router.backends.stub_server {plays} >{name}.log &\n")
+    desk.type("for _ in $(seq 300); do [ -s small.log ] && [ -s large.log ] && break; sleep 0.2; done\n")
     return desk
-
-
-def one_backend(name: str, folder: Path) -> None:
-    """The recording with one backend alone."""
-    folder.mkdir(parents=True)
-    shutil.copy(HOUSE / "queries.parquet", folder)
-    samples = pq.read_table(HOUSE / "samples.parquet", filters=[("backend", "=", name)])
-    pq.write_table(samples, folder / "samples.parquet")
-    meta = msgspec.json.decode((HOUSE / "meta.json").read_bytes())
-    meta["backends"] = {name: meta["backends"][name]}
-    meta.pop("sha256", None)
-    (folder / "meta.json").write_bytes(msgspec.json.encode(meta))
 
 
 @pytest.fixture
@@ -135,6 +122,11 @@ def page() -> Callable[[str], str]:
         return (place if place.exists() else ROOT / name).read_text()
 
     return read
+
+
+@pytest.fixture
+def edit() -> Callable[[str, str], str]:
+    return edited
 
 
 if __name__ == "__main__":

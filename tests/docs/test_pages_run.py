@@ -82,7 +82,7 @@ def test_from_first_look_to_upgrade(desk, page):
     desk.type_page(budget[toml : budget.index("```", toml + 7) + 4])
     desk.type(SERVE + TRAFFIC)
     desk.type_page(budget[budget.index("```", toml + 7) + 4 :])
-    desk.type("apportion bundles promote $(ls bundles | grep -v json | head -1) --to active\n")
+    desk.type('apportion bundles promote "$version" --to active\n')
     desk.type_page(page("runbook-quality-dropped.md"))
     desk.type_page(page("capacity.md"))
     desk.type_page(page("upgrade.md"))

@@ -55,13 +55,17 @@ def tree(spec: dict[str, Any]) -> None:
     mount("-o", "remount,ro", str(ROOT))
     for name in ("/proc", "/dev"):
         mount("--rbind", name, str(inside(name)))
-    for folder in spec["reachable"]:
-        if Path(folder).stat().st_dev != Path("/").stat().st_dev:  # not part of the layer below
-            mount("--bind", "-o", "ro", folder, str(inside(folder)))
     for source, target, how in spec["binds"]:
         mount("--bind", source, str(inside(target)))
         if how == "ro":
             mount("-o", "remount,bind,ro", str(inside(target)))
+    hidden = [target for _, target, _ in spec["binds"]]
+    for folder in spec["reachable"]:  # on another file system than the layer below, or under a volume
+        under = any(Path(folder).is_relative_to(target) for target in hidden)
+        if under or Path(folder).stat().st_dev != Path("/").stat().st_dev:
+            inside(folder).mkdir(parents=True, exist_ok=True)
+            mount("--bind", folder, str(inside(folder)))
+            mount("-o", "remount,bind,ro", str(inside(folder)))
 
 
 def inside(path: str | Path) -> Path:

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("one_pod.py")
-TOOLS = Path(sys.executable).parent
+TOOLS = (Path(sys.executable).parent.parent.resolve()) / "bin"
 UNSHARE = ["unshare", "--mount", "--net", "--propagation", "private"]
 
 pytestmark = pytest.mark.timeout(180)
@@ -87,7 +87,9 @@ def run(
         "uid": user["runAsUser"],
         "gid": user["runAsGroup"],
         "binds": binds,
-        "reachable": sorted({str(Path(sys.base_prefix)), str(TOOLS.parent), str(ROOT)}, key=len),
+        "reachable": sorted(
+            {str(one.resolve()) for one in (Path(sys.base_prefix), TOOLS.parent, ROOT)}, key=len
+        ),
         "probes": probes,
         "writes": ["/etc/apportion/x", "/usr/x", f"{ROOT}/x", "/var/lib/apportion/x", "/tmp/x"],
         "within_s": main["startupProbe"]["periodSeconds"] * main["startupProbe"]["failureThreshold"],
