@@ -14,6 +14,8 @@ def to_close(verdict: Verdict, sample: Sample, progress: Progress, *, last: bool
     With ENOUGH those that it names, else the latest if it grows. Giving the last stage up ends the plan as well, so
     that a trace that grows is closed there if nothing has finished.
     """
+    if progress.options.advised:  # the caller's own samples: the verdict itself tells them to end
+        return set()
     if verdict.action is Action.ENOUGH and verdict.close:
         return {
             name for name in verdict.close if name in progress.samples and not progress.samples[name].finished

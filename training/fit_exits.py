@@ -17,7 +17,7 @@ from router.recording import Recording
 from router.recordings.text_split import split_by_text
 from training.suites.early_exit.halves import features_of
 from training.suites.early_exit.traces import Floats, Traces, traces_of
-from training.suites.early_exit.watch import Watch, Watched, watched
+from training.suites.early_exit.watch import Watched, watched, watches_of
 
 FOLDS = 5
 FOLD_SEED = 104_729
@@ -57,7 +57,7 @@ def _of_queries(traces: Traces, wanted: set[str] | None) -> NDArray[np.bool_]:
 
 
 def _fitted(name: str, traces: Traces, kept: NDArray[np.bool_], seed: int) -> Exits | None:
-    one = watched(traces, Watch(0.0, 1.0))
+    one = watched(traces, next(watches_of(traces)))  # from the first snapshot on, as closely as is worth it
     features = features_of(one)
     whole = _head(one, features, kept)
     if whole is None:

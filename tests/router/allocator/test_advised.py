@@ -21,6 +21,7 @@ from router.errors import BackendUnavailable, InvalidQuery
 from router.forecast import Forecaster
 from router.held import REPORTED_LATER, Held
 from router.stopping.agreement import Agreement
+from router.stopping.token_cap import TokenCap
 
 ONE = Usage(10, tokens_out=2)
 
@@ -229,3 +230,19 @@ async def test_a_caller_that_is_cut_holds_its_reservation_and_leaves_a_row(build
     row = built.store.rows[-1]
     assert (row.status.value, row.charged, row.degraded[-1]) == ("cancelled", 0, REPORTED_LATER)
     assert built.ledger.balance().reserved == row.reserved > 0
+
+
+async def test_enough_on_a_growing_sample_of_the_callers_is_told_at_once(build, ask, one):
+    """It is the caller who ends it: nothing is waited for."""
+
+    def script(caller: Caller, event: Any) -> list[Brought]:
+        if isinstance(event, More) and event.count:
+            return [brought("a", "The answer is 4", Usage(10, tokens_out=90), finished=False)]
+        return []
+
+    built = build({"small": ()}, {"capped": [one("small", TokenCap(80))]}, max_tokens=1000)
+    caller, _ = await advised(built, ask(), script)
+    done = caller.told[-1]
+    assert isinstance(done, Done)
+    assert done.decision.stop_reason == "enough: TokenCap"
+    assert [sample.text for sample in done.answers] == ["The answer is 4"]

@@ -12,7 +12,8 @@ from router.recordings.cost import SNAPSHOT_TOKENS
 from training.suites.early_exit.traces import NO_ROW, Floats, Traces
 
 FIRSTS = (0.0, 0.15, 0.3, 0.5)  # quantiles of the traces' lengths
-GAPS = (1, 2, 3, 4)  # in median distances of snapshots
+GAPS = (1, 2, 3, 4)  # in units: the median distance of snapshots, on long traces more
+MOST_LOOKS = 24  # at a trace of mean length; closer looks cost more than they can tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ def watches_of(traces: Traces) -> Iterator[Watch]:
     """A grid over where snapshots are; made of lengths and places alone, never of answers or rewards."""
     gaps = np.diff(np.where(traces.there, traces.tokens, np.nan), axis=1)
     gap = float(np.nanmedian(gaps)) if np.isfinite(gaps).any() else 1.0
+    gap = max(gap, float(np.floor(traces.length.mean() / MOST_LOOKS)))
     firsts = dict.fromkeys(float(np.floor(np.quantile(traces.length, at))) if at else 0.0 for at in FIRSTS)
     for first in firsts:
         for many in GAPS:
