@@ -22,6 +22,8 @@ COMMANDS = {
     "budget": "router.commands.budget:budget",
     "usage": "router.commands.audit:usage",
     "audit": "router.commands.audit:audit",
+    "store": "router.commands.store:store",
+    "token": "router.commands.token:token",
     "metrics": "router.commands.metrics:metrics",
     "stub-server": "router.commands.stub_server:stub_server",
     "version": "router.commands.version:version",

@@ -69,7 +69,7 @@ class Look:
     spooled: bool  # a spool lies beside the store: it may hold rows that are not in it
     identity: str  # of the store: numbers of rows mean something within it
     ends: Ends
-    version: int  # of its tables
+    packed: bool = True  # False: the first tables, without names, deletions and times of arrival
     names: Names = field(default_factory=Names)
 
     def decisions(self, since: float, until: float) -> Iterator[Decision | None]:
@@ -96,7 +96,7 @@ class Look:
 
     def learn(self) -> None:
         """Bring `names` up to date."""
-        if self.version > 1 and not self.names.highest:
+        if self.packed and not self.names.highest:
             self.names.learn(self.database.stream(self.connection, NAMES, (0,)))
 
     def outcomes(self) -> Iterator[tuple[bytes, bool]]:
@@ -106,7 +106,7 @@ class Look:
 
     def numbered_outcomes(self, after: int, upto: int) -> Iterator[tuple[int, float, Outcome]]:
         """Outcomes with a number in (after, upto], in order of arrival, each with the time of it."""
-        query = _NUMBERED_OUTCOMES if self.version > 1 else _OLD_OUTCOMES
+        query = _NUMBERED_OUTCOMES if self.packed else _OLD_OUTCOMES
         for n, received_at, body in self.database.stream(self.connection, query, (after, upto)):
             with suppress(msgspec.DecodeError):
                 outcome = to_outcome(body)
@@ -114,7 +114,7 @@ class Look:
 
     def deletions(self, after: int) -> Iterator[tuple[str, str, float]]:
         """Tenants ("" none), decisions ("" all of the tenant's) and the times of what was deleted since a number."""
-        if self.version > 1:
+        if self.packed:
             query = f"{DELETED} WHERE n > ? ORDER BY n"
             for at, tenant, decision_id in self.database.stream(self.connection, query, (after,)):
                 yield tenant, decision_id, at
@@ -129,10 +129,8 @@ def look_at(store: str | Path) -> Iterator[Look]:
 
         postgres = PostgresDatabase(address)
         try:
-            with look_at_postgres(postgres) as (reading, name, numbers, tables):
-                yield Look(
-                    postgres, reading, spooled=False, identity=name, ends=Ends(*numbers), version=tables
-                )
+            with look_at_postgres(postgres) as (reading, name, numbers):
+                yield Look(postgres, reading, spooled=False, identity=name, ends=Ends(*numbers))
         except postgres.errors as error:
             raise StoreError(f"decision store {postgres.name}: {str(error).strip()}") from error
         return
@@ -146,7 +144,7 @@ def look_at(store: str | Path) -> Iterator[Look]:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             spooled = spool.is_file() and spool.stat().st_size > 0
             identity, ends = _identity(path, connection, version), _ends(connection, version)
-            yield Look(SQLiteDatabase(path), connection, spooled, identity, ends, version)
+            yield Look(SQLiteDatabase(path), connection, spooled, identity, ends, version > 1)
     except sqlite3.Error as error:
         raise StoreError(f"decision store {path}: cannot be read: {error}") from error
 
@@ -159,11 +157,13 @@ def _identity(path: Path, connection: sqlite3.Connection, version: int) -> str:
 
 
 def _ends(connection: sqlite3.Connection, version: int) -> Ends:
-    found = []
-    for name in ("decisions", "outcomes") + (("deletions",) if version > 1 else ()):
-        (highest,) = connection.execute(f"SELECT coalesce(max(n), 0) FROM {name}").fetchone()  # noqa: S608
-        found.append(highest)
-    return Ends(*found, *(0,) * (3 - len(found)))
+    if version > 1:  # the highest numbers that were ever given, also to rows that were deleted since
+        given = dict(connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
+        return Ends(given.get("decisions", 0), given.get("outcomes", 0), given.get("deletions", 0))
+    highest = "SELECT coalesce(max(n), 0) FROM"
+    (decisions,) = connection.execute(f"{highest} decisions").fetchone()
+    (outcomes,) = connection.execute(f"{highest} outcomes").fetchone()
+    return Ends(decisions, outcomes, 0)
 
 
 def _open(store: Path) -> sqlite3.Connection:

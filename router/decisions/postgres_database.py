@@ -225,8 +225,8 @@ def day_of(moment: float) -> date:
 
 
 @contextmanager
-def look_at_postgres(database: PostgresDatabase) -> Iterator[tuple[Any, str, tuple[int, int, int], int]]:
-    """A connection within one moment, the store's identity, the highest numbers, the version of its tables.
+def look_at_postgres(database: PostgresDatabase) -> Iterator[tuple[Any, str, tuple[int, int, int]]]:
+    """A connection within one moment, the store's identity, the highest numbers.
 
     Numbers are given before they are committed: a row with a lower number could become visible after one with a
     higher. Waiting until nobody inserts (some milliseconds) and reading how far the sequences are excludes that.
@@ -247,6 +247,6 @@ def look_at_postgres(database: PostgresDatabase) -> Iterator[tuple[Any, str, tup
         connection.execute("COMMIT")
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         (identity,) = connection.execute("SELECT identity FROM store").fetchone()
-        yield connection, identity, (ends[0], ends[1], ends[2]), version
+        yield connection, identity, (ends[0], ends[1], ends[2])
     finally:
         connection.close()

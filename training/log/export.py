@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import io
 import multiprocessing
 import os
 from collections import deque
@@ -26,14 +25,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from msgspec.structs import replace
 
 from router.decisions.onlooker import Look, look_at
 from training.errors import TrainingError
 from training.log.columns import decision_table
-from training.log.manifest import Manifest, PartFile, Seen, read_manifest, remove_strays, write_manifest
+from training.log.forget import Deleted, forget
+from training.log.manifest import PartFile, Seen, read_manifest, remove_strays, write_manifest
 from training.log.outcome_columns import Arrived, outcome_table
+from training.log.parts import write_part
 from training.log.place import Place
 
 CHUNK = 25_000  # numbers of rows in one run: some 100 MB of memory
@@ -48,7 +48,9 @@ class Exported:
     decisions: int  # rows written now
     outcomes: int
     files: int
-    strays: int  # files of a killed export that were removed
+    strays: (
+        int  # files that were removed: of a killed export, or because rows of them were deleted in the store
+    )
     total_decisions: int
     total_outcomes: int
     spooled: bool  # the store has rows aside that are not in it yet; the next export takes them
@@ -82,7 +84,8 @@ def export_log(
         strays = remove_strays(place, manifest)
         with look_at(store) as look:
             identity, ends, spooled = look.identity, look.ends, look.spooled
-        seen = manifest.stores.get(identity, Seen())
+            seen = manifest.stores.get(identity, Seen())
+            deleted = Deleted.of(look.deletions(seen.deletions))
         if ends.decisions < seen.decisions or ends.outcomes < seen.outcomes:
             raise TrainingError(
                 f"{root}: {seen.decisions} rows of {store} were exported before, it has {ends.decisions} now: "
@@ -92,6 +95,12 @@ def export_log(
             *_runs(store, place.root, "decisions", seen.decisions, ends.decisions, chunk),
             *_runs(store, place.root, "outcomes", seen.outcomes, ends.outcomes, chunk),
         ]
+        if deleted:
+            manifest = forget(place, manifest, identity, deleted)
+            seen = replace(seen, deletions=ends.deletions)
+            manifest = replace(manifest, stores={**manifest.stores, identity: seen}, updated_at=now_s)
+            write_manifest(place, manifest)
+            strays += remove_strays(place, manifest)
         before = manifest
         total, behind = sum(run.upto - run.after for run in runs), 0
         for run, files in _worked_off(runs, workers):
@@ -132,14 +141,6 @@ def write_run(run: Run) -> tuple[PartFile, ...]:
         path = f"{run.kind}/day={day}/{name}.parquet"
         written.append(write_part(place, path, run.kind, identity, part))
     return tuple(written)
-
-
-def write_part(place: Place, path: str, kind: str, store: str, table: Any) -> PartFile:
-    """Write one file."""
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", row_group_size=CHUNK)
-    place.write(path, buffer.getvalue())
-    return PartFile(path=path, kind=kind, store=store, rows=table.num_rows, bytes=buffer.tell())
 
 
 def _table_of(look: Look, run: Run) -> Any:
@@ -203,6 +204,3 @@ def _alone(place: Place) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
-
-
-__all__ = ["Exported", "Manifest", "export_log", "write_part"]

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from training.decision_rows import Named
@@ -22,6 +21,7 @@ from training.errors import TrainingError
 from training.log.joined import current_outcomes, pairs_of
 from training.log.manifest import PartFile, read_manifest
 from training.log.outcome_columns import micros
+from training.log.parts import read_part
 from training.log.place import Place
 from training.log.schema import DECISIONS, NAME, OUTCOMES
 
@@ -240,25 +240,6 @@ def _bound(moment: float) -> int:
 
 
 def _tables(place: Place, files: Iterable[PartFile], wanted: Sequence[str], schema: Any) -> Any:
-    """Files of different ages as one table: a column that an older one lacks is null there."""
-    from io import BytesIO
-
     chosen = pa.schema([schema.field(name) for name in wanted])
-    found = [chosen.empty_table()]
-    for file in files:
-        data = place.read(file.path)
-        if data is None:
-            raise TrainingError(f"{place.root}/{file.path}: it is in the manifest and not there")
-        try:
-            have = pq.ParquetFile(BytesIO(data))
-            part = have.read([name for name in wanted if name in have.schema_arrow.names])
-        except pa.ArrowException as error:
-            raise TrainingError(f"{place.root}/{file.path}: {error}") from error
-        arrays = [
-            part[one.name].cast(one.type)
-            if one.name in part.column_names
-            else pa.nulls(part.num_rows, one.type)
-            for one in chosen
-        ]
-        found.append(pa.table(arrays, schema=chosen))
-    return pa.concat_tables(found).unify_dictionaries()
+    parts = [read_part(place, file, chosen) for file in files]
+    return pa.concat_tables([chosen.empty_table(), *parts]).unify_dictionaries()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
 import signal
@@ -13,6 +14,8 @@ import duckdb
 import msgspec
 import pytest
 
+from router.decisions.erase import erase_decision, erase_tenant
+from router.decisions.postgres import Postgres
 from training.errors import TrainingError
 from training.log import export as exporting
 from training.log.export import export_log
@@ -154,3 +157,44 @@ def test_a_manifest_of_a_newer_version_is_refused(traffic, export, export_path):
     (export_path / "manifest.json").write_bytes(msgspec.json.encode(manifest | {"version": 99}))
     with pytest.raises(TrainingError, match="newer version"):
         read_log(out)
+
+
+def test_an_export_forgets_what_the_store_deleted(traffic, export, fill):
+    rows = [dataclasses.replace(traffic.decision(n), session_id="s") for n in range(20)]
+    outcomes = [traffic.told(n, value=True) for n in range(20)]
+    asked = dataclasses.replace(outcomes[0], key="asked", decision_id="", request_id=rows[0].request_id)
+    out = export(rows, [*outcomes, asked])
+    erase_tenant(fill(), "tenant-1", 3e9)
+    erase_decision(fill(), rows[0].decision_id, 3e9)
+    export()
+    log = read_log(out)
+    left = [row for n, row in enumerate(rows) if n and row.tenant != "tenant-1"]
+    assert log.texts("decision_id") == [row.decision_id for row in left]
+    assert log.outcomes.num_rows == len(left)
+    assert log.unjoined == 0
+    text = b"".join(file.read_bytes() for file in Path(out).rglob("*") if file.is_file())
+    assert rows[0].decision_id.encode() not in text
+    assert b"tenant-1" not in text
+
+
+@pytest.mark.postgres
+def test_postgres_is_exported_like_sqlite(traffic, fill, tmp_path, postgres_address):
+    rows, outcomes = (
+        [traffic.decision(n) for n in range(50)],
+        [traffic.told(n, value=True) for n in range(20)],
+    )
+    export_log(fill(rows, outcomes), str(tmp_path / "one"), now_s=NOW)
+
+    async def write() -> None:
+        store = Postgres.open(postgres_address, tmp_path / "aside")
+        for row in rows:
+            store.record(row)
+        await store.report(outcomes)
+        await store.close()
+
+    asyncio.run(write())
+    done = export_log(postgres_address, str(tmp_path / "two"), now_s=NOW, chunk=20)
+    assert (done.decisions, done.outcomes) == (50, 20)
+    one, two = read_log(str(tmp_path / "one")), read_log(str(tmp_path / "two"))
+    assert one.table.drop_columns(["n"]).equals(two.table.drop_columns(["n"]))
+    assert one.outcomes["key"].to_pylist() == two.outcomes["key"].to_pylist()

@@ -1,0 +1,59 @@
+"""`apportion store`: delete what a tenant or a decision left in a store, or copy the store while it is written to."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from router.command_group import CommandFailed
+from router.commands.tables import as_json
+
+if TYPE_CHECKING:
+    from router.config import Config
+
+
+def store(
+    what: Annotated[Literal["delete", "backup"], typer.Argument(help="What to do.")],
+    tenant: Annotated[str, typer.Option(help="delete: everything of this tenant up to now.")] = "",
+    decision: Annotated[str, typer.Option(help="delete: this decision and what was reported about it.")] = "",
+    to: Annotated[Path | None, typer.Option(help="backup: the new file.")] = None,
+    at: Annotated[
+        str,
+        typer.Option("--store", help="The store: a file, or postgresql://… Default: the configuration's."),
+    ] = "",
+    config: Annotated[Path, typer.Option("--config", "-c", help="The configuration.")] = Path("router.toml"),
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+) -> None:
+    """Delete a tenant's or a decision's rows, or back up a SQLite store; the service may go on.
+
+    Exports forget what was deleted with their next run. Rows that a service has not yet committed are not found.
+    """
+    from router.configuration.file import load
+    from router.decisions.erase import back_up, erase_decision, erase_tenant
+
+    address = at or address_of(load(config), config.parent)
+    if what == "backup":
+        if to is None:
+            raise CommandFailed("where to? say --to FILE")
+        if "://" in address:
+            raise CommandFailed(f"{address}: back up a PostgreSQL server with pg_dump")
+        size = back_up(Path(address), to)
+        typer.echo(as_json({"bytes": size}) if json else f"{to}: {size} bytes")
+        return
+    if bool(tenant) == bool(decision):
+        raise CommandFailed("delete what? say --tenant NAME or --decision ID")
+    now = time.time()
+    gone = erase_tenant(address, tenant, now) if tenant else erase_decision(address, decision, now)
+    typer.echo(as_json(gone) if json else f"deleted {gone.decisions} decisions and {gone.outcomes} outcomes")
+
+
+def address_of(config: Config, base: Path) -> str:
+    """Where a configuration keeps its decisions. Raises `CommandFailed` where nowhere."""
+    if config.store.postgres:
+        return config.store.postgres
+    if config.store.sqlite == ":memory:":
+        raise CommandFailed("the configuration keeps its decisions in memory only")
+    return str(base / config.store.sqlite)

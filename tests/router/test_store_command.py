@@ -1,0 +1,76 @@
+"""`apportion store delete` and `apportion store backup`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from router.command_group import CommandFailed
+from router.commands.store import store as store_command
+from router.decisions.onlooker import look_at
+from router.decisions.sqlite import SQLite
+from router.errors import UnknownName
+from training.store_bench.made_rows import Traffic
+
+CONFIG = """
+[backends.small]
+kind = "scripted"
+[[plans]]
+name = "small"
+stages = [{ backend = "small" }]
+"""
+
+
+@pytest.fixture
+def config(tmp_path) -> Path:
+    """A configuration, and ten rows in its store."""
+    path = tmp_path / "router.toml"
+    path.write_text(CONFIG)
+
+    async def fill() -> None:
+        store = SQLite.open(tmp_path / "apportion.db")
+        for n in range(10):
+            store.record(Traffic().decision(n))
+        await store.close()
+
+    asyncio.run(fill())
+    return path
+
+
+def rows(file: Path) -> int:
+    with look_at(file) as look:
+        return sum(1 for _ in look.decisions(0.0, 1e12))
+
+
+def test_a_tenant_is_deleted_from_the_configurations_store(config, capsys):
+    store_command("delete", tenant="tenant-1", config=config)
+    assert capsys.readouterr().out == "deleted 2 decisions and 0 outcomes\n"
+    assert rows(config.parent / "apportion.db") == 8
+
+
+def test_a_decision_is_deleted(config, capsys):
+    store_command("delete", decision=Traffic().decision_id(3), config=config, json=True)
+    assert capsys.readouterr().out == '{"decisions":1,"outcomes":0}\n'
+
+
+def test_a_decision_that_is_not_there_is_named(config):
+    with pytest.raises(UnknownName, match="'nobody'"):
+        store_command("delete", decision="nobody", config=config)
+
+
+@pytest.mark.parametrize("named", [{}, {"tenant": "a", "decision": "b"}])
+def test_what_to_delete_must_be_said_once(config, named):
+    with pytest.raises(CommandFailed, match="--tenant NAME or --decision ID"):
+        store_command("delete", config=config, **named)
+
+
+def test_a_backup_has_all_rows(config, tmp_path):
+    store_command("backup", to=tmp_path / "copy.db", config=config)
+    assert rows(tmp_path / "copy.db") == 10
+
+
+def test_a_server_is_backed_up_by_its_own_tool(config, tmp_path):
+    with pytest.raises(CommandFailed, match="pg_dump"):
+        store_command("backup", to=tmp_path / "copy", at="postgresql://host/db", config=config)
