@@ -41,6 +41,7 @@ class Trace:
     _looked_at: int | None = None  # tokens
     _from: int = 0  # characters that were searched for a cue
     _latest: Sample | None = None
+    _since: list[Delta] = field(default_factory=list)  # shown behind the latest state
     _tentative: tuple[Sample, Sample] | None = None  # the sample as it was asked, what it said
     _side: asyncio.Task[Sample] | None = field(default=None, repr=False)
 
@@ -52,7 +53,7 @@ class Trace:
                 if isinstance(event, Sample) and event.finished:
                     return
         if self._latest is not None and self._latest.sample_id in self.call.closing:
-            async for event in self._closed(self._latest):
+            async for event in self._closed(with_deltas(self._latest, self._since)):
                 yield event
 
     async def _until_closed(self) -> AsyncGenerator[Sample | Delta, None]:
@@ -87,8 +88,11 @@ class Trace:
     def _taken(self, event: Sample | Delta) -> list[Sample | Delta]:
         """What of an event of the sample is shown at once; a look that wants an answer is asked for it."""
         if isinstance(event, Delta):
-            return [event] if self.call.stream else []
-        self._latest = event
+            if not self.call.stream:
+                return []
+            self._since.append(event)
+            return [event]
+        self._latest, self._since = event, []
         if self._side is not None or not self._is_due(event):
             return []
         self._looked_at, self._from = event.tokens_out, len(event.reasoning) + len(event.text)
@@ -173,6 +177,18 @@ class Trace:
             answer=None,
             confidence=None,
         )
+
+
+def with_deltas(sample: Sample, since: list[Delta]) -> Sample:
+    """The sample with what was shown of it since: nothing that a caller has seen is taken back."""
+    if not since:
+        return sample
+    return replace(
+        sample,
+        text=sample.text + "".join(delta.text for delta in since),
+        reasoning=sample.reasoning + "".join(delta.reasoning for delta in since),
+        tokens_out=sample.tokens_out + sum(delta.tokens for delta in since),
+    )
 
 
 def tentative_answer(elicit: str, reply: str) -> str | None:

@@ -241,6 +241,16 @@ async def test_a_streaming_caller_gets_what_closed_the_sample_as_well(follow):
     assert events[-1].text.endswith("\n\nThe answer is 4.")
 
 
+async def test_what_was_shown_behind_the_last_look_stays_in_the_text(follow):
+    """The rule speaks late: two more pieces have been shown by then."""
+    pieces = [state("a", 10), Delta("0.0", " b"), Delta("0.0", " c"), state("never", 90)]
+    server = Server([*pieces, state("end", 99, finished=True)], lambda begun, most: said(" 4."))
+    events = await follow(server, growth=Growth(0, 1), rule=lambda look: True, stream=True)
+    shown = "".join(event.text for event in events if isinstance(event, Delta))
+    assert events[-1].finish_reason == "closed"
+    assert events[-1].text == "a" + shown
+
+
 async def test_leaving_frees_the_sample_and_its_side_call(make_call):
     server = Server([*THREE[:3], THREE[-1]], slow=True)
     call = make_call(growing=True, growth=Growth(0, 1), stream=True)
