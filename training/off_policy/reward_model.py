@@ -12,6 +12,7 @@ feature carries stay in the error, which only widens the interval of whoever cor
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,13 +38,11 @@ class RewardModel:
         sums = _sums(logged, outcome, self.folds, self.fit_power, self.choice_power)
         predicted = np.empty((len(logged), len(logged.actions)))
         coefficients = self._coefficients(sums)  # (K, G, d + 1)
-        for start in range(0, len(logged), BLOCK):
-            block = slice(start, start + BLOCK)
-            rows, fold = sums.design(logged.features[block]), sums.fold[block]
-            out = predicted[block]
+        for block in sums.blocks(logged):
+            out = predicted[block.rows]
             for k in range(self.folds):
-                mine = np.flatnonzero(fold == k)
-                out[mine] = (rows[mine] @ coefficients[k].T)[:, sums.group]
+                mine = block.of_fold(k)
+                out[block.order[mine]] = (block.design[mine] @ coefficients[k].T)[:, sums.group]
         predicted += sums.centre
         if len(outcome):
             np.clip(predicted, outcome.min(), outcome.max(), out=predicted)
@@ -113,56 +112,90 @@ class _Moments:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sums:
-    """What one pass over the rows leaves, for standardised features with a leading 1 and centred outcomes."""
+class _Block:
+    """Some rows as they are multiplied, sorted by fold, then by plan."""
 
-    fold: Ints  # (n,)
+    rows: slice  # of the log
+    order: Ints  # place in the block of each sorted row
+    edges: Ints  # (K G + 1,) where each fold's and plan's sorted rows begin
+    groups: int
+    design: Floats  # (rows, d + 1) standardised, a leading 1, sorted
+
+    def of_fold(self, k: int) -> slice:
+        """The sorted rows of a fold."""
+        return slice(self.edges[k * self.groups], self.edges[(k + 1) * self.groups])
+
+    def of_cell(self, g: int, k: int) -> slice:
+        """The sorted rows of a plan in a fold."""
+        place = k * self.groups + g
+        return slice(self.edges[place], self.edges[place + 1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """What one pass over the rows leaves, for standardised features and centred outcomes."""
+
+    folds: int
     group: Ints  # (A,) each action's plan
     mean: Floats  # (d,)
     scale: Floats  # (d,)
     centre: float  # mean outcome
     fit: _Moments
     choice: _Moments
+    kept: list[_Block]  # the only block of a short log, for the second pass
 
-    def design(self, features: Floats) -> Floats:
-        """A block of rows as they are multiplied, (rows, d + 1)."""
+    def blocks(self, logged: LoggedRows) -> Iterator[_Block]:
+        """The rows, some at a time: a million of them do not fit twice."""
+        if self.kept:
+            yield from self.kept
+            return
+        groups = len(self.fit.gram)
+        for start in range(0, len(logged), BLOCK):
+            rows = slice(start, start + BLOCK)
+            cell = (logged.cluster[rows] % self.folds) * groups + self.group[logged.action[rows]]
+            order = np.argsort(cell, kind="stable")
+            edges = np.searchsorted(cell[order], np.arange(groups * self.folds + 1))
+            found = _Block(rows, order, edges, groups, self._design(logged.features[rows][order]))
+            if len(logged) <= BLOCK:
+                self.kept.append(found)
+            yield found
+
+    def _design(self, features: Floats) -> Floats:
         rows = np.empty((len(features), features.shape[1] + 1))
         rows[:, 0] = 1.0
-        np.clip((features - self.mean) / self.scale, -FARTHEST, FARTHEST, out=rows[:, 1:])
+        inside = rows[:, 1:]
+        np.subtract(features, self.mean, out=inside)
+        inside /= self.scale
+        np.clip(inside, -FARTHEST, FARTHEST, out=inside)
         return rows
 
 
 def _sums(logged: LoggedRows, outcome: Floats, folds: int, fit_power: float, choice_power: float) -> _Sums:
     names = {name: place for place, name in enumerate(dict.fromkeys(logged.plans))}
-    group = np.array([names[plan] for plan in logged.plans], dtype=np.int64)
     count, width = len(logged), logged.features.shape[1] + 1
     scale = logged.features.std(axis=0) if count else np.ones(width - 1)
     shape = (len(names), folds, width)
     fit, choice = (_Moments(np.zeros((*shape, width)), np.zeros(shape)) for _ in range(2))
     sums = _Sums(
-        fold=np.asarray(logged.cluster % folds),
-        group=group,
+        folds=folds,
+        group=np.array([names[plan] for plan in logged.plans], dtype=np.int64),
         mean=logged.features.mean(axis=0) if count else np.zeros(width - 1),
         scale=np.where(scale > 1e-9, scale, 1.0),  # a constant feature says nothing and must not blow up
         centre=float(outcome.mean()) if count else 0.0,
         fit=fit,
         choice=choice,
+        kept=[],
     )
     weights = [_weights(logged.propensity, power) for power in (fit_power, choice_power)]
-    for start in range(0, count, BLOCK):
-        block = slice(start, start + BLOCK)
-        cell = group[logged.action[block]] * folds + sums.fold[block]
-        order = np.argsort(cell, kind="stable")
-        rows = sums.design(logged.features[block][order])
-        centred = outcome[block][order] - sums.centre
-        edges = np.searchsorted(cell[order], np.arange(len(names) * folds + 1))
+    for block in sums.blocks(logged):
+        centred = (outcome[block.rows] - sums.centre)[block.order]
         for moments, weight in zip((fit, choice), weights, strict=True):
-            weighted = rows * weight[block][order][:, None]
-            for place in range(len(names) * folds):
-                mine = slice(edges[place], edges[place + 1])
-                g, k = divmod(place, folds)
-                moments.gram[g, k] += weighted[mine].T @ rows[mine]
-                moments.moment[g, k] += weighted[mine].T @ centred[mine]
+            weighted = block.design * weight[block.rows][block.order][:, None]
+            for g in range(len(names)):
+                for k in range(folds):
+                    mine = block.of_cell(g, k)
+                    moments.gram[g, k] += weighted[mine].T @ block.design[mine]
+                    moments.moment[g, k] += weighted[mine].T @ centred[mine]
     return sums
 
 
