@@ -17,13 +17,32 @@ export function metrics(rows) {
 
 export const answered = (rows) => rows.filter((row) => row.status === "STATUS_ANSWERED");
 
-// What the last rows cost, against the reference plan's forecasts for the same queries, and what was expected of them.
+// What plans really cost over what was forecast, by plan; a plan with few rows has the ratio of all. Memory of the last call.
+let corrected = { rows: null, ratios: null };
+export function costRatio(rows, plan) {
+  if (corrected.rows !== rows) {
+    const ratios = new Map(), all = [0, 0];
+    for (const row of answered(rows)) {
+      const forecast = row.forecasts[row.plan]?.cost;
+      if (!(forecast > 0)) continue;
+      const own = ratios.get(row.plan) ?? [0, 0, 0];
+      ratios.set(row.plan, [own[0] + row.cost, own[1] + forecast, own[2] + 1]);
+      all[0] += row.cost;
+      all[1] += forecast;
+    }
+    corrected = { rows, ratios, all: all[1] > 0 ? all[0] / all[1] : 1 };
+  }
+  const own = corrected.ratios.get(plan);
+  return own && own[2] >= 10 ? own[0] / own[1] : corrected.all;
+}
+
+// What the last rows cost, against the reference plan's forecasts for the same queries (at what it really costs), and what was expected of them.
 export function totals(rows, reference) {
   const done = answered(rows);
   const compared = done.filter((row) => row.forecasts[reference]);
   const expected = done.filter((row) => (row.forecasts[row.plan]?.quality ?? null) !== null);
   const own = sum(compared.map((row) => row.cost));
-  const other = sum(compared.map((row) => row.forecasts[reference].cost));
+  const other = sum(compared.map((row) => row.forecasts[reference].cost)) * costRatio(rows, reference);
   const metric = metrics(rows)[0] ?? "";
   const rewards = done.map((row) => reward(row, metric)).filter((value) => value !== null);
   return {
@@ -74,7 +93,7 @@ export function plansOf(rows) {
 }
 
 // What every plan alone would give on these queries, what choosing per query gives at each price, and where we are.
-// Only queries whose forecasts know the quality of all plans of the menu that was feasible for them take part.
+// Costs are forecasts at what plans really cost. Only queries whose forecasts know the quality of all plans of the menu that was feasible for them take part.
 export function frontier(rows) {
   const known = answered(rows).filter((row) => {
     const all = Object.values(row.forecasts);
@@ -82,14 +101,15 @@ export function frontier(rows) {
   });
   if (known.length < 10) return null;
   const names = plansOf(known.flatMap((row) => Object.keys(row.forecasts).map((plan) => ({ plan }))));
+  const cost = (row, name) => row.forecasts[name].cost * costRatio(rows, name);
   const everywhere = names.filter((name) => known.every((row) => row.forecasts[name]));
   const plans = everywhere.map((name) => ({
-    name, cost: mean(known.map((row) => row.forecasts[name].cost)), quality: mean(known.map((row) => row.forecasts[name].quality)),
+    name, cost: mean(known.map((row) => cost(row, name))), quality: mean(known.map((row) => row.forecasts[name].quality)),
   }));
   const curve = [];
   for (let exponent = -1; exponent <= 6; exponent += 0.125) {
     const price = 10 ** exponent;
-    const picked = known.map((row) => best(Object.values(row.forecasts), price));
+    const picked = known.map((row) => best(Object.entries(row.forecasts).map(([name, one]) => ({ quality: one.quality, cost: cost(row, name) })), price));
     curve.push({ price, cost: mean(picked.map((one) => one.cost)), quality: mean(picked.map((one) => one.quality)) });
   }
   const metric = metrics(known)[0] ?? "";

@@ -18,7 +18,7 @@ export function page() {
   };
   return [
     h("h1", {}, "Quality"),
-    card("Cost and quality", edge ? `forecasts of the last ${count(edge.queries)} queries; the line is what choosing per query gives, from a low price to a high one` : null,
+    card("Cost and quality", edge ? `forecasts of the last ${count(edge.queries)} queries; at what plans really cost; the line is what choosing per query gives, from a low price to a high one` : null,
       edge ? [frontierChart(edge, colour), h("p", { class: "says" }, `We are at ${dollars(edge.here.cost * 1000)} per 1,000 queries and an expected quality of ${share(edge.here.quality)}.`, edge.real ? ` Reported (${edge.real.metric}, ${count(edge.real.count)} answers): ${share(edge.real.reward)}.` : "")] : empty("Ten answered queries with known forecasts are needed.", "Forecasts come from a bundle: apportion fit, then serve with --bundle.")),
     h("div", { class: "two" },
       diagram("Answers", metric ? `confidence of the answer against ${metric}` : "confidence of the answer against what was reported", (row) => row.confidence),

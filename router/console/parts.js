@@ -3,7 +3,7 @@
 import { h, show } from "./dom.js";
 import { call, menu, refresh, state } from "./state.js";
 import { cents, percent } from "./format.js";
-import { drawn } from "./figures.js";
+import { costRatio, drawn } from "./figures.js";
 
 // A plan keeps its colour while the menu stays: its place in the configuration.
 export function colour(name) {
@@ -43,7 +43,7 @@ export function card(title, about, ...children) {
 
 // The saving of one row against what the reference plan was expected to cost for the same query.
 export function saving(row) {
-  const other = row.forecasts[reference()]?.cost;
+  const other = (row.forecasts[reference()]?.cost ?? 0) * costRatio(state.rows, reference());
   return other > 0 ? { share: 1 - row.cost / other, dollars: other - row.cost, other } : null;
 }
 
