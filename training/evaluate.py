@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ import typer
 from router.recording import Recording
 from training.decision_rows import DecisionRows, answering_row
 from training.decisions_file import read_decisions
-from training.errors import NotEnoughData
+from training.errors import NotEnoughData, TrainingError
 from training.replay import summary
 
 Z_95 = 1.959963984540054
@@ -27,6 +28,12 @@ def evaluate(
     recording: Annotated[
         list[Path], typer.Option("--recording", help="A recording's folder, graded; may be repeated.")
     ],
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a page: frontier, regret, calibration, risk.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="With --html: an earlier decisions file; the page says what changed.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say how logged decisions turned out: reward with its 95 % interval, cost, samples and plans of each policy.
@@ -34,6 +41,8 @@ def evaluate(
     Queries whose answer has no reward are left out of the reward and counted.
     """
     recordings = {found.name: found for found in map(Recording.load, recording)}
+    if html is not None:
+        write_page(html, decisions, against, recordings)
     blocks = [
         {"subject": rows.key.subject, "operating_point": rows.key.operating_point}
         | {"recording": rows.key.recording, "seed": rows.key.seed, "fold": rows.key.fold}
@@ -54,6 +63,27 @@ def evaluate(
             f"${block['cost']:.4f} per 1,000 queries, {block['samples']:.2f} samples per query"
             f" ({block['queries']} queries{left_out})"
         )
+
+
+def write_page(
+    path: Path, decisions: Path, against: Path | None, recordings: Mapping[str, Recording]
+) -> None:
+    """The page of one recording's decisions. Raises `TrainingError`, `NotEnoughData`."""
+    from training.evaluation.facts import facts
+    from training.evaluation.page import page
+
+    found = list(read_decisions(decisions, recordings))
+    names = sorted({rows.key.recording for rows in found})
+    if len(names) != 1:
+        raise TrainingError(
+            f"--html: a page is about one recording, {decisions} has {', '.join(names) or 'none'}"
+        )
+    blocks = [facts(rows, recordings[names[0]]) for rows in found]
+    earlier = [] if against is None else list(read_decisions(against, recordings))
+    before = [
+        facts(rows, recordings[rows.key.recording]) for rows in earlier if rows.key.recording == names[0]
+    ]
+    path.write_text(page(names[0], blocks, before), encoding="utf-8")
 
 
 def outcome(rows: DecisionRows, recording: Recording) -> dict[str, Any]:

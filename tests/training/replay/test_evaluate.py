@@ -57,3 +57,10 @@ def test_the_reward_is_that_of_the_samples_that_answered(decided):
 def test_a_blind_recording_has_nothing_to_evaluate_and_says_so(decided):
     arguments = ("--decisions", str(decided / "decisions.parquet"), "--recording", str(decided / "house"))
     assert "no reward" in evaluated(*arguments)
+
+
+def test_the_page_is_written_beside_the_lines(decided):
+    arguments = ("--decisions", str(decided / "decisions.parquet"), "--recording", str(HOUSE))
+    told = evaluated(*arguments, "--html", str(decided / "report.html"))
+    assert "mean reward" in (decided / "report.html").read_text()
+    assert told.startswith("house")
