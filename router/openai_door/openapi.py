@@ -206,7 +206,7 @@ def _asks(name: str, asked: str, told: str, streamed: str, summary: str) -> Json
     named = {
         "name": NAME_OF_A_REQUEST,
         "in": "header",
-        "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+        "schema": {"type": "string", "pattern": "^[ -~]{0,128}$"},
     }
     return {
         "operationId": name,
