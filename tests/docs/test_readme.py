@@ -64,7 +64,10 @@ def test_the_five_steps_work_as_written(desk):
     script = (
         script.replace("http://127.0.0.1:8001", f"{small.url},model=small")
         .replace("http://127.0.0.1:8002", f"{large.url},model=large")
-        .replace("apportion serve", f"apportion serve --listen {router} --admin-listen {admin}")
+        .replace(
+            "apportion serve",
+            f"apportion serve --listen {router} --admin-listen {admin} --http-listen 127.0.0.1:0",
+        )
         .replace(" &\n", " &" + ready)
         .replace("What is 17 + 25?", asked)
     )
