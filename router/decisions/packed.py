@@ -1,8 +1,8 @@
 """A decision as the bytes of its row: what repeats goes by number, maps are numbers in a known order.
 
-Signals, forecasts and the measures of samples are kept in single precision, features are deflated (most are 0);
-everything else comes back as it was. The columns of the row (decision, tenant, time) are not repeated here. Bodies of
-earlier versions, which wrote all names out, are read as well.
+Signals, forecasts, latencies and what was measured of samples are kept in single precision, features are deflated
+(most are 0); everything else comes back as it was. The columns of the row (decision, tenant, time) are not repeated
+here. Bodies of earlier versions, which wrote all names out, are read as well.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ class Packed(msgspec.Struct, array_like=True, gc=False):
     price: float
     plan: Code
     digest: Code
-    propensity: float
+    propensity: float | None  # None: the plan's probability
     probabilities: Numbers  # double precision
     digests: Code  # plan, digest, plan, digest, …
     flags: int  # explored 1, usable 2
     unusable_reason: Code
     would_plan: Code
-    would_propensity: float
+    would_propensity: float | None  # None: 0
     degraded: Code
     signals: Numbers
     features: bytes  # deflated
@@ -73,16 +73,14 @@ class Packed(msgspec.Struct, array_like=True, gc=False):
     stop_reason: Code
     answer: str | None
     answer_text: str | None
-    confidence: float | None
+    measures: bytes  # confidence, latency_s, first_text_s; NaN: none
     used: Code  # backends
     usage: list[list[float]]
     cost: float
-    costs: Numbers  # double precision
+    costs: Numbers | None  # double precision; None: all of the cost is the one backend's
     reserved: int
     charged: int
     prices_since: Code
-    latency_s: float
-    first_text_s: float | None
     query_hash: Text
     query_text: str | None
     metadata: dict[str, str]
@@ -136,13 +134,13 @@ def pack(row: Decision, names: Names) -> bytes:
             row.price,
             code(row.plan),
             code(row.digest),
-            row.propensity,
+            None if row.propensity == row.probabilities.get(row.plan) else row.propensity,
             (code(tuple(row.probabilities)), array("d", row.probabilities.values()).tobytes()),
             code(_pairs(row.digests)),
             row.explored + 2 * row.usable,
             code(row.unusable_reason),
             code(row.would_plan),
-            row.would_propensity,
+            row.would_propensity or None,
             code(tuple(row.degraded)),
             (code(tuple(row.signals)), array("f", row.signals.values()).tobytes()),
             zlib.compress(row.features, DEFLATE) if row.features else b"",
@@ -151,16 +149,14 @@ def pack(row: Decision, names: Names) -> bytes:
             code(row.stop_reason),
             row.answer,
             row.answer_text,
-            row.confidence,
+            _singles(row.confidence, row.latency_s, row.first_text_s),
             code(tuple(row.usage)),
             [[getattr(used, name) for name in _USAGE] for used in row.usage.values()],
             row.cost,
-            (code(tuple(row.costs)), array("d", row.costs.values()).tobytes()),
+            _costs(row, names),
             row.reserved,
             row.charged,
             code(row.prices_since),
-            row.latency_s,
-            row.first_text_s,
             _short(row.query_hash),
             row.query_text,
             dict(row.metadata),
@@ -186,7 +182,9 @@ def unpack(decision_id: str, tenant: str, created_at: float, body: bytes, names:
     if not is_packed(body):
         return to_decision(body)
     row, text = _DECODER.decode(body), names.text
-    pairs = names.texts(row.digests)
+    pairs, plan = names.texts(row.digests), text(row.plan)
+    probabilities, used = _unpacked(row.probabilities, names, "d"), names.texts(row.used)
+    confidence, latency_s, first_text_s = singles(row.measures)
     return Decision(
         decision_id=decision_id,
         request_id=long_text(row.request_id),
@@ -199,16 +197,16 @@ def unpack(decision_id: str, tenant: str, created_at: float, body: bytes, names:
         policy=text(row.policy),
         bundle=text(row.bundle),
         price=row.price,
-        plan=text(row.plan),
+        plan=plan,
         digest=text(row.digest),
-        propensity=row.propensity,
-        probabilities=_unpacked(row.probabilities, names, "d"),
+        propensity=probabilities[plan] if row.propensity is None else row.propensity,
+        probabilities=probabilities,
         digests=dict(zip(pairs[::2], pairs[1::2], strict=True)),
         explored=bool(row.flags & 1),
         usable=bool(row.flags & 2),
         unusable_reason=text(row.unusable_reason),
         would_plan=text(row.would_plan),
-        would_propensity=row.would_propensity,
+        would_propensity=row.would_propensity or 0.0,
         degraded=tuple(names.texts(row.degraded)),
         signals=_unpacked(row.signals, names, "f"),
         features=zlib.decompress(row.features) if row.features else b"",
@@ -217,15 +215,15 @@ def unpack(decision_id: str, tenant: str, created_at: float, body: bytes, names:
         stop_reason=text(row.stop_reason),
         answer=row.answer,
         answer_text=row.answer_text,
-        confidence=row.confidence,
-        usage={backend: _usage(used) for backend, used in zip(names.texts(row.used), row.usage, strict=True)},
+        confidence=confidence,
+        usage={backend: _usage(counts) for backend, counts in zip(used, row.usage, strict=True)},
         cost=row.cost,
-        costs=_unpacked(row.costs, names, "d"),
+        costs={used[0]: row.cost} if row.costs is None else _unpacked(row.costs, names, "d"),
         reserved=row.reserved,
         charged=row.charged,
         prices_since=text(row.prices_since),
-        latency_s=row.latency_s,
-        first_text_s=row.first_text_s,
+        latency_s=latency_s or 0.0,
+        first_text_s=first_text_s,
         query_hash=long_text(row.query_hash),
         query_text=row.query_text,
         metadata=row.metadata,
@@ -284,19 +282,30 @@ def _packed_sample(sample: SampleRecord, names: Names) -> PackedSample:
         sample.tokens_in,
         sample.tokens_cached,
         sample.tokens_out,
-        array("f", [_NAN if value is None else value for value in _measures(sample)]).tobytes(),
+        _singles(sample.mean_logprob, sample.first_entropy, sample.confidence, sample.latency_s),
         sample.answer,
         sample.answer_class,
         sample.text,
     )
 
 
-def _measures(sample: SampleRecord) -> tuple[float | None, ...]:
-    return sample.mean_logprob, sample.first_entropy, sample.confidence, sample.latency_s
+def _costs(row: Decision, names: Names) -> Numbers | None:
+    if len(row.usage) == 1 and dict(row.costs) == dict.fromkeys(row.usage, row.cost):
+        return None
+    return names.code(tuple(row.costs)), array("d", row.costs.values()).tobytes()
+
+
+def _singles(*values: float | None) -> bytes:
+    return array("f", [_NAN if value is None else value for value in values]).tobytes()
+
+
+def singles(packed: bytes) -> list[float | None]:
+    """Numbers in single precision; None for those that were none."""
+    return [None if value != value else value for value in array("f", packed)]  # noqa: PLR0124 (NaN)
 
 
 def _sample(packed: PackedSample, names: Names) -> SampleRecord:
-    measures = [None if value != value else value for value in array("f", packed.measures)]  # noqa: PLR0124 (NaN)
+    measures = singles(packed.measures)
     return SampleRecord(
         packed.sample_id,
         names.text(packed.backend),

@@ -18,7 +18,7 @@ MIGRATIONS = (
         body BYTEA NOT NULL,
         PRIMARY KEY (decision_id, day)
     ) PARTITION BY RANGE (day);
-    CREATE INDEX decisions_by_time ON decisions (created_at, n);
+    CREATE INDEX decisions_by_time ON decisions (created_at);
     CREATE INDEX decisions_by_number ON decisions USING brin (n) WITH (pages_per_range = 16);
     CREATE INDEX decisions_by_tenant ON decisions (tenant);
     CREATE TABLE outcomes (

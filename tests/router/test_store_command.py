@@ -24,7 +24,7 @@ stages = [{ backend = "small" }]
 
 
 @pytest.fixture
-def config(tmp_path) -> Path:
+def config(tmp_path: Path) -> Path:
     """A configuration, and ten rows in its store."""
     path = tmp_path / "router.toml"
     path.write_text(CONFIG)

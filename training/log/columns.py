@@ -6,6 +6,7 @@ Built column by column from the packed rows: a million rows take a minute of one
 from __future__ import annotations
 
 import zlib
+from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,13 +30,13 @@ _CODES = (
     "replica", "policy", "bundle", "plan", "digest", "unusable_reason", "would_plan", "stop_reason", "prices_since",
 )  # fmt: skip
 _PLAIN = (
-    "session_id", "sequence", "price", "propensity", "would_propensity", "answer", "answer_text", "confidence", "cost",
-    "reserved", "charged", "latency_s", "first_text_s", "query_text", "error",
+    "session_id", "sequence", "price", "answer", "answer_text", "cost", "reserved", "charged", "query_text", "error",
 )  # fmt: skip
 _SAMPLE_PLAIN = (
     "sample_id", "stage", "index", "prefix_tokens", "tokens_in", "tokens_cached", "tokens_out", "answer",
     "answer_class", "text",
 )  # fmt: skip
+_MEASURED = ("confidence", "latency_s", "first_text_s")
 _MEASURES = ("mean_logprob", "first_entropy", "confidence", "latency_s")
 
 
@@ -65,8 +66,16 @@ def decision_table(rows: Sequence[PackedRow], names: Names) -> pa.Table:
         arrays[name] = pa.array([getattr(row, name) for row in packed], DECISIONS.field(name).type)
     for name in _CODES:
         arrays[name] = coded.column([getattr(row, name) for row in packed])
-    for name, kind in (("probabilities", "<f8"), ("costs", "<f8"), ("signals", "<f4")):
-        arrays[name] = _numbers([getattr(row, name) for row in packed], kind, coded)
+    arrays["would_propensity"] = pa.array([row.would_propensity or 0.0 for row in packed], pa.float64())
+    arrays["probabilities"] = _numbers([row.probabilities for row in packed], "<f8", coded)
+    arrays["signals"] = _numbers([row.signals for row in packed], "<f4", coded)
+    arrays["costs"] = _numbers(
+        [row.costs or (row.used, array("d", [row.cost]).tobytes()) for row in packed], "<f8", coded
+    )
+    arrays["propensity"] = pa.array([_propensity(row, names) for row in packed], pa.float64())
+    measures = np.frombuffer(b"".join(row.measures for row in packed), "<f4").reshape(-1, len(_MEASURED))
+    for at, name in enumerate(_MEASURED):
+        arrays[name] = nullable(measures[:, at].astype(np.float64), pa.float64())
     starts, keys, values = coded.pairs([row.digests for row in packed])
     arrays["digests"] = pa.MapArray.from_arrays(starts, keys, values, type=pa.map_(NAME, NAME))
     reasons, stops = arrays["unusable_reason"].to_pylist(), arrays["stop_reason"].to_pylist()
@@ -86,6 +95,13 @@ def decision_table(rows: Sequence[PackedRow], names: Names) -> pa.Table:
         pa.bool_(),
     )
     return pa.table([arrays[field.name].cast(field.type) for field in DECISIONS], schema=DECISIONS)
+
+
+def _propensity(row: Packed, names: Names) -> float:
+    if row.propensity is not None:
+        return row.propensity
+    place = names.texts(row.probabilities[0]).index(names.text(row.plan))
+    return array("d", row.probabilities[1])[place]
 
 
 def _features(blobs: Sequence[bytes]) -> Any:

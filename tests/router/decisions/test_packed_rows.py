@@ -14,6 +14,7 @@ from router.decisions.rows import to_bytes
 from router.decisions.schema import MIGRATIONS
 from router.decisions.sqlite import SQLite
 from router.domain.decision import Decision, Mode, Status
+from router.domain.usage import Usage
 from training.store_bench.made_rows import Traffic
 
 
@@ -29,7 +30,10 @@ def through(row: Decision, names: Names) -> Decision:
 
 def test_a_row_comes_back_with_what_was_measured_in_single_precision(made):
     found = through(made, Names())
-    exact = {"signals": made.signals, "forecasts": made.forecasts, "samples": made.samples}
+    measured = ("confidence", "latency_s", "first_text_s", "signals", "forecasts", "samples")
+    exact = {name: getattr(made, name) for name in measured}
+    for name in measured[:3]:
+        assert getattr(found, name) == pytest.approx(exact[name], rel=1e-6)
     assert dataclasses.replace(found, **exact) == made
     assert found.signals == pytest.approx(made.signals, rel=1e-6)
     assert {plan: cost for plan, (_, cost) in found.forecasts.items()} == pytest.approx(
@@ -37,8 +41,8 @@ def test_a_row_comes_back_with_what_was_measured_in_single_precision(made):
     )
     for sample, wanted in zip(found.samples, made.samples, strict=True):
         assert sample.confidence == pytest.approx(wanted.confidence, rel=1e-6)
-        measured = ("mean_logprob", "first_entropy", "confidence", "latency_s")
-        rest = {name: getattr(wanted, name) for name in measured}
+        names = ("mean_logprob", "first_entropy", "confidence", "latency_s")
+        rest = {name: getattr(wanted, name) for name in names}
         assert dataclasses.replace(sample, **rest) == wanted
 
 
@@ -47,6 +51,18 @@ def test_a_row_comes_back_with_what_was_measured_in_single_precision(made):
 def test_every_mode_and_status_comes_back(made, mode, status):
     found = through(dataclasses.replace(made, mode=mode, status=status, explored=True, usable=False), Names())
     assert (found.mode, found.status, found.explored, found.usable) == (mode, status, True, False)
+
+
+def test_a_propensity_that_is_not_the_plans_probability_stays(made):
+    for propensity in (1.0, 0.123456789):
+        assert through(dataclasses.replace(made, propensity=propensity), Names()).propensity == propensity
+    assert through(dataclasses.replace(made, plan="other", propensity=0.5), Names()).propensity == 0.5
+
+
+@pytest.mark.parametrize("costs", [{}, {"small": 1.5}, {"small": 1.5, "large": 2.0}, {"odd": 3.5}])
+def test_costs_by_backend_come_back(made, costs):
+    row = dataclasses.replace(made, usage={"small": Usage(1)}, cost=1.5, costs=costs)
+    assert through(row, Names()).costs == costs
 
 
 def test_a_quality_that_is_not_known_stays_unknown(made):
