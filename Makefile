@@ -97,6 +97,10 @@ certificate: $(SETUP) ## the promise of `majority_certificate` in its long form:
 gate-proof: $(SETUP) ## the promotion gate against known truth: 40 bad, 20 better and 50 equal candidates (a minute or two)
 	$(BIN)/python -m training.suites.ope.proof $(ARGS)
 
+.PHONY: store-bench
+store-bench: $(SETUP) ## a million logged decisions: bytes a row, export, outcomes a second on SQLite and PostgreSQL (half an hour)
+	nice $(BIN)/python -m training.store_bench --rows $(or $(ROWS),1000000) $(ARGS)
+
 # --- running it -------------------------------------------------------------------------------------------------------
 
 .PHONY: demo
