@@ -9,7 +9,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -19,6 +19,7 @@ from predictors.observation import Query
 from predictors.untrained import Untrained
 from router.allocator import Allocator
 from router.answering.classes import AnswerClasses
+from router.auth.guard import Guard
 from router.backend_terms import speeds_of
 from router.backends import BACKENDS, Backend
 from router.batches.kept import Batches, open_batches
@@ -79,6 +80,7 @@ class Service:
     batches: Batches
     shadows: Shadows | None = None  # None: [shadow] share is 0
     renewal: Renewal | None = None  # None: the ledger's store is in this process
+    guard: Guard = field(default_factory=lambda: Guard(None))
 
     @property
     def answers(self) -> Allocator | Shadowed:
@@ -123,6 +125,7 @@ def assemble(
     `BundleError` (a bundle that is configured must fit), `RecordingError` or `StoreError`, and leaves nothing open.
     `replica` must be new with every start, since rows are numbered from 1; by default it is host-and-8-digits.
     """
+    guard = Guard(base / config.auth.tokens if config.auth.tokens else None, wall_s, monotonic_s)
     named = plans = build_plans(config)
     _menu(config, plans)  # its mistakes are told before anything is opened
     policy = _policy(config)
@@ -194,7 +197,7 @@ def assemble(
     rollout = Rollout(config, named, books, shelf, notes, Learned(predictions, plans, degraded), wall_s)
     rollout.begin()
     batches = open_batches(place, base, wall_s)
-    parts_of_it = (ledger, store, classes, allocator, rollout, batches, shadows, renewal)
+    parts_of_it = (ledger, store, classes, allocator, rollout, batches, shadows, renewal, guard)
     return Service(config, plans, backends, predictions, *parts_of_it)
 
 

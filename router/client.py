@@ -26,6 +26,7 @@ from router.clients.advice import Advice
 from router.clients.advice_sync import SyncAdvice
 from router.clients.advised import Charged, Drawn, More, usage_request
 from router.clients.batches import Batches, BatchQuery, BatchResult, BatchStatus, SyncBatches
+from router.clients.bearer import signed
 from router.clients.channel import (
     DEFAULT_RETRIES,
     DEFAULT_TARGET,
@@ -137,10 +138,11 @@ class Client:
         timeout_s: float = DEFAULT_TIMEOUT_S,  # of a call, all its attempts included
         retries: int = DEFAULT_RETRIES,
         rng: random.Random | None = None,  # of the jitter
+        token: str = "",  # says who calls, where the service asks for it
     ) -> None:
         self.timeout_s, self.retries = timeout_s, retries
         self._rng = rng or random.Random()
-        self._channel = grpc.aio.insecure_channel(target, options=options())
+        self._channel = grpc.aio.insecure_channel(target, options=options(), interceptors=signed(token))
         self._stub = pb_grpc.RouterStub(self._channel)
         self.batches = Batches(self._stub, self._call)
 

@@ -183,6 +183,12 @@ class ShadowConfig(Section, frozen=True):
     window_s: float = 3600.0
 
 
+class AuthConfig(Section, frozen=True):
+    """[auth]: who may come in."""
+
+    tokens: str = ""  # file of tokens (see `router.auth.tokens`), relative to router.toml; empty: everybody may
+
+
 class ServerConfig(Section, frozen=True):
     """[server]"""
 
@@ -294,6 +300,7 @@ class Config(Section, frozen=True):
     shadow: ShadowConfig = ShadowConfig()
     rewards: RewardsConfig = RewardsConfig()
     server: ServerConfig = ServerConfig()
+    auth: AuthConfig = AuthConfig()
     metrics: MetricsConfig = MetricsConfig()
     tracing: TracingConfig = TracingConfig()
     log: LogConfig = LogConfig()

@@ -4,6 +4,8 @@ RouterError
 ├── ConfigError             router.toml cannot be served: file, line, key, value and choices
 ├── RecordingError          a recording's folder is damaged: file, column, choices
 ├── InvalidQuery            the caller's request is wrong: field and allowed values        INVALID_ARGUMENT
+├── Unauthenticated         the caller does not say who it is, or not by a token that holds  UNAUTHENTICATED
+├── Forbidden               it may not do that, or not for that tenant                     PERMISSION_DENIED
 ├── UnknownName             a plan, backend, decision, … that is not here                  NOT_FOUND
 ├── NoPlan                  every plan was removed by the query's limits                   FAILED_PRECONDITION
 ├── BudgetExceeded          the worst case of every plan is above what is left             RESOURCE_EXHAUSTED
@@ -55,6 +57,18 @@ class InvalidQuery(RouterError):
         self.field = field
         self.problem = problem
         self.allowed = allowed
+
+
+class Unauthenticated(RouterError):
+    """The caller must say who it is, by a token that holds."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class Forbidden(RouterError):
+    """The caller is known and may not do that."""
+
+    reason = "FORBIDDEN"
 
 
 class UnknownName(RouterError):

@@ -84,10 +84,15 @@ class Held:
         self._remember(progress.decision_id, held)
         return charged
 
-    def report(self, decision_id: str, usage: Mapping[str, Usage], *, final: bool) -> Reported:
-        """Take a report in: totals so far, by backend. Raises `UnknownName` or `InvalidQuery`."""
+    def report(
+        self, decision_id: str, usage: Mapping[str, Usage], *, final: bool, tenant: str | None = None
+    ) -> Reported:
+        """Take a report in: totals so far, by backend.
+
+        Raises `UnknownName`, also for a decision of another tenant than `tenant` (None: whoever's), or `InvalidQuery`.
+        """
         held = self._held.get(decision_id)
-        if held is None:
+        if held is None or (tenant is not None and any(one.tenant != tenant for one in held.reservations)):
             where = f"decision with usage to report at replica {self._books.settings.replica!r}"
             raise UnknownName(where, decision_id)
         if held.ended is not None:

@@ -16,11 +16,11 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from router.advising.advisor import Advisor, Engine
+from router.advising.advisor import Advisor
 from router.allocator import Allocator
+from router.auth.guard import Guard
 from router.batches.batches import BatchDesk
 from router.batches.kept import Batches
-from router.checks.queries import Known
 from router.config import Config
 from router.errors import ConfigError
 from router.held import Held
@@ -35,6 +35,7 @@ from router.serving.advise import Advising
 from router.serving.batches import AskedOfUs, BatchCalls
 from router.serving.calls import Calls
 from router.serving.json_admin import JsonAdmin
+from router.serving.known import engines, known_names
 from router.serving.listen import grpc_server, listen
 from router.serving.router import QUERY_CALLS, RouterCalls, new_id
 from router.shadow import Shadowed, Shadows
@@ -77,6 +78,11 @@ class Service(Protocol):
     @property
     def renewal(self) -> Renewal | None:
         """What keeps the ledger supplied in the background; None: its store is in this process."""
+        ...
+
+    @property
+    def guard(self) -> Guard:
+        """Who may come in."""
         ...
 
     @property
@@ -168,10 +174,14 @@ class Servers:
         trace = self.telemetry.traces.begin if self.telemetry.traces else None
         self.router = self._server(
             ROUTER_SERVICE,
-            Calls(services["Router"], router_calls, limit, self.admission, QUERY_CALLS, self.refused, trace),
+            Calls(
+                *(services["Router"], router_calls, limit, self.admission, QUERY_CALLS, self.refused, trace),
+                guard=service.guard,
+            ),
         )
-        self.admin = self._server(ADMIN_SERVICE, Calls(services["Admin"], admin_calls, limit), shared=False)
-        self.json_admin = JsonAdmin(admin_calls)
+        guarded = Calls(services["Admin"], admin_calls, limit, guard=service.guard, operators=True)
+        self.admin = self._server(ADMIN_SERVICE, guarded, shared=False)
+        self.json_admin = JsonAdmin(admin_calls, service.guard)
         self.door = door_of(
             service,
             self.admission,
@@ -248,23 +258,6 @@ class Servers:
         self.admission.close()
 
 
-def known_names(service: Service) -> Known:
-    """What callers may name."""
-    books, config = service.allocator.books, service.config
-    return Known(
-        plans=frozenset(plan.name for plan in books.chooser.menu.plans),
-        backends=frozenset(service.allocator.backends),
-        verifiers=frozenset(books.verifiers),
-        extra=frozenset(key for backend in config.backends.values() for key in backend.extra_allowed),
-        max_prompt_chars=config.server.max_prompt_chars,
-    )
-
-
-def engines(config: Config) -> dict[str, Engine]:
-    """What callers who draw themselves are told of each backend."""
-    return {name: Engine(section.model, section.gpu_share) for name, section in config.backends.items()}
-
-
 def door_of(
     service: Service,
     admission: Admission,
@@ -284,13 +277,14 @@ def door_of(
     from router.openai_door.door import Door
     from router.openai_door.forwarding import Forwarding
 
-    mounts = {"/console": Console(admin, local_only=True).application()} if config.console else {}
+    mounts = {"/console": Console(admin, local_only=not service.guard.on).application()} if config.console else {}
     return Door(
         service.answers,
         service.allocator.books.chooser.menu.plans,
         known_names(service),
         admission,
         config,
+        guard=service.guard,
         reports=reports,
         refused=refused,
         new_id=new_id,

@@ -18,6 +18,7 @@ from router.clients.admin_types import (
     read_logged,
     read_status,
 )
+from router.clients.bearer import signed, signed_channel
 from router.clients.budget import AccountBalance, Budget, read_balance, read_budget
 from router.clients.channel import DEFAULT_ADMIN_TARGET, options
 from router.clients.errors import translated
@@ -42,9 +43,11 @@ class AdminClient:
     Every call raises `ApportionError`.
     """
 
-    def __init__(self, target: str = DEFAULT_ADMIN_TARGET, *, timeout_s: float = ADMIN_TIMEOUT_S) -> None:
+    def __init__(
+        self, target: str = DEFAULT_ADMIN_TARGET, *, timeout_s: float = ADMIN_TIMEOUT_S, token: str = ""
+    ) -> None:
         self.timeout_s = timeout_s
-        self._channel = grpc.aio.insecure_channel(target, options=options())
+        self._channel = grpc.aio.insecure_channel(target, options=options(), interceptors=signed(token))
         self._stub = pb_grpc.AdminStub(self._channel)
 
     async def __aenter__(self) -> Self:
@@ -168,9 +171,11 @@ class SyncAdminClient:
         print(admin.status().mode)
     """
 
-    def __init__(self, target: str = DEFAULT_ADMIN_TARGET, *, timeout_s: float = ADMIN_TIMEOUT_S) -> None:
+    def __init__(
+        self, target: str = DEFAULT_ADMIN_TARGET, *, timeout_s: float = ADMIN_TIMEOUT_S, token: str = ""
+    ) -> None:
         self.timeout_s = timeout_s
-        self._channel = grpc.insecure_channel(target, options=options())
+        self._channel = signed_channel(grpc.insecure_channel(target, options=options()), token)
         self._stub = pb_grpc.AdminStub(self._channel)
 
     def __enter__(self) -> Self:

@@ -14,6 +14,7 @@ from predictors.observation import Message
 from router.clients.advice_sync import SyncAdvice
 from router.clients.advised import Charged, usage_request
 from router.clients.batches import SyncBatches
+from router.clients.bearer import signed_channel
 from router.clients.channel import DEFAULT_RETRIES, DEFAULT_TARGET, DEFAULT_TIMEOUT_S, options
 from router.clients.errors import translated
 from router.clients.read import read_decided, read_estimate, read_event, read_reply, read_reported_many
@@ -49,10 +50,11 @@ class SyncClient:
         timeout_s: float = DEFAULT_TIMEOUT_S,  # of a call, all its attempts included
         retries: int = DEFAULT_RETRIES,
         rng: random.Random | None = None,  # of the jitter
+        token: str = "",  # says who calls, where the service asks for it
     ) -> None:
         self.timeout_s, self.retries = timeout_s, retries
         self._rng = rng or random.Random()
-        self._channel = grpc.insecure_channel(target, options=options())
+        self._channel = signed_channel(grpc.insecure_channel(target, options=options()), token)
         self._stub = pb_grpc.RouterStub(self._channel)
         self.batches = SyncBatches(self._stub, self._call)
 

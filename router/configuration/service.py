@@ -8,11 +8,13 @@ from pathlib import Path as File
 from typing import Any
 
 from router.answers import ANSWER_KINDS
+from router.auth.tokens import read_tokens
 from router.config import Config, RewardsConfig
 from router.configuration.places import Path
 from router.configuration.plans import check_signal, signals_of
 from router.configuration.plugin_options import POLICY, build_plugin
 from router.configuration.problems import Problems, unknown
+from router.errors import ConfigError
 from router.policies import Policy
 
 MOST_WEIGHT = 1000  # as on the wire
@@ -69,6 +71,11 @@ def check_folders(config: Config, folder: File, problems: Problems) -> None:
             f"there is no folder {folder / config.bundle}; make one with `apportion fit`, or leave bundle out"
         )
         problems.add(("bundle",), text)
+    if config.auth.tokens:
+        try:
+            read_tokens(folder / config.auth.tokens)
+        except ConfigError as error:
+            problems.add(("auth", "tokens"), str(error))
     store = config.store.sqlite
     if not store:
         problems.add(("store", "sqlite"), 'wants a file, or ":memory:" to keep nothing')

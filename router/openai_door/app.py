@@ -11,14 +11,18 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from router.auth.guard import Guard
 from router.errors import NotBuilt, RouterError, UnknownName
 from router.openai_door.answers import answer, refused
+from router.openai_door.caller import CALLER
 from router.openai_door.chat import Chats
 from router.openai_door.errors import INVALID, Refusal, error_object, logged_refusal
 from router.openai_door.feedback import Feedback
 from router.openai_door.forwarding import Forwarding
 from router.openai_door.openapi import PATH, document
 
+OPEN = ("/health", PATH)
+CONSOLE = "/console"
 INSTEAD = "/v1/responses is not served; ask POST /v1/chat/completions, with the same messages and tools"
 
 
@@ -32,10 +36,11 @@ class Routes:
     forwarding: Forwarding | None = None  # None: nothing is sent on
     pages: Mapping[str, Handler] = field(default_factory=dict)  # GET: what others show here
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)  # (door, reason) -> requests
+    guard: Guard = field(default_factory=lambda: Guard(None))
 
     def application(self, max_body_bytes: int) -> web.Application:
         """All routes; a larger body is refused with 413."""
-        app = web.Application(client_max_size=max_body_bytes, middlewares=[self._errors()])
+        app = web.Application(client_max_size=max_body_bytes, middlewares=[self._errors(), self._identity()])
         app.add_routes(
             [
                 web.post("/v1/chat/completions", self.chats.chat),
@@ -83,6 +88,23 @@ class Routes:
 
     def _described(self, name: str) -> dict[str, Any]:
         return {"id": name, "object": "model", "created": self.started_at, "owned_by": "apportion"}
+
+    def _identity(self) -> Middleware:
+        @web.middleware
+        async def whose_it_is(request: web.Request, handler: Handler) -> web.StreamResponse:
+            """Ask who calls, but for probes and the document; what others show here is for operators."""
+            said, path = request.headers.get("Authorization", ""), request.path
+            if path in self.pages:
+                self.guard.operator(said)
+            elif path not in OPEN and not path.startswith(
+                CONSOLE
+            ):  # whose pages hold nothing, and whose calls ask
+                caller = self.guard.caller(said)
+                if caller is not None:
+                    request[CALLER] = caller
+            return await handler(request)
+
+        return whose_it_is
 
     def _errors(self) -> Middleware:
         @web.middleware

@@ -18,6 +18,7 @@ from router.domain.trace import Trace
 from router.domain.usage import whole_micros
 from router.idempotency import Replays
 from router.openai_door.body import json_body
+from router.openai_door.caller import tenant_of
 from router.openai_door.headers import COST_HEADER, STATUS_HEADER, TRACEPARENT, reply_headers, request_id
 from router.openai_door.models import Models
 from router.openai_door.read_chat import Chat, Reader, read_chat, read_prompt
@@ -80,6 +81,7 @@ class Chats:
         body = await json_body(request)
         with self.admission.enter(query=True):
             chat = read(body, request_id(request.headers), self.models, self.known, self.new_id)
+            chat = replace(chat, query=replace(chat.query, tenant=tenant_of(request, chat.query.tenant)))
             if self.traces is not None:
                 trace = self.traces.begin(request.headers.get(TRACEPARENT, ""))
                 chat = replace(chat, options=replace(chat.options, trace=trace))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from router.auth.guard import Guard
 from router.checks.queries import Known
 from router.config import ServerConfig
 from router.configuration.service import address_problem, is_loopback
@@ -47,6 +48,7 @@ class Door:
         traces: Traces | None = None,
         pages: Mapping[str, Handler] | None = None,  # what else is shown (GET), by path
         refused: Counter[tuple[str, str]] | None = None,  # (door, reason) -> requests that ended so
+        guard: Guard | None = None,  # None: everybody may come in
         mounts: Mapping[str, web.Application] | None = None,  # what else is served, by how its paths begin
         keep_alive_s: float = KEEP_ALIVE_S,
         wall_s: Callable[[], float] = time.time,
@@ -72,6 +74,7 @@ class Door:
             forwarding,
             pages or {},
             Counter() if refused is None else refused,
+            Guard(None) if guard is None else guard,
         ).application(config.max_message_bytes)
         for path, mounted in (mounts or {}).items():
             application.add_subapp(path, mounted)

@@ -19,6 +19,7 @@ from router.errors import (
     BudgetExceeded,
     DeadlineExceeded,
     Draining,
+    Forbidden,
     InvalidQuery,
     NoPlan,
     NotBuilt,
@@ -27,6 +28,7 @@ from router.errors import (
     RequestConflict,
     RouterError,
     StoreError,
+    Unauthenticated,
     UnknownName,
 )
 from router.openai_door.headers import DECISION_ID_HEADER
@@ -38,6 +40,8 @@ WORTH_WAITING_S = 60.0
 # The first class that fits counts, so the special stand before the general: status, type, code ("": our own reason).
 STATUSES: tuple[tuple[type[RouterError], int, str, str], ...] = (
     (InvalidQuery, 400, INVALID, "invalid_value"),
+    (Unauthenticated, 401, "authentication_error", "invalid_api_key"),
+    (Forbidden, 403, "permission_error", ""),
     (UnknownName, 404, INVALID, ""),
     (NoPlan, 400, INVALID, ""),
     (BudgetExceeded, 429, "insufficient_quota", "insufficient_quota"),

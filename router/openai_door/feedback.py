@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
@@ -13,6 +13,7 @@ from router.errors import InvalidQuery
 from router.openai_door.answers import answer
 from router.openai_door.asked import FeedbackAsked
 from router.openai_door.body import json_body, json_object, typed
+from router.openai_door.caller import tenant_of
 from router.openai_door.chat import Admission
 from router.openai_door.headers import DECISION_ID_HEADER, header_text
 from router.reports import Reports
@@ -36,6 +37,7 @@ class Feedback:
         body = await json_body(request)
         with self.admission.enter(query=False):
             outcome = read_feedback(body, self.new_id, self.wall_s())
+            outcome = replace(outcome, tenant=tenant_of(request, outcome.tenant))
             (new,) = await self.reports.take([outcome])
         reply = answer({"object": "feedback", "key": outcome.key, "duplicate": not new})
         if outcome.decision_id:

@@ -17,6 +17,7 @@ from router.backends.forwarder import Forwarder, usage_in
 from router.books import Books
 from router.config import Config
 from router.domain.usage import Usage
+from router.openai_door.caller import tenant_of
 from router.openai_door.chat import Admission
 from router.openai_door.headers import BACKEND_HEADER, COST_HEADER, REQUEST_ID_HEADER
 from router.worst_case import used_amount
@@ -47,7 +48,9 @@ class Forwarding:
         call_id, tokens = self.new_id(), len(body)
         with self.admission.enter(query=True):
             used = {name: Usage(tokens, samples=1)}
-            reservation = await ledger.obtain(f"forward/{call_id}", used_amount(used, prices))
+            reservation = await ledger.obtain(
+                f"forward/{call_id}", used_amount(used, prices), tenant_of(request, "")
+            )
             taken: Mapping[str, Usage] = {}  # a request that never arrived used nothing
             try:
                 async with forwarder.send(

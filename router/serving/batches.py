@@ -144,15 +144,17 @@ class BatchCalls:
         digest = hashlib.blake2b(b"".join(hashlib.blake2b(body).digest() for body in bodies), digest_size=16)
         return pb.CreateBatchReply(batch=told(await self.desk.create(batch, digest.digest(), bodies)))
 
-    async def get(self, request: pb.GetBatchRequest) -> pb.GetBatchReply:
+    async def get(self, request: pb.GetBatchRequest, tenant: str | None) -> pb.GetBatchReply:
         """How far it is."""
-        return pb.GetBatchReply(batch=told(await self.desk.get(request.batch_id, None)))
+        return pb.GetBatchReply(batch=told(await self.desk.get(request.batch_id, tenant)))
 
-    async def cancel(self, request: pb.CancelBatchRequest) -> pb.CancelBatchReply:
+    async def cancel(self, request: pb.CancelBatchRequest, tenant: str | None) -> pb.CancelBatchReply:
         """Begin nothing more of it."""
-        return pb.CancelBatchReply(batch=told(await self.desk.cancel(request.batch_id, None)))
+        return pb.CancelBatchReply(batch=told(await self.desk.cancel(request.batch_id, tenant)))
 
-    async def results(self, request: pb.ListBatchResultsRequest) -> pb.ListBatchResultsReply:
+    async def results(
+        self, request: pb.ListBatchResultsRequest, tenant: str | None
+    ) -> pb.ListBatchResultsReply:
         """In the order they came; while the batch runs, the last page's token goes on where it ended."""
         most = request.page_size or DEFAULT_PAGE
         PAGE.check("page_size", most)
@@ -161,7 +163,7 @@ class BatchCalls:
         ).isdigit():
             raise InvalidQuery("page_token", f"{request.page_token!r} is not a token of this call")
         after = int(request.page_token or 0)
-        found = await self.desk.results(request.batch_id, None, after, most)
+        found = await self.desk.results(request.batch_id, tenant, after, most)
         page = pb.ListBatchResultsReply(results=[pb.BatchResult.FromString(one.body) for one in found])
         if len(found) == most:
             page.next_page_token = str(found[-1].number)

@@ -19,6 +19,8 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from router.auth.guard import Guard, own_tenant
+from router.auth.identity import Identity
 from router.domain.trace import Trace
 from router.errors import DeadlineExceeded, InvalidQuery, NotBuilt, RouterError
 from router.serving.admission import Admission
@@ -38,6 +40,12 @@ class Call:
     time_left_s: float | None = None  # until the caller's deadline
     decision_id: str = ""
     trace: Trace | None = None  # None: it is not traced
+    caller: Identity | None = None  # None: callers are not asked who they are
+
+    @property
+    def tenant(self) -> str | None:
+        """Whose things the caller may see and change; None: everybody's."""
+        return None if self.caller is None else self.caller.tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,8 @@ class Calls:
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)
     # the trace of a `traceparent` ("": none came); None: nothing is traced
     trace: Callable[[str], Trace | None] | None = None
+    guard: Guard | None = None  # None: everybody may call
+    operators: bool = False  # only they may
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What a server takes."""
@@ -76,9 +86,10 @@ class Calls:
         async def handle(raw: bytes, context: Context) -> bytes:
             running = self._begun(call, context)
             try:
+                running.caller = self._who(context)
                 with self._admit(call, raw, parse):
                     running.time_left_s = time_left(context)
-                    reply = self._encoded(await method(parse(raw), running))
+                    reply = self._encoded(await method(owned(parse(raw), running.caller), running))
             except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets a status)
                 self._count(error)
                 await refuse(context, error, running, call.full_name)
@@ -95,9 +106,10 @@ class Calls:
                 await context.write(self._encoded(event))
 
             try:
+                running.caller = self._who(context)
                 with self._admit(call, raw, parse):
                     running.time_left_s = time_left(context)
-                    await method(parse(raw), running, send)
+                    await method(owned(parse(raw), running.caller), running, send)
             except Exception as error:  # noqa: BLE001 (as above)
                 self._count(error)
                 await refuse(context, error, running, call.full_name)
@@ -109,9 +121,11 @@ class Calls:
         async def handle(raws: AsyncIterator[bytes], context: Context) -> bytes:
             running = Call()
             try:
+                running.caller = self._who(context)
                 with self._admit(call):
                     running.time_left_s = time_left(context)
-                    reply = self._encoded(await method(parsed(raws, parse), running))
+                    messages = parsed(raws, lambda raw: owned(parse(raw), running.caller))
+                    reply = self._encoded(await method(messages, running))
             except Exception as error:  # noqa: BLE001 (as above)
                 self._count(error)
                 await refuse(context, error, running, call.full_name)
@@ -128,15 +142,28 @@ class Calls:
                 await context.write(self._encoded(reply))
 
             try:
+                running.caller = self._who(context)
                 with self._admit(call):
                     running.time_left_s = time_left(context)
-                    await method(parsed(raws, parse), running, send)
+                    messages = parsed(raws, lambda raw: owned(parse(raw), running.caller))
+                    await method(messages, running, send)
             except Exception as error:  # noqa: BLE001 (as above)
                 self._count(error)
                 await refuse(context, error, running, call.full_name)
             set_trailers(context, running)
 
         return handle
+
+    def _who(self, context: Context) -> Identity | None:
+        """Who calls. Raises `Unauthenticated` or `Forbidden`."""
+        if self.guard is None or not self.guard.on:
+            return None
+        said = dict(context.invocation_metadata() or ()).get("authorization", "")
+        said = said if isinstance(said, str) else ""
+        if self.operators:
+            self.guard.operator(said)
+            return None  # of all tenants
+        return self.guard.caller(said)
 
     def _begun(self, call: MethodDescriptor, context: Context) -> Call:
         if self.trace is None or call.name not in self.queries:
@@ -180,6 +207,21 @@ class Calls:
                 f"at most {self.max_message_bytes:,}: ask for less",
             )
         return data
+
+
+def owned(message: Any, caller: Identity | None) -> Any:
+    """The message, and every query in it, as the caller's own. Raises `Forbidden` where it names another tenant."""
+    if caller is None:
+        return message
+    fields = message.DESCRIPTOR.fields_by_name
+    if "tenant" in fields:
+        message.tenant = own_tenant(message.tenant, caller)
+    if "requests" in fields:  # of a batch
+        for query in message.requests:
+            owned(query, caller)
+    if "request" in fields and message.HasField("request"):  # that begins a stream of advice
+        owned(message.request, caller)
+    return message
 
 
 def is_urgent(raw: bytes, parse: Parse) -> bool:

@@ -17,6 +17,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from router.auth.guard import Guard
 from router.errors import InvalidQuery, NotBuilt, RouterError, UnknownName
 from router.serving.admin import AdminCalls
 from router.serving.calls import Call, snake
@@ -46,6 +47,7 @@ class JsonAdmin:
     """Calls with one reply; streams are gRPC's alone."""
 
     admin: AdminCalls
+    guard: Guard = field(default_factory=lambda: Guard(None))
     names: tuple[str, ...] = field(
         default=tuple(method.name for method in SERVICE.methods if not method.server_streaming)
     )
@@ -55,6 +57,7 @@ class JsonAdmin:
         try:
             if name not in self.names:
                 raise UnknownName("call", name, self.names)
+            self.guard.operator(authorization)
             request = read(name, body)
             method: Any = getattr(self.admin, snake(name), None)
             if method is None:

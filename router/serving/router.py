@@ -146,7 +146,9 @@ class RouterCalls:
     async def report_usage(self, request: pb.ReportUsageRequest, call: Call) -> pb.ReportUsageReply:
         """What a decided or advised query has really used so far."""
         decision_id = short_text("decision_id", request.decision_id)
-        reported = self.held.report(decision_id, read_usage(request.by_backend), final=request.final)
+        reported = self.held.report(
+            decision_id, read_usage(request.by_backend), final=request.final, tenant=call.tenant
+        )
         call.decision_id = decision_id
         return pb.ReportUsageReply(charged=reported.charged, returned=reported.returned)
 
@@ -194,17 +196,17 @@ class RouterCalls:
 
     async def get_batch(self, request: pb.GetBatchRequest, call: Call) -> pb.GetBatchReply:
         """How far it is."""
-        return await self.batches.get(request)
+        return await self.batches.get(request, call.tenant)
 
     async def cancel_batch(self, request: pb.CancelBatchRequest, call: Call) -> pb.CancelBatchReply:
         """Begin nothing more of it."""
-        return await self.batches.cancel(request)
+        return await self.batches.cancel(request, call.tenant)
 
     async def list_batch_results(
         self, request: pb.ListBatchResultsRequest, call: Call
     ) -> pb.ListBatchResultsReply:
         """In the order they came."""
-        return await self.batches.results(request)
+        return await self.batches.results(request, call.tenant)
 
     async def _claim(self, request: pb.GenerateRequest) -> Claim[Kept]:
         body = digest_of(request.SerializeToString(deterministic=True))

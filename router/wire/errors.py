@@ -18,6 +18,7 @@ from router.errors import (
     BundleRefused,
     DeadlineExceeded,
     Draining,
+    Forbidden,
     InvalidQuery,
     NoPlan,
     NotBuilt,
@@ -26,6 +27,7 @@ from router.errors import (
     RequestConflict,
     RouterError,
     StoreError,
+    Unauthenticated,
     UnknownName,
 )
 from router.wire.checks import duration, from_duration
@@ -39,6 +41,8 @@ MAX_FIELD_BYTES = 200
 # The first class that fits counts, so the special stand before the general.
 CODES: tuple[tuple[type[RouterError], grpc.StatusCode], ...] = (
     (InvalidQuery, grpc.StatusCode.INVALID_ARGUMENT),
+    (Unauthenticated, grpc.StatusCode.UNAUTHENTICATED),
+    (Forbidden, grpc.StatusCode.PERMISSION_DENIED),
     (UnknownName, grpc.StatusCode.NOT_FOUND),
     (NoPlan, grpc.StatusCode.FAILED_PRECONDITION),
     (BudgetExceeded, grpc.StatusCode.RESOURCE_EXHAUSTED),

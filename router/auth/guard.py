@@ -1,0 +1,98 @@
+"""Tells who a caller is from its `authorization`, and follows the file of tokens while it serves.
+
+The file is looked at once a second at most, when somebody asks. One that was spoilt by an edit is reported, and
+what held before goes on to hold: nobody new gets in by it, and nobody is locked out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import structlog
+
+from router.auth.identity import Identity, Role
+from router.auth.tokens import Holder, hash_of, read_tokens
+from router.errors import ConfigError, Forbidden, Unauthenticated
+
+LOOK_S = 1.0
+SCHEME = "bearer"
+LONGEST = 1024  # characters of a header that is looked at
+
+
+class Guard:
+    """Without a file it lets everybody in, as nobody in particular. One event loop."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        wall_s: Callable[[], float] = time.time,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Read the file. Raises `ConfigError`."""
+        self._path, self._wall_s, self._monotonic_s = path, wall_s, monotonic_s
+        self._holders: Mapping[str, Holder] = {} if path is None else read_tokens(path)
+        self._stamp, self._look_at = _stamp(path), monotonic_s() + LOOK_S
+
+    @property
+    def on(self) -> bool:
+        """Whether callers must say who they are."""
+        return self._path is not None
+
+    def caller(self, authorization: str) -> Identity | None:
+        """Who asks; None where nobody needs to say. Raises `Unauthenticated`, which does not tell what is known."""
+        if self._path is None:
+            return None
+        self._follow(self._path)
+        scheme, _, token = authorization[:LONGEST].partition(" ")
+        if scheme.lower() != SCHEME or not token.strip():
+            raise Unauthenticated("say who you are: authorization: Bearer TOKEN")
+        holder = self._holders.get(hash_of(token.strip()))
+        if holder is None or self._wall_s() >= holder.until:
+            raise Unauthenticated("the token is not known, or its time is over")
+        return holder.identity
+
+    def operator(self, authorization: str) -> None:
+        """Let operators pass. Raises `Unauthenticated` or `Forbidden`."""
+        caller = self.caller(authorization)
+        if caller is not None and caller.role is not Role.OPERATOR:
+            raise Forbidden("this call is for operators")
+
+    def _follow(self, path: Path) -> None:
+        now = self._monotonic_s()
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_S
+        stamp = _stamp(path)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        log = structlog.get_logger("router.auth")
+        try:
+            self._holders = read_tokens(path)
+        except ConfigError as error:
+            log.error(  # noqa: TRY400 (the message names the place; a traceback says nothing more)
+                "the file of tokens cannot be read; what held before holds", error=str(error)
+            )
+        else:
+            log.warning("the file of tokens was read anew", tokens=len(self._holders))
+
+
+def own_tenant(named: str, caller: Identity | None, default: str = "") -> str:
+    """The tenant that a request counts for: the caller's, where it is known. Raises `Forbidden` for another's name."""
+    if caller is None:
+        return named or default
+    if named and named != caller.tenant:
+        raise Forbidden("the token is another tenant's: leave tenant out")
+    return caller.tenant
+
+
+def _stamp(path: Path | None) -> tuple[int, int, int]:
+    if path is None:
+        return 0, 0, 0
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return found.st_mtime_ns, found.st_size, found.st_ino
