@@ -26,6 +26,7 @@ from training.fit_rows import FitRows
 Floats = NDArray[np.float64]
 _ENOUGH_FOR_LINEAR = 40  # labelled queries; with fewer a head is its base rate
 _ENOUGH_FOR_TREES = 400
+MEMBERS = ("base", "linear", "trees")  # of a blend
 _ROUNDS = {2: 100, 4: 60, 10: 40}  # most backends -> trees per head: DESIGN's budget of trees is shared
 _FEWEST_ROUNDS = 30
 
@@ -51,6 +52,7 @@ class _Head:
     trees: Trees | None
     curve: Curve
     held_out: Floats
+    lost: dict[str, float] = field(default_factory=dict)  # member -> Brier skill that is lost without it
 
 
 def fit_query_heads(
@@ -100,6 +102,7 @@ def fit_query_heads(
         )
         fitted.append(head)
         metrics.update(_measure(name, head.held_out, targets[place], seed))
+        metrics.update({f"lost_without_{member}/{name}": lost for member, lost in head.lost.items()})
     heads = QueryHeads(
         tuple(names), crossed.full, space, mix, shift,
         np.array([head.base for head in fitted]), np.array([head.blend for head in fitted]),
@@ -158,6 +161,7 @@ def _fit_head(
     blend, mixed = guarded_blend(members[known], y_known, weight, fold_known)
     if blend[0] == 1.0:
         return alone
+    lost = _lost(members[known], y_known, weight, fold_known, mixed)
     everywhere = members @ blend
     blend = np.append(blend, np.zeros(3 - len(blend)))
     everywhere[known] = mixed
@@ -169,7 +173,20 @@ def _fit_head(
             held_out[outside] = fit_curve(mixed[inside], y_known[inside], weight[inside], fold_known[inside])(
                 everywhere[outside]
             )
-    return _Head(base, blend, served, curve, held_out)
+    return _Head(base, blend, served, curve, held_out, lost)
+
+
+def _lost(
+    members: Floats, y: Floats, weight: Floats, folds: NDArray[np.int64], mixed: Floats
+) -> dict[str, float]:
+    """The ablation: by how much the held-out Brier skill falls when a member is left out of the blend."""
+    whole = brier_skill(mixed, y)
+    lost = {}
+    for place, name in enumerate(MEMBERS[: members.shape[1]]):
+        if place:
+            _, rest = guarded_blend(np.delete(members, place, axis=1), y, weight, folds)
+            lost[name] = whole - brier_skill(rest, y)
+    return lost
 
 
 def _cross_fitted(

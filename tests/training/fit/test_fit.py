@@ -168,3 +168,10 @@ def test_many_backends_have_gains_for_every_ordered_pair():
 def test_one_backend_alone_can_be_fitted():
     found = signals(fit_bundle(plain(questions(50), np.eye(50)[:, :1], ("only",))), "anything")
     assert [name for name in found if name.startswith("gain/")] == []
+
+
+def test_the_ablation_says_which_member_carries_a_head(rows):
+    metrics = fit_held_out(rows, 0, with_samples=False).bundle.card.metrics
+    lost = {name: value for name, value in metrics.items() if name.startswith("lost_without_")}
+    assert {name.partition("/")[2] for name in lost} >= {"p_correct/small"}
+    assert max(lost.values()) > 0
