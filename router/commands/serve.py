@@ -89,8 +89,9 @@ def serve(
         asyncio.run(serve_until_told(assemble(chosen, base=config.parent), ready))
         return
     if worker and chosen.metrics.listen:
-        host = chosen.metrics.listen.rpartition(":")[0]
-        chosen = replace(chosen, metrics=replace(chosen.metrics, listen=f"{host}:0"))
+        host, _, port = chosen.metrics.listen.rpartition(":")  # the next ports: each worker counts for itself
+        own = f"{host}:{int(port) and int(port) + worker}"
+        chosen = replace(chosen, metrics=replace(chosen.metrics, listen=own))
     from router.decisions.relayed import Relayed
 
     store = Relayed(socket.socket(fileno=relay), lambda: os.kill(os.getpid(), signal.SIGTERM))
