@@ -211,6 +211,17 @@ def page(house: House, chromium: Any) -> Iterator[Any]:
     assert not wrong
 
 
+@pytest.fixture(scope="module")
+def served_over() -> Callable[..., Any]:
+    """Serves from a folder, with more at the beginning of router.toml."""
+
+    def start(folder: Path, top: str) -> Any:
+        (folder / "router.toml").write_text(top + CONFIG)
+        return served(folder)
+
+    return start
+
+
 @pytest.fixture
 def serve() -> Callable[..., Any]:
     return served
