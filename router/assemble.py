@@ -50,7 +50,7 @@ from router.policies.fixed import Fixed
 from router.price_list import PriceList
 from router.pricing.accounts import Prices
 from router.pricing.offers import Offer
-from router.pricing.typical import typical_offers
+from router.pricing.typical import typical_hours, typical_offers
 from router.quality_price import quality_prices_of
 from router.risk_thresholds import resolve_risks
 from router.rollout.learned import Learned, learned
@@ -160,7 +160,8 @@ def assemble(
             if isinstance(ledger, Leased):
                 ledger.leave()
             raise
-    pricing = _pricing(config, ledger, wall_s, typical_offers(predictions, menu.plans, forecaster))
+    offers, hours = typical_offers(predictions, menu.plans, forecaster), typical_hours(predictions)
+    pricing = _pricing(config, ledger, wall_s, offers, hours)
     books = Books(
         chooser=Chooser(*chosen_by, quality_prices, pricing),
         bypass=Chooser(menu, Fixed(menu.reference.name), REFERENCE, Untrained(), *parts),
@@ -300,12 +301,16 @@ def _policy(config: Config) -> Policy:
 
 
 def _pricing(
-    config: Config, ledger: Ledger, wall_s: Callable[[], float], offers: Sequence[Offer]
+    config: Config,
+    ledger: Ledger,
+    wall_s: Callable[[], float],
+    offers: Sequence[Offer],
+    hours: Sequence[float],
 ) -> Prices | None:
     if config.budget.price == "fixed":
         return None
     accounts = ledger.accounts if isinstance(ledger, Leased) else Accounts()
-    hours, urgent = config.budget.hours, config.budget.urgent_share
+    urgent, hours = config.budget.urgent_share, config.budget.hours or hours
     return Prices(accounts, ledger, wall_s, hours=hours, offers=offers, urgent_share=urgent)
 
 

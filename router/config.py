@@ -47,7 +47,9 @@ class ComposeConfig(Section, frozen=True):
     large: str = ""
     step_end: str = "\n\n"  # where a reasoning step ends
     most_steps: int = 24  # what comes behind is written in one piece
-    entropy: float = 0.8  # glimpse: nats of the small model's first token above which the large one writes the step
+    entropy: float = (
+        0.8  # glimpse: nats of the small model's first token above which the large one writes the step
+    )
     score: float = 7.0  # speculative_steps: least score of a step that is kept, 0 to 9
     first_by_large: int = 0  # speculative_steps: steps that the large model writes itself
     refine: str = ""  # draft_then_refine: what the large model is told; default: to check and to correct
@@ -158,7 +160,9 @@ class BudgetConfig(Section, frozen=True):
     request_s: float = 900.0  # a request that is not settled after so long is charged at its worst case
     away_share: float = 0.0  # of each limit one replica may spend while the store is away; 0: refuse
     price: Literal["auto", "fixed"] = "auto"  # auto: `price` at least, more as money runs short
-    hours: tuple[float, ...] = ()  # share of a day's queries in each of the 24 hours, UTC; none: an even day
+    hours: tuple[
+        float, ...
+    ] = ()  # share of a day's queries in each hour, UTC; none: as the bundle's log had them
     urgent_share: float = 0.0  # of each limit, for queries of priority > 0; let go as a window passes
     currencies: Mapping[str, float] = {}  # dollars per unit: { EUR = 1.08 }
 
@@ -186,7 +190,9 @@ class ShadowConfig(Section, frozen=True):
 class AuthConfig(Section, frozen=True):
     """[auth]: who may come in."""
 
-    tokens: str = ""  # file of tokens (see `router.auth.tokens`), relative to router.toml; empty: everybody may
+    tokens: str = (
+        ""  # file of tokens (see `router.auth.tokens`), relative to router.toml; empty: everybody may
+    )
 
 
 class ServerConfig(Section, frozen=True):

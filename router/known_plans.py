@@ -50,7 +50,8 @@ class WithoutPlans:
         if typical is None:
             return None
         kept = [at for at, name in enumerate(typical.names) if not self._about(name)]
-        return TypicalQueries(tuple(typical.names[at] for at in kept), typical.values[:, kept], typical.chars)
+        names = tuple(typical.names[at] for at in kept)
+        return TypicalQueries(names, typical.values[:, kept], typical.chars, typical.hours)
 
     def _about(self, signal: str) -> bool:
         what, _, about = signal.partition("/")

@@ -13,6 +13,7 @@ from router.config import Config
 from router.configuration.build_plans import build_plans
 from router.domain.plan import Plan
 from router.price_list import PriceList
+from router.pricing.demand import hourly_shares
 from router.risk_thresholds import resolve_risks
 from training.fit import Fitted, fit_held_out, versioned
 from training.fit_deciding import after_an_answer, over_plans
@@ -21,6 +22,7 @@ from training.fit_plans import fit_plan_heads, head_inputs, with_enough
 from training.log.read import DecisionLog
 
 Floats = NDArray[np.float64]
+DAY_S = 86_400.0
 PAIRED = 200  # queries that two backends answered, from which confidences are calibrated for risks
 
 
@@ -48,7 +50,21 @@ def fit_log(
     fitted = fit_held_out(found.rows, seed, prices=prices, created=created, per_fold=paired >= PAIRED)
     if paired >= PAIRED:
         fitted = after_an_answer(fitted)
-    return versioned(_with_plans(fitted, plans, found)), found
+    bundle = _with_plans(fitted, plans, found)
+    typical = bundle.deciding.typical
+    if typical is not None:
+        hours = hours_of(log.times())
+        bundle = replace(bundle, deciding=replace(bundle.deciding, typical=replace(typical, hours=hours)))
+    return versioned(bundle), found
+
+
+def hours_of(times: Floats) -> tuple[float, ...]:
+    """How busy each hour of a day is, by the log's last whole days (times in seconds since the epoch, rising).
+
+    Nothing where the log is shorter than a day: hours that it did not see would look quiet.
+    """
+    days = int((times[-1] - times[0]) // DAY_S) if len(times) else 0
+    return hourly_shares(times[times > times[-1] - days * DAY_S].tolist()) if days else ()
 
 
 def _with_plans(fitted: Fitted, plans: Mapping[str, Plan], found: LogRows) -> Bundle:

@@ -11,6 +11,12 @@ from router.pricing.offers import Offer, offer_of_forecasts
 from router.quality_price import KnowsTraffic
 
 
+def typical_hours(predictions: object) -> tuple[float, ...]:
+    """Share of a day's queries in each UTC hour, as the log had them that the bundle learned from; empty: not known."""
+    typical = predictions.typical if isinstance(predictions, KnowsTraffic) else None
+    return () if typical is None else typical.hours
+
+
 def typical_offers(predictions: object, plans: Sequence[Plan], forecaster: Forecaster) -> list[Offer]:
     """At the forecaster's prices, over the plans whose quality is known; empty without such queries.
 

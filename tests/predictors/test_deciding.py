@@ -80,19 +80,22 @@ def test_after_an_answer_the_other_backends_are_told_and_no_one_else() -> None:
 
 def test_all_parts_are_read_as_they_were_written() -> None:
     risks = RiskCurves.of(BACKENDS, {(0, 1): (np.linspace(0, 1, 50), np.zeros(50, bool))})
-    typical = TypicalQueries(("p_correct/small",), np.array([[0.5], [0.6]]), np.array([10.0, 20.0]))
+    hours = tuple([1 / 24] * 24)
+    typical = TypicalQueries(("p_correct/small",), np.array([[0.5], [0.6]]), np.array([10.0, 20.0]), hours)
     made = Deciding(risks, (HopValues(BACKENDS, 1, np.ones((2, 5))),), table(), typical)
     again = Deciding.from_arrays(BACKENDS, made.arrays())
     assert again.table is not None and again.table.signals(0.3) == table().signals(0.3)
     assert again.hops[0].first == 1
     assert again.typical is not None and list(again.typical.signals()) == list(typical.signals())
+    assert again.typical.hours == hours
     assert again.risks is not None
     assert Deciding.from_arrays(BACKENDS, {}).arrays() == {}
 
 
-@pytest.mark.parametrize("part", ["hop0/coef", "table/reward", "typical/values"])
+@pytest.mark.parametrize("part", ["hop0/coef", "table/reward", "typical/values", "typical/hours"])
 def test_parts_that_do_not_fit_are_refused(part: str) -> None:
-    typical = TypicalQueries(("p_correct/small",), np.array([[0.5], [0.6]]), np.array([10.0, 20.0]))
+    hours = tuple([1 / 24] * 24)
+    typical = TypicalQueries(("p_correct/small",), np.array([[0.5], [0.6]]), np.array([10.0, 20.0]), hours)
     arrays = Deciding(None, (HopValues(BACKENDS, 1, np.ones((2, 5))),), table(), typical).arrays()
     arrays[part] = arrays[part][:1]
     with pytest.raises(BundleError):

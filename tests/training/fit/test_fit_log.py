@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from training.fit_log import DAY_S, hours_of
 from training.fit_log_rows import _Gathered, _labels, _water_level
 
 
@@ -75,3 +76,17 @@ def test_samples_that_say_the_answer_have_its_reward_and_others_are_wrong_where_
 @pytest.mark.parametrize(("counts", "cap", "level"), [([10, 10], 8, 4), ([1, 100], 50, 49), ([3, 4], 100, 4)])
 def test_a_cap_takes_from_the_frequent_actions(counts, cap, level):
     assert _water_level(np.array(counts), cap) == level
+
+
+def test_the_hours_of_a_log_are_those_of_its_last_whole_days():
+    night, noon = np.arange(0, 3 * DAY_S, 3600.0), np.arange(12 * 3600.0, 3 * DAY_S, DAY_S)
+    times = np.sort(np.concatenate([night, np.repeat(noon, 500), [3.4 * DAY_S]]))
+    shares = hours_of(times)
+    assert len(shares) == 24 and sum(shares) == pytest.approx(1.0)
+    assert np.argmax(shares) == 12
+    assert shares[12] > 0.7
+
+
+@pytest.mark.parametrize("times", [np.zeros(0), np.arange(0, 0.9 * DAY_S, 60.0)])
+def test_a_log_of_less_than_a_day_says_nothing_of_hours(times):
+    assert hours_of(times) == ()
