@@ -62,11 +62,6 @@ def safe(known: Known, half: Half) -> Settings:
     return by_score(known, half.safe, GRID, "safe")
 
 
-def right(known: Known, half: Half) -> Settings:
-    """By what the head says of the tentative answer."""
-    return by_score(known, half.right, GRID, "right")
-
-
 def kept_at(known: Known, half: Half, risk: float) -> Kept | None:
     """The watch and threshold for a risk; None where none keeps the promise."""
     tuning, length = half.tuning, known.traces.length

@@ -10,10 +10,11 @@ from training.suites.early_exit import confident
 from training.suites.early_exit.converged import converged
 from training.suites.early_exit.decided import Decided
 from training.suites.early_exit.halves import Half, Known
-from training.suites.early_exit.settings import TARGET, Settings
+from training.suites.early_exit.settings import CAUTION, TARGET, Settings
 from training.suites.early_exit.utility import utility
 
 Decide = Callable[[Half], Decided | None]
+MORE_CAUTION = 1.0  # standard errors, where the best of all families is chosen: the more settings, the luckier
 TUNED = f"{TARGET:g}pt"  # the operating point tuned for so many points of loss
 
 
@@ -53,8 +54,8 @@ def best(known: Known) -> Decide:
         unlearned += said
 
     def decide(half: Half) -> Decided:
-        learned = confident.safe(known, half) + confident.right(known, half) + utility(known, half)
-        return tuned(unlearned + learned, half)
+        learned = confident.safe(known, half) + utility(known, half)
+        return tuned(unlearned + learned, half, MORE_CAUTION)
 
     return decide
 
@@ -85,10 +86,10 @@ def at_risk(known: Known, half: Half, risk: float) -> Decided:
     return Decided(point, label, mine, kept.watched.place[mine], kept.stops[mine], could / length)
 
 
-def tuned(settings: Settings, half: Half) -> Decided:
+def tuned(settings: Settings, half: Half, caution: float = CAUTION) -> Decided:
     """The setting that the tuning half takes, and what the best one of the same family would have saved."""
     settings, mine = settings.or_none(), half.measured
-    chosen = settings.chosen(half.tuning)
+    chosen = settings.chosen(half.tuning, caution=caution)
     hindsight = settings.chosen(~half.tuning, caution=0.0)
     could = max(0.0, settings.saved(hindsight, ~half.tuning))
     watched = settings.watched[chosen]
