@@ -123,6 +123,8 @@ def test_every_volume_is_there_and_every_mount_has_its_volume(resources):
         for volume in volumes.values():
             if claim := volume.get("persistentVolumeClaim"):
                 assert claim["claimName"] in claims
+            if secret := volume.get("secret"):
+                assert f"create secret generic {secret['secretName']} --from-file=" in README
             if configuration := volume.get("configMap"):
                 assert configuration["name"] in maps
 
@@ -213,7 +215,10 @@ def test_our_containers_are_run_with_commands_and_flags_that_there_are(resources
 
 
 def test_the_router_toml_is_one_that_the_service_serves(resources, router, tmp_path):
-    text = router_toml(resources).replace(FOLDER, str(tmp_path))
+    text = (
+        router_toml(resources).replace(FOLDER, str(tmp_path)).replace("/etc/apportion-tokens", str(tmp_path))
+    )
+    (tmp_path / "tokens.toml").write_text("")
     (tmp_path / "router.toml").write_text(text)
     assert len(load(tmp_path / "router.toml").plans) >= 3
 
@@ -314,6 +319,14 @@ def test_only_operators_reach_the_admin_port_of_production(render):
     ]
     (peers,) = (peers for peers, ports in rules if "admin" in ports)
     assert peers == [{"podSelector": {"matchLabels": {"apportion-operator": "true"}}}]
+
+
+def test_strangers_need_a_token_in_production_and_its_file_is_mounted(render):
+    resources = render("overlays/production")
+    tokens = Path(tomllib.loads(router_toml(resources))["auth"]["tokens"])
+    mounts = {mount["mountPath"]: mount for mount in main_container(resources)["volumeMounts"]}
+    assert mounts[str(tokens.parent)]["readOnly"] is True
+    assert f"--from-file={tokens.name}" in README
 
 
 def test_several_replicas_share_their_budgets(render):

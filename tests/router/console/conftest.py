@@ -215,8 +215,8 @@ def page(house: House, chromium: Any) -> Iterator[Any]:
 def served_over() -> Callable[..., Any]:
     """Serves from a folder, with more at the beginning of router.toml."""
 
-    def start(folder: Path, top: str) -> Any:
-        (folder / "router.toml").write_text(top + CONFIG)
+    def start(folder: Path, top: str, end: str = "") -> Any:
+        (folder / "router.toml").write_text(top + CONFIG + end)
         return served(folder)
 
     return start
