@@ -8,6 +8,7 @@ which task comes from the command line, else from `graders` in the recording's m
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -97,8 +98,8 @@ def references_of(
 
 def grade(
     recording: Annotated[
-        Path, typer.Option(help="The recording's folder; its answers and rewards are replaced.")
-    ],
+        Path | None, typer.Option(help="The recording's folder; its answers and rewards are replaced.")
+    ] = None,
     verifier: Annotated[
         list[str] | None,
         typer.Option(
@@ -112,10 +113,22 @@ def grade(
     concurrency: Annotated[
         int, typer.Option(min=1, help="Questions in flight to a `judge` or an `http` service.")
     ] = 16,
+    log: Annotated[
+        str,
+        typer.Option(help="Instead of a recording: an exported log, whose answered decisions are graded."),
+    ] = "",
+    metric: Annotated[
+        str, typer.Option(help="With --log: of the outcomes that the grades become.")
+    ] = "grade",
 ) -> None:
-    """Label a recording's samples: extract their answers, give each a reward."""
+    """Label a recording's samples, or the decisions of an exported log: extract answers, give each a reward."""
     import pyarrow as pa
 
+    if log:
+        _grade_log(log, verifier or [], metric, concurrency)
+        return
+    if recording is None:
+        raise TrainingError("grade what? say --recording FOLDER or --log EXPORT")
     meta = read_meta(recording)
     query_table = read_table(recording / QUERIES, QUERY_COLUMNS)
     sample_table = read_table(recording / SAMPLES, SAMPLE_COLUMNS)
@@ -151,6 +164,21 @@ def grade(
     extra = dict(meta.extra) | {"graders": named} | ({"judges": judges} if judges else {})
     write_recording(out or recording, replace(meta, extra=extra), query_table, sample_table)
     _report(rows, graded)
+
+
+def _grade_log(log: str, graders: Sequence[str], metric: str, concurrency: int) -> None:
+    from training.log.grades import grade_log
+
+    if not graders:
+        raise TrainingError(f"{log}: say --verifier; choose from {', '.join(VERIFIERS)}")
+    for grader in graders:
+        done = grade_log(log, grader, metric, time.time(), concurrency)
+        mean = "" if done.mean is None else f", mean {done.mean:.3f}"
+        print(
+            f"{grader}: {done.graded} decisions graded{mean}; {done.before} before, {done.unlabelled} without what "
+            f"it needs, {done.without_text} without their texts",
+            file=sys.stderr,
+        )
 
 
 def _report(rows: Sequence[Mapping[str, Any]], graded: Graded) -> None:

@@ -47,6 +47,7 @@ class Deleted:
 def forget(place: Place, manifest: Manifest, store: str, deleted: Deleted) -> Manifest:
     """The manifest with new files in the place of those that held something of it; the old ones are still there."""
     requests: set[str] = set()
+    removed: set[str] = set()  # decisions
     kept: list[PartFile] = []
     for file in sorted(manifest.files, key=lambda file: file.kind != "decisions"):  # their requests first
         if file.store not in (store, ""):
@@ -54,11 +55,14 @@ def forget(place: Place, manifest: Manifest, store: str, deleted: Deleted) -> Ma
             continue
         table = read_part(place, file, DECISIONS if file.kind == "decisions" else OUTCOMES)
         gone = _gone(table, file.kind, deleted, requests)
+        if file.kind == "grades":  # graded after its decision was deleted, perhaps
+            gone |= _about(table, "decision", pa.array(sorted(removed), pa.string()))
         if not gone.any():
             kept.append(file)
             continue
         if file.kind == "decisions":
             requests |= _named(table, gone, deleted)
+            removed.update(table["decision_id"].filter(pa.array(gone)).to_pylist())
         left = table.filter(pa.array(~gone))
         if left.num_rows:
             name = f"{file.path.removesuffix('.parquet')}-.parquet"
