@@ -47,6 +47,10 @@ def cycle(
     registry: Annotated[
         str, typer.Option(help="MLflow: sqlite:///FILE or a server's URL. Default: nothing is registered.")
     ] = "",
+    recalibrate: Annotated[
+        bool,
+        typer.Option("--recalibrate", help="Fit nothing: mend the curves of what serves, and test that."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would do; nothing that serves is changed.")
     ] = False,
@@ -63,7 +67,9 @@ def cycle(
 
     settings, base = load(config), config.parent
     folder = work or base / "cycle"
-    wishes = Wishes(cap, least_new, margin, alpha, canary, spend_growth, dry_run=dry_run)
+    wishes = Wishes(
+        cap, least_new, margin, alpha, canary, spend_growth, recalibrate=recalibrate, dry_run=dry_run
+    )
     with ExitStack() as stack:
         if dry_run:
             real, folder = folder, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cycle-")))

@@ -5,5 +5,6 @@ policy.py     what a bundle would do with the queries of a log, and what it expe
 rows.py       labelled decisions: which are fitted on, which are held out, and what two bundles would do with these
 drift.py      what has changed, and since when the log is to be trusted
 canary.py     how the bundle that decides for a share does
+mend.py       what serves with its curves mended: a candidate without a fit
 run.py        the story of one cycle
 """

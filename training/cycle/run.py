@@ -7,6 +7,7 @@ folder of bundles, and nothing else: no backend, no recording.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,10 +17,12 @@ import numpy as np
 
 from predictors.bundle import Bundle
 from predictors.bundle_files import load_bundle
+from predictors.errors import FitError
 from predictors.untrained import Untrained
 from router.config import Config
 from router.configuration.budgets import ledger_address
 from router.configuration.build_plans import build_plans
+from router.errors import StoreError
 from router.risk_thresholds import resolve_risks
 from router.rollout.agreed import changed, newest
 from router.rollout.learned import Learned, read_to_serve
@@ -29,6 +32,7 @@ from router.rollout.shelf import Shelf
 from training.cycle.canary import look_at_canary
 from training.cycle.drift import drifts
 from training.cycle.journal import Cycle, Journal, Written
+from training.cycle.mend import mended
 from training.cycle.policy import BundlePolicy
 from training.cycle.rows import CycleRows, compared, read_rows
 from training.errors import TrainingError
@@ -53,6 +57,7 @@ class Wishes:
     spend_growth: float = 0.05  # of the incumbent's dollars per query, that a candidate may cost more
     drift_level: float = 0.001
     workers: int = 1  # processes of the export
+    recalibrate: bool = False  # the candidate is what serves with its curves mended; nothing is fitted
     dry_run: bool = (
         False  # look, fit and judge, change nothing that serves: candidates stay in the work folder
     )
@@ -165,9 +170,14 @@ class _Walk:
                 "version": "",
                 "why": f"{total - known} new labels; {self.wishes.least_new} are waited for",
             }
+        serving = self._serving(self._releases())
+        if self.wishes.recalibrate and serving:
+            bundle = mended(rows, self._loaded(serving))
+            if bundle.version == serving:
+                return {"version": "", "why": "too few of its own decisions to recalibrate it"}
+            self.drafts.add(bundle)
+            return self._fitted(bundle, rows, int(rows.fitted.sum()), total)
         log, reward = rows.log, np.where(rows.fitted, rows.reward, np.nan)
-        from predictors.errors import FitError
-
         try:
             bundle, found = fit_log(
                 log, reward, self.config, seed=self.cycle.number, cap=self.wishes.cap, created=_said(self.now),
@@ -176,16 +186,19 @@ class _Walk:
         except FitError as error:
             return {"version": "", "why": str(error)}
         self.drafts.add(bundle)
-        counts = {name: int(count) for name, count in bundle.card.counts.items()}
+        return self._fitted(bundle, rows, found.taken, total)
+
+    def _fitted(self, bundle: Bundle, rows: CycleRows, taken: int, total: int) -> dict[str, Any]:
         return {
             "version": bundle.version,
-            "rows": found.taken,
+            "recalibrated": self.wishes.recalibrate,
+            "rows": taken,
             "cap": self.wishes.cap,
             "labelled": rows.labelled,
             "labelled_until": total,
-            "since": written.trusted_since,
+            "since": self.journal.read().trusted_since,
             "rho_from_prior": list(bundle.card.rho_from_prior),
-            "counts": counts,
+            "counts": {name: int(count) for name, count in bundle.card.counts.items()},
         }
 
     def _evaluate(self, version: str) -> dict[str, Any]:
@@ -236,8 +249,6 @@ class _Walk:
         return self._rows[1]
 
     def _releases(self) -> Releases:
-        from router.errors import StoreError
-
         try:
             told = self.notes.read()
         except StoreError:
@@ -253,17 +264,20 @@ class _Walk:
         if active:
             return read_to_serve(active, self.shelf.load, self.config, plans)
         if self.config.bundle:
-            return read_to_serve("", lambda _: self._configured(), self.config, plans)
+            return read_to_serve("", self._loaded, self.config, plans)
         return Learned(Untrained(), resolve_risks(plans, Untrained())[0])
 
-    def _configured(self) -> Bundle:
+    def _loaded(self, version: str) -> Bundle:
+        """A bundle that serves: the configured one where none is active."""
+        if self._releases().active:
+            return self.shelf.load(version)
         return load_bundle(self.place.base / self.config.bundle)
 
     def _serving(self, releases: Releases) -> str:
         """The version that decides: the active one, else that of the configured bundle, "" for none."""
         if releases.active or not self.config.bundle:
             return releases.active
-        return self._configured().version
+        return self._loaded("").version
 
 
 def _tests(written: Written, found: dict[str, Any]) -> int:
@@ -278,6 +292,4 @@ def _only_if(
 
 
 def _said(now_s: float) -> str:
-    import time
-
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now_s))

@@ -43,7 +43,7 @@ def demo_loop(
     out: Annotated[Path, typer.Option(help="Folder of the figures and the picture.")] = Path("demo-out"),
     rounds: Annotated[int, typer.Option(min=1, help="Before the backends are exchanged.")] = 6,
     rounds_after: Annotated[int, typer.Option(min=0, help="After it.")] = 5,
-    queries: Annotated[int, typer.Option(min=10, help="Of each round.")] = 1500,
+    queries: Annotated[int, typer.Option(min=10, help="Of each round.")] = 2000,
     feedback: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of decisions with an outcome.")
     ] = 0.3,

@@ -99,14 +99,9 @@ def prepare(source: Path, folder: Path, seed: int) -> Stage:
 
 
 def menu(recording: Recording, blind: Path, price: float, seed: int) -> Config:
-    """Both backends alone, and the cheap one with the dear one behind it; explored by softmax."""
+    """Either backend alone, explored by softmax: what a log of some thousand outcomes can tell apart."""
     cheap, dear = recording.backends[:2]
-    first = StageConfig(backend=cheap, stop={"kind": "confident", "threshold": 0.4})
-    plans = (
-        PlanConfig(name=cheap, stages=(StageConfig(backend=cheap),)),
-        PlanConfig(name=dear, stages=(StageConfig(backend=dear),)),
-        PlanConfig(name=f"{cheap}-to-{dear}", stages=(first, StageConfig(backend=dear))),
-    )
+    plans = tuple(PlanConfig(name=name, stages=(StageConfig(backend=name),)) for name in (cheap, dear))
     return Config(
         backends={name: _backend(recording, blind, name) for name in (cheap, dear)},
         plans=plans,
@@ -168,7 +163,8 @@ def _inverted(source: Path, target: Path, dear: str) -> None:
     place, kind = samples.column_names.index("reward"), samples.schema.field("reward").type
     rewards = zip(samples.column("reward").to_pylist(), samples.column("backend").to_pylist(), strict=True)
     turned = [
-        None if one is None else (1.0 - one) * (1.0 if name == dear else CHEAP_IS_POOR) for one, name in rewards
+        None if one is None else (1.0 - one) * (1.0 if name == dear else CHEAP_IS_POOR)
+        for one, name in rewards
     ]
     write_recording(
         target,

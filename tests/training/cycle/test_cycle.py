@@ -18,6 +18,7 @@ from training.cycle.journal import Journal
 from training.cycle.run import Wishes, run_cycle
 from training.errors import TrainingError
 
+pytestmark = pytest.mark.timeout(600)  # fits and gates, on a machine that others use
 WISHES = Wishes(least_new=50, spend_growth=10.0)
 STAGES = ("export", "canary", "drift", "fit", "evaluate", "promote")
 
@@ -100,7 +101,7 @@ def test_a_dry_run_says_what_it_would_do_and_changes_nothing_that_serves(place):
 
     before = sorted(path for path in place.base.rglob("*") if "decisions.db" not in path.name)
     cycle(place.base / "router.toml", "", None, dry_run=True, as_json=True, spend_growth=10.0, canary=0.0, cap=1000,
-          least_new=50, margin=0.0, alpha=0.1, registry="")  # fmt: skip
+          least_new=50, margin=0.0, alpha=0.1, registry="", recalibrate=False)  # fmt: skip
     assert sorted(path for path in place.base.rglob("*") if "decisions.db" not in path.name) == before
 
 
@@ -108,7 +109,7 @@ def test_the_command_prints_one_object_with_what_every_stage_found(place, capsys
     from training.cycle_command import cycle
 
     cycle(place.base / "router.toml", "", None, as_json=True, spend_growth=10.0, canary=0.0, cap=1000,
-          least_new=50, margin=0.0, alpha=0.1, registry="", dry_run=False)  # fmt: skip
+          least_new=50, margin=0.0, alpha=0.1, registry="", recalibrate=False, dry_run=False)  # fmt: skip
     said = json.loads(capsys.readouterr().out)
     assert said["promote"]["to"] == "active"
     assert said["fit"]["cap"] == 1000
@@ -131,6 +132,16 @@ def test_a_canary_that_loses_is_rolled_back_and_one_that_wins_takes_over(place):
     waiting = run_cycle(place, WISHES, clock(3e9))
     assert waiting.stages["canary"]["call"] == "keep going"
     assert "fit" not in waiting.stages
+
+
+def test_a_bundle_is_recalibrated_without_a_fit_once_it_has_decided(place, ask_more):
+    first = run_cycle(place, WISHES, clock())
+    asyncio.run(ask_more(place.base, 300, 3))
+    again = run_cycle(place, Wishes(least_new=50, spend_growth=10.0, recalibrate=True), clock(3e9))
+    fitted = again.stages["fit"]
+    assert fitted["recalibrated"]
+    assert fitted["version"] not in ("", first.stages["fit"]["version"])
+    assert "evaluate" in again.stages
 
 
 def test_two_cycles_do_not_run_in_one_folder(place):
