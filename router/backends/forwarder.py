@@ -35,12 +35,17 @@ class Forwarded:
     content_type: str
     response: aiohttp.ClientResponse
     who: str
+    timeout_s: float  # of a silence
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes. Raises `BackendError`."""
-        with translated(self.who):
-            async for piece in self.response.content.iter_any():
-                yield piece
+        while True:
+            with translated(self.who, f"more of the reply within {self.timeout_s:g} s"):
+                async with asyncio.timeout(self.timeout_s):
+                    piece = await self.response.content.readany()
+            if not piece:
+                return
+            yield piece
 
 
 class Forwarder:
@@ -55,7 +60,10 @@ class Forwarder:
     async def send(
         self, method: str, path: str, content_type: str, body: bytes
     ) -> AsyncGenerator[Forwarded, None]:
-        """The reply of the first url that can be reached; leaving closes it. Raises `BackendError`."""
+        """The reply of the first url that can be reached, `path` with its query; leaving closes it.
+
+        Raises `BackendError`.
+        """
         session, loop = self._connected(), asyncio.get_running_loop()
         tried: list[str] = []
         while True:
@@ -81,7 +89,8 @@ class Forwarder:
                 continue
             endpoint.in_flight += 1
             try:
-                yield Forwarded(response.status, response.headers.get("Content-Type", ""), response, who)
+                kind = response.headers.get("Content-Type", "")
+                yield Forwarded(response.status, kind, response, who, self.config.timeout_s)
             finally:
                 endpoint.in_flight -= 1
                 response.close()
