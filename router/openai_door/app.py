@@ -56,7 +56,9 @@ class Routes:
         app.add_routes([web.get(path, handler) for path, handler in self.pages.items()])
         if self.forwarding is not None:
             for path in self.forwarding.paths:
-                app.router.add_route("*", path, self.forwarding.handle)
+                app.add_routes(
+                    [web.post(path, self.forwarding.handle), web.get(path, self.forwarding.handle)]
+                )
         return app
 
     async def _document(self, request: web.Request) -> web.Response:

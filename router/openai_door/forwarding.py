@@ -54,7 +54,7 @@ class Forwarding:
             taken: Mapping[str, Usage] = {}  # a request that never arrived used nothing
             try:
                 async with forwarder.send(
-                    request.method, request.path, request.content_type, as_named(body, forwarder)
+                    request.method, request.path_qs, request.content_type, as_named(body, forwarder)
                 ) as reply:
                     taken = used if reply.status < 400 else {}
                     headers = {
