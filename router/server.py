@@ -141,6 +141,7 @@ class Servers:
             shadows=service.shadows,
             version=version("apportion"),
             started_at=wall_s(),
+            backends=service.allocator.backends,
         )
         self.health = health.aio.HealthServicer()
         held, known = Held(books), known_names(service)

@@ -105,6 +105,12 @@ class VLLM:
                 async for event in merged:
                     yield event
 
+    def urls(self) -> tuple[int, int]:
+        """How many of the servers are asked, and how many rest after a failure. Call it in the event loop."""
+        now, members = asyncio.get_running_loop().time(), self._endpoints.members
+        resting = sum(member.resting_until > now for member in members)
+        return len(members) - resting, resting
+
     async def close(self) -> None:
         """Release connections."""
         if self._states is not None:
