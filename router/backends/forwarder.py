@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 
 from router.backends.openai_chunks import WireUsage
-from router.backends.openai_endpoints import REST_S, Endpoints
+from router.backends.openai_endpoints import Endpoints
 from router.backends.openai_errors import translated
 from router.backends.openai_session import open_session
 from router.config import BackendConfig
@@ -83,10 +83,11 @@ class Forwarder:
                             allow_redirects=False,  # the key and the text go where the operator said
                         )
             except BackendUnavailable:
-                endpoint.resting_until = loop.time() + REST_S
+                endpoint.failed(loop.time())
                 if self._endpoints.pick(loop.time(), tried) is None:
                     raise
                 continue
+            endpoint.worked()
             endpoint.in_flight += 1
             try:
                 kind = response.headers.get("Content-Type", "")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 
-REST_S = 5.0  # after a url could not be reached it is asked last for this long
+REST_S, LONGEST_REST_S = (
+    5.0,
+    60.0,
+)  # after a failure a url is asked last for so long; doubled with each further one
+SLACK = 4  # requests: a session's own url may have so many more than another, and is asked all the same
 
 STREAM_OPTIONS: tuple[dict[str, bool] | None, ...] = (
     None,
@@ -19,19 +24,42 @@ STREAM_OPTIONS: tuple[dict[str, bool] | None, ...] = (
 
 @dataclass(slots=True)
 class Endpoint:
-    """One server. `options` indexes STREAM_OPTIONS and only ever goes down, until `confirmed` by a reply."""
+    """One server, and a breaker before it. `options` indexes STREAM_OPTIONS and only ever goes down, until `confirmed`.
+
+    After a failure it rests, longer with every further one; after its rest one request at a time tries it, until one
+    succeeds.
+    """
 
     url: str
     in_flight: int = 0
     asked: int = 0
+    failures: int = 0  # since the last success
     resting_until: float = 0.0
     options: int = len(STREAM_OPTIONS) - 1
     confirmed: bool = False
 
+    def failed(self, now: float) -> None:
+        """It could not be reached, said nothing in time, or something that is not the protocol."""
+        self.failures += 1
+        self.resting_until = now + min(LONGEST_REST_S, REST_S * 2.0 ** (self.failures - 1))
+
+    def worked(self) -> None:
+        """A request came to its end."""
+        self.failures, self.resting_until = 0, 0.0
+
+    def open(self, now: float) -> bool:
+        """Whether others should be asked first: it rests, or is being tried after a rest."""
+        return self.resting_until > now or (self.failures > 0 and self.in_flight > 0)
+
 
 @dataclass(slots=True)
 class Endpoints:
-    """Picks the url with least in flight, of equals the one asked least often; urls that failed lately come last."""
+    """Picks the url with least in flight, of equals the one asked least often; urls that failed lately come last.
+
+    The requests of a session go to the url that has its prompts cached, while that has at most `SLACK` more in flight
+    than the least busy one: then the lost cache is the smaller loss. Where an url leaves or comes back only the
+    sessions that belong to it move (rendezvous hashing, Thaler & Ravishankar 1998).
+    """
 
     members: tuple[Endpoint, ...]
 
@@ -40,7 +68,15 @@ class Endpoints:
         """Endpoints for urls without the trailing /v1."""
         return cls(tuple(Endpoint(url.rstrip("/").removesuffix("/v1")) for url in urls))
 
-    def pick(self, now: float, tried: Collection[str] = ()) -> Endpoint | None:
+    def pick(self, now: float, tried: Collection[str] = (), session: str = "") -> Endpoint | None:
         """The next url that is not in `tried`, or None."""
         left = [member for member in self.members if member.url not in tried]
-        return min(left, key=lambda one: (one.resting_until > now, one.in_flight, one.asked), default=None)
+        best = min(left, key=lambda one: (one.open(now), one.in_flight, one.asked), default=None)
+        if best is None or not session or len(left) == 1 or best.open(now):
+            return best
+        home = max((one for one in left if not one.open(now)), key=lambda one: _drawn(one.url, session))
+        return home if home.in_flight <= best.in_flight + SLACK else best
+
+
+def _drawn(url: str, session: str) -> bytes:
+    return hashlib.blake2b(f"{url}\0{session}".encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -28,7 +28,7 @@ from router.backends.hidden_box import TimeBox
 from router.backends.openai_body import prompt_tokens_estimate, request_body, seed_of
 from router.backends.openai_choice import GrowingChoice
 from router.backends.openai_chunks import ChatChunk, Chunk, TextChunk
-from router.backends.openai_endpoints import REST_S, Endpoints
+from router.backends.openai_endpoints import Endpoints
 from router.backends.openai_exchange import CHECKPOINT_TOKENS, Exchange, Limits
 from router.backends.openai_named import NamedChatChunk, NamedTextChunk
 from router.backends.openai_receipt import Receipt
@@ -40,7 +40,13 @@ from router.backends.side_by_side import side_by_side
 from router.config import BackendConfig
 from router.domain.events import Delta
 from router.domain.usage import Meter
-from router.errors import BackendRefused, BackendUnavailable
+from router.errors import (
+    BackendError,
+    BackendGarbled,
+    BackendRefused,
+    BackendTimeout,
+    BackendUnavailable,
+)
 from router.plugins import resolve
 
 GROWN_TOKENS = 8  # how closely a sample is followed whose cue points are looked for
@@ -161,7 +167,7 @@ class VLLM:
         tried: list[str] = []
         while True:
             at_home = home.endpoint if home is not None and not tried else None
-            endpoint = at_home or self._endpoints.pick(loop.time(), tried)
+            endpoint = at_home or self._endpoints.pick(loop.time(), tried, call.query.session_id)
             if endpoint is None:
                 raise BackendUnavailable(f"{self.name}: no url is configured")
             tried.append(endpoint.url)
@@ -187,11 +193,14 @@ class VLLM:
                             yield await states.with_states(ticket, asked.index(event.index), event)
                         else:
                             yield event
-            except BackendUnavailable:
-                endpoint.resting_until = loop.time() + REST_S
-                if exchange.received or self._endpoints.pick(loop.time(), tried) is None:
+            except BackendError as error:
+                if failed(error, call):
+                    endpoint.failed(loop.time())
+                again = isinstance(error, BackendUnavailable) and not exchange.received
+                if not again or self._endpoints.pick(loop.time(), tried) is None:
                     raise
                 continue
+            endpoint.worked()
             self._takes_n = self._takes_n and not exchange.unfinished
             return
 
@@ -225,3 +234,10 @@ def _time_box(name: str, config: BackendConfig, environ: Mapping[str, str]) -> T
         return None
     kind: type[HiddenSource] = resolve("source of hidden states", HIDDEN_SOURCES, config.hidden)
     return TimeBox(name, kind(name, config, environ), config.hidden_wait_ms / 1000)  # type: ignore[call-arg]
+
+
+def failed(error: BackendError, call: Call) -> bool:
+    """Whether it speaks against the server: not what it refuses, nor that it was too slow for a caller in a hurry."""
+    if isinstance(error, BackendTimeout):
+        return call.time_left_s is None
+    return isinstance(error, (BackendUnavailable, BackendGarbled))

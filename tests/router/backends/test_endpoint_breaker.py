@@ -1,0 +1,70 @@
+"""Which url is asked: a breaker before each, the least busy one, and a session's own while that costs little."""
+
+from __future__ import annotations
+
+from router.backends.openai_endpoints import LONGEST_REST_S, REST_S, SLACK, Endpoints
+
+URLS = ("http://a:1", "http://b:1", "http://c:1")
+
+
+def test_a_url_that_fails_again_and_again_rests_longer_each_time_up_to_a_limit():
+    (one,) = Endpoints.of(URLS[:1]).members
+    rests = []
+    for _ in range(8):
+        one.failed(now=100.0)
+        rests.append(one.resting_until - 100.0)
+    assert rests[:3] == [REST_S, 2 * REST_S, 4 * REST_S]
+    assert rests[-1] == LONGEST_REST_S
+    one.worked()
+    one.failed(now=100.0)
+    assert one.resting_until - 100.0 == REST_S
+
+
+def test_after_its_rest_one_request_at_a_time_tries_it():
+    endpoints = Endpoints.of(URLS[:2])
+    a, b = endpoints.members
+    a.failed(now=0.0)
+    b.in_flight = 5
+    assert endpoints.pick(now=1.0) is b
+    assert endpoints.pick(now=REST_S + 1) is a  # the trial
+    a.in_flight = 1
+    assert endpoints.pick(now=REST_S + 1) is b
+    a.worked()
+    assert endpoints.pick(now=REST_S + 1) is a
+
+
+def test_where_all_rest_one_is_asked_all_the_same():
+    endpoints = Endpoints.of(URLS)
+    for one in endpoints.members:
+        one.failed(now=0.0)
+    assert endpoints.pick(now=1.0, session="s") is not None
+
+
+def test_a_session_stays_with_one_url_and_sessions_spread_over_all():
+    endpoints = Endpoints.of(URLS)
+    homes = {f"s{number}": endpoints.pick(0.0, session=f"s{number}") for number in range(300)}
+    assert all(endpoints.pick(0.0, session=name) is home for name, home in homes.items())
+    shares = [sum(home is one for home in homes.values()) for one in endpoints.members]
+    assert min(shares) > 60
+
+
+def test_a_session_leaves_its_url_when_that_is_much_busier_and_comes_back():
+    endpoints = Endpoints.of(URLS)
+    home = endpoints.pick(0.0, session="s")
+    assert home is not None
+    home.in_flight = SLACK
+    assert endpoints.pick(0.0, session="s") is home
+    home.in_flight = SLACK + 1
+    assert endpoints.pick(0.0, session="s") is not home
+    home.in_flight = 0
+    assert endpoints.pick(0.0, session="s") is home
+
+
+def test_when_a_url_fails_only_its_own_sessions_move():
+    endpoints = Endpoints.of(URLS)
+    before = {f"s{number}": endpoints.pick(0.0, session=f"s{number}") for number in range(200)}
+    lost = endpoints.members[0]
+    lost.failed(now=0.0)
+    after = {name: endpoints.pick(1.0, session=name) for name in before}
+    assert all(after[name] is home for name, home in before.items() if home is not lost)
+    assert all(home is not lost for home in after.values())
