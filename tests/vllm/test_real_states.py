@@ -183,10 +183,11 @@ def test_a_prompt_from_the_prefix_cache_and_samples_asked_for_together_have_thei
         async with aiohttp.ClientSession() as session:
             await running.ask(session, running.body(text, key, n=n, temperature=0.9, seed=1))
 
-    first, again = secrets.token_hex(16), secrets.token_hex(16)
-    asyncio.run(ask(first, 3))
-    asyncio.run(ask(again, 3))
-    found = [running.states(key, index) for key in (first, again) for index in range(3)]
+    found = []
+    for _ in range(2):
+        key = secrets.token_hex(16)
+        asyncio.run(ask(key, 3))
+        found += [running.states(key, index) for index in range(3)]
     prompts = []
     for one in found:
         assert one is not None

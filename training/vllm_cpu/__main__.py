@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -33,6 +34,13 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="of 127.0.0.1; 0: any free one")] = 0,
     threads: Annotated[int, typer.Option(min=0, help="0: half of the cores")] = 0,
     nice: Annotated[int, typer.Option(min=0, max=19)] = 0,
+    states: Annotated[
+        Path | None, typer.Option(help="leave hidden states of requests that ask in this folder")
+    ] = None,
+    layers: Annotated[str, typer.Option(help="whose states, with commas: blocks passed")] = "20",
+    pooling: Annotated[
+        bool, typer.Option("--pooling", help="serve states instead of completions, on /v1/embeddings")
+    ] = False,
     stream_interval: Annotated[int, typer.Option(min=1, help="tokens per streamed event")] = 1,
 ) -> None:
     """Serve one model until interrupted."""
@@ -41,7 +49,16 @@ def serve(
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, leave)
-    options = ServerOptions(port=port, threads=threads, nice=nice, stream_interval=stream_interval)
+    chosen = tuple(int(layer) for layer in layers.split(",")) if states else ()
+    options = ServerOptions(
+        port=port,
+        threads=threads,
+        nice=nice,
+        stream_interval=stream_interval,
+        layers=chosen,
+        states={"folder": str(states.resolve())} if states else {},
+        pooling=pooling,
+    )
     server = VllmServer(size, options)
     try:
         with server:

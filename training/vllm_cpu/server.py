@@ -40,6 +40,7 @@ class ServerOptions:
     start_s: float = 300.0  # how long it may take to answer
     layers: tuple[int, ...] = ()  # whose hidden states are handed out to requests that ask; (): none
     states: Mapping[str, Any] = field(default_factory=dict)  # see predictors.vllm.options
+    pooling: bool = False  # serves the last token's state of whatever it is sent, and no completions
 
 
 def fastest_dtype(flags: frozenset[str]) -> str:
@@ -72,6 +73,8 @@ def command_line(where: Places, model: Model, port: int, options: ServerOptions)
         "--stream-interval": str(options.stream_interval),
     }
     switches = ["--enforce-eager", "--no-enable-chunked-prefill", "--enable-prompt-tokens-details"]
+    if options.pooling:
+        switches.extend(["--runner", "pooling", "--convert", "embed"])
     if options.layers:
         switches.extend(server_flags(options.layers, options.states))
     if options.block_tokens:
