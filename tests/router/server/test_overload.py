@@ -9,7 +9,7 @@ import pytest
 
 from router.errors import Overloaded
 from router.serving.admission import FIRST_RETRY_S, LONGEST_RETRY_S, SHORTEST_RETRY_S, Admission
-from router.serving.limit import EARLY_S, LATE_S, LEAST, Limit
+from router.serving.limit import BUSY, EARLY_S, LATE_S, LEAST, Limit
 
 
 class Clock:
@@ -58,6 +58,13 @@ def test_while_the_event_loop_is_late_fewer_are_let_in_and_later_as_many_as_befo
     assert limit.now == 1000
 
 
+def test_a_process_that_others_keep_from_the_processor_lets_in_as_many_as_before():
+    limit = Limit(1000)
+    for _ in range(30):
+        limit.seen(5 * LATE_S, running=60, busy=BUSY / 2)
+    assert limit.now == 1000
+
+
 def test_a_single_late_tick_changes_nothing():
     limit = Limit(1000)
     limit.seen(3 * LATE_S, running=900)
@@ -87,8 +94,8 @@ async def test_the_lag_is_that_of_the_loop_that_watches():
     seen = asyncio.Event()
     before = admission.limit.seen
 
-    def see(lag_s: float, running: int) -> None:
-        before(lag_s, running)
+    def see(lag_s: float, running: int, busy: float) -> None:
+        before(lag_s, running, busy)
         seen.set()
 
     admission.limit.seen = see  # type: ignore[method-assign]
