@@ -162,6 +162,9 @@ CATALOGUE: Mapping[str, Metric] = {
     "apportion_backend_state": _gauge(
         "1 for the state of a backend: enable, drain, disable or quarantine", "backend", "state"
     ),
+    "apportion_backend_urls": _gauge(
+        "Servers of a backend by their breaker: answering, or resting after a failure", "backend", "state"
+    ),
     "apportion_backend_samples_running": _gauge("Samples that may be running there", "backend"),
     "apportion_backend_failures_total": _counter(
         "Stages that ended with an error of their backend", "backend"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from router.books import Books
 from router.domain.plan import Plan
@@ -25,6 +25,15 @@ class Running(Protocol):
     max_queries: int
 
 
+@runtime_checkable
+class Breakers(Protocol):
+    """A backend with several servers."""
+
+    def urls(self) -> tuple[int, int]:
+        """How many are asked, and how many rest after a failure."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Reads the parts of one replica. Blocks for nothing."""
@@ -36,6 +45,7 @@ class Standing:
     shadows: Shadows | None = None
     refused: Mapping[tuple[str, str], int] = field(default_factory=dict)  # (door, reason) -> calls
     spans: Callable[[], Mapping[str, int]] = dict  # what became of them
+    backends: Mapping[str, object] = field(default_factory=dict)  # those that are `Breakers` are asked
 
     def readings(self) -> dict[str, Read]:
         """By the name of the metric."""
@@ -87,6 +97,12 @@ class Standing:
         return {
             "apportion_backend_state": {
                 (name, state): float(states[name] == state) for name in names for state in STATES
+            },
+            "apportion_backend_urls": {
+                (name, state): float(count)
+                for name, backend in self.backends.items()
+                if isinstance(backend, Breakers)
+                for state, count in zip(("answering", "resting"), backend.urls(), strict=True)
             },
             "apportion_backend_samples_running": {(name,): float(switch.in_flight(name)) for name in names},
         }

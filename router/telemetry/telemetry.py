@@ -34,6 +34,7 @@ class Telemetry:
         shadows: Shadows | None,
         version: str,
         started_at: float,  # seconds since the epoch
+        backends: Mapping[str, object],
     ) -> None:
         self.traces = _traces(config, version, books.settings.replica)
         if self.traces is not None:
@@ -52,6 +53,7 @@ class Telemetry:
                 shadows,
                 refused,
                 self.traces.counts if self.traces else dict,
+                backends,
             )
             metrics = Metrics(Decided(config.metrics.tenants), TurnedOut(), standing)
             books.onlookers.append(metrics.seen)

@@ -87,7 +87,7 @@ def test_values_of_labels_that_alerts_wait_for_can_come():
     can_be = {
         "reason": set(reasons(RouterError)),
         "status": {status.value for status in Status},
-        "state": set(STATES),
+        "state": {*STATES, "answering", "resting"},
         "kind": {kind for _, kind in KINDS} | {"other"},
         "result": {"committed", "spooled", "dropped", "lost"},
         "phase": {"choose", "reserve", "sample", "select", "first_text", "whole"},

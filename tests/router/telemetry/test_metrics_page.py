@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from router.backends.vllm import VLLM
+from router.config import BackendConfig
 from router.domain.backend_state import BackendState
 from router.domain.decision import Outcome
 from router.errors import RouterError
@@ -62,6 +65,23 @@ async def test_backends_show_their_state(watched):
     assert page['apportion_backend_state{backend="small",state="enable"}'] == 0
     assert page['apportion_backend_state{backend="broken",state="quarantine"}'] == 1
     assert page['apportion_backend_state{backend="broken",state="disable"}'] == 0
+
+
+async def test_servers_that_rest_are_counted(watched):
+    class Two:
+        def urls(self) -> tuple[int, int]:
+            return 1, 2
+
+    page = watched(standing={"backends": {"small": Two(), "other": object()}}).page
+    assert page['apportion_backend_urls{backend="small",state="resting"}'] == 2
+    assert page['apportion_backend_urls{backend="small",state="answering"}'] == 1
+    assert 'apportion_backend_urls{backend="other",state="resting"}' not in page
+
+
+async def test_a_real_backend_says_which_of_its_servers_rest(watched):
+    backend = VLLM("small", BackendConfig(urls=("http://127.0.0.1:9", "http://127.0.0.1:19")))
+    backend._endpoints.members[0].resting_until = asyncio.get_running_loop().time() + 60
+    assert backend.urls() == (1, 1)
 
 
 async def test_a_backend_that_fails_is_counted(watched):
