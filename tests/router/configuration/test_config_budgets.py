@@ -98,6 +98,22 @@ def test_a_place_for_budgets_that_cannot_be_is_told(file, address, said):
     assert said in problems(file("", store=f'{STORE}ledger = "{address}"\n'))
 
 
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("postgresql://u:secret@host/db", "holds a password; put it into PGPASSWORD"),
+        ("rows.db", "wants postgresql://HOST/DATABASE"),
+    ],
+)
+def test_a_server_for_decisions_that_cannot_be_is_told(file, address, said):
+    assert said in problems(file("", store=f'{STORE}postgres = "{address}"\n'))
+
+
+def test_budgets_are_kept_where_decisions_of_several_replicas_are(file):
+    address = "postgresql://host/db"
+    assert ledger_address(load(file("", store=f'{STORE}postgres = "{address}"\n'))) == address
+
+
 def test_budgets_are_kept_beside_the_decisions_unless_said_otherwise(file):
     assert ledger_address(load(file(""))) == ":memory:"
     assert ledger_address(load(file("", store='[store]\nsqlite = "d.db"\n'))) == "d.db.budgets"
