@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class BackendState(Enum):
-    """Holds for one replica until its next start."""
+    """Holds for all replicas, until another one is set."""
 
     ENABLE = "enable"
     DRAIN = "drain"  # running calls end, no new query is given a plan on it

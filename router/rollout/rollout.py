@@ -31,6 +31,7 @@ from router.rollout.learned import Learned, read_to_serve
 from router.rollout.notes import Note, Notes
 from router.rollout.releases import BundleState, Releases
 from router.rollout.shared_mode import SharedMode
+from router.rollout.shared_states import SharedStates
 from router.rollout.shelf import Shelf
 
 POLL_S = 0.5
@@ -87,6 +88,8 @@ class Rollout:
         self._ready = _Ready({"": configured})
         self._applied: Releases | None = None  # None: nothing was looked at yet
         self.mode = SharedMode(config, books.modes, notes, self._elsewhere, self._lost)
+        switch = books.chooser.feasibility.switch
+        self.states = SharedStates(switch, notes, self._elsewhere, self._lost)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rollout")
         self._task: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
@@ -99,6 +102,7 @@ class Rollout:
         """Serve what was agreed before this replica started. Blocks."""
         notes = self._read()
         self.mode.begin(notes)
+        self.states.hear(notes)
         self._swap(self._loaded(self._newest(notes)))
 
     def start(self) -> None:
@@ -127,6 +131,7 @@ class Rollout:
         """Look once at what was agreed, and follow it."""
         notes = await self._elsewhere(self._read)
         await self.mode.follow(notes, reachable=not self._away)
+        await self.states.follow(notes, reachable=not self._away)
         async with self._changing:
             agreed = await self._elsewhere(lambda: self._newest(notes))
             if self._applied is None or agreed.number > self._applied.number:

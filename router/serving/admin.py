@@ -123,12 +123,12 @@ class AdminCalls:
     async def set_backend_state(
         self, request: pb.SetBackendStateRequest, call: Call
     ) -> pb.SetBackendStateReply:
-        """Take a backend of this replica out of service or back, until the next start."""
+        """Take a backend out of service or back: here at once, in all replicas within a second."""
         name = short_text("backend", request.backend)
         if name not in self.backends:
             raise UnknownName("backend", name, tuple(self.backends))
         state = enum("state", request.state, BACKEND_STATES, pb.BackendState.Name)
-        self.books.chooser.feasibility.switch.set(name, state)
+        await self.rollout.states.set(name, state)
         structlog.get_logger().warning("backend state was set", backend=name, state=state.value)
         return pb.SetBackendStateReply(backend=self._backend(name))
 

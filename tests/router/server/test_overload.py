@@ -94,7 +94,7 @@ async def test_the_lag_is_that_of_the_loop_that_watches():
     seen = asyncio.Event()
     before = admission.limit.seen
 
-    def see(lag_s: float, running: int, busy: float) -> None:
+    def see(lag_s: float, running: int, busy: float = 1.0) -> None:
         before(lag_s, running, busy)
         seen.set()
 

@@ -1,0 +1,92 @@
+"""What operators let backends do, told to all replicas: here it holds at once, whatever is away.
+
+A state that was set outlives restarts: who comes later finds it, as with the mode. Quarantines are each replica's own:
+what one saw another may not have seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+import structlog
+
+from router.backend_switch import BackendSwitch
+from router.domain.backend_state import BackendState
+from router.errors import StoreError
+from router.rollout.notes import Note, Notes
+
+PUBLISH_S = 1.0  # an operator waits so long for the shared store; then it is told with the next look
+ATTEMPTS = 5  # of a change that others make at the same time
+NAME = "backends"
+
+
+class SharedStates:
+    """Of one replica. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        switch: BackendSwitch,
+        notes: Notes,
+        elsewhere: Callable[[Callable[[], object]], Awaitable[object]],  # runs a blocking call on a thread
+        lost: Callable[[StoreError], None],  # is told that the notes are away
+    ) -> None:
+        self._switch, self._notes, self._elsewhere, self._lost = switch, notes, elsewhere, lost
+        self._number = 0
+        self._known: dict[str, BackendState] = {}  # as agreed
+        self._own: dict[str, BackendState] = {}  # set here, not yet told
+
+    def hear(self, notes: Mapping[str, Note]) -> None:
+        """Let hold what was agreed later than what is known here."""
+        told = notes.get(NAME)
+        if told is None or told.number <= self._number:
+            return
+        with contextlib.suppress(msgspec.MsgspecError):
+            states = msgspec.json.decode(told.body, type=dict[str, BackendState])
+            for name, state in states.items():
+                if name not in self._own and self._known.get(name, BackendState.ENABLE) is not state:
+                    self._switch.set(name, state)
+                    log = structlog.get_logger("router.rollout")
+                    log.warning("backend state was set by another replica", backend=name, state=state.value)
+            self._known = states
+        self._number = told.number
+
+    async def follow(self, notes: Mapping[str, Note], *, reachable: bool) -> None:
+        """`hear`; what could not be told before is told now."""
+        self.hear(notes)
+        if self._own and reachable:
+            await self._tell()
+
+    async def set(self, backend: str, state: BackendState) -> None:
+        """Let a state hold, here at once; others are told, now or when the shared store is back."""
+        self._switch.set(backend, state)
+        self._own[backend] = state
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PUBLISH_S):
+                await self._tell()
+
+    async def _tell(self) -> None:
+        for _ in range(ATTEMPTS):
+            own, wanted = dict(self._own), {**self._known, **self._own}
+            note = Note(self._number + 1, msgspec.json.encode(wanted).decode())
+            found: dict[str, Note] = {}
+
+            def write(note: Note = note, found: dict[str, Note] = found) -> bool:
+                kept = self._notes.write(NAME, note)
+                if not kept:
+                    found.update(self._notes.read())
+                return kept
+
+            try:
+                if await self._elsewhere(write):
+                    self._number, self._known = note.number, wanted
+                    for name, state in own.items():
+                        if self._own.get(name) is state:
+                            del self._own[name]
+                    return
+            except StoreError as error:
+                self._lost(error)
+                return
+            self.hear(found)
