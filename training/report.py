@@ -8,7 +8,7 @@ import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -45,6 +45,10 @@ def report(
             min=1, help="Labelled queries that the bundle was fitted on. Default: as its card says."
         ),
     ] = None,
+    by: Annotated[
+        Literal["", "tenant", "plan", "bundle"],
+        typer.Option(help="A table by tenant, plan or bundle instead: decisions, cost, reward, latency."),
+    ] = "",
     plot: Annotated[Path | None, typer.Option(help="Write a picture (PNG) there.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
 ) -> None:
@@ -65,6 +69,12 @@ def report(
     read = _configured(config, store)
     file = store if store is not None else _store_of(read, config or CONFIG)
     log = read_log(file, -math.inf if start is None else start, math.inf if end is None else end)
+    if by:
+        from training.report_groups import groups, in_words
+
+        entries = groups(log, by, metric, labels_of(label or []))
+        print(json.dumps({by: entries}, ensure_ascii=False) if as_json else in_words(entries, by))
+        return
     newest = next((row.bundle for row in reversed(log.rows) if row.bundle), "")
     fitted_on = labelled or _labelled(read, config or CONFIG, newest)
     found = facts_of(log, metric=metric, labels=labels_of(label or []), labelled=fitted_on)

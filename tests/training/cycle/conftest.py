@@ -66,7 +66,7 @@ async def asked(folder: Path, queries: int, seed: int) -> None:
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("asked")
+    folder: Path = tmp_path_factory.mktemp("asked")
     (folder / "router.toml").write_text(TOML)
     asyncio.run(asked(folder, 700, 1))
     return folder

@@ -82,8 +82,8 @@ def test_a_cycle_killed_around_any_stage_goes_on_to_the_same_end(place, monkeypa
 
 def test_a_cycle_that_is_really_killed_is_ended_by_the_next_one(place):
     folder = place.base
-    command = (sys.executable, "-m", "training", "cycle", "-c", str(folder / "router.toml"), "--canary", "0")
-    command += ("--spend-growth", "10", "--json")
+    command = [sys.executable, "-m", "training", "cycle", "-c", str(folder / "router.toml"), "--canary", "0"]
+    command += ["--spend-growth", "10", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     journal = place.work / "journal.json"
     while process.poll() is None and not (journal.exists() and "drift" in journal.read_text()):

@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 
 from training.fit_log import DAY_S, hours_of
+from router.domain.plan import Plan, Stage
+from router.plugins import resolve
+from router.selectors import SELECTORS
+from router.stopping import STOPPING_RULES
 from training.fit_log_rows import _Gathered, _labels, _water_level
 
 
@@ -17,12 +21,7 @@ def sample(backend: str, answer: str, stage: int = 0, number: int = 0, cls: int 
     }  # fmt: skip
 
 
-def plans():
-    from router.domain.plan import Plan, Stage
-    from router.plugins import resolve
-    from router.selectors import SELECTORS
-    from router.stopping import STOPPING_RULES
-
+def plans() -> dict[str, Plan]:
     never = resolve("stopping rule", STOPPING_RULES, "never")()
     first = resolve("selector", SELECTORS, "first")()
     stage = {name: Stage(name, stop=never, select=first) for name in ("small", "large")}

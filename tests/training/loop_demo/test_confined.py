@@ -67,7 +67,7 @@ def test_the_cycle_of_the_demo_runs_confined_to_the_folder_of_the_service(monkey
         ran.extend(arguments)
         return subprocess.CompletedProcess(arguments, 0, "{}", "")
 
-    monkeypatch.setattr(command.subprocess, "run", run)
+    monkeypatch.setattr("subprocess.run", run)
     command.cycle(stage)
     at = ran.index("training.loop_demo.confined")
     assert ran[at + 1 : ran.index("--")] == [str(stage.service)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ from training.registry_mlflow import EXPERIMENT, MODEL, registered
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow and what it brings along
 
 
-def fitted(folder):
+def fitted(folder: Path) -> str:
     texts = tuple(f"question {number}" for number in range(20))
     reward = np.array([[float(number % 2)] for number in range(20)])
     blank = np.full((20, 1), np.nan)
