@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from router.decisions.onlooker import look_at
+from router.decisions.postgres import Postgres
+from router.errors import StoreError
 from training.store_bench.made_rows import Traffic
 from training.store_bench.outcome_stream import keep_reporting, serving
 from training.store_bench.postgres_server import postgres_server
@@ -76,3 +78,27 @@ def test_what_was_acknowledged_survives_the_kill_of_postgres_and_of_the_service(
     assert len(acknowledged) >= 4000
     assert set(acknowledged) <= set(found)
     assert len(found) == len(set(found))
+
+
+@pytest.mark.postgres
+async def test_decisions_made_while_postgres_is_dead_are_there_once_afterwards(tmp_path, own_server):
+    address, traffic = own_server.address("spooled"), Traffic()
+    store = Postgres.open(address, tmp_path / "aside", retry_s=0.1)
+    for n in range(100):
+        store.record(traffic.decision(n))
+    await store.report(())
+    await asyncio.to_thread(own_server.kill)
+    for n in range(100, 700):
+        store.record(traffic.decision(n))
+    with pytest.raises(StoreError, match="not committed"):
+        await store.report([traffic.told(0, value=True)])
+    await asyncio.to_thread(own_server.start_again)
+    while store.health.away or store.health.in_spool:  # noqa: ASYNC110 (another thread's)
+        await asyncio.sleep(0.02)
+    health = store.health
+    await store.close()
+    assert health.spooled > 0
+    assert (health.dropped, health.lost) == (0, 0)
+    with look_at(address) as look:
+        found = [row.decision_id for row in look.decisions(0.0, 1e12) if row is not None]
+    assert found == [traffic.decision_id(n) for n in range(700)]
