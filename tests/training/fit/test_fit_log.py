@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.fit_log import DAY_S, hours_of
 from router.domain.plan import Plan, Stage
 from router.plugins import resolve
 from router.selectors import SELECTORS
 from router.stopping import STOPPING_RULES
+from training.fit_log import DAY_S, hours_of
 from training.fit_log_rows import _Gathered, _labels, _water_level
 
 

@@ -50,7 +50,9 @@ def test_a_cycle_becomes_a_run_with_figures_plot_files_a_version_and_an_alias(tm
     assert registered(address, cycle, tmp_path / "bundles") == f"{MODEL} version 1: gain +0.1"
     assert registered(address, cycle, tmp_path / "bundles") == f"{MODEL} version 1: gain +0.1"
     client = mlflow.MlflowClient(address, address)
-    runs = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
     assert len(runs) == 1
     assert runs[0].data.metrics["gain/low"] == 0.02
     assert runs[0].data.params["rows"] == "20"
