@@ -10,12 +10,23 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from router.recording import Recording
+from router.recordings.format import (
+    QUERIES,
+    QUERY_COLUMNS,
+    SAMPLE_COLUMNS,
+    SAMPLES,
+    read_meta,
+    read_table,
+    write_recording,
+)
 from training.attach_states import attach_states, read_vectors
 from training.collect_reread import recorded_samples, reread
 from training.errors import TrainingError
@@ -28,10 +39,8 @@ from training.vllm_cpu.server import ServerOptions, VllmServer
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 LAYERS = (10, 15, 20, 25, 30)  # of 30
-SHIPPED_PIECES = (
-    ("prompt_last", 20),
-    ("answer_mean", 20),
-)  # as good as any two, in samples read for this choice
+OUT = SHIPPED.with_name("house-states")
+PIECES = "prompt_last@20,answer_mean@20"  # as good as any two of what is read
 NOTE = "hidden: prompt and recorded answer read again by the same model on vLLM (training/house_states.py)"
 PARTS = ("prompt_last", "answer_last", "answer_mean")
 
@@ -77,17 +86,29 @@ def read(
 
 @app.command()
 def ship(
-    out: Annotated[Path, typer.Option(help="the recording")] = SHIPPED,
-    pieces: Annotated[str, typer.Option(help="PART@LAYER, with commas")] = ",".join(
-        f"{part}@{layer}" for part, layer in SHIPPED_PIECES
-    ),
+    out: Annotated[Path, typer.Option(help="the recording that is written")] = OUT,
+    pieces: Annotated[str, typer.Option(help="PART@LAYER, with commas")] = PIECES,
+    samples: Annotated[int, typer.Option(min=1, help="of each model, per query")] = 4,
 ) -> None:
-    """Put a part of what was read into the recording."""
+    """Write the recording beside the house's: its queries that were read, with the states of the small model."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     wanted = [(part, int(layer)) for part, _, layer in (piece.partition("@") for piece in pieces.split(","))]
     vectors, found = read_vectors(journal_path(), wanted)
-    meta = attach_states(out, "small", vectors, found, NOTE)
+    read = Counter(query_id for query_id, index in vectors if index < samples)
+    kept = pa.array([query_id for query_id, count in read.items() if count == samples], pa.large_string())
+    queries, rows = (
+        read_table(SHIPPED / QUERIES, QUERY_COLUMNS),
+        read_table(SHIPPED / SAMPLES, SAMPLE_COLUMNS),
+    )
+    few = pc.less(rows.column("sample_idx"), samples)
+    rows = rows.filter(pc.and_(few, pc.is_in(rows.column("query_id"), value_set=kept)))
+    queries = queries.filter(pc.is_in(queries.column("query_id"), value_set=kept))
+    write_recording(out, replace(read_meta(SHIPPED), name=out.name), queries, rows)
+    attach_states(out, "small", vectors, found, NOTE)
     size = sum(file.stat().st_size for file in out.iterdir()) / 1e6
-    print(f"{out}: {len(vectors)} states in {meta.name!r}, {size:.1f} MB", file=sys.stderr)
+    print(f"{out}: {len(queries)} queries, {size:.1f} MB", file=sys.stderr)
 
 
 def main() -> None:
