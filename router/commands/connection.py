@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 ROUTER = "127.0.0.1:50051"
 ADMIN = "127.0.0.1:50052"
+TOKEN = "APPORTION_TOKEN"  # noqa: S105 (a variable's name; no option, which lists of processes would show)
 
 Result = TypeVar("Result")
 
@@ -23,7 +25,10 @@ def asking(server: str, timeout_s: float) -> Iterator[SyncClient]:
     """A client of the Router port, for the time of one command."""
     from router.client import SyncClient
 
-    with _errors_of(server), SyncClient(server, timeout_s=timeout_s) as client:
+    with (
+        _errors_of(server),
+        SyncClient(server, timeout_s=timeout_s, token=os.environ.get(TOKEN, "")) as client,
+    ):
         yield client
 
 
@@ -32,7 +37,7 @@ def ask_admin(server: str, call: Callable[[AdminClient], Awaitable[Result]]) -> 
     from router.client import AdminClient
 
     async def asked() -> Result:
-        async with AdminClient(server) as client:
+        async with AdminClient(server, token=os.environ.get(TOKEN, "")) as client:
             return await call(client)
 
     with _errors_of(server):

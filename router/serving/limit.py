@@ -17,7 +17,7 @@ from collections.abc import Callable
 TICK_S = 0.1
 LATE_S, EARLY_S = 0.1, 0.03  # mean lag above which the limit falls, and below which it rises
 MEMORY = 0.7  # of the mean, from tick to tick
-BUSY = 0.6  # of a core, at least: less is a process that waits for one
+BUSY = 0.85  # of a core, at least: less is a process that waits for one
 FALL, RISE = 0.8, 0.02  # per tick: to so much of what runs, by so much of the most
 LEAST = 16  # queries; a limit that was configured lower stays
 

@@ -86,6 +86,7 @@ def test_the_tables_that_the_example_only_mentions_are_good_too(tmp_path):
     for block in tables:
         example = example.replace(block, re.sub(r"^# ", "", block, flags=re.MULTILINE))
     (tmp_path / "router.toml").write_text(example)
+    (tmp_path / "tokens.toml").write_text("")
     assert [str(problem) for problem in examine(tmp_path / "router.toml").problems] == []
     read = load(tmp_path / "router.toml")
     assert set(read.verifiers) == {"total", "invoice", "ours"}

@@ -7,6 +7,7 @@ echo_server.py    the yardstick: grpc.aio, the same messages, nothing in between
 processes.py      servers as processes of their own, what they use of the processor and of memory
 load.py           closed loops of calls, and their latencies
 streams.py        streams through the service and straight from the model server
+overload.py       more queries than there are places for: what is answered, and what is told to the others
 decision_cost.py  what one decision takes, part by part
 measure.py        the rounds, and the figures of every target
 suite.py          all of it

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import grpc
 import numpy as np
 
 from training.suites.serving.load import CONNECTIONS, connections
@@ -25,6 +26,7 @@ from training.suites.serving.wire import SERVICE, committed_text, request
 
 WORDS = 100  # of one stream
 FIRST_TOKEN_S, TOKENS_PER_S = 0.2, 50.0  # the model server's, at pace 1
+COME_AGAIN_S = 0.2  # after a refusal
 PLAN = "small"  # one sample, committed token by token
 
 Pieces = AsyncGenerator[str, None]
@@ -43,6 +45,7 @@ class Seen:
         default_factory=list
     )  # one per further token; tokens that come together: 0 between
     server_cpu_s: float = 0.0
+    refused: int = 0  # streams that were not begun: the service was overloaded
 
     @property
     def tokens_per_s(self) -> float:
@@ -67,6 +70,13 @@ def script(folder: Path) -> Path:
     """What the model server says: one line of words."""
     path = folder / "script.txt"
     path.write_text(" ".join(f"word{number % 97}" for number in range(WORDS)) + "\n", "utf-8")
+    return path
+
+
+def one_word(folder: Path) -> Path:
+    """What a model server says that is asked for little: it takes `FIRST_TOKEN_S` and is done."""
+    path = folder / "one_word.txt"
+    path.write_text("word\n", "utf-8")
     return path
 
 
@@ -123,7 +133,13 @@ async def _watched(
     async def caller(number: int) -> None:
         await asyncio.sleep(number / streams * lasts_s)
         while clock() < watched_to:
-            await _one(ask(number, next(asked)), seen, watched_from, watched_to)
+            try:
+                await _one(ask(number, next(asked)), seen, watched_from, watched_to)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+                    raise
+                seen.refused += 1
+                await asyncio.sleep(COME_AGAIN_S)
 
     async with asyncio.TaskGroup() as group:
         watching = group.create_task(watch())
