@@ -26,6 +26,9 @@ from training.loop_demo.prepare import SWAPPED, Stage, prepare
 from training.loop_demo.score import Job, Result
 from training.loop_demo.traffic import Round, ask_round, report
 
+SPEND_GROWTH = (
+    "0.5"  # dollars are in the utility at their price; the guard would keep a bad bundle that is cheap
+)
 HOUSE = Path(__file__).resolve().parents[1] / "recordings/house"
 
 
@@ -103,6 +106,7 @@ def cycle(stage: Stage) -> dict[str, Any]:
     command = (
         *(sys.executable, "-m", "training.loop_demo.confined", str(stage.service), "--", sys.executable),
         *("-m", "training", "cycle", "--config", str(stage.learning), "--canary", "0", "--json"),
+        *("--spend-growth", SPEND_GROWTH),
     )
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own commands)
     if done.returncode:
