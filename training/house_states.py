@@ -8,6 +8,7 @@ on where it was.
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import time
 from collections import Counter
@@ -63,6 +64,7 @@ def read(
     threads: Annotated[int, typer.Option(min=0, help="of the server; 0: half of the cores")] = 0,
 ) -> None:
     """Read the recorded samples of the small model again."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(1))  # so that the server goes with us
     folder = Path(f"/dev/shm/apportion-house-states-{time.time_ns()}")  # noqa: S108 (memory, our own name)
     states = {"folder": str(folder), "parts": list(PARTS), "max_age_s": 120.0}
     options = ServerOptions(

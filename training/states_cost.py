@@ -11,6 +11,7 @@ import asyncio
 import json
 import secrets
 import shutil
+import signal
 import statistics
 import sys
 import time
@@ -72,6 +73,7 @@ def cost(
     threads: Annotated[int, typer.Option(min=0, help="of each server; 0: half of the cores")] = 0,
 ) -> None:
     """Print one JSON object: speeds, and ratios to the plain server, median and quartiles over the bursts."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(1))  # so that the servers go with us
     folder = Path(f"/dev/shm/apportion-cost-{secrets.token_hex(4)}")  # noqa: S108 (memory, our own name)
     chosen = tuple(int(layer) for layer in layers.split(","))
     options = {"start_s": 900.0, "kv_cache_gib": 1, "threads": threads}

@@ -72,7 +72,7 @@ def running() -> Iterator[Running]:
     folder = Path(f"/dev/shm/apportion-test-{secrets.token_hex(4)}")
     states = {"folder": str(folder), "parts": list(PARTS), "max_age_s": MAX_AGE_S, "max_mb": 0.3}
     options = ServerOptions(
-        start_s=900, kv_cache_gib=1, block_tokens=32, dtype="float32", layers=LAYERS, states=states
+        start_s=900, threads=2, kv_cache_gib=1, block_tokens=32, dtype="float32", layers=LAYERS, states=states
     )
     try:
         with VllmServer("small", options) as server:
@@ -220,7 +220,7 @@ def burst(running: Running, many: int) -> int:
 
     async def one(session: aiohttp.ClientSession, gate: asyncio.Semaphore, number: int) -> bool:
         body = running.body(f"Count from {number} upwards.", secrets.token_hex(16), stream=True)
-        body |= {"max_tokens": 48 if number % 2 else 12, "ignore_eos": True}
+        body |= {"max_tokens": 24 if number % 2 else 6, "ignore_eos": True}
         async with gate, session.post(f"{running.server.url}/v1/chat/completions", json=body) as response:
             assert response.status == 200
             if number % 2:
