@@ -14,7 +14,7 @@ from predictors.observation import Query, Sample, Sampling
 from router.domain.events import Delta
 from router.domain.growth import Growth
 from router.domain.plan import Prompt
-from router.domain.trace import Trace
+from router.domain.query_trace import Trace
 from router.domain.usage import Meter
 
 

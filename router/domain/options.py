@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from router.domain.decision import Keep, Mode
-from router.domain.trace import Trace
+from router.domain.query_trace import Trace
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from predictors.observation import Query
 from router.checks.queries import Known
 from router.domain.events import Done, Event
 from router.domain.options import Options
-from router.domain.trace import Trace
+from router.domain.query_trace import Trace
 from router.domain.usage import whole_micros
 from router.idempotency import Replays
 from router.openai_door.body import json_body

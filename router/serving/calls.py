@@ -21,7 +21,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from router.auth.guard import Guard, own_tenant
 from router.auth.identity import Identity
-from router.domain.trace import Trace
+from router.domain.query_trace import Trace
 from router.errors import DeadlineExceeded, InvalidQuery, NotBuilt, RouterError
 from router.serving.admission import Admission
 from router.wire.errors import INTERNAL_MESSAGE, refusal

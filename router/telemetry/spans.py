@@ -25,7 +25,7 @@ from opentelemetry.trace.status import Status as SpanStatus
 from opentelemetry.trace.status import StatusCode
 
 from router.domain.decision import Decision, SampleRecord, Status
-from router.domain.trace import Trace
+from router.domain.query_trace import Trace
 from router.domain.usage import Usage
 
 TIMEOUT_S = 5.0  # of one batch, its repetitions included

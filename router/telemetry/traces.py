@@ -15,7 +15,7 @@ from typing import Protocol
 import structlog
 
 from router.domain.decision import Decision
-from router.domain.trace import Trace, read_traceparent
+from router.domain.query_trace import Trace, read_traceparent
 
 MOST_WAITING = 10_000  # rows
 BATCH = 128  # rows; the exporters' own default is 512 spans

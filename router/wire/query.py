@@ -9,7 +9,7 @@ from router.checks.fields import json_object
 from router.checks.queries import DEFAULT_TENANT, Known, check_query
 from router.domain.decision import Keep, Mode
 from router.domain.options import Options
-from router.domain.trace import Trace
+from router.domain.query_trace import Trace
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.checks import enum, seconds
 from router.wire.messages import messages

@@ -14,7 +14,7 @@ from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 from opentelemetry.trace import SpanKind, StatusCode
 
 from router.domain.decision import Decision, SampleRecord, Status
-from router.domain.trace import Trace, read_traceparent
+from router.domain.query_trace import Trace, read_traceparent
 from router.domain.usage import Usage
 from router.telemetry import traces as traces_module
 from router.telemetry.spans import OTLP, Model, query_attributes, sample_attributes
