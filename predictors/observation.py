@@ -197,11 +197,15 @@ class Sample:
     hidden: Any = field(default=None, compare=False)  # reduced vector, shape (width,), or None
     pieces: tuple[Piece, ...] = ()  # what `hidden` is made of; (): not said
     states: str = ""  # there | late | broken | resting: how `hidden` was had; "": nobody asked for it
-    prefix_tokens: int | None = None  # of a growing sample: tokens spent so far; of one that was closed: until then
+    prefix_tokens: int | None = (
+        None  # of a growing sample: tokens spent so far; of one that was closed: until then
+    )
     first_token_s: float | None = None
     latency_s: float | None = None
     answer: str | None = None  # extracted by the allocator; None: none found or not looked for
-    answer_class: int | None = None  # given by the allocator; None: does not vote; while it grows: among the looks
+    answer_class: int | None = (
+        None  # given by the allocator; None: does not vote; while it grows: among the looks
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +237,9 @@ class Observation:
     tally: Tally = Tally()  # of the current stage
     max_samples: int = 1  # of the current stage
     elapsed_s: float = 0.0  # since the query came in
-    looks: tuple[Sample, ...] = ()  # every look at growing samples of the stage, in order, without their texts
+    looks: tuple[
+        Sample, ...
+    ] = ()  # every look at growing samples of the stage, in order, without their texts
     time_left_s: float | None = None  # until the caller's deadline; None: there is none
 
     @property

@@ -26,7 +26,9 @@ class Bound:
     context_tokens: int | None = None
     gpu_seconds: float = 0.0  # of one sample, at most
     answer_tokens: int = 20  # of a tentative answer, at most
-    calls: int = 1  # of one sample, at most: more for a composition, each of which reads what was written so far
+    calls: int = (
+        1  # of one sample, at most: more for a composition, each of which reads what was written so far
+    )
 
 
 class Prompted(Protocol):

@@ -14,7 +14,9 @@ from training.suites.early_exit.settings import CAUTION, TARGET, Settings
 from training.suites.early_exit.utility import utility
 
 Decide = Callable[[Half], Decided | None]
-MORE_CAUTION = 1.0  # standard errors, where the best of all families is chosen: the more settings, the luckier
+MORE_CAUTION = (
+    1.0  # standard errors, where the best of all families is chosen: the more settings, the luckier
+)
 TUNED = f"{TARGET:g}pt"  # the operating point tuned for so many points of loss
 
 
