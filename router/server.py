@@ -278,7 +278,9 @@ def door_of(
     from router.openai_door.door import Door
     from router.openai_door.forwarding import Forwarding
 
-    mounts = {"/console": Console(admin, local_only=not service.guard.on).application()} if config.console else {}
+    mounts = (
+        {"/console": Console(admin, local_only=not service.guard.on).application()} if config.console else {}
+    )
     return Door(
         service.answers,
         service.allocator.books.chooser.menu.plans,

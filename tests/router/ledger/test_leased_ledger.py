@@ -265,7 +265,7 @@ async def test_a_request_above_this_replicas_share_asks_the_store_once():
 async def test_who_waited_for_money_that_others_took_meanwhile_asks_again():
     ledger, _ = made([Account(ALL, 10**9, HOUR, within="")], store=Remote)
     ledger.exchange()
-    fetch, taken, hand = ledger.fetch, [], ledger._hands[ALL]
+    fetch, taken, hand = ledger.fetch, list[Any](), ledger._hands[ALL]
 
     async def fetched_and_taken() -> None:
         await fetch()

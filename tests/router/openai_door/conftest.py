@@ -27,8 +27,8 @@ from router.domain.events import Delta
 from router.domain.usage import Meter, Usage
 from router.openai_door.door import Door
 from router.reports import Reports
-from router.server import known_names
 from router.serving.admission import Admission
+from router.serving.known import known_names
 
 STORY = "Once upon a time there was a fox"
 STOPS_WITHIN_S = 30.0
