@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from training.suites.ope.world import Samples, World
+import training
+from router.recording import Recording
+from training.suites.ope.world import Samples, World, world_of
 
 
 def made_world(n: int = 400, width: int = 2, seed: int = 0) -> World:
@@ -38,3 +42,9 @@ def made_world(n: int = 400, width: int = 2, seed: int = 0) -> World:
 @pytest.fixture
 def world() -> World:
     return made_world()
+
+
+@pytest.fixture(scope="session")
+def house() -> World:
+    """The recording that ships, fitted once."""
+    return world_of(Recording.load(Path(training.__file__).parent / "recordings" / "house"), 0)

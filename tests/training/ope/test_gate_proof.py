@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-import training
-from router.recording import Recording
 from training.off_policy.gate import Terms
 from training.suites.ope.candidates import BAD, better, diluted, equal, named, worth
 from training.suites.ope.proof import bad_candidates, table, try_bad, try_better, try_nights
-from training.suites.ope.world import World, world_of
 
-HOUSE = Path(training.__file__).parent / "recordings" / "house"
 FEW = Terms(shuffles=4)
-
-
-@pytest.fixture(scope="module")
-def house() -> World:
-    return world_of(Recording.load(HOUSE), 0)
 
 
 def test_bad_candidates_are_bad_in_truth_and_half_of_them_hardly(house):

@@ -55,6 +55,9 @@ def test_lambda_is_the_least_price_at_which_the_limit_is_kept():
     taken = quality[:, 1] - quality[:, 0] > 2 * price
     assert taken.sum() == 5
     assert price_at_cost(quality, cost, 3.0) == 0
+    cheapest = price_at_cost(quality, cost, 0.5)  # out of reach: all but none take the cheap one
+    assert (quality[:, 1] - quality[:, 0] > 2 * cheapest).sum() == 0
+    assert cheapest < 1
 
 
 def test_full_information_never_sees_the_query_that_it_predicts(world):
@@ -102,12 +105,16 @@ def test_the_suite_prints_every_figure_on_the_recording_that_ships():
     assert number(found["ips@0.1"]["agreement"]) < 0.01
 
 
+def test_a_recording_is_split_and_both_policies_are_of_use(house):
+    assert house.backends == ("small", "large")
+    assert len(house) == pytest.approx(0.65 * 1260, abs=60)
+    assert 0.2 < (house.target == house.base).mean() < 0.8
+    rows = np.arange(len(house))
+    assert house.truth > house.reward.mean()  # it knows something
+    assert house.cost[rows, house.target].mean() < 0.65 * house.cost[:, 1].mean()
+
+
 def test_one_backend_alone_has_nothing_to_evaluate(tmp_path):
-    recording = Recording.load(HOUSE)
-    world = world_of(recording, 0)
-    assert world.backends == ("small", "large")
-    assert len(world) > 700
-    assert 0.2 < (world.target == world.base).mean() < 0.8
     with pytest.raises(NotEnoughData):
         world_of(_only_small(tmp_path), 0)
 

@@ -75,16 +75,19 @@ BAD: dict[str, Callable[[World, np.random.Generator], Ints]] = {
 }
 
 
-def diluted(world: World, choice: Ints, gain: float, rng: np.random.Generator) -> Ints:
-    """`choice` on as many random queries as give this total gain (or loss), the incumbent's on the others."""
+def diluted(
+    world: World, choice: Ints, gain: float, rng: np.random.Generator, start: Ints | None = None
+) -> Ints:
+    """`choice` on as many random queries as give this total gain (or loss); on the others `start` (the incumbent's)."""
+    start = world.target if start is None else start
     rows = np.arange(len(world))
     value = world.reward - world.price * world.cost
-    step = value[rows, choice] - value[rows, world.target]
-    order = rng.permutation(np.flatnonzero(choice != world.target))
+    step = value[rows, choice] - value[rows, start]
+    order = rng.permutation(np.flatnonzero(choice != start))
     reached = np.cumsum(step[order]) / len(world)
     past = np.flatnonzero(reached >= gain if gain > 0 else reached <= gain)
     taken = order[: past[0] + 1] if len(past) else order
-    mixed = world.target.copy()
+    mixed = start.copy()
     mixed[taken] = choice[taken]
     return mixed
 

@@ -31,6 +31,8 @@ NIGHT, NIGHTS_SEEN = 2_000, 5
 SUBTLE = (-0.010, -0.020)  # what a subtle bad candidate loses
 ERRORS_ABOVE = 3.2  # standard errors
 PILOTS = 2
+CHURN = 0.03  # of the queries
+MOST_TRIES = 20
 HOUSE = Path(__file__).parents[2] / "recordings" / "house"
 
 
@@ -81,35 +83,48 @@ def ask(
 
 
 def bad_candidates(world: World, count: int, seed: int) -> list[Candidate]:
-    """`count` of them, the kinds in turn; every other turn of all kinds is subtle. All are worse, in truth."""
+    """`count` of them, the kinds in turn; every other turn of all kinds is subtle. All are worse, in truth.
+
+    A kind that is not worse on this recording (all backends cost the same: no price to mistake) is left out.
+    """
     found: list[Candidate] = []
-    number = 0
-    while len(found) < count:
-        kind = list(BAD)[len(found) % len(BAD)]
-        rng = np.random.default_rng([seed, 1, number])
+    kinds, number, tries = list(BAD), 0, 0
+    while len(found) < count and kinds:
+        kind = kinds[number % len(kinds)]
+        rng = np.random.default_rng([seed, 1, number, tries])
         choice = BAD[kind](world, rng)
-        if len(found) // len(BAD) % 2 == 0:
+        if number // len(kinds) % 2 == 0:
             choice = diluted(world, choice, rng.uniform(SUBTLE[1], SUBTLE[0]), rng)
         candidate = named(world, kind, choice)
-        number += 1
+        tries += 1
         if candidate.gain < SUBTLE[0] * 0.99:
             found.append(candidate)
-        elif number > 50 * count:
-            raise RuntimeError(f"{world.name}: {kind} does not make a candidate that is worse")
+            number, tries = number + 1, 0
+        elif tries > MOST_TRIES:
+            kinds.remove(kind)
+            tries = 0
     return found
 
 
 def better_candidate(world: World, terms: Terms, seed: int, number: int) -> Candidate:
-    """One whose true gain is the margin and `ERRORS_ABOVE` standard errors, as pilot logs show them."""
-    oracle, target = better(world), terms.margin + 0.02
-    choice = world.target
+    """One whose true gain is the margin and `ERRORS_ABOVE` standard errors, as pilot logs show them.
+
+    On some queries it does something else for no gain at all, as whatever is fitted anew does.
+    """
+    oracle = better(world)
+    churned = equal(world, np.random.default_rng([seed, 8, number]), CHURN)
+
+    def gaining(gain: float) -> Ints:
+        return diluted(world, oracle, gain, np.random.default_rng([seed, 2, number]), churned)
+
+    target = terms.margin + 0.02
     for _ in range(3):  # the error depends on how much is changed
-        choice = diluted(world, oracle, target, np.random.default_rng([seed, 2, number]))
+        choice = gaining(target)
         errors = [
             _error(world, choice, np.random.default_rng([seed, 3, number, pilot])) for pilot in range(PILOTS)
         ]
         target = terms.margin + ERRORS_ABOVE * float(np.mean(errors))
-    return named(world, "better", diluted(world, oracle, target, np.random.default_rng([seed, 2, number])))
+    return named(world, "better", gaining(target))
 
 
 def _error(world: World, choice: Ints, rng: np.random.Generator) -> float:
@@ -185,7 +200,7 @@ def table(world: World, bad: list[Tried], good: list[Tried], nights: list[Tried]
     """One line per kind of candidate."""
     lines = [f"{world.name}: {len(world)} queries, exploration {EPSILON:g}, {ROWS} rows; gains in points"]
     lines.append(f"{'candidates':<28}{'tried':>6}{'promoted':>9}{'true gain':>18}{'predicted':>18}")
-    subtle = [one for one in bad if one.gain >= 100 * SUBTLE[1] - 0.5]
+    subtle = [one for one in bad if one.gain >= 100 * SUBTLE[1] - 0.1]
     groups = [(kind, [one for one in bad if one.kind == kind]) for kind in BAD]
     groups += [
         ("of these 1 to 2 points worse", subtle),

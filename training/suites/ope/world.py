@@ -93,11 +93,14 @@ def evenly_by_cost(cost: Floats) -> Ints:
 
 
 def price_at_cost(quality: Floats, cost: Floats, limit: float) -> float:
-    """The least lambda at which the best plans (n, B) are expected to cost no more than `limit` on average."""
+    """The least lambda at which the best plans (n, B) are expected to cost no more than `limit` on average.
+
+    Where even the cheapest cost more, they are the limit, but for a hundredth: lambda must not grow without bound.
+    """
     spread = float(np.ptp(cost, axis=1).mean())
     if spread <= 0:
         return 0.0
-    rows = np.arange(len(quality))
+    rows, limit = np.arange(len(quality)), max(limit, 1.01 * float(cost.min(axis=1).mean()))
     prices = np.concatenate(([0.0], np.geomspace(1e-4, 1e4, PRICES) / spread))
     for price in prices.tolist():
         if cost[rows, best_plan(quality, cost, price)].mean() <= limit:
