@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import random
 import shutil
 import ssl
 import tempfile
@@ -69,7 +70,9 @@ def chromium() -> Iterator[Any]:
         if os.environ.get("CI"):
             pytest.fail("there is no Chromium: .ci/install_chromium.sh says why")
         pytest.skip("there is no Chromium (Debian: apt install chromium; or set APPORTION_CHROMIUM)")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=20_000)
 
     with sync_playwright() as driver:
         # a browser run by root has no sandbox; it sees our own pages only
@@ -78,6 +81,33 @@ def chromium() -> Iterator[Any]:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def small_bundle() -> Callable[[int], Any]:
+    """Fits what is learned of forty made-up sums by the backends small and large; every seed gives another version."""
+    import numpy as np
+
+    from predictors.observation import Sample
+    from training.fit import fit_bundle
+    from training.fit_rows import FitRows, LabelledSample
+
+    def fit(seed: int) -> Any:
+        chance = random.Random(seed)
+        backends = ("small", "large")
+        texts = tuple(f"What is {number} + {chance.randint(2, 99)}?" for number in range(40))
+        reward = np.array([[float(chance.random() < rate) for rate in (0.4, 0.8)] for _ in texts])
+        samples = tuple(
+            LabelledSample(
+                at, Sample(f"{at}-{name}", name, "4", answer="4", tokens_out=12), reward[at, place]
+            )
+            for at in range(len(texts))
+            for place, name in enumerate(backends)
+        )
+        tokens, blank, cut = (np.full(reward.shape, value) for value in (12.0, np.nan, False))
+        return fit_bundle(FitRows(texts, backends, reward, blank, tokens, cut, samples), seed)
+
+    return fit
 
 
 @pytest.fixture(scope="session")

@@ -56,15 +56,18 @@ export function spendChart(data, colour) {
     [["from", ...plans, "all", "queries"], ...buckets.map((one) => [clock(one.at), ...plans.map((name) => cents(one.by.get(name) ?? 0)), cents(one.total), one.queries])]);
 }
 
-export function priceChart(points) {
-  const from = points[0][0], to = Math.max(points.at(-1)[0], from + 1000);
-  const most = Math.max(...points.map(([, price]) => price), 1e-9) * 1.12;
+export function priceChart(lines, colour) {
+  const all = lines.flatMap((line) => line.points);
+  const from = Math.min(...all.map(([at]) => at)), to = Math.max(...all.map(([at]) => at), from + 1000);
+  const most = Math.max(...all.map(([, price]) => price), 1e-9) * 1.12;
   const x = scale(from, to, LEFT, WIDE - RIGHT), y = scale(0, most, HIGH - BOTTOM, TOP);
-  const path = points.map(([at, price], index) => (index ? `H${x(at).toFixed(1)}V${y(price).toFixed(1)}` : `M${x(at).toFixed(1)},${y(price).toFixed(1)}`)).join("");
-  return figure("The price of compute over time, in quality per dollar", [grid(ticks(most), y, short),
-    s("path", { class: "area", d: `${path}V${y(0)}H${x(from)}Z` }), s("path", { class: "line", d: path }),
-    s("circle", { class: "now", cx: x(to), cy: y(points.at(-1)[1]), r: 4 }), times(from, to, x)],
-  [["at", "price"], ...points.filter((_, index) => index % Math.ceil(points.length / 40) === 0).map(([at, price]) => [clock(at), short(price)])]);
+  const drawn = lines.map(({ name, points }, index) => {
+    const path = points.map(([at, price], step) => (step ? `H${x(at).toFixed(1)}V${y(price).toFixed(1)}` : `M${x(at).toFixed(1)},${y(price).toFixed(1)}`)).join("");
+    return s("g", { style: { "--hue": lines.length > 1 ? colour(index) : "var(--accent)" } }, s("title", {}, name || "price"), lines.length === 1 ? s("path", { class: "area", d: `${path}V${y(0)}H${x(points[0][0])}Z` }) : null,
+      s("path", { class: "line", d: path }), s("circle", { class: "now", cx: x(points.at(-1)[0]), cy: y(points.at(-1)[1]), r: 4 }));
+  });
+  return figure("The price of compute over time, in right answers that a dollar must bring", [grid(ticks(most), y, short), drawn, times(from, to, x)],
+    [["at", "tenant", "price"], ...lines.flatMap(({ name, points }) => points.filter((_, index) => index % Math.ceil(points.length / 20) === 0).map(([at, price]) => [clock(at), name || "all", short(price)]))]);
 }
 
 export function frontierChart(data, colour) {

@@ -79,11 +79,20 @@ export function spending(rows, budget, most = 40) {
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400].map((s) => s * 1000);
 const nice = (width) => STEPS.find((step) => step >= width) ?? Math.ceil(width / 86400000) * 86400000;
 
-// The price that queries were decided at, oldest first, thinned to `most` points.
+// The price that queries were decided at, oldest first, thinned to `most` points: a line for each of the five tenants with
+// most queries, since each pays the price of its own account; one line where all pay the same.
 export function prices(rows, most = 300) {
-  const all = rows.filter((row) => row.mode !== "MODE_BYPASS").map((row) => [row.at, row.price]).reverse();
-  const step = Math.max(1, Math.floor(all.length / most));
-  return all.filter((_, index) => index % step === 0 || index === all.length - 1);
+  const decided = rows.filter((row) => row.mode !== "MODE_BYPASS").reverse();
+  const sizes = new Map();
+  decided.forEach((row) => sizes.set(row.tenant, (sizes.get(row.tenant) ?? 0) + 1));
+  const names = [...sizes].sort((a, b) => b[1] - a[1]).slice(0, 5).map(([name]) => name);
+  const line = (name, all) => {
+    const step = Math.max(1, Math.floor(all.length / most));
+    return { name, points: all.filter((_, index) => index % step === 0 || index === all.length - 1).map((row) => [row.at, row.price]) };
+  };
+  const lines = names.map((name) => line(name, decided.filter((row) => row.tenant === name))).filter((one) => one.points.length > 1);
+  const apart = lines.some((one) => Math.abs(one.points.at(-1)[1] - lines[0].points.at(-1)[1]) > 0.01 * lines[0].points.at(-1)[1]);
+  return apart ? lines : decided.length > 1 ? [line("", decided)] : [];
 }
 
 export function plansOf(rows) {

@@ -11,6 +11,10 @@ export function colour(name) {
   return place < 0 ? "var(--ink-3)" : `var(--plan-${(place % 8) + 1})`;
 }
 
+// Lines that are no plans have the same colours in order.
+export const hue = (index) => `var(--plan-${(index % 8) + 1})`;
+export const named = (name, index) => h("span", { class: "plan" }, h("i", { style: { background: hue(index) }, "aria-hidden": "true" }), name);
+
 export const planName = (name) => h("span", { class: "plan" }, h("i", { style: { background: colour(name) }, "aria-hidden": "true" }), name);
 
 export const reference = () => state.plans.find((plan) => plan.reference)?.name ?? "";

@@ -68,7 +68,7 @@ class Desk:
         """Everything, one command after the other; what was said. Fails with the end of it."""
         tools = str(Path(sys.executable).parent)
         log = self.folder / "said.log"
-        begin = "PS4='+ $SECONDS s: '\nset -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
+        begin = "PS4='+ $SECONDS s: '\nset -eu\ntrap 'kill $(jobs -p) $(cat servers.pid 2>/dev/null) 2>/dev/null || true' EXIT\n"
         with log.open("wb") as said:
             ran = subprocess.run(
                 [*self.alone, "bash", "-xc", begin + "".join(self.script)],
@@ -108,7 +108,8 @@ def desk(tmp_path: Path, alone: list[str]) -> Desk:
     desk = Desk(tmp_path, alone)
     for name, port in (("small", 8001), ("large", 8002)):
         plays = f"--recording {HOUSE} --model {name} --made-up --port {port}"
-        desk.type(f"python -m router.backends.stub_server {plays} >{name}.log &\n")
+        # no job of the reader's shell: `kill %1` is what the page starts first
+        desk.type(f"( python -m router.backends.stub_server {plays} >{name}.log & echo $! >>servers.pid )\n")
     desk.type("for _ in $(seq 300); do [ -s small.log ] && [ -s large.log ] && break; sleep 0.2; done\n")
     return desk
 

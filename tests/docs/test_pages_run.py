@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from router.rollout.shelf import Shelf
+
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUMS = (
     os.environ.get("APPORTION_CHROMIUM", ""),
@@ -27,7 +29,7 @@ for tenant in search support; do
 done
 """
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1000)
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def test_the_quick_start(checkout, desk, page):
 
 
 def test_a_stranger_follows_the_readme_and_sees_a_decision_in_the_browser(desk, page):
-    """The commands of the README, copied from it; then its last query stands on the console's screen."""
+    """The commands of the README, copied from it; then its last decision stands on the console's screen."""
     chromium = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     if chromium is None:
         pytest.skip("there is no Chromium (Debian: apt install chromium; or set APPORTION_CHROMIUM)")
@@ -60,33 +62,41 @@ def test_a_stranger_follows_the_readme_and_sees_a_decision_in_the_browser(desk, 
         re.sub(r'(?m)^model = "[^"]*"', lambda _: f'model = "{next(names)}"', example)
     )
     readme = page("README.md") if not (ROOT / "README.md").exists() else (ROOT / "README.md").read_text()
-    asked = "What is 17 + 25?"
     desk.type_page(
         re.sub(r"(?s)^```python.*?^```", "", readme[readme.index("## Five steps") :], flags=re.MULTILINE)
     )
     picture = desk.folder / "seen.png"
     look = Path(__file__).with_name("look.py")
-    desk.type(f"python {look} {chromium} http://127.0.0.1:8080/console/ '{asked}' {picture}\n")
-    desk.run(500)
+    desk.type(f"python {look} {chromium} http://127.0.0.1:8080/console/ "$decision" {picture}\n")
+    desk.run(900)
     assert picture.stat().st_size > 10_000
 
 
-def test_from_first_look_to_upgrade(desk, page):
-    """One operator's way: before the servers, observed, trained, on a budget, in trouble, upgraded."""
+def test_before_your_servers_and_trained_on_your_traffic(desk, page):
     desk.type_page(page("before-your-vllm-servers.md"))
     desk.type(STOP)
     desk.type_page(page("train-on-your-own-traffic.md"))
-    desk.type(STOP)
+    said = desk.run(900)
+    assert "active" in said
+
+
+def test_on_a_budget_in_trouble_and_upgraded(desk, page, small_bundle):
+    """The pages for operators, over a service that has bundles and traffic of two tenants."""
+    shelf = Shelf(desk.folder / "bundles")
+    versions = [shelf.add(small_bundle(seed)).version for seed in (1, 2)]
+    desk.type(re.findall(r"(?s)```sh\n(.*?)```", page("before-your-vllm-servers.md"))[0])
+    desk.type_page('```toml\nbundles = "bundles"\n```\n')
     budget = page("set-a-budget.md")
-    toml = budget.index("```toml")
-    desk.type_page(budget[toml : budget.index("```", toml + 7) + 4])
-    desk.type(SERVE + TRAFFIC)
-    desk.type_page(budget[budget.index("```", toml + 7) + 4 :])
-    desk.type('apportion bundles promote "$version" --to active\n')
+    behind = budget.index("```", budget.index("```toml") + 7) + 4
+    desk.type_page(budget[:behind])
+    desk.type(SERVE + TRAFFIC + "".join(f"apportion bundles promote {one} --to active\n" for one in versions))
+    desk.type_page(budget[behind:])
     desk.type_page(page("runbook-quality-dropped.md"))
     desk.type_page(page("capacity.md"))
     desk.type_page(page("upgrade.md"))
     desk.type(STOP + SERVE)
     desk.type_page(page("examples.md"))
-    said = desk.run(550)
-    assert "apportion bundles rollback" in said
+    said = desk.run(900)
+    after = said.rindex("apportion bundles rollback")
+    assert re.search(rf"{versions[0]} +active", said[after:])  # the runbook went back to the bundle before
+    assert "x-apportion-decision-id" in said

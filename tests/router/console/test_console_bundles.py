@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from predictors.bundle import Bundle
-from predictors.observation import Sample
 from router.rollout.shelf import Shelf
-from training.fit import fit_bundle
-from training.fit_rows import FitRows, LabelledSample
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 
-def small_bundle(seed: int) -> Bundle:
-    """What is learned of made-up sums; every seed gives another version."""
-    rng = random.Random(seed)
-    texts = tuple(f"What is {number} + {rng.randint(2, 99)}?" for number in range(40))
-    backends = ("small", "large")
-    reward = np.array([[float(rng.random() < 0.4), float(rng.random() < 0.8)] for _ in texts])
-    tokens = np.full(reward.shape, 12.0)
-    samples = tuple(
-        LabelledSample(
-            at, Sample(f"{at}-{name}", name, "4", answer="4", tokens_out=12), float(reward[at, place])
-        )
-        for at in range(len(texts))
-        for place, name in enumerate(backends)
-    )
-    blank = np.full(reward.shape, np.nan)
-    rows = FitRows(texts, backends, reward, blank, tokens, np.zeros(reward.shape, dtype=np.bool_), samples)
-    return fit_bundle(rows, seed)
-
-
 @pytest.fixture(scope="module")
-def page(tmp_path_factory, served_over, chromium) -> Iterator[Any]:
+def page(tmp_path_factory, served_over, small_bundle, chromium) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("bundles")
     shelf = Shelf(folder / "bundles")
     versions = [shelf.add(small_bundle(seed)).version for seed in (1, 2)]
