@@ -6,4 +6,6 @@ bound.py     the best model that full information can give, predicted for querie
 measure.py   many logs of one size and exploration: every estimator's error, interval and refusals
 reference.py the same estimates by another program on the same log
 suite.py     all explorations and sizes, in processes
+
+candidates.py  bad, better and equal candidates of known worth      proof.py  the promotion gate put to all of them
 """
