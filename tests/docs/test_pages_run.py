@@ -67,7 +67,7 @@ def test_a_stranger_follows_the_readme_and_sees_a_decision_in_the_browser(desk, 
     )
     picture = desk.folder / "seen.png"
     look = Path(__file__).with_name("look.py")
-    desk.type(f"python {look} {chromium} http://127.0.0.1:8080/console/ "$decision" {picture}\n")
+    desk.type(f'python {look} {chromium} http://127.0.0.1:8080/console/ "$decision" {picture}\n')
     desk.run(900)
     assert picture.stat().st_size > 10_000
 
