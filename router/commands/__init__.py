@@ -23,7 +23,7 @@ COMMANDS = {
     "usage": "router.commands.audit:usage",
     "audit": "router.commands.audit:audit",
     "store": "router.commands.store:store",
-    "token": "router.commands.token:token",
+    "token": "router.commands.access_token:token",
     "metrics": "router.commands.metrics:metrics",
     "stub-server": "router.commands.stub_server:stub_server",
     "version": "router.commands.version:version",
