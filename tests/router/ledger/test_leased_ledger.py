@@ -262,21 +262,6 @@ async def test_a_request_above_this_replicas_share_asks_the_store_once():
     assert (held.amount, ledger.store.calls) == (Amount(290), 2)
 
 
-async def test_who_waited_for_money_that_others_took_meanwhile_asks_again():
-    ledger, _ = made([Account(ALL, 10**9, HOUR, within="")], store=Remote)
-    ledger.exchange()
-    fetch, taken, hand = ledger.fetch, list[Any](), ledger._hands[ALL]
-
-    async def fetched_and_taken() -> None:
-        await fetch()
-        if len(taken) < 2:  # newcomers need not wait, and come between the answer and those who waited for it
-            taken.append(ledger.reserve(f"new{len(taken)}", Amount(hand.free)))
-
-    ledger.fetch = fetched_and_taken
-    held = await ledger.obtain("q1", Amount(hand.free + 1))
-    assert (held.request_id, len(taken)) == ("q1", 2)
-
-
 async def test_an_exhausted_budget_is_not_asked_for_with_every_refusal():
     ledger, _ = made(store=Remote)
     ledger.settle(await ledger.obtain("q0", Amount(300), "a"), Amount(300))
