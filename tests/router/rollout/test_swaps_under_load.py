@@ -44,7 +44,8 @@ ledger = "shared.db"
 [server]
 listen = "127.0.0.1:0"
 admin_listen = "127.0.0.1:0"
-"""
+replay_s = 1.0
+"""  # finished replies are kept so long: by default ten minutes, which would look like memory that bundles take
 SWAPS = int(os.environ.get("APPORTION_SWAPS", "8"))
 ASKERS = 4
 GAP_S = 2.0 if SWAPS > 20 else 0.5  # between two swaps, so that there are seconds without one
