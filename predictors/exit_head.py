@@ -94,12 +94,18 @@ class ExitHead:
 
 
 def fit_exit_head(
-    rows: NDArray[np.float32], now: Floats, end: Floats, tokens: Floats, length: Floats, weight: Floats
+    rows: NDArray[np.float32],
+    now: Floats,
+    end: Floats,
+    tokens: Floats,
+    length: Floats,
+    weight: Floats,
+    stands: Floats,
 ) -> ExitHead | None:
     """Fit on m looks: features (m, d), reward of stopping there and at the end, tokens there and at the end, weights.
 
-    The weights say how much a look counts (a trace's looks are no independent rows), of the lengths also how many cut
-    traces it stands for. None for less than `ENOUGH` looks.
+    `weight` says how much a look counts (a trace's looks are no independent rows), `stands` for how many traces its
+    length does, with those that were cut. None for less than `ENOUGH` looks.
     """
     if len(rows) < ENOUGH:
         return None
@@ -117,6 +123,7 @@ def fit_exit_head(
     z = np.column_stack([_standardised(parts["right"], rows), np.ones(len(rows))])
     logs = np.log1p(np.maximum(length - tokens, 0.0))
     penalty = _PENALTY * np.diag(np.append(np.ones(z.shape[1] - 1), 1e-6))
+    scaled = weight * stands / (weight * stands).mean()
     coef = np.linalg.solve((z * scaled[:, None]).T @ z + penalty, z.T @ (scaled * logs))
     told = np.exp(np.minimum(z @ coef, 20.0))
     factor = float(np.average(np.exp(logs), weights=scaled) / np.average(told, weights=scaled))

@@ -90,4 +90,5 @@ def _head(one: Watched, features: NDArray[np.float32], among: NDArray[np.bool_])
         tokens,
         one.traces.length[owner],
         each,
+        one.traces.stands[owner],
     )

@@ -247,7 +247,7 @@ def test_the_head_knows_what_is_settled_and_what_is_left_and_comes_back_from_its
             tokens.append(50.0 * place)
             length.append(50.0 * whole)
     arrays = [np.array(one) for one in (now, end, tokens, length)]
-    head = fit_exit_head(np.array(rows, np.float32), *arrays, np.ones(len(rows)))
+    head = fit_exit_head(np.array(rows, np.float32), *arrays, np.ones(len(rows)), np.ones(len(rows)))
     assert head is not None
     told = head.expect(np.array(rows, np.float32), arrays[2])
     settled_looks = arrays[0] > 0.5
@@ -258,6 +258,16 @@ def test_the_head_knows_what_is_settled_and_what_is_left_and_comes_back_from_its
     assert np.abs(told.left - (arrays[3] - arrays[2])).mean() < 60
     again = ExitHead.from_arrays(head.arrays())
     assert (again.expect(np.array(rows[:9], np.float32), arrays[2][:9]).left == told.left[:9]).all()
+
+
+def test_long_traces_stand_for_those_that_were_cut(tmp_path):
+    traces = next(traces_of(Recording.load(write_traces(tmp_path / "cut", cut=60))))
+    assert traces.cut == 60
+    order = np.argsort(traces.length, kind="stable")
+    stands = traces.stands[order]
+    assert (np.diff(stands) >= -1e-9).all() and stands[0] >= 1.0
+    assert stands[-1] > 1.5
+    assert stands.sum() == pytest.approx(len(traces) + 60, rel=0.1)
 
 
 @pytest.fixture(scope="module")

@@ -87,7 +87,7 @@ def learned(known: Known, among: NDArray[np.bool_]) -> ExitHead | None:
     if total > MOST_LOOKS:
         chance = np.random.default_rng([known.seed, 1]).random(len(among))
         among = among & (chance < MOST_LOOKS / total)
-    rows, now, end, tokens, length, weight = [], [], [], [], [], []
+    rows, now, end, tokens, length, weight, stands = [], [], [], [], [], [], []
     for place, one in enumerate(known.watched):
         if not used_to_learn(one.watch, known.watched[0].watch):
             continue
@@ -99,9 +99,10 @@ def learned(known: Known, among: NDArray[np.bool_]) -> ExitHead | None:
         tokens.append(one.taken(one.traces.tokens, 0.0)[looks])
         length.append(known.traces.length[owner])
         weight.append(1.0 / looks.sum(axis=1)[owner])  # every trace counts once
+        stands.append(known.traces.stands[owner])
     return fit_exit_head(
         np.concatenate(rows), np.concatenate(now), np.concatenate(end), np.concatenate(tokens),
-        np.concatenate(length), np.concatenate(weight),
+        np.concatenate(length), np.concatenate(weight), np.concatenate(stands),
     )  # fmt: skip
 
 

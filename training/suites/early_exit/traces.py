@@ -1,7 +1,7 @@
 """The traces of one backend as arrays: what each would have answered on its way, and what it answered in the end.
 
 A trace that `max_tokens` cut has no end of its own: such traces are left out and counted, because what going on would
-have given is not known of them.
+have given is not known of them. Their lengths are told by the others', which stand for them (Kaplan-Meier).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from predictors.lengths import uncensored_weights
 from router.recording import Recording
 from router.recordings.text_split import split_by_text
 from training.suites.sampling.problem import answer_groups
@@ -41,6 +42,7 @@ class Traces:
     answer: NDArray[np.int32] = field(compare=False)  # (n, L) equal numbers: equal answers; -1 without one
     reward: Floats = field(compare=False)  # (n, L) of stopping at each; 0 behind the last
     final: Floats = field(compare=False)  # (n,) of the finished sample
+    stands: Floats = field(compare=False)  # (n,) how many traces, with the cut ones, each length stands for
     cut: int = 0  # traces left out because max_tokens ended them
     unlabelled: int = 0  # traces left out because rewards are missing
 
@@ -86,7 +88,8 @@ def _traces(recording: Recording, backend: str, groups: NDArray[np.int32]) -> Tr
     for row in mine[~seen.finished[mine]]:
         owner.setdefault((int(seen.query[row]), int(seen.sample_idx[row])), []).append(int(row))
     kept: list[tuple[int, list[int]]] = []
-    cut = unlabelled = looked = 0
+    unlabelled = looked = 0
+    cut: list[int] = []
     for row in mine[seen.finished[mine]]:
         looks = owner.get((int(seen.query[row]), int(seen.sample_idx[row])), [])
         looks = sorted(
@@ -94,7 +97,7 @@ def _traces(recording: Recording, backend: str, groups: NDArray[np.int32]) -> Tr
             key=lambda at: int(seen.prefix_tokens[at]),
         )
         if recording.value(int(row), "finish_reason") == "length":
-            cut += 1
+            cut.append(int(row))
         elif not np.isfinite(seen.reward[[row, *looks]]).all():
             unlabelled += 1
         else:
@@ -108,6 +111,7 @@ def _traces(recording: Recording, backend: str, groups: NDArray[np.int32]) -> Tr
     for number, (_, looks) in enumerate(kept):
         rows[number, : len(looks)] = looks
     there = rows != NO_ROW
+    lengths = seen.tokens_out[[*last, *cut]].astype(np.float64)
     return Traces(
         recording=recording,
         backend=backend,
@@ -119,6 +123,7 @@ def _traces(recording: Recording, backend: str, groups: NDArray[np.int32]) -> Tr
         answer=np.where(there, groups[rows], -1).astype(np.int32),
         reward=np.where(there, seen.reward[rows], 0.0).astype(np.float64),
         final=seen.reward[last].astype(np.float64),
-        cut=cut,
+        stands=uncensored_weights(lengths, np.arange(len(lengths)) >= len(last))[: len(last)],
+        cut=len(cut),
         unlabelled=unlabelled,
     )
