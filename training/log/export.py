@@ -15,6 +15,8 @@ import fcntl
 import hashlib
 import multiprocessing
 import os
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -175,7 +177,10 @@ def _worked_off(runs: Sequence[Run], workers: int) -> Iterator[tuple[Run, tuple[
         return
     waiting: deque[tuple[Run, Future[tuple[PartFile, ...]]]] = deque()
     context = multiprocessing.get_context("spawn")  # threads of libraries do not survive a fork
-    with ProcessPoolExecutor(min(workers, len(runs)), mp_context=context) as pool:
+    several = min(workers, len(runs))
+    with ProcessPoolExecutor(
+        several, mp_context=context, initializer=_end_with, initargs=(os.getpid(),)
+    ) as pool:
         for run in runs:
             waiting.append((run, pool.submit(write_run, run)))
             if len(waiting) > 2 * workers:
@@ -183,6 +188,17 @@ def _worked_off(runs: Sequence[Run], workers: int) -> Iterator[tuple[Run, tuple[
                 yield first, future.result()
         for first, future in waiting:
             yield first, future.result()
+
+
+def _end_with(parent: int) -> None:
+    """In a worker: end when the export was killed, which no queue tells."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
