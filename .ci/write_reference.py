@@ -113,7 +113,7 @@ def _parameter(parameter: Any) -> str:
         said += f" ({', '.join(f'`{one}`' for one in choices)})"
     default = parameter.default
     if default not in (None, False, (), "") and not callable(default) and not parameter.required:
-        said += f" Default: `{getattr(default, 'value', default)}`."
+        said += f" Default: `{str(getattr(default, 'value', default)).replace(f'{ROOT}/', '')}`."
     if parameter.envvar:
         said += f" Variable: `{parameter.envvar}`."
     return f"| {names}{' (required)' if parameter.required else ''} | {_cell(said.strip())} |\n"
