@@ -83,7 +83,7 @@ def cycle(
         **done.stages,
     }
     if registry and not dry_run:
-        from training.registry_mlflow import registered
+        from training.registry import registered
 
         said["registry"] = registered(registry, done, base / settings.bundles)
     if as_json:

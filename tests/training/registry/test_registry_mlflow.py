@@ -12,7 +12,7 @@ from predictors.observation import Sample
 from training.cycle.journal import Cycle
 from training.fit import fit_bundle
 from training.fit_rows import FitRows, LabelledSample
-from training.registry_mlflow import EXPERIMENT, MODEL, registered
+from training.registry import EXPERIMENT, MODEL, registered
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow and what it brings along
 
