@@ -57,7 +57,9 @@ class SampleRecord:
     answer_class: int | None = None
     text: str | None = None  # only with Keep.FULL
     ended_s: float | None = None  # when it was finished, seconds after the query came in
-    states: str = ""  # hidden states: there | late | broken | resting (logprobs took their place); "": not wanted
+    states: str = (
+        ""  # hidden states: there | late | broken | resting (logprobs took their place); "": not wanted
+    )
 
 
 @dataclass(frozen=True, slots=True)
