@@ -29,7 +29,7 @@ def query(number: int) -> Query:
 @pytest.fixture
 async def rows(tmp_path: Path) -> list[Decision]:
     """Three queries with states, then as many without as the time-box has patience for, twice."""
-    folder, done = tmp_path / "states", []
+    folder, done = tmp_path / "states", list[Decision]()
     with StubProcess("--states", str(folder)) as stub:
         small = {"urls": [stub.url], "model": "stub", "hidden": "connector", "hidden_at": str(folder)}
         settings = {

@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,22 +36,26 @@ def served(tmp_path_factory):
     path.write_text(TOML)
     arguments = [sys.executable, "-m", "router", "serve", "--config", str(path)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        yield re.search(r"router=(\S+)", process.stdout.readline())[1]
+        assert process.stdout is not None
+        found = re.search(r"router=(\S+)", process.stdout.readline())
+        assert found is not None
+        yield found[1]
         process.terminate()
         process.communicate(timeout=30)
 
 
-def run(*arguments):
+def run(*arguments: object) -> int:
     """The exit code."""
     try:
         commands().main([str(argument) for argument in arguments], prog_name="apportion")
     except SystemExit as ended:
-        return ended.code or 0
+        return int(ended.code or 0)
     return 0
 
 
-def lines(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
+def lines(path: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [json.loads(line) for line in path.read_text().splitlines()]
+    return found
 
 
 @pytest.fixture

@@ -88,10 +88,13 @@ def made(kind: type[Composed], small: Member, large: Member, **how: object) -> C
 
 
 async def sampled(backend: Composed, call: Call) -> tuple[list[Sample], list[Delta], Meter]:
-    meter, samples, deltas = Meter(), [], []
+    meter, samples, deltas = Meter(), list[Sample](), list[Delta]()
     async with aclosing(backend.sample(call, meter)) as events:
         async for event in events:
-            (deltas if isinstance(event, Delta) else samples).append(event)
+            if isinstance(event, Delta):
+                deltas.append(event)
+            else:
+                samples.append(event)
     return samples, deltas, meter
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -78,9 +79,10 @@ def follow(make_call):
         rule=lambda look: False,
         **call,
     ) -> list[Sample | Delta]:
-        asked: Call = make_call(growing=True, growth=growth or Growth(0, 1), **call)
+        wanted = growth or Growth(0, 1)
+        asked: Call = make_call(growing=True, growth=wanted, **call)
         events: list[Sample | Delta] = []
-        async for event in Trace(asked, asked.growth, how, server.stream(), server.ask).events():
+        async for event in Trace(asked, wanted, how, server.stream(), server.ask).events():
             events.append(event)
             if isinstance(event, Sample) and not event.finished and rule(event):
                 asked.closing.add(event.sample_id)
@@ -165,8 +167,9 @@ async def test_a_thought_that_the_template_opened_is_open_until_its_mark():
     assert written(state("two", 3, reasoning="one"), AT_ONCE) == "<think>\none\n</think>\n\ntwo"
 
 
-def replace_how(**changes) -> GrowingConfig:
-    return GrowingConfig(**({"cues": (), "side_call_s": 5.0} | changes))
+def replace_how(**changes: Any) -> GrowingConfig:
+    how: dict[str, Any] = {"cues": (), "side_call_s": 5.0}
+    return GrowingConfig(**(how | changes))
 
 
 async def test_a_trace_that_never_closes_its_thought_goes_to_its_end(follow):
@@ -234,7 +237,7 @@ async def test_a_closing_call_that_fails_leaves_the_tentative_answer(follow):
 
 
 async def test_a_streaming_caller_gets_what_closed_the_sample_as_well(follow):
-    pieces = [Delta("0.0", "a"), state("a", 10), Delta("0.0", " b"), state("a b", 20)]
+    pieces: list[Sample | Delta] = [Delta("0.0", "a"), state("a", 10), Delta("0.0", " b"), state("a b", 20)]
     server = Server([*pieces, state("end", 30, finished=True)], lambda begun, most: said(" 4."))
     events = await follow(server, growth=Growth(0, 15, answers=False), rule=lambda look: True, stream=True)
     assert "".join(event.text for event in events if isinstance(event, Delta)) == events[-1].text
@@ -243,7 +246,12 @@ async def test_a_streaming_caller_gets_what_closed_the_sample_as_well(follow):
 
 async def test_what_was_shown_behind_the_last_look_stays_in_the_text(follow):
     """The rule speaks late: two more pieces have been shown by then."""
-    pieces = [state("a", 10), Delta("0.0", " b"), Delta("0.0", " c"), state("never", 90)]
+    pieces: list[Sample | Delta] = [
+        state("a", 10),
+        Delta("0.0", " b"),
+        Delta("0.0", " c"),
+        state("never", 90),
+    ]
     server = Server([*pieces, state("end", 99, finished=True)], lambda begun, most: said(" 4."))
     events = await follow(server, growth=Growth(0, 1), rule=lambda look: True, stream=True)
     shown = "".join(event.text for event in events if isinstance(event, Delta))

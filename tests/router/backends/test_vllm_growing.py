@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def at_rest(stub: StubProcess) -> dict[str, int]:
     return stub.until(lambda state: state["running"] == 0)
 
 
-def call_of(make_call, **more):
+def call_of(make_call: Any, **more: Any) -> Any:
     return make_call("Count to a hundred.", growing=True, growth=Growth(30, 30), logprobs=True, **more)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,6 +63,7 @@ class Pretend:
             self.running -= 1
         cheap, dear = self.look(item)
         fits = most is None or dear.worst_cost <= most
+        assert dear.quality is not None and cheap.quality is not None
         better = dear.quality - price * dear.cost / 1e6 > cheap.quality - price * cheap.cost / 1e6
         taken = dear if fits and better else cheap
         cost = min(int(taken.cost * self.charged_over_forecast), taken.worst_cost)
@@ -81,7 +82,7 @@ def pretend() -> type[Pretend]:
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Batches:
+def kept(tmp_path: Path) -> Iterator[Batches]:
     found = open_batches("budgets.db", tmp_path, lambda: 1000.0)
     yield found
     found.close()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 
-from router.batches.batch import BatchState
+from router.batches.batch import Batch, BatchState
+from router.batches.kept import Batches
 from router.batches.work import Work
 from router.domain.choice import Forecast
 
 
-async def worked(batch, kept, asked, **options):
+async def worked(batch: Batch, kept: Batches, asked: Any, **options: Any) -> tuple[BatchState, Batch]:
     items = kept.waiting(batch.batch_id)
     state = await Work(kept.get(batch.batch_id), items, kept, asked, lambda: 1000.0, **options).run()
     return state, kept.end(batch.batch_id, state)
@@ -99,7 +101,7 @@ async def test_other_errors_are_results(kept, add, pretend):
 async def test_what_has_not_begun_in_time_fails(kept, add, pretend, monkeypatch):
     batch = add([5, 5], 1000)
     late = Work(
-        type(batch)(batch.batch_id, "acme", 2, 1000, finish_by=999.0),
+        Batch(batch.batch_id, "acme", 2, 1000, finish_by=999.0),
         kept.waiting("b"),
         kept,
         pretend(),

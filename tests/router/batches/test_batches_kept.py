@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from router.batches.batch import Batch, BatchState, Result
-from router.batches.kept import HOLD_S, KEEP_S, open_batches
+from router.batches.kept import HOLD_S, KEEP_S, Batches, open_batches
 from router.errors import RequestConflict, UnknownName
 
 
@@ -21,7 +23,7 @@ def clocked(request, tmp_path):
     found.close()
 
 
-def keep(store, batch_id="b", queries=3, **fields):
+def keep(store: Batches, batch_id: str = "b", queries: int = 3, **fields: Any) -> Batch:
     bodies = [b"query %d" % at for at in range(queries)]
     return store.add(Batch(batch_id, "acme", queries, **fields), b"digest", bodies)
 

@@ -10,16 +10,16 @@ import pytest
 
 from predictors.observation import Constraints
 from router.assemble import assemble
-from router.client import BatchQuery, Client, Conflict, InvalidRequest, NotFound
+from router.client import BatchQuery, BatchStatus, Client, Conflict, InvalidRequest, NotFound
 from router.config import Config
 from router.server import Servers
 
 
-def queries(count, plan="small"):
+def queries(count: int, plan: str = "small") -> list[BatchQuery]:
     return [BatchQuery(f"question {at}", {"constraints": Constraints(plan=plan)}) for at in range(count)]
 
 
-async def ended(client, batch_id):
+async def ended(client: Client, batch_id: str) -> BatchStatus:
     while (status := await client.batches.get(batch_id)).running:  # noqa: ASYNC110 (a server has to be asked)
         await asyncio.sleep(0.02)
     return status

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from predictors.looping import looping
@@ -36,7 +38,7 @@ def look(number: int | None, tokens: int, name: str = "0.0", *, finished: bool =
     )
 
 
-def trace(*classes: int | None, **more: float) -> Observation:
+def trace(*classes: int | None, **more: Any) -> Observation:
     looks = tuple(look(number, 64 * place) for place, number in enumerate(classes, 1))
     return Observation(QUERY, looks[-1:], looks=looks, **more)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -49,7 +50,7 @@ def write_traces(
     limit. The confidence of a tentative answer is .95 once it has settled, .4 before.
     """
     rng = np.random.default_rng(seed)
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for number in range(traces):
         right = bool(rng.random() < 0.8)
         final = "gold" if right else "wrong"
@@ -62,7 +63,7 @@ def write_traces(
             final = "wrong"
         reason = "length" if number < cut else "stop"
         rows.append((number, None, final, float(final == "gold"), length, None, reason))
-    number, prefix, answer, reward, tokens, confidence, reason = zip(*rows, strict=True)
+    numbers, prefixes, answers, rewards, lengths, confidences, reasons = zip(*rows, strict=True)
     names = [f"q{one:04d}" for one in range(traces)]
     write_recording(
         folder,
@@ -70,16 +71,16 @@ def write_traces(
         pa.table({"query_id": names, "query": [f"question {one} of this kind" for one in range(traces)]}),
         pa.table(
             {
-                "query_id": [names[one] for one in number],
+                "query_id": [names[one] for one in numbers],
                 "backend": ["one"] * len(rows),
                 "sample_idx": pa.array([0] * len(rows), pa.int32()),
-                "prefix_tokens": pa.array(prefix, pa.int32()),
-                "answer": answer,
-                "reward": pa.array(reward, pa.float32()),
+                "prefix_tokens": pa.array(prefixes, pa.int32()),
+                "answer": answers,
+                "reward": pa.array(rewards, pa.float32()),
                 "tokens_in": pa.array([10] * len(rows), pa.int32()),
-                "tokens_out": pa.array(tokens, pa.int32()),
-                "confidence": pa.array(confidence, pa.float32()),
-                "finish_reason": reason,
+                "tokens_out": pa.array(lengths, pa.int32()),
+                "confidence": pa.array(confidences, pa.float32()),
+                "finish_reason": reasons,
             }
         ),
     )
@@ -172,7 +173,7 @@ def test_the_figures_can_be_computed_again_from_the_file_and_the_recording(settl
 
 
 def test_rows_list_every_snapshot_looked_at_and_cost_what_was_spent(settled):
-    recording, blocks = Recording.load(settled), []
+    recording, blocks = Recording.load(settled), list[DecisionRows]()
     EarlyExit(splits=1, subjects=("converged",)).run(recording, settled, Run(workers=1, write=blocks.append))
     (rows,) = blocks
     seen = recording.columns
@@ -187,7 +188,7 @@ def test_rows_list_every_snapshot_looked_at_and_cost_what_was_spent(settled):
 
 
 def test_no_query_both_tunes_and_is_measured(settled):
-    blocks = []
+    blocks: list[DecisionRows] = []
     recording = Recording.load(settled)
     EarlyExit(splits=4, subjects=("full",)).run(recording, settled, Run(workers=1, write=blocks.append))
     (traces,) = traces_of(recording)
@@ -247,7 +248,9 @@ def test_the_head_knows_what_is_settled_and_what_is_left_and_comes_back_from_its
             tokens.append(50.0 * place)
             length.append(50.0 * whole)
     arrays = [np.array(one) for one in (now, end, tokens, length)]
-    head = fit_exit_head(np.array(rows, np.float32), *arrays, np.ones(len(rows)), np.ones(len(rows)))
+    once = np.ones(len(rows))
+    seen = np.array(rows, np.float32)
+    head = fit_exit_head(seen, arrays[0], arrays[1], arrays[2], arrays[3], once, once)
     assert head is not None
     told = head.expect(np.array(rows, np.float32), arrays[2])
     settled_looks = arrays[0] > 0.5
