@@ -94,12 +94,12 @@ class Allocator:
         self.in_flight += 1
         try:
             if progress.out_of_reach:
-                yield started(progress, self.books.chooser.predictions.version, streams=False)
+                yield started(progress, progress.predictions.version, streams=False)
                 progress.abstain()
             else:
                 await self.books.reserve(progress)
                 progress.lap("reserve", self.monotonic_s())
-                bundle = self.books.chooser.predictions.version
+                bundle = progress.predictions.version
                 yield started(progress, bundle, streams=progress.streams)
                 async with aclosing(self._stages(progress)) as events:
                     async for event in events:

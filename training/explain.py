@@ -39,7 +39,8 @@ def explain(
     if not store:
         from router.configuration.file import load
 
-        store = str(config.parent / load(config).store.sqlite)
+        settings = load(config).store
+        store = settings.postgres or str(config.parent / settings.sqlite)
     row, outcomes = found_in(store, decision_id)
     if as_json:
         said = {"decision": _plain(row), "outcomes": [asdict(outcome) for outcome in outcomes]}

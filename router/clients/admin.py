@@ -157,6 +157,21 @@ class AdminClient:
             if not token:
                 return
 
+    async def watch(self, tenant: str = "") -> AsyncIterator[LoggedDecision]:
+        """The replica's rows as they are logged, from now on; leaving the loop ends it.
+
+        async for row in admin.watch():
+            print(row.decision.plan, row.usage.dollars)
+        """
+        call = self._stub.WatchDecisions(pb.WatchDecisionsRequest(tenant=tenant))
+        try:
+            async for reply in call:
+                yield read_logged(reply.decision)
+        except grpc.RpcError as error:
+            raise translated(error) from error
+        finally:
+            call.cancel()
+
     async def _call(self, method: Any, request: object) -> Any:
         try:
             return await method(request, timeout=self.timeout_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +19,8 @@ from router.ledger.accounts import LARGEST
 from router.reports import Reports
 from router.rollout.rollout import Rollout
 from router.serving.admission import Admission
-from router.serving.calls import Call
+from router.serving.calls import Call, Send
+from router.serving.watch import watch
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.admin import (
     backend_info,
@@ -199,6 +201,14 @@ class AdminCalls:
             raise UnknownName("decision", decision_id)
         outcomes = await self.books.store.outcomes(decision_id)
         return pb.GetDecisionReply(decision=logged_decision(decision, self.books.prices, outcomes))
+
+    async def watch_decisions(self, request: pb.WatchDecisionsRequest, call: Call, send: Send) -> None:
+        """This replica's rows as they are logged, until the caller leaves."""
+        tenant = short_text("tenant", request.tenant)
+        async with aclosing(watch(self.books.onlookers, tenant)) as rows:
+            async for decision in rows:
+                row = logged_decision(decision, self.books.prices, ())
+                await send(pb.WatchDecisionsReply(decision=row))
 
     async def list_decisions(self, request: pb.ListDecisionsRequest, call: Call) -> pb.ListDecisionsReply:
         """Rows, newest first; fewer than asked for where more would be larger than a message may be."""
