@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -32,6 +33,7 @@ FAULTS: dict[str, type[BackendError]] = {
 HANG = "!hang"
 TOKEN = re.compile(r"\s*\S+|\s+\Z")
 LOGPROB = -0.5  # nats, of every token
+KEPT = 1000  # calls, for tests to look at
 
 
 class Scripted:
@@ -48,7 +50,7 @@ class Scripted:
             context_tokens=self.config.context_tokens,
             extra=frozenset(self.config.extra_allowed),
         )
-        self.calls: list[Call] = []
+        self.calls: deque[Call] = deque(maxlen=KEPT)  # the newest
         self.in_flight: set[str] = set()  # sample ids
 
     async def sample(self, call: Call, meter: Meter) -> AsyncGenerator[Sample | Delta, None]:

@@ -26,7 +26,6 @@ _KEYS_OF_KIND = {
     **dict.fromkeys(COMPOSED, frozenset({"compose"})),
 }
 _KEYS_OF_KINDS = frozenset().union(*_KEYS_OF_KIND.values())
-MOST_WAIT_MS = 50.0  # that a query waits for what its answer does not need
 _VERSION_PATH = re.compile(r"/v1/?\Z")
 
 
@@ -119,9 +118,6 @@ def _check_states(backend: BackendConfig, path: Path, problems: Problems) -> Non
         problems.add((*path, "hidden_at"), text)
     elif backend.hidden == "pooling" and (text := _address_problem(backend.hidden_at, "leave it out")):
         problems.add((*path, "hidden_at"), text)
-    if not 0 < backend.hidden_wait_ms <= MOST_WAIT_MS:
-        text = f"wants more than 0 and at most {MOST_WAIT_MS:g}, got {backend.hidden_wait_ms:g}"
-        problems.add((*path, "hidden_wait_ms"), text)
 
 
 def _check_composed(config: Config, backend: BackendConfig, path: Path, problems: Problems) -> None:

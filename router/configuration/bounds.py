@@ -14,6 +14,7 @@ class Unit(Enum):
     """The unit of a number; the value is how messages name it."""
 
     SECONDS = "seconds"
+    MILLISECONDS = "milliseconds"
     PRICE = "$ per 1M tokens"
     DOLLARS = "dollars"
     SHARE = "share"
@@ -85,6 +86,8 @@ BOUNDS: dict[tuple[type, str], Bound] = {
     (config.BackendConfig, "timeout_s"): _TIMEOUT,
     (config.BackendConfig, "first_token_timeout_s"): _TIMEOUT,
     (config.BackendConfig, "pace"): _ANY,
+    # a query does not wait longer for what its answer does not need
+    (config.BackendConfig, "hidden_wait_ms"): Bound(Unit.MILLISECONDS, 0, 50, above=True),
     (config.BackendConfig, "price_in"): _PRICE,
     (config.BackendConfig, "price_cached_in"): _PRICE,
     (config.BackendConfig, "price_out"): _PRICE,

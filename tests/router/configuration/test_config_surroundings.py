@@ -63,7 +63,7 @@ WRONG = [
     ),
     (
         backend("hidden = 'connector'\nhidden_at = '/x'\nhidden_wait_ms = 51"),
-        "hidden_wait_ms: wants more than 0 and at most 50, got 51",
+        "hidden_wait_ms: wants a number of milliseconds above 0 and at most 50, got 51",
     ),
     # service
     (
