@@ -75,7 +75,9 @@ def cycle(
             real, folder = folder, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cycle-")))
             if (real / FILE).is_file():
                 shutil.copy(real / FILE, folder / FILE)
-        place = Place(settings, base, store or settings.store.postgres or str(base / settings.store.sqlite), folder)
+        place = Place(
+            settings, base, store or settings.store.postgres or str(base / settings.store.sqlite), folder
+        )
         done = run_cycle(place, wishes, time.time)
     said: dict[str, Any] = {
         "cycle": done.number,
