@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -50,12 +49,13 @@ class Scripted:
             context_tokens=self.config.context_tokens,
             extra=frozenset(self.config.extra_allowed),
         )
-        self.calls: deque[Call] = deque(maxlen=KEPT)  # the newest
+        self.calls: list[Call] = []  # the newest
         self.in_flight: set[str] = set()  # sample ids
 
     async def sample(self, call: Call, meter: Meter) -> AsyncGenerator[Sample | Delta, None]:
         """See `Backend.sample`."""
         self.calls.append(call)
+        del self.calls[:-KEPT]
         hanging: set[str] = set()
         try:
             for number in range(call.max_samples):
