@@ -77,7 +77,7 @@ def test_a_stop_text_and_a_limit_arrive(client, served):
 
 
 def test_the_clients_schema_of_a_reply_is_passed_on_and_parsed(client, served):
-    asked = [{"role": "user", "content": "The weather, as JSON."}]
+    asked = [{"role": "user", "content": "The day, as JSON."}]
     reply = client.chat.completions.parse(model="small", messages=asked, response_format=Weather)
     assert reply.choices[0].message.parsed == Weather(city="Paris", degrees=21)
     assert sent(served)["response_format"]["json_schema"]["strict"] is True
