@@ -61,6 +61,7 @@ def cycle(
     Reads the log and the configuration alone. A candidate is promoted where the lower bound of its gain is above the
     margin and no guard fails; every replica swaps within a second or two. A running canary is looked at first.
     """
+    from router.commands.store import address_of
     from router.configuration.file import load
     from training.cycle.journal import FILE
     from training.cycle.run import Place, Wishes, run_cycle
@@ -75,9 +76,7 @@ def cycle(
             real, folder = folder, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cycle-")))
             if (real / FILE).is_file():
                 shutil.copy(real / FILE, folder / FILE)
-        place = Place(
-            settings, base, store or settings.store.postgres or str(base / settings.store.sqlite), folder
-        )
+        place = Place(settings, base, store or address_of(settings, base), folder)
         done = run_cycle(place, wishes, time.time)
     said: dict[str, Any] = {
         "cycle": done.number,

@@ -37,10 +37,10 @@ def explain(
     Reads the store and nothing else, also while its server runs.
     """
     if not store:
+        from router.commands.store import address_of
         from router.configuration.file import load
 
-        settings = load(config).store
-        store = settings.postgres or str(config.parent / settings.sqlite)
+        store = address_of(load(config), config.parent)
     row, outcomes = found_in(store, decision_id)
     if as_json:
         said = {"decision": _plain(row), "outcomes": [asdict(outcome) for outcome in outcomes]}

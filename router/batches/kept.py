@@ -7,17 +7,15 @@ costs more than its budget, whoever dies when.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from router.batches.batch import Batch, BatchState, Item, Result
-from router.errors import RequestConflict, StoreError, UnknownName
-from router.ledger.databases import is_postgres, postgresql, sqlite
-from router.ledger.sql import Dialect
+from router.errors import RequestConflict, UnknownName
+from router.ledger.connected import Connected, Dialect
+from router.ledger.databases import database
 
 HOLD_S = 30.0
 KEEP_S = 7 * 86_400.0  # after the end
@@ -52,9 +50,8 @@ class Batches:
     """All batches of a database. Every call may block; raises `StoreError`. Connects when it is first used."""
 
     def __init__(self, dialect: Dialect, name: str) -> None:
-        self.name, self._dialect = name, dialect
-        self._connection: Any = None
-        self._lock = threading.Lock()
+        self._dialect = dialect
+        self._connected = Connected(dialect, f"store of batches {name}", self._make_tables)
 
     def add(self, batch: Batch, digest: bytes, bodies: Sequence[bytes]) -> Batch:
         """Keep it; the batch of that id where there is one with the same queries.
@@ -164,8 +161,7 @@ class Batches:
 
     def close(self) -> None:
         """Release the connection."""
-        with self._lock:
-            self._drop()
+        self._connected.close()
 
     def _insert(self, run: _Run, batch: Batch, digest: bytes, bodies: Sequence[bytes]) -> None:
         text = "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', 0, 0)"
@@ -185,40 +181,12 @@ class Batches:
 
     @contextmanager
     def _transaction(self) -> Iterator[_Run]:
-        with self._lock:
-            try:
-                connection = self._connected()
-                connection.execute(self._dialect.begin)
-                yield lambda text, *values: connection.execute(text.replace("?", self._dialect.mark), values)
-                connection.execute("COMMIT")
-            except self._dialect.errors as error:
-                self._drop()
-                raise StoreError(f"store of batches {self.name}: {str(error).strip()}") from error
-            except BaseException:
-                self._rollback()
-                raise
+        with self._connected.transaction() as connection:
+            yield lambda text, *values: connection.execute(text.replace("?", self._dialect.mark), values)
 
-    def _connected(self) -> Any:
-        if self._connection is None:
-            self._connection = self._dialect.connect()
-            self._connection.execute(self._dialect.begin)
-            if self._dialect.alone:
-                self._connection.execute(self._dialect.alone)
-            for table in TABLES:
-                self._connection.execute(table.format(bytes="BYTEA" if self._dialect.lock else "BLOB"))
-            self._connection.execute("COMMIT")
-        return self._connection
-
-    def _rollback(self) -> None:
-        if self._connection is not None:
-            with suppress(*self._dialect.errors):
-                self._connection.execute("ROLLBACK")
-
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(*self._dialect.errors):
-                connection.close()
+    def _make_tables(self, connection: Any) -> None:
+        for table in TABLES:
+            connection.execute(table.format(bytes=self._dialect.bytes))
 
 
 _Run = Callable[..., Any]
@@ -226,10 +194,7 @@ _Run = Callable[..., Any]
 
 def open_batches(address: str, base: Path, wall_s: Callable[[], float]) -> Batches:
     """Beside the budgets at `address` (see `open_shared`); ":memory:" keeps them as long as the process lives."""
-    if is_postgres(address):
-        return Batches(postgresql(address), urlsplit(address)._replace(query="").geturl())
-    path = Path(address) if address == ":memory:" else base / address
-    return Batches(sqlite(path, wall_s), str(path))
+    return Batches(*database(address, base, wall_s))
 
 
 def _batch(run: _Run, batch_id: str) -> Batch:

@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from router.errors import ConfigError, StoreError
+from router.ledger.connected import Dialect
 from router.ledger.shared import Memory, SharedStore
-from router.ledger.sql import SQL, Dialect
+from router.ledger.sql import SQL
 
 IN_MEMORY = ":memory:"
 APPLICATION_ID = 0x41505042  # "APPB", so that another program's file is never changed; also an advisory lock
@@ -24,10 +25,18 @@ def open_shared(address: str, base: Path, wall_s: Callable[[], float]) -> Shared
     """
     if address == IN_MEMORY:
         return Memory(wall_s)
-    if not is_postgres(address):
-        path = base / address
-        return SQL(sqlite(path, wall_s), str(path))
-    return SQL(postgresql(address), urlsplit(address)._replace(query="").geturl())
+    return SQL(*database(address, base, wall_s))
+
+
+def database(address: str, base: Path, wall_s: Callable[[], float]) -> tuple[Dialect, str]:
+    """How to talk to a server or a file relative to `base` (":memory:" is a file for this), and its name in messages.
+
+    Raises `ConfigError` where an extra is missing.
+    """
+    if is_postgres(address):
+        return postgresql(address), urlsplit(address)._replace(query="").geturl()
+    path = Path(address) if address == IN_MEMORY else base / address
+    return sqlite(path, wall_s), str(path)
 
 
 def is_postgres(address: str) -> bool:
@@ -55,7 +64,9 @@ def sqlite(path: Path, wall_s: Callable[[], float]) -> Dialect:
             raise
         return connection
 
-    return Dialect(connect, (sqlite3.Error,), wall_s, mark="?", begin="BEGIN IMMEDIATE", serial="INTEGER")
+    return Dialect(
+        connect, (sqlite3.Error,), wall_s, mark="?", begin="BEGIN IMMEDIATE", serial="INTEGER", bytes="BLOB"
+    )
 
 
 def postgresql(address: str) -> Dialect:
@@ -86,6 +97,7 @@ def postgresql(address: str) -> Dialect:
         mark="%s",
         begin="BEGIN",
         serial="BIGSERIAL",
+        bytes="BYTEA",
         lock="FOR UPDATE",
         alone=f"SELECT pg_advisory_xact_lock({APPLICATION_ID})",
         clock="extract(epoch from clock_timestamp())::float8",

@@ -7,16 +7,14 @@ clock is the database's, so that windows are the same for all replicas.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
 from router.errors import StoreError
 from router.ledger.accounts import Account, Accounts
+from router.ledger.connected import Connected, Dialect
 from router.ledger.shared import calls_for_attention, new_state, register_in
 from router.ledger.state import Answer, Ask, Moved, Movement, State
 from router.ledger.sync import set_limit, sync
@@ -53,32 +51,16 @@ TABLES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """What differs between databases. Connections commit only when told so."""
-
-    connect: Callable[[], Any]  # raises one of `errors`, or `StoreError`
-    errors: tuple[type[Exception], ...]
-    now: Callable[[], float]  # seconds since the epoch, where `clock` is empty
-    mark: str  # of a parameter
-    begin: str
-    serial: str  # type of a column that counts up
-    lock: str = ""  # after a SELECT of rows that will be written
-    alone: str = ""  # makes two that create the tables at once wait for each other; "": `begin` does
-    clock: str = ""  # seconds since the epoch, as SQL
-
-
 class SQL:
     """The contract of `SharedStore`; connects when it is first used and again after every failure."""
 
     immediate = False
 
     def __init__(self, dialect: Dialect, name: str) -> None:
-        self.name = name  # for messages
+        self.name = f"store of budgets {name}"  # for messages
         self.statements = 0  # sent since the start
         self._dialect = dialect
-        self._connection: Any = None
-        self._lock = threading.Lock()
+        self._connected = Connected(dialect, self.name, self._make_tables)
 
     def register(self, replica: str, accounts: Accounts) -> None:
         def work(states: dict[str, State], now: float) -> _Done[None]:
@@ -103,7 +85,7 @@ class SQL:
         return self._change(sorted(ask.account for ask in asks), work)
 
     def changes(self) -> int:
-        with self._translated() as connection:
+        with self._connected.use() as connection:
             (number,) = self._run(connection, "SELECT n FROM budget_changes").fetchone()
             return int(number)
 
@@ -116,20 +98,19 @@ class SQL:
         return self._change([account.name], work)
 
     def close(self) -> None:
-        with self._lock:
-            self._drop()
+        self._connected.close()
 
     # ------------------------------------------------------------------------------------------------- for audits
 
     def states(self) -> dict[str, State]:
         """All accounts as they are."""
-        with self._translated() as connection:
+        with self._connected.use() as connection:
             rows = self._run(connection, "SELECT name, state FROM budget_accounts ORDER BY name").fetchall()
         return {name: _decode(text) for name, text in rows}
 
     def look(self) -> tuple[dict[str, State], list[Movement]]:
         """All accounts and all movements, of one moment."""
-        with self._translated() as connection:
+        with self._connected.use() as connection:
             self._run(connection, self._dialect.begin)
             rows = self._run(connection, "SELECT name, state FROM budget_accounts ORDER BY name").fetchall()
             moved = self._run(connection, f"SELECT {_COLUMNS} FROM budget_movements ORDER BY n").fetchall()  # noqa: S608
@@ -143,7 +124,7 @@ class SQL:
         self, names: Sequence[str], work: Callable[[dict[str, State], float], _Done[Result]]
     ) -> Result:
         """Lock the accounts, let `work(states, now)` change them, write them and what it moved; its result."""
-        with self._translated() as connection:
+        with self._connected.use() as connection:
             self._run(connection, self._dialect.begin)
             states, now = self._locked(connection, names)
             result, moved, attention = work(states, now)
@@ -184,41 +165,12 @@ class SQL:
         self.statements += 1
         return connection.execute(text, tuple(values))
 
-    @contextmanager
-    def _translated(self) -> Iterator[Any]:
-        """The connection, for one transaction; after any failure it is given up, and what it had begun with it."""
-        with self._lock:
-            try:
-                if self._connection is None:
-                    self._connection = self._dialect.connect()
-                    self._make_tables(self._connection)
-                yield self._connection
-            except self._dialect.errors as error:
-                self._drop()
-                raise StoreError(f"store of budgets {self.name}: {str(error).strip()}") from error
-            except BaseException:
-                self._drop()
-                raise
-
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(*self._dialect.errors):
-                connection.close()
-
     def _make_tables(self, connection: Any) -> None:
-        dialect = self._dialect
-        connection.execute(dialect.begin)
-        if dialect.alone:
-            connection.execute(dialect.alone)
         for text in TABLES:
-            connection.execute(text.format(serial=dialect.serial))
+            connection.execute(text.format(serial=self._dialect.serial))
         (version,) = connection.execute("SELECT version FROM budget_schema").fetchone()
-        connection.execute("COMMIT")
         if version != SCHEMA:
-            raise StoreError(
-                f"store of budgets {self.name}: its tables are of version {version}, this program knows {SCHEMA}"
-            )
+            raise StoreError(f"{self.name}: its tables are of version {version}, this program knows {SCHEMA}")
 
 
 def _decode(text: str) -> State:

@@ -5,18 +5,18 @@ A note has a number; of two with one name the higher number holds, and writing a
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import urlsplit
+from typing import Protocol, TypeVar
 
-from router.errors import StoreError
-from router.ledger.databases import IN_MEMORY, is_postgres, postgresql, sqlite
-from router.ledger.sql import Dialect
+from router.ledger.connected import Connected, Dialect
+from router.ledger.databases import IN_MEMORY, database
 
+Result = TypeVar("Result")
+
+PUBLISH_S = 1.0  # an operator waits so long for the shared store; then it is told with the next look
+ATTEMPTS = 5  # of a change that others make at the same time
 TABLE = "CREATE TABLE IF NOT EXISTS control_notes (name TEXT PRIMARY KEY, number BIGINT NOT NULL, body TEXT NOT NULL)"
 
 
@@ -44,6 +44,14 @@ class Notes(Protocol):
         ...
 
 
+class Elsewhere(Protocol):
+    """Runs a blocking call on a thread."""
+
+    def __call__(self, call: Callable[[], Result], /) -> Awaitable[Result]:
+        """What the call returns or raises."""
+        ...
+
+
 class InMemory:
     """The contract of `Notes` for one process."""
 
@@ -68,59 +76,37 @@ class InDatabase:
     """The contract of `Notes` over SQL; connects when it is first used, and again after a failure."""
 
     def __init__(self, dialect: Dialect, name: str) -> None:
-        self.name, self._dialect = name, dialect
-        self._connection: Any = None
-        self._lock = threading.Lock()
+        self._mark = dialect.mark
+        self._connected = Connected(
+            dialect, f"shared notes {name}", lambda connection: connection.execute(TABLE)
+        )
 
     def read(self) -> dict[str, Note]:
-        with self._translated() as connection:
+        with self._connected.use() as connection:
             rows = connection.execute("SELECT name, number, body FROM control_notes").fetchall()
         return {name: Note(int(number), body) for name, number, body in rows}
 
     def write(self, name: str, note: Note) -> bool:
-        mark = self._dialect.mark
+        mark = self._mark
         text = f"""
             INSERT INTO control_notes (name, number, body) VALUES ({mark}, {mark}, {mark})
             ON CONFLICT (name) DO UPDATE SET number = excluded.number, body = excluded.body
             WHERE control_notes.number < excluded.number
         """  # noqa: S608 (a mark is ours)
-        with self._translated() as connection:
+        with self._connected.use() as connection:
             return bool(connection.execute(text, (name, note.number, note.body)).rowcount > 0)
 
     def close(self) -> None:
-        with self._lock:
-            self._drop()
+        self._connected.close()
 
-    @contextmanager
-    def _translated(self) -> Iterator[Any]:
-        with self._lock:
-            try:
-                if self._connection is None:
-                    self._connection = self._dialect.connect()
-                    self._connection.execute(self._dialect.begin)
-                    if self._dialect.alone:
-                        self._connection.execute(self._dialect.alone)
-                    self._connection.execute(TABLE)
-                    self._connection.execute("COMMIT")
-                yield self._connection
-            except self._dialect.errors as error:
-                self._drop()
-                raise StoreError(f"shared notes {self.name}: {str(error).strip()}") from error
-            except BaseException:
-                self._drop()
-                raise
 
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(*self._dialect.errors):
-                connection.close()
+def offered(notes: Notes, name: str, note: Note) -> dict[str, Note] | None:
+    """Write a note; None: it is kept, else all notes as they are. May block; raises `StoreError`."""
+    return None if notes.write(name, note) else notes.read()
 
 
 def open_notes(address: str, base: Path, wall_s: Callable[[], float]) -> Notes:
     """Beside the budgets at `address` (see `open_shared`); connects later. Raises `ConfigError`."""
     if address == IN_MEMORY:
         return InMemory()
-    if is_postgres(address):
-        return InDatabase(postgresql(address), urlsplit(address)._replace(query="").geturl())
-    return InDatabase(sqlite(base / address, wall_s), str(base / address))
+    return InDatabase(*database(address, base, wall_s))

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import msgspec
 import structlog
@@ -16,10 +17,8 @@ from router.config import Config
 from router.domain.decision import Mode
 from router.errors import StoreError
 from router.modes import Modes, ModesTold
-from router.rollout.notes import Note, Notes
+from router.rollout.notes import ATTEMPTS, PUBLISH_S, Elsewhere, Note, Notes, offered
 
-PUBLISH_S = 1.0  # an operator waits so long for the shared store; then it is told in the background
-ATTEMPTS = 5  # of a change that others make at the same time
 NAME = "modes"
 
 
@@ -31,7 +30,7 @@ class SharedMode:
         config: Config,
         modes: Modes,
         notes: Notes,
-        elsewhere: Callable[[Callable[[], object]], Awaitable[object]],  # runs a blocking call on a thread
+        elsewhere: Elsewhere,
         lost: Callable[[StoreError], None],  # is told that the notes are away
     ) -> None:
         self.modes, self._notes, self._elsewhere, self._lost = modes, notes, elsewhere, lost
@@ -72,16 +71,9 @@ class SharedMode:
         for _ in range(ATTEMPTS):
             told = self.modes.told(self._number, self._configured)
             note = Note(told.number, msgspec.json.encode(told).decode())
-            found: dict[str, Note] = {}
-
-            def write(note: Note = note, found: dict[str, Note] = found) -> bool:
-                kept = self._notes.write(NAME, note)
-                if not kept:
-                    found.update(self._notes.read())
-                return kept
-
             try:
-                if await self._elsewhere(write):
+                found = await self._elsewhere(partial(offered, self._notes, NAME, note))
+                if found is None:
                     self._untold = self._number != told.number
                     return
             except StoreError as error:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import msgspec
 import structlog
@@ -16,10 +17,8 @@ import structlog
 from router.backend_switch import BackendSwitch
 from router.domain.backend_state import BackendState
 from router.errors import StoreError
-from router.rollout.notes import Note, Notes
+from router.rollout.notes import ATTEMPTS, PUBLISH_S, Elsewhere, Note, Notes, offered
 
-PUBLISH_S = 1.0  # an operator waits so long for the shared store; then it is told with the next look
-ATTEMPTS = 5  # of a change that others make at the same time
 NAME = "backends"
 
 
@@ -30,7 +29,7 @@ class SharedStates:
         self,
         switch: BackendSwitch,
         notes: Notes,
-        elsewhere: Callable[[Callable[[], object]], Awaitable[object]],  # runs a blocking call on a thread
+        elsewhere: Elsewhere,
         lost: Callable[[StoreError], None],  # is told that the notes are away
     ) -> None:
         self._switch, self._notes, self._elsewhere, self._lost = switch, notes, elsewhere, lost
@@ -71,16 +70,9 @@ class SharedStates:
         for _ in range(ATTEMPTS):
             own, wanted = dict(self._own), {**self._known, **self._own}
             note = Note(self._number + 1, msgspec.json.encode(wanted).decode())
-            found: dict[str, Note] = {}
-
-            def write(note: Note = note, found: dict[str, Note] = found) -> bool:
-                kept = self._notes.write(NAME, note)
-                if not kept:
-                    found.update(self._notes.read())
-                return kept
-
             try:
-                if await self._elsewhere(write):
+                found = await self._elsewhere(partial(offered, self._notes, NAME, note))
+                if found is None:
                     self._number, self._known = note.number, wanted
                     for name, state in own.items():
                         if self._own.get(name) is state:

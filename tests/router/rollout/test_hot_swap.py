@@ -168,17 +168,17 @@ async def test_the_kill_switch_works_alone_and_is_told_when_the_store_is_back(se
     gone.mkdir()
     async with serving(ledger="elsewhere/shared.db") as one, serving(ledger="elsewhere/shared.db") as other:
         writes = one.service.rollout._notes
-        dialect = writes._dialect
+        dialect = writes._connected.dialect
 
         def refuse() -> None:
             raise dialect.errors[0]("away")
 
         writes.close()
-        writes._dialect = replace(dialect, connect=refuse)
+        writes._connected.dialect = replace(dialect, connect=refuse)
         await one.admin.set_mode(Mode.BYPASS)
         assert (await one.client.generate("2 + 2?")).decision.mode is Mode.BYPASS
         assert (await other.client.generate("2 + 2?")).decision.mode is Mode.APPLY
-        writes._dialect = dialect
+        writes._connected.dialect = dialect
 
         async def told() -> bool:
             return (await other.admin.status()).mode is Mode.BYPASS

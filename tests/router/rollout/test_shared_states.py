@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 
@@ -12,6 +13,7 @@ from router.errors import StoreError
 from router.rollout.notes import InMemory, Note
 from router.rollout.shared_states import NAME, SharedStates
 
+Result = TypeVar("Result")
 DISABLE, DRAIN, ENABLE = BackendState.DISABLE, BackendState.DRAIN, BackendState.ENABLE
 
 
@@ -29,7 +31,7 @@ class Replica:
         self.notes, self.switch, self.lost = notes, BackendSwitch(), list[StoreError]()
         self.states = SharedStates(self.switch, notes, self.elsewhere, self.lost.append)
 
-    async def elsewhere(self, call: Callable[[], object]) -> object:
+    async def elsewhere(self, call: Callable[[], Result]) -> Result:
         return call()
 
     async def look(self) -> None:
