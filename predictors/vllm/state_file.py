@@ -71,7 +71,7 @@ def decoded(content: bytes) -> States:
             int(header["answer_tokens"]),
             content[_FIXED.size + length :],
         )
-    except (KeyError, TypeError, UnicodeError) as error:
+    except (KeyError, TypeError, UnicodeError, OverflowError, RecursionError) as error:
         raise ValueError(f"states: a broken header: {error}") from error
     if len(states.values) != 2 * states.width * len(states.pieces):
         raise ValueError(

@@ -11,6 +11,9 @@ from router.backends.openai_chunks import Choice, TextPiece, ToolPiece, WireUsag
 from router.domain.events import CallPiece, Delta
 
 
+LEAST_LOGPROB = -10_000.0  # nats; what is never drawn is said to have -9999
+
+
 @dataclass(slots=True)
 class _ToolBeingWritten:
     id: str = ""
@@ -83,7 +86,7 @@ class GrowingChoice:
             self.finish_reason = choice.finish_reason
         if not text and not thought and not calls:
             return None
-        grown = self.tokens - before
+        grown = max(0, self.tokens - before)  # a report may be below what was counted until then
         if thought:
             self.thoughts.append(thought)
             self.thought_tokens += grown
@@ -123,7 +126,7 @@ class GrowingChoice:
 
     def _count(self, usage: WireUsage) -> None:
         if usage.completion_tokens is not None:
-            self.reported = usage.completion_tokens
+            self.reported = max(self.reported or 0, usage.completion_tokens)
         details = usage.completion_tokens_details
         if details is not None and details.reasoning_tokens is not None:
             self.reported_thought = details.reasoning_tokens
@@ -144,7 +147,8 @@ class GrowingChoice:
         return tuple(new)
 
     def _add_logprobs(self, places: Sequence[tuple[float, Sequence[float]]]) -> None:
-        for logprob, alternatives in places:
+        for said, alternatives in places:
+            logprob = min(0.0, max(LEAST_LOGPROB, said))  # rounding gives some above 0
             if self.logprob_tokens == 0 and alternatives:
                 self.first_entropy = entropy(alternatives)
             self.logprob_sum += logprob
@@ -153,7 +157,7 @@ class GrowingChoice:
 
 def entropy(logprobs: Sequence[float]) -> float:
     """Shannon entropy in nats of the alternatives, scaled to sum to one: H = −Σ p ln p, 0 <= H <= ln(len)."""
-    weights = [math.exp(logprob) for logprob in logprobs]
+    weights = [math.exp(min(0.0, logprob)) for logprob in logprobs]
     total = sum(weights)
     if not total > 0.0 or not math.isfinite(total):
         return 0.0

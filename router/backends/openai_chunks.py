@@ -5,13 +5,14 @@ Unknown keys are skipped without being built, which is what makes decoding cheap
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from predictors.observation import TokenLogprob as Entry
 from router.errors import BackendGarbled
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**40)]  # of tokens: a negative one would be money back
 LONGEST_EVENT = 8 * 1024 * 1024  # bytes; a server that never ends a line must not fill the memory
 
 
@@ -22,20 +23,20 @@ class _Record(msgspec.Struct, frozen=True, gc=False):
 class PromptDetails(_Record, frozen=True):
     """Of the prompt's tokens, those read from the prefix cache."""
 
-    cached_tokens: int | None = None
+    cached_tokens: Count | None = None
 
 
 class OutputDetails(_Record, frozen=True):
     """Of the output's tokens, those of the thought."""
 
-    reasoning_tokens: int | None = None
+    reasoning_tokens: Count | None = None
 
 
 class WireUsage(_Record, frozen=True):
     """With continuous usage: of one choice so far. In the last chunk: of the request."""
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: OutputDetails | None = None
 

@@ -66,7 +66,7 @@ def of_status(who: str, status: int, content_type: str, body: bytes) -> BackendE
 def of_event(who: str, error: Any) -> BackendError:
     """An error that came as an event in the middle of a stream."""
     code = error.get("code") if isinstance(error, dict) else None
-    kind = BackendRefused if code in REFUSED else BackendUnavailable
+    kind = BackendRefused if isinstance(code, int) and code in REFUSED else BackendUnavailable
     return kind(f"{who}: {error_text(error) or 'an error without text'}")
 
 
@@ -84,5 +84,5 @@ def _way_text(error: aiohttp.ClientError) -> str:
 def _decoded(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return body.decode("utf-8", "replace")

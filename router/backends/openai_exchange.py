@@ -165,7 +165,7 @@ class Exchange:
     def _decoded(self, event: bytes) -> Chunk:
         try:
             chunk = self.decoder.decode(event)
-        except (msgspec.MsgspecError, UnicodeError) as error:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise BackendGarbled(f"{self.who}: broken JSON or UTF-8 in the reply: {error}") from error
         if chunk.error is not None:
             raise of_event(self.who, chunk.error)

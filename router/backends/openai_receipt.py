@@ -45,7 +45,7 @@ class Receipt:
             details = self.total.completion_tokens_details
             tokens_out = self.total.completion_tokens or 0
             if details is not None and details.reasoning_tokens is not None:
-                tokens_reasoning = details.reasoning_tokens
+                tokens_reasoning = min(tokens_out, details.reasoning_tokens)
         gpu_seconds = self.gpu_share * self.samples * self.seconds() if self.gpu_share else 0.0
         now = Usage(self.tokens_in, self.cached, tokens_out, tokens_reasoning, gpu_seconds=gpu_seconds)
         before = self.booked
