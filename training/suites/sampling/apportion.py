@@ -1,14 +1,13 @@
 """`value_of_next` by votes alone, and `apportion`: the same rule with what the predictors expect of each query.
 
 What a sample costs is set on the tuning half, like every other rule's parameter, and with it how far the expectations
-are believed: slope and shift of their log-odds. Choosing among many settings favours lucky ones, so half a standard
-error is added to what a setting loses on the tuning half. At the default nothing is tuned: the rule's own numbers.
+are believed: slope and shift of their log-odds. Choosing among many settings favours lucky ones, so both choose with
+care (`Candidates.careful`). At the default nothing is tuned: the rule's own numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import product
 from math import log2
 
@@ -33,7 +32,6 @@ UNTUNED = Lattice(
     (USUAL.concentration, USUAL.discount),
     (round(COSTS_PER_DOUBLING * log2(USUAL.cost)),),
 )
-CAUTION = 0.5  # standard errors
 
 
 def value_of_next(known: Known) -> Callable[[Split], Candidates]:
@@ -65,7 +63,7 @@ def apportion(known: Known) -> Callable[[Split], Candidates | None]:
         names = [f"slope {slope:g} shift {shift * LOGIT_STEP:g}" for slope, shift in ways]
         rho = np.array([correlation(*pair) for pair in zip(expected.right, expected.both, strict=True)])
         rhos = np.clip(np.rint(rho / RHO_STEP), 1, 9).astype(np.int64) - 1
-        found = _candidates(
+        return _candidates(
             runs,
             tuned,
             np.stack([_place(one) for one in turned]),
@@ -74,7 +72,6 @@ def apportion(known: Known) -> Callable[[Split], Candidates | None]:
             _place(odds / LOGIT_STEP),
             rhos,
         )
-        return replace(found, caution=CAUTION)
 
     return offers
 
@@ -104,4 +101,4 @@ def _candidates(
 
     costs = [f"cost {2 ** (cost / COSTS_PER_DOUBLING):.4g}" for _, cost in settings]
     labels = (*(f"{name} {cost}" for name, cost in product(names, costs)), "untuned")
-    return Candidates(labels, np.concatenate(samples), np.concatenate(right), stops, last)
+    return Candidates(labels, np.concatenate(samples), np.concatenate(right), stops, last, careful=True)

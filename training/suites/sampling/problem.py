@@ -55,8 +55,12 @@ class Problem:
         return np.asarray(self.first[:, None] + np.argsort(keys, axis=1)[:, : self.most], np.int64)
 
     def halves(self, split: int) -> NDArray[np.int64]:
-        """`TUNING` or `MEASURED` for every query, shape (n,), by its normalised text."""
-        return split_by_text(self.texts, 2, self.seed * SPLITS + split)
+        """`TUNING` or `MEASURED` for every query, shape (n,), by its normalised text.
+
+        Split 2k + 1 measures what split 2k tunes on, so that every query is measured equally often.
+        """
+        half = split_by_text(self.texts, 2, self.seed * SPLITS + split // 2)
+        return half if split % 2 == 0 else 1 - half
 
 
 def reference_of(most: int) -> int:
