@@ -1,14 +1,18 @@
-"""Make the recording of growing samples again: `make recording-traces`. One real model that works things out.
+"""Make the recordings of growing samples again: `make recording-traces`. One real model that works things out.
 
-The larger of the two models works every question out and then checks its result, which makes texts of several steps
-whose answer is often there long before their end. After every `EVERY` tokens it is asked for its answer. The kinds of
-questions are those that it mostly gets right in several steps. Stopped in whatever way, the same command goes on.
+`house-traces`: the larger of the two models works every question out and then checks its result, which makes texts of
+several steps whose answer is often there long before their end; the kinds of questions are those that it mostly gets
+right in several steps. `house-grown`: eight samples of the small model, step by step, of the kinds at which it is
+neither hopeless nor brief; what pruning costs is read off them. After every `EVERY` tokens a sample is asked for its
+answer. Stopped in whatever way, the same command goes on.
 """
 
 from __future__ import annotations
 
 import signal
 import sys
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -25,28 +29,65 @@ from training.house import PRICES, provenance
 from training.vllm_cpu.models import MODELS
 from training.vllm_cpu.places import cache_folder
 from training.vllm_cpu.server import ServerOptions, VllmServer
-from training.workload.generate import workload, write_workload
+from training.workload.generate import Question, workload, write_workload
 
-SHIPPED = Path(__file__).parent / "recordings" / "house-traces"
-SIZE, PROMPT, BACKEND = "large", "check", "large-check"
-KINDS = ("sum", "difference", "product", "division", "larger", "shopping", "units", "code")
-SEED, PER_KIND = 0, 64
-MAX_TOKENS, EVERY = 448, 16
+RECORDINGS = Path(__file__).parent / "recordings"
+SEED, EVERY = 0, 16
 
 
-def backend_option(url: str) -> str:
-    """The `--backend` of `apportion collect`."""
-    price_in, price_out = PRICES[SIZE]
-    options = {
-        "model": MODELS[SIZE].name,
-        "prompt": PROMPT,
-        "max_tokens": MAX_TOKENS,
-        "snapshots": EVERY,
-        "price_in": price_in,
-        "price_out": price_out,
-        "samples": 1,
-    }
-    return f"{BACKEND}={url}," + ",".join(f"{key}={value}" for key, value in options.items())
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """One recording of growing samples."""
+
+    name: str
+    size: str  # of the model
+    prompt: str
+    kinds: tuple[str, ...]
+    per_kind: int
+    max_tokens: int
+    samples: int = 1
+
+    @property
+    def backend(self) -> str:
+        """As the recording names it."""
+        return f"{self.size}-{self.prompt}"
+
+    def questions(self) -> list[Question]:
+        """What is asked."""
+        return workload(self.per_kind, SEED, self.kinds)
+
+    def backend_option(self, url: str) -> str:
+        """The `--backend` of `apportion collect`."""
+        price_in, price_out = PRICES[self.size]
+        options = {
+            "model": MODELS[self.size].name,
+            "prompt": self.prompt,
+            "max_tokens": self.max_tokens,
+            "snapshots": EVERY,
+            "price_in": price_in,
+            "price_out": price_out,
+            "samples": self.samples,
+        }
+        return f"{self.backend}={url}," + ",".join(f"{key}={value}" for key, value in options.items())
+
+
+TRACES = Grown(
+    "house-traces",
+    "large",
+    "check",
+    ("sum", "difference", "product", "division", "larger", "shopping", "units", "code"),
+    per_kind=64,
+    max_tokens=448,
+)
+VOTES = Grown(
+    "house-grown",
+    "small",
+    "step",
+    ("product", "code", "larger", "letters", "continent", "element", "sort_of", "opposite"),
+    per_kind=18,
+    max_tokens=160,
+    samples=8,
+)
 
 
 def looked_at(folder: Path) -> set[Key]:
@@ -55,9 +96,11 @@ def looked_at(folder: Path) -> set[Key]:
         return journal.done - set(journal.growing)
 
 
-def ship(folder: Path, queries: list[CollectedQuery], out: Path) -> None:
-    """Write and grade what is complete."""
-    complete = looked_at(folder)
+def ship(folder: Path, queries: list[CollectedQuery], out: Path, samples: int = 1) -> None:
+    """Write and grade what is complete: queries with as many samples as wanted, and every check-point of them."""
+    looked = looked_at(folder)
+    count = Counter(query_id for query_id, _, _ in looked)
+    complete = {key for key in looked if count[key[0]] >= samples}
     finish(
         folder,
         queries,
@@ -76,8 +119,9 @@ def ship(folder: Path, queries: list[CollectedQuery], out: Path) -> None:
 
 
 def house_traces(
+    which: Annotated[str, typer.Option(help="house-traces or house-grown.")] = TRACES.name,
     folder: Annotated[Path | None, typer.Option(help="Of the journal. Default: in the user's cache.")] = None,
-    out: Annotated[Path, typer.Option(help="Of the recording.")] = SHIPPED,
+    out: Annotated[Path | None, typer.Option(help="Of the recording. Default: where it ships.")] = None,
     limit: Annotated[int, typer.Option(min=0, help="Only the first so many queries; 0: all.")] = 0,
     url: Annotated[str, typer.Option(help="A server that runs already, instead of our own.")] = "",
     finish_only: Annotated[
@@ -85,22 +129,27 @@ def house_traces(
     ] = False,
 ) -> None:
     """Collect, write and grade the recording."""
-    folder = folder or cache_folder() / "collect" / "house-traces"
+    wanted = {one.name: one for one in (TRACES, VOTES)}.get(which)
+    if wanted is None:
+        raise TrainingError(
+            f"house_traces: unknown recording {which!r}; choose from {TRACES.name}, {VOTES.name}"
+        )
+    folder = folder or cache_folder() / "collect" / wanted.name
     file = folder / "workload.jsonl"
-    write_workload(file, workload(PER_KIND, SEED, KINDS))
+    write_workload(file, wanted.questions())
     if not finish_only and url:
-        collect(folder, file, url, limit)
+        collect(wanted, folder, file, url, limit)
     elif not finish_only:
         options = ServerOptions(threads=2, stream_interval=16, nice=10, block_tokens=32)
-        with VllmServer(SIZE, options) as server:
-            collect(folder, file, server.url, limit)
-    ship(folder, read_queries(file), out)
+        with VllmServer(wanted.size, options) as server:
+            collect(wanted, folder, file, server.url, limit)
+    ship(folder, read_queries(file), out or RECORDINGS / wanted.name, wanted.samples)
 
 
-def collect(folder: Path, file: Path, url: str, limit: int) -> None:
+def collect(grown: Grown, folder: Path, file: Path, url: str, limit: int) -> None:
     """Draw what is missing."""
     collect_command(
-        [backend_option(url)],
+        [grown.backend_option(url)],
         queries=file,
         out=folder,
         limit=limit,

@@ -11,17 +11,7 @@ import pytest
 from router.recording import Recording
 from training.collect_backend import parse_backend
 from training.collect_queries import read_queries
-from training.house_traces import (
-    BACKEND,
-    EVERY,
-    KINDS,
-    MAX_TOKENS,
-    PER_KIND,
-    SEED,
-    SHIPPED,
-    backend_option,
-    house_traces,
-)
+from training.house_traces import EVERY, RECORDINGS, SEED, TRACES, VOTES, house_traces
 from training.openai_samples import Server
 from training.workload.generate import workload
 
@@ -30,7 +20,7 @@ def row(
     query_id: str, mark: str, tokens: int, looks: tuple[int, ...] = (), growth: tuple[int, ...] = ()
 ) -> list[str]:
     """A journal's lines: a sample with check-points, and those that were looked at."""
-    own = {"query_id": query_id, "backend": BACKEND, "sample_idx": 0, "mark": mark, "params": "{}"}
+    own = {"query_id": query_id, "backend": TRACES.backend, "sample_idx": 0, "mark": mark, "params": "{}"}
     text = "so Answer: 1"
     points = [{"prefix_tokens": place, "end": 2, "mean_logprob": -0.1, "at_s": 0.1} for place in growth]
     whole = own | {
@@ -51,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
     """Two samples are looked at whole, one is not."""
     from training.collect_journal import text_mark
 
-    questions = workload(PER_KIND, SEED, KINDS)[:3]
+    questions = TRACES.questions()[:3]
     marks = [text_mark(question.query) for question in questions]
     lines = [
         *row(questions[0].query_id, marks[0], 40, (16, 32), (16, 32)),
@@ -59,14 +49,14 @@ def folder(tmp_path: Path) -> Path:
         *row(questions[2].query_id, marks[2], 40, (16,), (16, 32)),
     ]
     (tmp_path / "journal.jsonl").write_text("".join(f"{line}\n" for line in lines))
-    backends = {BACKEND: {"price_in": 0.6, "price_out": 1.2}}
+    backends = {TRACES.backend: {"price_in": 0.6, "price_out": 1.2}}
     (tmp_path / "run.json").write_text(json.dumps({"seed": SEED, "backends": backends}))
     return tmp_path
 
 
 def test_the_server_is_asked_as_the_recipe_says():
-    server, samples = parse_backend(backend_option("http://127.0.0.1:9"), Server("", "", ""))
-    assert (server.name, server.prompt.name, server.max_tokens, samples) == (BACKEND, "check", MAX_TOKENS, 1)
+    server, samples = parse_backend(TRACES.backend_option("http://127.0.0.1:9"), Server("", "", ""))
+    assert (server.name, server.prompt.name, server.max_tokens, samples) == ("large-check", "check", 448, 1)
     assert server.check_points.every == EVERY
 
 
@@ -82,14 +72,14 @@ def test_only_samples_that_were_looked_at_whole_are_written(folder, tmp_path):
 
 
 def test_a_longer_workload_begins_with_the_shorter_one(folder):
-    assert [one.query_id for one in workload(2, SEED, KINDS)] == [
-        one.query_id for one in workload(PER_KIND, SEED, KINDS)[: 2 * len(KINDS)]
+    assert [one.query_id for one in workload(2, SEED, TRACES.kinds)] == [
+        one.query_id for one in TRACES.questions()[: 2 * len(TRACES.kinds)]
     ]
 
 
 @pytest.fixture(scope="module")
 def shipped() -> Recording:
-    return Recording.load(SHIPPED)
+    return Recording.load(RECORDINGS / TRACES.name)
 
 
 def test_the_shipped_traces_are_long_enough_and_mostly_right(shipped: Recording):
@@ -104,10 +94,10 @@ def test_the_shipped_traces_have_snapshots_at_every_check_point(shipped: Recordi
     seen = shipped.columns
     places = seen.prefix_tokens[~seen.finished]
     assert (places % EVERY == 0).all()
-    per_trace = [len(shipped.snapshots(query.query_id, BACKEND, 0)) for query in shipped.queries]
+    per_trace = [len(shipped.snapshots(query.query_id, TRACES.backend, 0)) for query in shipped.queries]
     assert np.median(per_trace) >= 8
     assert (np.isfinite(seen.confidence[~seen.finished])).mean() > 0.9
 
 
 def test_they_are_small_enough_to_ship():
-    assert sum(file.stat().st_size for file in SHIPPED.iterdir()) < 3e6
+    assert sum(file.stat().st_size for file in (RECORDINGS / TRACES.name).iterdir()) < 3e6
