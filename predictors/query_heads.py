@@ -23,6 +23,7 @@ from predictors.hashed import HashedRidge
 from predictors.joint_trees import JointTrees
 from predictors.packing import packed, unpacked
 from predictors.text_space import WIDTH, TextSpace
+from predictors.tree_library import address
 from predictors.trees import Trees
 
 Floats = NDArray[np.float64]
@@ -44,6 +45,10 @@ class QueryHeads:
     )  # None: the blend gives them nothing, or they are shared
     curves: tuple[Curve, ...] = field(compare=False)
     joint: JointTrees | None = field(default=None, compare=False)  # of the first B heads, and of the lengths
+    _tree_shares: list[float] = field(init=False, repr=False, compare=False)  # blend[:, 2]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_tree_shares", self.blend[:, 2].tolist())
 
     def predict(self, features: QueryFeatures) -> tuple[Floats, NDArray[np.float32]]:
         """Every head's value in [0, 1], (heads,), and the row (r,) that later parts read.
@@ -61,11 +66,11 @@ class QueryHeads:
             raw += self.blend[:, 2] * shared
             pieces.append(lengths)
         row = np.concatenate(pieces, dtype=np.float32, casting="same_kind")
-        values = raw.tolist()
+        values, at, shares = raw.tolist(), address(row), self._tree_shares
         for number, trees in enumerate(self.trees):
             value = values[number]
-            if trees is not None:
-                value += float(self.blend[number, 2]) * trees.row(row[: trees.columns])
+            if trees is not None:  # each reads as many of the row's first numbers as it was fitted on
+                value += shares[number] * trees.row_at(at)
             values[number] = self.curves[number].at(value)
         return np.array(values), row
 

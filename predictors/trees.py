@@ -1,16 +1,14 @@
 """Gradient-boosted trees (LightGBM) for targets in [0, 1], with a fast path for one row.
 
 Minimises cross-entropy with soft targets. What is kept is LightGBM's own model text as bytes: no pickle. One row goes
-through the C API's single-row call, a quarter of the time of `Booster.predict` and the same number; it is called
-with the interpreter's lock held, which is what makes it safe between threads. When it fails: few rows (below a few
+through the C library's single-row call (see `tree_library`), a quarter of the time of `Booster.predict` and the same
+number; LightGBM's Python package is imported to fit and to predict many rows. When it fails: few rows (below a few
 hundred the linear learner is better), and values outside of what was seen (trees do not extrapolate).
 """
 
 from __future__ import annotations
 
-import ctypes
-import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -18,9 +16,7 @@ from numpy.typing import NDArray
 
 from predictors.errors import BundleError, FitError
 from predictors.linear import check_columns, check_rows
-
-_FLOAT32 = 0  # C_API_DTYPE_FLOAT32
-_NORMAL = 0  # C_API_PREDICT_NORMAL: after the logistic function
+from predictors.tree_library import Row, RowModel, address
 
 
 class Trees:
@@ -40,14 +36,14 @@ class Trees:
         self.rows_per_leaf = rows_per_leaf
         self.features = features
         self._text = ""
-        self._booster: Any = None
-        self._columns = 0
-        self._row: Callable[[NDArray[np.float32]], float] | None = None
+        self._booster: Any = None  # of LightGBM's package, once many rows are asked for
+        self._model: RowModel | None = None
+        self._row: Row | None = None
 
     @property
     def columns(self) -> int:
         """How many features a row has; 0 before the fit."""
-        return self._columns
+        return 0 if self._model is None else self._model.columns
 
     def fit(
         self, x: NDArray[np.float32], y: NDArray[np.float64], weight: NDArray[np.float64], seed: int
@@ -81,19 +77,30 @@ class Trees:
         return self._adopt(fitted.model_to_string())
 
     def predict(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        check_columns(x, self._columns)
+        check_columns(x, self.columns)
         if len(x) == 0:
             return np.zeros(0)
+        if self._booster is None:
+            import lightgbm
+
+            self._booster = lightgbm.Booster(model_str=self._text)
         found = self._booster.predict(np.ascontiguousarray(x, dtype=np.float32), num_threads=1)
         return np.clip(np.asarray(found, dtype=np.float64), 0.0, 1.0)
 
     def row(self, x: NDArray[np.float32]) -> float:
         """`predict` for one contiguous row, shape (d,): the same number, much faster."""
-        if x.shape != (self._columns,):
-            raise ValueError(f"x has shape {x.shape}; it was fitted on ({self._columns},)")
-        if self._row is None:
-            self._row = _single_row(self._booster, self._columns)
-        return self._row(x)
+        model = self._model
+        if model is None or x.shape != (model.columns,):
+            raise ValueError(f"x has shape {x.shape}; it was fitted on ({self.columns},)")
+        return self.row_at(address(x))
+
+    def row_at(self, at: int) -> float:
+        """The same for the row at an `address`, which must have `columns` numbers or more."""
+        row = self._row
+        if row is None:
+            assert self._model is not None  # noqa: S101 (it is fitted)
+            row = self._row = self._model.row()
+        return row(at)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         return {"model": np.frombuffer(self._text.encode(), dtype=np.uint8)}
@@ -110,57 +117,6 @@ class Trees:
         return found._adopt(text)
 
     def _adopt(self, text: str) -> Self:
-        import lightgbm
-
-        try:
-            self._booster = lightgbm.Booster(model_str=text)
-        except lightgbm.basic.LightGBMError as error:
-            raise BundleError(f"lightgbm: the model's text cannot be read: {error}") from error
-        self._text = text
-        self._columns = self._booster.num_feature()
-        self._row = None
+        self._text, self._model = text, RowModel(text)
+        self._booster = self._row = None
         return self
-
-
-def _single_row(booster: Any, columns: int) -> Callable[[NDArray[np.float32]], float]:
-    from lightgbm.libpath import _find_lib_path
-
-    library = ctypes.PyDLL(
-        _find_lib_path()[0]
-    )  # unlike CDLL it keeps the interpreter's lock: one call at a time
-    library.LGBM_GetLastError.restype = ctypes.c_char_p
-    call = library.LGBM_BoosterPredictForMatSingleRowFast
-    call.argtypes = [ctypes.c_void_p] * 4
-    config = ctypes.c_void_p()
-    failed = library.LGBM_BoosterPredictForMatSingleRowFastInit(
-        booster._handle,  # noqa: SLF001 (LightGBM's Python API has no fast path of its own)
-        ctypes.c_int(_NORMAL), ctypes.c_int(0), ctypes.c_int(-1), ctypes.c_int(_FLOAT32), ctypes.c_int32(columns),
-        ctypes.c_char_p(b"num_threads=1"), ctypes.byref(config),
-    )  # fmt: skip
-    if failed:
-        raise BundleError(f"lightgbm: no single-row prediction: {library.LGBM_GetLastError().decode()}")
-    handle = config.value
-
-    def row(x: NDArray[np.float32]) -> float:
-        length, result = ctypes.c_int64(), ctypes.c_double()
-        if call(handle, _address(x), ctypes.addressof(length), ctypes.addressof(result)):
-            raise RuntimeError(f"lightgbm: {library.LGBM_GetLastError().decode()}")
-        return min(1.0, max(0.0, result.value))
-
-    _owns(row, booster, library, handle)
-    return row
-
-
-def _address(x: NDArray[np.float32]) -> int:
-    if x.dtype != np.float32 or not x.flags.c_contiguous:
-        raise ValueError(f"a contiguous float32 row is needed, got {x.dtype}")
-    return int(x.__array_interface__["data"][0])
-
-
-def _owns(row: Callable[..., float], booster: Any, library: Any, handle: int | None) -> None:
-    """Free the C object with the function; the booster that it points into lives at least as long."""
-
-    def free(_keep: Any = booster) -> None:
-        library.LGBM_FastConfigFree(ctypes.c_void_p(handle))
-
-    weakref.finalize(row, free).atexit = False
