@@ -41,6 +41,11 @@ NUMBERS = {
     "repetition_penalty": Range(0, above=True),
     "logprobs": Range(0, 20),
 }
+NO_SAMPLING, NO_CONSTRAINTS, NO_PREFERENCES = (
+    Sampling(),
+    Constraints(),
+    Preferences(),
+)  # to be shared by doors
 BIAS, WEIGHT, FINITE = Range(-100, 100), Range(0), Range()
 MICROS, ANSWERS, PRIORITY = Range(0), Range(1, 16), Range(-100, 100)
 
@@ -70,12 +75,18 @@ def check_query(query: Query, known: Known) -> Query:
     _check_tools(query.tools)
     _check_tool_choice(query.tool_choice, query.tools)
     _check_response_format(query.response_format)
-    _check_sampling(query.sampling)
-    _check_constraints(query.constraints, known)
-    _check_preferences(query.preferences)
-    _check_features(query.features)
-    _check_metadata(query.metadata)
-    _check_extra(query.extra, known)
+    if query.sampling is not NO_SAMPLING:  # what nobody set is within its ranges
+        _check_sampling(query.sampling)
+    if query.constraints is not NO_CONSTRAINTS:
+        _check_constraints(query.constraints, known)
+    if query.preferences is not NO_PREFERENCES:
+        _check_preferences(query.preferences)
+    if query.features:
+        _check_features(query.features)
+    if query.metadata:
+        _check_metadata(query.metadata)
+    if query.extra:
+        _check_extra(query.extra, known)
     return query
 
 
@@ -92,6 +103,8 @@ def _check_tools(tools: tuple[Tool, ...]) -> None:
 
 
 def _check_tool_choice(choice: str, tools: tuple[Tool, ...]) -> None:
+    if not choice:
+        return
     if choice not in TOOL_CHOICES and choice not in {tool.name for tool in tools}:
         allowed = choices((*(TOOL_CHOICES - {""}), *(tool.name for tool in tools)))
         raise InvalidQuery("tool_choice", f"no tool is called {shown(choice)}", allowed)

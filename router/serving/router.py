@@ -26,6 +26,7 @@ from router.serving.deltas import OpenStreams
 from router.serving.outcome_commits import Commits
 from router.serving.stream import KEEP_ALIVE, Stream, Telling, deltas, tell_again
 from router.v1 import apportion_router_pb2 as pb
+from router.wire.admin import PlanInfos
 from router.wire.outcome import read_outcome
 from router.wire.parts import Prices
 from router.wire.query import read_options, read_query
@@ -75,7 +76,7 @@ class RouterCalls:
     advising: Advising
     known: Known
     prices: Prices
-    reference: str  # name of the reference plan
+    plans: PlanInfos
     replays: Replays[Kept]
     max_message_bytes: int
     wall_s: Callable[[], float]
@@ -135,7 +136,7 @@ class RouterCalls:
             done.decision,
             done.plan,
             done.chosen.forecasts,
-            reference=self.reference,
+            plans=self.plans,
             probabilities=request.return_probabilities,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TypeVar
 
 from router.backend_switch import BackendSwitch
@@ -26,6 +26,25 @@ from router.wire.parts import BACKEND_STATE_NUMBERS, BUNDLE_STATE_NUMBERS, COMMI
 Item = TypeVar("Item")
 
 DEFAULT_PAGE, PAGE = 100, Range(1, 1000)
+MOST_KNOWN = 1000  # plans in words
+
+
+@dataclass(frozen=True, slots=True)
+class PlanInfos:
+    """Plans in words, each put into words once: a plan stays what its digest says."""
+
+    reference: str  # name of the reference plan
+    _known: dict[tuple[str, str], pb.PlanInfo] = field(default_factory=dict, repr=False, compare=False)
+
+    def of(self, plan: Plan) -> pb.PlanInfo:
+        """Not to be changed by who gets it."""
+        key = (plan.name, plan.digest)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= MOST_KNOWN:  # bundles come and go, and thresholds with them
+                self._known.clear()
+            found = self._known[key] = plan_info(plan, reference=self.reference)
+        return found
 
 
 def plan_info(plan: Plan, *, reference: str) -> pb.PlanInfo:

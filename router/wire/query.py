@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from predictors.observation import Constraints, Preferences, Query, Sampling, Tool
+from predictors.observation import Constraints, Preferences, Query, Tool
 from router.checks.fields import json_object
-from router.checks.queries import DEFAULT_TENANT, Known, check_query
+from router.checks.queries import (
+    DEFAULT_TENANT,
+    NO_CONSTRAINTS,
+    NO_PREFERENCES,
+    NO_SAMPLING,
+    Known,
+    check_query,
+)
 from router.domain.decision import Keep, Mode
 from router.domain.options import Options
 from router.domain.query_trace import Trace
@@ -17,7 +24,6 @@ from router.wire.parts import EXPLORES, KEEPS, MODES, ON_UNAVAILABLE, sampling_f
 
 MODE_OR_CONFIGURED: dict[pb.Mode.ValueType, Mode | None] = {pb.MODE_UNSPECIFIED: None, **MODES}
 KEEP_OR_CONFIGURED: dict[pb.Log.ValueType, Keep | None] = {pb.LOG_UNSPECIFIED: None, **KEEPS}
-NO_SAMPLING, NO_CONSTRAINTS, NO_PREFERENCES = Sampling(), Constraints(), Preferences()
 
 
 def read_query(request: pb.GenerateRequest, known: Known, new_id: Callable[[], str]) -> Query:

@@ -11,7 +11,7 @@ from router.domain.decision import Decision
 from router.domain.events import Delta, Done, Judged, SampleEnded, Started
 from router.domain.plan import Commit, Plan
 from router.v1 import apportion_router_pb2 as pb
-from router.wire.admin import plan_info
+from router.wire.admin import PlanInfos
 from router.wire.decision import decision_info, forecasts, sample_info, text_parts
 from router.wire.parts import (
     ACTION_NUMBERS,
@@ -124,13 +124,13 @@ def replayed(answer: pb.GenerateReply, commit: pb.Commit.ValueType) -> Iterator[
 
 
 def decided(
-    decision: Decision, plan: Plan, items: Sequence[Forecast], *, reference: str, probabilities: bool
+    decision: Decision, plan: Plan, items: Sequence[Forecast], *, plans: PlanInfos, probabilities: bool
 ) -> pb.DecideReply:
     """The first decision alone."""
     return pb.DecideReply(
         decision_id=decision.decision_id,
         decision=decision_info(decision, probabilities=probabilities),
-        plan=plan_info(plan, reference=reference),
+        plan=plans.of(plan),
         forecasts=forecasts(items, decision.probabilities),
         request_id=decision.request_id,
     )
