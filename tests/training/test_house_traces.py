@@ -11,7 +11,7 @@ import pytest
 from router.recording import Recording
 from training.collect_backend import parse_backend
 from training.collect_queries import read_queries
-from training.house_traces import EVERY, RECORDINGS, SEED, TRACES, VOTES, house_traces
+from training.house_traces import EVERY, RECORDINGS, SEED, TRACES, house_traces
 from training.openai_samples import Server
 from training.workload.generate import workload
 
