@@ -41,6 +41,7 @@ USER 10001:10001
 WORKDIR /var/lib/apportion
 EXPOSE 50051 8080 9464
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["python", "-c", "import grpc, sys; from grpc_health.v1 import health_pb2 as m, health_pb2_grpc as s; sys.exit(s.HealthStub(grpc.insecure_channel('127.0.0.1:50051')).Check(m.HealthCheckRequest(), timeout=4).status != m.HealthCheckResponse.SERVING)"]
+# With [tls], let APPORTION_HEALTH name the address of server.health_listen.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["python", "-c", "import grpc, os, sys; from grpc_health.v1 import health_pb2 as m, health_pb2_grpc as s; sys.exit(s.HealthStub(grpc.insecure_channel(os.environ.get('APPORTION_HEALTH', '127.0.0.1:50051'))).Check(m.HealthCheckRequest(), timeout=4).status != m.HealthCheckResponse.SERVING)"]
 ENTRYPOINT ["apportion"]
 CMD ["serve", "--config", "/etc/apportion/router.toml"]

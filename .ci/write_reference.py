@@ -19,19 +19,20 @@ MADE = "<!-- Written by `make reference` from the code; do not edit. -->\n\n"
 
 
 def configuration() -> str:
-    """Every key of router.toml, from router/config.py: its type, default and comment."""
-    source = (ROOT / "router" / "config.py").read_text()
-    comments = _comments(source)
+    """Every key of router.toml, from router/config*.py: its type, default and comment."""
     text = "# Configuration: every key of router.toml\n\n" + MADE
     text += "Unknown keys are errors. Money is in $ per 1M tokens unless a key says otherwise, times are in seconds,\n"
     text += "shares from 0 to 1.\n"
     sections = [
-        node
+        (node, comments)
+        for name in ("config.py", "config_access.py")
+        for source in [(ROOT / "router" / name).read_text()]
+        for comments in [_comments(source)]
         for node in ast.parse(source).body
         if isinstance(node, ast.ClassDef)
         and any(isinstance(base, ast.Name) and base.id == "Section" for base in node.bases)
     ]
-    for section in sorted(sections, key=lambda node: node.name != "Config"):
+    for section, comments in sorted(sections, key=lambda found: found[0].name != "Config"):
         text += f"\n## {_title(section)}\n\n| key | type | default | meaning |\n|---|---|---|---|\n"
         before = section.body[0].end_lineno or section.lineno
         for field in section.body:
@@ -89,6 +90,8 @@ def commands() -> str:
     from router.command_group import load_command
 
     text = "# Commands\n\n" + MADE + "`apportion COMMAND --help` says the same.\n"
+    said = [_parameter(one) for one in group().params if one.name != "help"]
+    text += "\nBefore every command:\n\n| | meaning |\n|---|---|\n" + "".join(said)
     for name, lazy in sorted(group().commands.items()):
         command: Any = load_command(name, lazy.target)
         text += f"\n## apportion {name}\n\n{_paragraphs(command.help or '')}\n"

@@ -19,6 +19,7 @@ from predictors.observation import Query
 from predictors.untrained import Untrained
 from router.allocator import Allocator
 from router.answering.classes import AnswerClasses
+from router.auth.certificates import PortCertificates
 from router.auth.guard import Guard
 from router.backend_terms import speeds_of
 from router.backends import BACKENDS, Backend
@@ -81,6 +82,7 @@ class Service:
     shadows: Shadows | None = None  # None: [shadow] share is 0
     renewal: Renewal | None = None  # None: the ledger's store is in this process
     guard: Guard = field(default_factory=lambda: Guard(None))
+    certificates: PortCertificates = PortCertificates()  # noqa: RUF009 (frozen)
 
     @property
     def answers(self) -> Allocator | Shadowed:
@@ -126,6 +128,7 @@ def assemble(
     `replica` must be new with every start, since rows are numbered from 1; by default it is host-and-8-digits.
     """
     guard = Guard(base / config.auth.tokens if config.auth.tokens else None, wall_s, monotonic_s)
+    certificates = PortCertificates.of(config.tls, base, wall_s, monotonic_s)
     named = plans = build_plans(config)
     _menu(config, plans)  # its mistakes are told before anything is opened
     policy = _policy(config)
@@ -198,7 +201,7 @@ def assemble(
     rollout = Rollout(config, named, books, shelf, notes, Learned(predictions, plans, degraded), wall_s)
     rollout.begin()
     batches = open_batches(place, base, wall_s)
-    parts_of_it = (ledger, store, classes, allocator, rollout, batches, shadows, renewal, guard)
+    parts_of_it = (ledger, store, classes, allocator, rollout, batches, shadows, renewal, guard, certificates)
     return Service(config, plans, backends, predictions, *parts_of_it)
 
 

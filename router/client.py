@@ -26,13 +26,12 @@ from router.clients.advice import Advice
 from router.clients.advice_sync import SyncAdvice
 from router.clients.advised import Charged, Drawn, More, usage_request
 from router.clients.batches import Batches, BatchQuery, BatchResult, BatchStatus, SyncBatches
-from router.clients.bearer import signed
 from router.clients.channel import (
     DEFAULT_RETRIES,
     DEFAULT_TARGET,
     DEFAULT_TIMEOUT_S,
     SERVICE_CONFIG,
-    options,
+    aio_channel,
 )
 from router.clients.errors import (
     ApportionError,
@@ -50,6 +49,7 @@ from router.clients.read import read_decided, read_estimate, read_event, read_re
 from router.clients.request import Ask, generate_request, message, outcome_request
 from router.clients.retry import Attempts
 from router.clients.sync import SyncClient
+from router.clients.tls import TLS
 from router.clients.values import (
     AnswerDelta,
     Decided,
@@ -73,6 +73,7 @@ from router.v1 import apportion_router_pb2_grpc as pb_grpc
 
 __all__ = [
     "SERVICE_CONFIG",
+    "TLS",
     "AdminClient",
     "Advice",
     "AnswerDelta",
@@ -139,10 +140,11 @@ class Client:
         retries: int = DEFAULT_RETRIES,
         rng: random.Random | None = None,  # of the jitter
         token: str = "",  # says who calls, where the service asks for it
+        tls: TLS | None = None,
     ) -> None:
         self.timeout_s, self.retries = timeout_s, retries
         self._rng = rng or random.Random()
-        self._channel = grpc.aio.insecure_channel(target, options=options(), interceptors=signed(token))
+        self._channel = aio_channel(target, token, tls)
         self._stub = pb_grpc.RouterStub(self._channel)
         self.batches = Batches(self._stub, self._call)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -85,8 +86,17 @@ def command_line(
     @app.callback(no_args_is_help=True, help=about)
     def options(
         debug: bool = typer.Option(False, "--debug", help="Show where an error comes from (its traceback)."),
+        ca: str = typer.Option(
+            "", envvar="APPORTION_CA", help="PEM: who vouches for the service asked; TLS is spoken then."
+        ),
+        cert: str = typer.Option(
+            "", envvar="APPORTION_CERT", help="PEM: a certificate to show to a service that wants one."
+        ),
+        key: str = typer.Option("", envvar="APPORTION_KEY", help="PEM: the key of --cert."),
     ) -> None:
         """Options of the whole command line."""
+        said = {"APPORTION_CA": ca, "APPORTION_CERT": cert, "APPORTION_KEY": key}
+        os.environ.update({name: value for name, value in said.items() if value})  # where a connection looks
 
     group = typer.main.get_command(app)
     assert isinstance(group, CommandGroup)  # noqa: S101 (typer makes what it is told to)

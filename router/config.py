@@ -8,11 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import msgspec
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of router.toml: unknown keys are errors."""
+from router.config_access import AuthConfig, TlsConfig
+from router.config_section import Section
 
 
 class PriceConfig(Section, frozen=True):
@@ -187,14 +184,6 @@ class ShadowConfig(Section, frozen=True):
     window_s: float = 3600.0
 
 
-class AuthConfig(Section, frozen=True):
-    """[auth]: who may come in."""
-
-    tokens: str = (
-        ""  # file of tokens (see `router.auth.tokens`), relative to router.toml; empty: everybody may
-    )
-
-
 class ServerConfig(Section, frozen=True):
     """[server]"""
 
@@ -205,7 +194,9 @@ class ServerConfig(Section, frozen=True):
     console: bool = (
         True  # /console on http_listen; while callers are not authenticated, for this machine alone
     )
-    # true: may listen on other addresses than the loopback's; there is no authentication
+    # a gRPC port that answers questions about health alone, without TLS, for probes that know none; empty: none
+    health_listen: str = ""
+    # true: may listen on other addresses than the loopback's; see [auth] and [tls] for who comes in then
     allow_remote: bool = False
     drain_s: float = 20.0  # k8s sends SIGKILL after 30 s
     max_message_bytes: int = 16 * 1024 * 1024
@@ -307,6 +298,7 @@ class Config(Section, frozen=True):
     rewards: RewardsConfig = RewardsConfig()
     server: ServerConfig = ServerConfig()
     auth: AuthConfig = AuthConfig()
+    tls: TlsConfig = TlsConfig()
     metrics: MetricsConfig = MetricsConfig()
     tracing: TracingConfig = TracingConfig()
     log: LogConfig = LogConfig()

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Protocol
 
 import grpc
 import structlog
@@ -18,88 +17,32 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from router.advising.advisor import Advisor
-from router.allocator import Allocator
-from router.auth.guard import Guard
 from router.batches.batches import BatchDesk
-from router.batches.kept import Batches
-from router.config import Config
 from router.errors import ConfigError
 from router.held import Held
 from router.idempotency import Replays
-from router.ledger.renewal import Renewal
 from router.outcome_rates import OutcomeRates
 from router.reports import Reports
-from router.rollout.rollout import Rollout
 from router.serving.admin import AdminCalls
 from router.serving.admission import Admission
 from router.serving.advise import Advising
 from router.serving.batches import AskedOfUs, BatchCalls
 from router.serving.calls import Calls
+from router.serving.door import door_of
 from router.serving.json_admin import JsonAdmin
 from router.serving.known import engines, known_names
 from router.serving.listen import grpc_server, listen
 from router.serving.router import QUERY_CALLS, RouterCalls, new_id
-from router.shadow import Shadowed, Shadows
+from router.serving.service import Service
 from router.telemetry.telemetry import Telemetry
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.admin import PlanInfos
 from router.wire.parts import ADMIN_SERVICE, ROUTER_SERVICE
 
-if TYPE_CHECKING:  # an HTTP server, imported where one is wanted
-    from router.openai_door.door import Door
-
 KEEP_ALIVE_S = 15.0  # proxies close streams that are silent for 60 s
 GO_AWAY_AFTER_S = 1.0  # of draining: time for health to be seen, before callers are told to connect elsewhere
 CANCEL_S = 1.0  # for calls that were cut to free their backends and settle
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
-class Service(Protocol):
-    """What is served: the parts that `assemble` built."""
-
-    @property
-    def allocator(self) -> Allocator:
-        """Answers queries."""
-        ...
-
-    @property
-    def answers(self) -> Allocator | Shadowed:
-        """The same, with shadow runs behind it where there are any."""
-        ...
-
-    @property
-    def shadows(self) -> Shadows | None:
-        """What runs in the background; None: nothing does."""
-        ...
-
-    @property
-    def config(self) -> Config:
-        """What it was built from."""
-        ...
-
-    @property
-    def renewal(self) -> Renewal | None:
-        """What keeps the ledger supplied in the background; None: its store is in this process."""
-        ...
-
-    @property
-    def guard(self) -> Guard:
-        """Who may come in."""
-        ...
-
-    @property
-    def batches(self) -> Batches:
-        """Where batches are kept."""
-        ...
-
-    @property
-    def rollout(self) -> Rollout:
-        """What keeps the replica on the bundles and the mode that all agreed on."""
-        ...
-
-    async def close(self) -> None:
-        """Commit what is queued, close the store and the backends; no call is running."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +53,7 @@ class Addresses:
     admin: str
     http: str = ""  # of the OpenAI door; "": it is not open
     metrics: str = ""  # of Prometheus' page; "": it has no port of its own
+    health: str = ""  # of the port for probes; "": there is none
 
 
 class Servers:
@@ -133,6 +77,7 @@ class Servers:
         self.refused: Counter[tuple[str, str]] = Counter()  # (door, reason) -> calls
         self.admission, self.shadows = Admission(config.max_queries), service.shadows
         self.renewal, self.rollout = service.renewal, service.rollout
+        self.certificates = service.certificates
         self.allocator = service.allocator
         self.telemetry = Telemetry(
             service.config,
@@ -144,6 +89,7 @@ class Servers:
             version=version("apportion"),
             started_at=wall_s(),
             backends=service.allocator.backends,
+            certificates=service.certificates,
         )
         self.health = health.aio.HealthServicer()
         held, known = Held(books), known_names(service)
@@ -184,6 +130,7 @@ class Servers:
         )
         guarded = Calls(services["Admin"], admin_calls, limit, guard=service.guard, operators=True)
         self.admin = self._server(ADMIN_SERVICE, guarded, shared=False)
+        self.probes = self._server("", None) if config.health_listen else None
         self.json_admin = JsonAdmin(admin_calls, service.guard)
         self.door = door_of(
             service,
@@ -197,10 +144,13 @@ class Servers:
             monotonic_s,
         )
 
-    def _server(self, name: str, calls: Calls, *, shared: bool = True) -> grpc.aio.Server:
+    def _server(self, name: str, calls: Calls | None, *, shared: bool = True) -> grpc.aio.Server:
+        """Without `calls` it answers questions about health alone."""
         server = grpc_server(self.config.max_message_bytes, share_port=shared and self.share_ports)
-        server.add_generic_rpc_handlers((calls.handler(),))
         health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
+        if calls is None:
+            return server
+        server.add_generic_rpc_handlers((calls.handler(),))
         names = (name, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         return server
@@ -213,11 +163,18 @@ class Servers:
         self.rollout.start()
         self.admission.begin()
         self.desk.start()
+        shown, config = self.certificates, self.config
         addresses = Addresses(
-            listen(self.router, "listen", self.config.listen, allow_remote=remote),
-            listen(self.admin, "admin_listen", self.config.admin_listen, allow_remote=remote),
+            listen(self.router, "listen", config.listen, allow_remote=remote, certificates=shown.callers),
+            listen(
+                self.admin, "admin_listen", config.admin_listen, allow_remote=remote, certificates=shown.admin
+            ),
             metrics=await self.telemetry.start(),
         )
+        if self.probes is not None:
+            bound = listen(self.probes, "health_listen", config.health_listen, allow_remote=remote)
+            addresses = replace(addresses, health=bound)
+            await self.probes.start()
         if self.door is not None:
             addresses = replace(addresses, http=await self.door.start(share_port=self.share_ports))
         self.allocator.warm()
@@ -256,51 +213,11 @@ class Servers:
         self.admission.draining = True
         await self.desk.close()
         door = () if self.door is None else (self.door.stop(),)
-        await asyncio.gather(self.router.stop(None), self.admin.stop(None), self.telemetry.stop(), *door)
+        probes = () if self.probes is None else (self.probes.stop(None),)
+        grpc_ends = (self.router.stop(None), self.admin.stop(None), *probes)
+        await asyncio.gather(*grpc_ends, self.telemetry.stop(), *door)
         await self.admission.drain(CANCEL_S)
         self.admission.close()
-
-
-def door_of(
-    service: Service,
-    admission: Admission,
-    admin: JsonAdmin,
-    reports: Reports,
-    refused: Counter[tuple[str, str]],
-    telemetry: Telemetry,
-    keep_alive_s: float,
-    wall_s: Callable[[], float],
-    monotonic_s: Callable[[], float],
-) -> Door | None:
-    """The OpenAI door, where the configuration wants one; not yet listening. Raises `ConfigError`."""
-    config = service.config.server
-    if not config.http_listen:
-        return None
-    from router.console.app import Console
-    from router.openai_door.door import Door
-    from router.openai_door.forwarding import Forwarding
-
-    mounts = (
-        {"/console": Console(admin, local_only=not service.guard.on).application()} if config.console else {}
-    )
-    return Door(
-        service.answers,
-        service.allocator.books.chooser.menu.plans,
-        known_names(service),
-        admission,
-        config,
-        guard=service.guard,
-        reports=reports,
-        refused=refused,
-        new_id=new_id,
-        forwarding=Forwarding.of(service.config, service.allocator.books, admission, new_id),
-        pages=telemetry.pages,
-        traces=telemetry.traces,
-        mounts=mounts,
-        keep_alive_s=keep_alive_s,
-        wall_s=wall_s,
-        monotonic_s=monotonic_s,
-    )
 
 
 def settle_memory() -> None:

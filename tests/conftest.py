@@ -21,6 +21,10 @@ from typing import Any
 import hypothesis
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 CHROMIUMS = (
     os.environ.get("APPORTION_CHROMIUM", ""),
@@ -108,36 +112,68 @@ def small_bundle() -> Callable[[int], Any]:
     return fit
 
 
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory) -> Path:
-    """A self-signed certificate of 127.0.0.1; its key is beside it, `key.pem`."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
+class Authority:
+    """Vouches for certificates of 127.0.0.1; all of its files are in `folder`."""
 
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.name = folder, name
+        self._certificate, self._key = self._made(name, None, None, -1.0, 10.0)
+        self.ca, _ = self._written(name, self._certificate, self._key)
+
+    def issue(self, name: str, begins: float = -1.0, ends: float = 5.0) -> tuple[Path, Path]:
+        """A certificate and its key; it holds from `begins` to `ends`, days from now. Written over what was there."""
+        return self._written(name, *self._made(name, self._certificate, self._key, begins, ends))
+
+    def _written(
+        self, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey
+    ) -> tuple[Path, Path]:
+        paths = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+        paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        paths[1].write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return paths
+
+    @staticmethod
+    def _made(
+        name: str, issuer: Any, by: Any, begins: float, ends: float
+    ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+        key = ec.generate_private_key(ec.SECP256R1())
+        of, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), datetime.now(UTC)
+        names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(of)
+            .issuer_name(of if issuer is None else issuer.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now + timedelta(days=begins))
+            .not_valid_after(now + timedelta(days=ends))
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        )
+        return made.sign(by or key, hashes.SHA256()), key
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Callable[[str], Authority]:
+    """Makes authorities by name, in a folder of the test."""
+    folder = tmp_path / "authorities"
+    folder.mkdir()
+    return lambda name: Authority(folder, name)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate of 127.0.0.1; its key is beside it, `key.pem`."""
     folder: Path = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stub")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    (folder / "certificate.pem").write_bytes(made.public_bytes(pem))
-    return folder / "certificate.pem"
+    made = Authority(folder, "stub").ca
+    made.with_suffix(".key").replace(folder / "key.pem")
+    return made.replace(folder / "certificate.pem")
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import structlog
 
+from router.auth.followed import LOOK_S, stamp
 from router.auth.identity import Identity, Role
 from router.auth.tokens import Holder, hash_of, read_tokens
 from router.errors import ConfigError, Forbidden, Unauthenticated
 
-LOOK_S = 1.0
 SCHEME = "bearer"
 LONGEST = 1024  # characters of a header that is looked at
 
@@ -33,7 +33,7 @@ class Guard:
         """Read the file. Raises `ConfigError`."""
         self._path, self._wall_s, self._monotonic_s = path, wall_s, monotonic_s
         self._holders: Mapping[str, Holder] = {} if path is None else read_tokens(path)
-        self._stamp, self._look_at = _stamp(path), monotonic_s() + LOOK_S
+        self._stamp, self._look_at = stamp(path), monotonic_s() + LOOK_S
 
     @property
     def on(self) -> bool:
@@ -64,10 +64,10 @@ class Guard:
         if now < self._look_at:
             return
         self._look_at = now + LOOK_S
-        stamp = _stamp(path)
-        if stamp == self._stamp:
+        seen = stamp(path)
+        if seen == self._stamp:
             return
-        self._stamp = stamp
+        self._stamp = seen
         log = structlog.get_logger("router.auth")
         try:
             self._holders = read_tokens(path)
@@ -86,13 +86,3 @@ def own_tenant(named: str, caller: Identity | None, default: str = "") -> str:
     if named and named != caller.tenant:
         raise Forbidden("the token is another tenant's: leave tenant out")
     return caller.tenant
-
-
-def _stamp(path: Path | None) -> tuple[int, int, int]:
-    if path is None:
-        return 0, 0, 0
-    try:
-        found = path.stat()
-    except OSError:
-        return 0, 0, 0
-    return found.st_mtime_ns, found.st_size, found.st_ino

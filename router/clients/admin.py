@@ -18,11 +18,11 @@ from router.clients.admin_types import (
     read_logged,
     read_status,
 )
-from router.clients.bearer import signed, signed_channel
 from router.clients.budget import AccountBalance, Budget, read_balance, read_budget
-from router.clients.channel import DEFAULT_ADMIN_TARGET, options
+from router.clients.channel import DEFAULT_ADMIN_TARGET, aio_channel, blocking_channel
 from router.clients.errors import translated
 from router.clients.read import read_plan
+from router.clients.tls import TLS
 from router.clients.values import PlanInfo
 from router.domain.backend_state import BackendState
 from router.domain.decision import Mode
@@ -44,10 +44,15 @@ class AdminClient:
     """
 
     def __init__(
-        self, target: str = DEFAULT_ADMIN_TARGET, *, timeout_s: float = ADMIN_TIMEOUT_S, token: str = ""
+        self,
+        target: str = DEFAULT_ADMIN_TARGET,
+        *,
+        timeout_s: float = ADMIN_TIMEOUT_S,
+        token: str = "",
+        tls: TLS | None = None,
     ) -> None:
         self.timeout_s = timeout_s
-        self._channel = grpc.aio.insecure_channel(target, options=options(), interceptors=signed(token))
+        self._channel = aio_channel(target, token, tls)
         self._stub = pb_grpc.AdminStub(self._channel)
 
     async def __aenter__(self) -> Self:
@@ -187,10 +192,15 @@ class SyncAdminClient:
     """
 
     def __init__(
-        self, target: str = DEFAULT_ADMIN_TARGET, *, timeout_s: float = ADMIN_TIMEOUT_S, token: str = ""
+        self,
+        target: str = DEFAULT_ADMIN_TARGET,
+        *,
+        timeout_s: float = ADMIN_TIMEOUT_S,
+        token: str = "",
+        tls: TLS | None = None,
     ) -> None:
         self.timeout_s = timeout_s
-        self._channel = signed_channel(grpc.insecure_channel(target, options=options()), token)
+        self._channel = blocking_channel(target, token, tls)
         self._stub = pb_grpc.AdminStub(self._channel)
 
     def __enter__(self) -> Self:

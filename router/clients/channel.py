@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+import grpc
+
+from router.clients.bearer import signed, signed_channel
 from router.clients.request import MAX_MESSAGE_BYTES
+from router.clients.tls import TLS
 from router.wire.parts import ADMIN_SERVICE, GRPC_MARGIN_BYTES, ROUTER_SERVICE
 
 DEFAULT_TARGET = "127.0.0.1:50051"
@@ -43,3 +47,20 @@ def options() -> Sequence[tuple[str, str | int]]:
         ("grpc.max_receive_message_length", limit),
         ("grpc.enable_retries", 0),
     )
+
+
+def aio_channel(target: str, token: str, tls: TLS | None) -> grpc.aio.Channel:
+    """A connection for asyncio whose calls carry the token; None: without TLS."""
+    if tls is None:
+        return grpc.aio.insecure_channel(target, options=options(), interceptors=signed(token))
+    return grpc.aio.secure_channel(
+        target, tls.credentials(), options=(*options(), *tls.options()), interceptors=signed(token)
+    )
+
+
+def blocking_channel(target: str, token: str, tls: TLS | None) -> grpc.Channel:
+    """The same for threads."""
+    if tls is None:
+        return signed_channel(grpc.insecure_channel(target, options=options()), token)
+    channel = grpc.secure_channel(target, tls.credentials(), options=(*options(), *tls.options()))
+    return signed_channel(channel, token)

@@ -14,12 +14,12 @@ from predictors.observation import Message
 from router.clients.advice_sync import SyncAdvice
 from router.clients.advised import Charged, usage_request
 from router.clients.batches import SyncBatches
-from router.clients.bearer import signed_channel
-from router.clients.channel import DEFAULT_RETRIES, DEFAULT_TARGET, DEFAULT_TIMEOUT_S, options
+from router.clients.channel import DEFAULT_RETRIES, DEFAULT_TARGET, DEFAULT_TIMEOUT_S, blocking_channel
 from router.clients.errors import translated
 from router.clients.read import read_decided, read_estimate, read_event, read_reply, read_reported_many
 from router.clients.request import Ask, generate_request, outcome_request
 from router.clients.retry import Attempts
+from router.clients.tls import TLS
 from router.clients.values import (
     Decided,
     Estimate,
@@ -51,10 +51,11 @@ class SyncClient:
         retries: int = DEFAULT_RETRIES,
         rng: random.Random | None = None,  # of the jitter
         token: str = "",  # says who calls, where the service asks for it
+        tls: TLS | None = None,
     ) -> None:
         self.timeout_s, self.retries = timeout_s, retries
         self._rng = rng or random.Random()
-        self._channel = signed_channel(grpc.insecure_channel(target, options=options()), token)
+        self._channel = blocking_channel(target, token, tls)
         self._stub = pb_grpc.RouterStub(self._channel)
         self.batches = SyncBatches(self._stub, self._call)
 

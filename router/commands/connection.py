@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, TypeVar
 from router.command_group import CommandFailed
 
 if TYPE_CHECKING:
-    from router.client import AdminClient, SyncClient
+    from router.client import TLS, AdminClient, SyncClient
 
 ROUTER = "127.0.0.1:50051"
 ADMIN = "127.0.0.1:50052"
 TOKEN = "APPORTION_TOKEN"  # noqa: S105 (a variable's name; no option, which lists of processes would show)
+CA, CERT, KEY = "APPORTION_CA", "APPORTION_CERT", "APPORTION_KEY"  # what --ca, --cert and --key say
 
 Result = TypeVar("Result")
 
@@ -27,7 +28,7 @@ def asking(server: str, timeout_s: float) -> Iterator[SyncClient]:
 
     with (
         _errors_of(server),
-        SyncClient(server, timeout_s=timeout_s, token=os.environ.get(TOKEN, "")) as client,
+        SyncClient(server, timeout_s=timeout_s, token=os.environ.get(TOKEN, ""), tls=_tls()) as client,
     ):
         yield client
 
@@ -36,12 +37,24 @@ def ask_admin(server: str, call: Callable[[AdminClient], Awaitable[Result]]) -> 
     """What `call` gets from the Admin port."""
     from router.client import AdminClient
 
+    tls = _tls()
+
     async def asked() -> Result:
-        async with AdminClient(server, token=os.environ.get(TOKEN, "")) as client:
+        async with AdminClient(server, token=os.environ.get(TOKEN, ""), tls=tls) as client:
             return await call(client)
 
     with _errors_of(server):
         return asyncio.run(asked())
+
+
+def _tls() -> TLS | None:
+    """What the options before the command, or their variables, say of TLS; None: it is not spoken."""
+    from router.client import TLS
+
+    ca, cert, key = (os.environ.get(name, "") for name in (CA, CERT, KEY))
+    if bool(cert) != bool(key):
+        raise CommandFailed("--cert and --key go together")
+    return TLS(ca, cert, key) if ca or cert else None
 
 
 @contextmanager

@@ -35,6 +35,9 @@ def serve(
             help="HOST:PORT of the OpenAI door. Default: server.http_listen; without one it is closed."
         ),
     ] = "",
+    health_listen: Annotated[
+        str, typer.Option(help="HOST:PORT for probes, without TLS. Default: server.health_listen.")
+    ] = "",
     bundle: Annotated[
         Path | None, typer.Option(help="Folder of what was learned. Default: the configuration's bundle.")
     ] = None,
@@ -56,7 +59,7 @@ def serve(
 
     When all ports listen one line is printed on standard output:
     `listening router=127.0.0.1:50051 admin=127.0.0.1:50052`, with ` http=127.0.0.1:8080` after it where the OpenAI door
-    is open, and ` metrics=127.0.0.1:9464` where Prometheus has a port of its own. On SIGTERM new queries are refused
+    is open, ` metrics=127.0.0.1:9464` where Prometheus has a port of its own, and ` health=…` for probes. On SIGTERM new queries are refused
     and running ones may end within server.drain_s seconds; a second signal cuts them.
     With several workers the addresses of Admin and Prometheus are the first one's; what operators change reaches all.
     """
@@ -65,6 +68,7 @@ def serve(
         listen=listen,
         admin_listen=admin_listen,
         http_listen=http_listen,
+        health_listen=health_listen,
         bundle=bundle,
         mode=mode,
     )
@@ -82,6 +86,7 @@ def serve(
     def ready(bound: Addresses) -> None:
         more = f" http={bound.http}" if bound.http else ""
         more += f" metrics={bound.metrics}" if bound.metrics else ""
+        more += f" health={bound.health}" if bound.health else ""
         typer.echo(f"listening router={bound.router} admin={bound.admin}{more}")
         sys.stdout.flush()
 
@@ -118,8 +123,9 @@ def _serve_by(workers: int, config: Config, base: Path, options: Sequence[str]) 
         )
     server = config.server
     held = {"listen": Port.held("listen", server.listen)}  # until this process ends
-    if server.http_listen:
-        held["http_listen"] = Port.held("http_listen", server.http_listen)
+    for key in ("http_listen", "health_listen"):
+        if address := getattr(server, key):
+            held[key] = Port.held(key, address)
     shared = ["serve", *options]
     for key, port in held.items():
         shared += [f"--{key.replace('_', '-')}", port.address]
@@ -142,6 +148,7 @@ def overridden(
     listen: str = "",
     admin_listen: str = "",
     http_listen: str = "",
+    health_listen: str = "",
     bundle: Path | None = None,
     mode: Literal["bypass", "observe", "apply"] | None = None,
 ) -> Config:
@@ -151,6 +158,7 @@ def overridden(
         ("--listen", listen),
         ("--admin-listen", admin_listen),
         ("--http-listen", http_listen),
+        ("--health-listen", health_listen),
     ):
         text = address_problem(address) if address else ""
         if address and not text and not server.allow_remote and not is_loopback(address):
@@ -162,6 +170,7 @@ def overridden(
         listen=listen or server.listen,
         admin_listen=admin_listen or server.admin_listen,
         http_listen=http_listen or server.http_listen,
+        health_listen=health_listen or server.health_listen,
     )
     if bundle is not None and not bundle.is_dir():
         raise ConfigError(f"--bundle: there is no folder {bundle}")

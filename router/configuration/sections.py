@@ -11,7 +11,8 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
 
-from router.config import Config, Section
+from router.config import Config
+from router.config_section import Section
 from router.configuration.bounds import BOUNDS, Bound, Unit, instead_of
 from router.configuration.places import Path
 from router.configuration.problems import Problems, shown, unknown

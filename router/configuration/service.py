@@ -10,6 +10,7 @@ from typing import Any
 from router.answers import ANSWER_KINDS
 from router.auth.tokens import read_tokens
 from router.config import Config, RewardsConfig
+from router.configuration.access import check_certificates, check_tls
 from router.configuration.places import Path
 from router.configuration.plans import check_signal, signals_of
 from router.configuration.plugin_options import POLICY, build_plugin
@@ -18,6 +19,7 @@ from router.errors import ConfigError
 from router.policies import Policy
 
 MOST_WEIGHT = 1000  # as on the wire
+MAY_BE_CLOSED = ("http_listen", "health_listen")
 # What the OpenAI door answers itself.
 DOORS_OWN = frozenset(
     ("/v1/chat/completions", "/v1/completions", "/v1/models", "/v1/feedback", "/v1/responses")
@@ -56,6 +58,7 @@ def check_service(config: Config, problems: Problems) -> None:
             problems.add(path, unknown("answer kind", kind, ANSWER_KINDS))
     _check_rewards(config.rewards, problems)
     _check_addresses(config, problems)
+    check_tls(config.tls, problems)
     _check_forward(config, problems)
     endpoint = config.tracing.endpoint
     if endpoint and not _ENDPOINT.fullmatch(endpoint):
@@ -76,6 +79,7 @@ def check_folders(config: Config, folder: File, problems: Problems) -> None:
             read_tokens(folder / config.auth.tokens)
         except ConfigError as error:
             problems.add(("auth", "tokens"), str(error))
+    check_certificates(config.tls, folder, problems)
     store = config.store.sqlite
     if not store:
         problems.add(("store", "sqlite"), 'wants a file, or ":memory:" to keep nothing')
@@ -185,11 +189,12 @@ def _check_addresses(config: Config, problems: Problems) -> None:
         ("server", "listen"),
         ("server", "admin_listen"),
         ("server", "http_listen"),
+        ("server", "health_listen"),
         ("metrics", "listen"),
     ):
         address: str = getattr(getattr(config, section), key)
         path: Path = (section, key)
-        if ((key == "http_listen" or section == "metrics") and not address) or problems.touch(path):
+        if ((key in MAY_BE_CLOSED or section == "metrics") and not address) or problems.touch(path):
             continue
         text = address_problem(address)
         if text:
@@ -197,7 +202,7 @@ def _check_addresses(config: Config, problems: Problems) -> None:
         elif not config.server.allow_remote and not is_loopback(address):
             problems.add(
                 path,
-                f"{address!r} can be reached from other machines, and there is no authentication; "
+                f"{address!r} can be reached from other machines; "
                 "listen on 127.0.0.1, or say allow_remote = true in [server]",
             )
         elif not address.endswith(":0"):  # 0: any free port

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from router.auth.certificates import Certificates
 from router.auth.guard import Guard
 from router.checks.queries import Known
 from router.config import ServerConfig
@@ -49,12 +50,13 @@ class Door:
         pages: Mapping[str, Handler] | None = None,  # what else is shown (GET), by path
         refused: Counter[tuple[str, str]] | None = None,  # (door, reason) -> requests that ended so
         guard: Guard | None = None,  # None: everybody may come in
+        certificates: Certificates | None = None,  # None: without TLS
         mounts: Mapping[str, web.Application] | None = None,  # what else is served, by how its paths begin
         keep_alive_s: float = KEEP_ALIVE_S,
         wall_s: Callable[[], float] = time.time,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.config = config
+        self.config, self._certificates = config, certificates
         chats = Chats(
             answers=answers,
             models=Models.of(plans),
@@ -96,15 +98,21 @@ class Door:
             raise ConfigError(f"server.http_listen: {problem}")
         if not self.config.allow_remote and not is_loopback(address):
             raise ConfigError(
-                f"server.http_listen: {address!r} can be reached from other machines, and callers are not "
-                "authenticated; listen on 127.0.0.1, or set server.allow_remote = true where the network keeps "
+                f"server.http_listen: {address!r} can be reached from other machines; listen on "
+                "127.0.0.1, or set server.allow_remote = true where [auth], [tls] client_ca or the network keeps "
                 "strangers out"
             )
         host, _, port = address.rpartition(":")
         await self._runner.setup()
         try:
-            reuse = share_port or None
-            await web.TCPSite(self._runner, host.strip("[]"), int(port), reuse_port=reuse).start()
+            site = web.TCPSite(
+                self._runner,
+                host.strip("[]"),
+                int(port),
+                reuse_port=share_port or None,
+                ssl_context=None if self._certificates is None else self._certificates.for_http(),
+            )
+            await site.start()
         except OSError as error:
             await self._runner.cleanup()
             raise ConfigError(

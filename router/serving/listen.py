@@ -1,9 +1,11 @@
-"""Which addresses the service may listen on: the loopback's, until callers can be told apart."""
+"""Which addresses the service may listen on, and what is shown there: the loopback's, unless more is allowed."""
 
 from __future__ import annotations
 
 import grpc
 
+from router.auth.certificate_files import Pair
+from router.auth.certificates import Certificates
 from router.configuration.service import is_loopback
 from router.errors import ConfigError
 from router.wire.parts import GRPC_MARGIN_BYTES
@@ -21,7 +23,14 @@ def grpc_server(max_message_bytes: int, *, share_port: bool = False) -> grpc.aio
     )
 
 
-def listen(server: grpc.aio.Server, key: str, address: str, *, allow_remote: bool) -> str:
+def listen(
+    server: grpc.aio.Server,
+    key: str,
+    address: str,
+    *,
+    allow_remote: bool,
+    certificates: Certificates | None = None,  # None: without TLS
+) -> str:
     """Bind `address` ("host:port"; port 0: any) and return what was bound; `key` names it in messages.
 
     Raises `ConfigError`.
@@ -33,13 +42,44 @@ def listen(server: grpc.aio.Server, key: str, address: str, *, allow_remote: boo
         )
     if not allow_remote and not is_loopback(address):
         raise ConfigError(
-            f"server.{key}: {address!r} can be reached from other machines, and callers are not authenticated; "
-            "listen on 127.0.0.1, or set server.allow_remote = true where the network keeps strangers out"
+            f"server.{key}: {address!r} can be reached from other machines; "
+            "listen on 127.0.0.1, or set server.allow_remote = true where [auth], [tls] client_ca or the network keeps "
+            "strangers out"
         )
     try:
-        bound = server.add_insecure_port(address)
+        if certificates is None:
+            bound = server.add_insecure_port(address)
+        else:
+            bound = server.add_secure_port(address, credentials(certificates))
     except RuntimeError as error:
         raise ConfigError(
             f"server.{key}: cannot listen on {address}: is another server running there?"
         ) from error
     return f"{host}:{bound}"
+
+
+def credentials(certificates: Certificates) -> grpc.ServerCredentials:
+    """What a port is added with: new connections are shown the pair of now.
+
+    Whether callers need a certificate is said once; which authorities are theirs may change.
+    """
+    given = certificates.now()
+
+    def changed() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal given
+        pair = certificates.now()
+        if pair is given:
+            return None
+        given = pair
+        return _configuration(pair)
+
+    # The stub does not know that None stands for what was given before.
+    return grpc.dynamic_ssl_server_credentials(
+        _configuration(given),
+        changed,  # type: ignore[arg-type]
+        given.client_ca is not None,
+    )
+
+
+def _configuration(pair: Pair) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(pair.key, pair.certificate)], pair.client_ca)

@@ -158,6 +158,10 @@ CATALOGUE: Mapping[str, Metric] = {
     "apportion_running_queries": _gauge("Queries in flight; what the autoscaler looks at"),
     "apportion_most_queries": _gauge("How many may be: server.max_queries"),
     "apportion_draining": _gauge("1 while this replica goes down"),
+    "apportion_certificate_end_seconds": _gauge(
+        "When the certificate ends that new connections are shown, seconds since the epoch; absent without TLS",
+        "port",
+    ),
     # backends
     "apportion_backend_state": _gauge(
         "1 for the state of a backend: enable, drain, disable or quarantine", "backend", "state"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -34,12 +35,12 @@ class MetricsPort:
         app.add_routes([web.get(PATH, page.handle)])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=LAST_BYTES_S)
 
-    async def start(self, address: str) -> str:
+    async def start(self, address: str, tls: ssl.SSLContext | None = None) -> str:
         """Bind and serve; returns the address bound. Raises `OSError` where it cannot be had."""
         host, _, port = address.rpartition(":")
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, host.strip("[]"), int(port)).start()
+            await web.TCPSite(self._runner, host.strip("[]"), int(port), ssl_context=tls).start()
         except OSError:
             await self._runner.cleanup()
             raise

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from router.auth.certificates import PortCertificates
 from router.books import Books
 from router.domain.plan import Plan
 from router.ledger import Balance
@@ -46,6 +47,7 @@ class Standing:
     refused: Mapping[tuple[str, str], int] = field(default_factory=dict)  # (door, reason) -> calls
     spans: Callable[[], Mapping[str, int]] = dict  # what became of them
     backends: Mapping[str, object] = field(default_factory=dict)  # those that are `Breakers` are asked
+    certificates: PortCertificates = PortCertificates()  # noqa: RUF009 (frozen)
 
     def readings(self) -> dict[str, Read]:
         """By the name of the metric."""
@@ -67,6 +69,10 @@ class Standing:
             "apportion_ledger_troubles": {(): float(len(books.ledger.troubles))},
             "apportion_promised_risk": promised_risks(chooser.menu.plans),
             "apportion_spans_total": {(result,): float(count) for result, count in self.spans().items()},
+        }
+        ends = {("callers",): self.certificates.callers, ("admin",): self.certificates.admin}
+        found["apportion_certificate_end_seconds"] = {
+            port: shown.until for port, shown in ends.items() if shown is not None
         }
         if self.shadows is not None:
             counts = self.shadows.counts

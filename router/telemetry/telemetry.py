@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Mapping
 
+from router.auth.certificates import PortCertificates
 from router.books import Books
 from router.config import Config
 from router.errors import ConfigError
@@ -35,6 +36,7 @@ class Telemetry:
         version: str,
         started_at: float,  # seconds since the epoch
         backends: Mapping[str, object],
+        certificates: PortCertificates,
     ) -> None:
         self.traces = _traces(config, version, books.settings.replica)
         if self.traces is not None:
@@ -42,6 +44,7 @@ class Telemetry:
         if (write := query_log(config.log.queries)) is not None:
             books.onlookers.append(write)
         self._listen, self._on_door = config.metrics.listen, config.metrics.on_door
+        self._certificates = certificates.callers
         self.page: MetricsPage | None = None
         self._port: MetricsPort | None = None
         if config.metrics.listen or config.metrics.on_door:
@@ -54,6 +57,7 @@ class Telemetry:
                 refused,
                 self.traces.counts if self.traces else dict,
                 backends,
+                certificates,
             )
             metrics = Metrics(Decided(config.metrics.tenants), TurnedOut(), standing)
             books.onlookers.append(metrics.seen)
@@ -73,7 +77,8 @@ class Telemetry:
             return ""
         port = MetricsPort(self.page)
         try:
-            bound = await port.start(self._listen)
+            tls = None if self._certificates is None else self._certificates.for_http()
+            bound = await port.start(self._listen, tls)
         except OSError as error:
             raise ConfigError(
                 f"metrics.listen: cannot listen on {self._listen}: is another server running there?"

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.auth.guard import LOOK_S, Guard, own_tenant
+from router.auth.followed import LOOK_S
+from router.auth.guard import Guard, own_tenant
 from router.auth.identity import Identity, Role
 from router.auth.tokens import entry_text, hash_of, new_token, read_tokens
 from router.errors import ConfigError, Forbidden, Unauthenticated
