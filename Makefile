@@ -85,6 +85,10 @@ budget-chaos: $(SETUP) ## 10,000 random schedules of eight replicas on one budge
 swaps: $(SETUP) ## 100 bundles swapped under load, and the kill switch over three replicas (four minutes)
 	APPORTION_SWAPS=$(or $(SWAPS),100) $(BIN)/python -m pytest -q tests/router/rollout/test_swaps_under_load.py
 
+.PHONY: fuzz
+fuzz: $(SETUP) ## every reader of what others write, under 100,000 damaged inputs each (an hour or two); ARGS="-k words" for some
+	APPORTION_FUZZ_EXAMPLES=$(or $(INPUTS),100000) nice $(BIN)/python -m pytest -q tests/fuzz $(ARGS)
+
 .PHONY: coverage
 coverage: $(SETUP) ## the same with branch coverage, into htmlcov/
 	$(BIN)/python -m pytest -n $(or $(JOBS),2) -m "not gpu and not vllm" --cov --cov-report=html --cov-report=term:skip-covered $(ARGS)

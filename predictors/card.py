@@ -47,6 +47,8 @@ class BundleCard:
         if set(written) != known:
             odd = ", ".join(sorted(set(written) ^ known))
             raise BundleError(f"card.json: missing or unknown keys: {odd}")
+        if not isinstance(written["files"], dict):
+            raise BundleError("card.json: files: an object of names and checksums is expected")
         try:
             return cls(
                 **written

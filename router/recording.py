@@ -206,7 +206,7 @@ class Recording:
         """What the hidden vectors of a backend are made of; (): not said. Raises `RecordingError` for nonsense."""
         try:
             return read_pieces(self.meta.hidden.get(backend, []))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise RecordingError(f"recording {self.name!r}: meta.json: {error}") from error
 
     def split(self, parts: int | Sequence[float] = 2, seed: int = 0) -> NDArray[np.int64]:

@@ -84,7 +84,7 @@ def read_tokens(path: Path) -> Mapping[str, Holder]:
     """Hash -> holder. Raises `ConfigError` naming the file and the entry."""
     try:
         document = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Document)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # of UTF-8, of TOML, of the shape, of nesting
         raise ConfigError(f"{path}: {error}") from error
     found: dict[str, Holder] = {}
     for number, entry in enumerate(document.tokens):

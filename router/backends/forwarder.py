@@ -113,7 +113,7 @@ def usage_in(body: bytes) -> Usage | None:
     """What a JSON reply says that it used; None where it says nothing."""
     try:
         said = msgspec.json.decode(body, type=_Used).usage
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
     if said is None or said.prompt_tokens is None:
         return None

@@ -10,7 +10,6 @@ from predictors.observation import Sample, TokenLogprob, ToolCall
 from router.backends.openai_chunks import Choice, TextPiece, ToolPiece, WireUsage
 from router.domain.events import CallPiece, Delta
 
-
 LEAST_LOGPROB = -10_000.0  # nats; what is never drawn is said to have -9999
 
 

@@ -178,10 +178,17 @@ def read_packed(body: bytes) -> Packed:
 
 
 def unpack(decision_id: str, tenant: str, created_at: float, body: bytes, names: Names) -> Decision:
-    """The decision of a row. Raises `KeyError` where `names` does not know a number of it."""
+    """The decision of a row. Raises `KeyError` where `names` does not know a number of it, `DecodeError` for no row."""
     if not is_packed(body):
         return to_decision(body)
-    row, text = _DECODER.decode(body), names.text
+    try:
+        return _decision(decision_id, tenant, created_at, _DECODER.decode(body), names)
+    except (zlib.error, IndexError, ValueError, OverflowError) as error:
+        raise msgspec.DecodeError(f"no row of a decision: {error}") from error
+
+
+def _decision(decision_id: str, tenant: str, created_at: float, row: Packed, names: Names) -> Decision:
+    text = names.text
     pairs, plan = names.texts(row.digests), text(row.plan)
     probabilities, used = _unpacked(row.probabilities, names, "d"), names.texts(row.used)
     confidence, latency_s, first_text_s = singles(row.measures)

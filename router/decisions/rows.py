@@ -31,13 +31,13 @@ def to_bytes(row: Decision | Outcome) -> bytes:
 
 
 def to_decision(data: bytes) -> Decision:
-    """The decision that `to_bytes` wrote; fields that were added since have their defaults."""
-    return _decoder(Decision).decode(data)  # type: ignore[no-any-return]
+    """The decision that `to_bytes` wrote; fields that were added since have their defaults. Raises `DecodeError`."""
+    return _decoded(Decision, data)  # type: ignore[no-any-return]
 
 
 def to_outcome(data: bytes) -> Outcome:
-    """The outcome that `to_bytes` wrote."""
-    return _decoder(Outcome).decode(data)  # type: ignore[no-any-return]
+    """The outcome that `to_bytes` wrote. Raises `DecodeError`."""
+    return _decoded(Outcome, data)  # type: ignore[no-any-return]
 
 
 def readable_text(text: str) -> str:
@@ -102,6 +102,13 @@ def page_start(page_size: int, token: str) -> Place | None:
     if not math.isfinite(place[0]) or abs(place[1]) >= 2**63:
         raise InvalidQuery("page_token", f"{token[:80]!r} is not one", "a next_page_token, or empty")
     return place
+
+
+def _decoded(row: type, data: bytes) -> Any:
+    try:
+        return _decoder(row).decode(data)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error
 
 
 @functools.cache

@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import msgspec
+
 from router.decisions import Page
 from router.decisions.batch import Report
 from router.decisions.database import DECISION, DECISIONS, NAMES, OUTCOMES, Database
@@ -148,10 +150,15 @@ class Store:
 
     def _unpacked(self, connection: Any, name: str, tenant: str, created_at: float, body: bytes) -> Decision:
         try:
-            return unpack(name, tenant, created_at, body, self._names)
-        except KeyError:  # names that came since the last look
-            self._names.learn(self._database.run(connection, NAMES, (0,)).fetchall())
-            return unpack(name, tenant, created_at, body, self._names)
+            try:
+                return unpack(name, tenant, created_at, body, self._names)
+            except KeyError:  # names that came since the last look
+                self._names.learn(self._database.run(connection, NAMES, (0,)).fetchall())
+                return unpack(name, tenant, created_at, body, self._names)
+        except (KeyError, msgspec.DecodeError) as error:
+            raise StoreError(
+                f"decision store {self._database.name}: the row of {name} is damaged: {error}"
+            ) from error
 
     async def _read(self, read: Callable[[Any], Read]) -> Read:
         if self._closed:

@@ -92,7 +92,7 @@ def as_named(body: bytes, forwarder: Forwarder) -> bytes:
     try:
         sent = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         said = msgspec.json.decode(sent["model"], type=str) if "model" in sent else ""
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return body  # not JSON: a form with a file, say
     if said not in ("", "auto", forwarder.name, f"backend/{forwarder.name}"):
         return body

@@ -96,7 +96,7 @@ def read_meta(folder: Path) -> RecordingMeta:
         raise RecordingError(f"{folder}: not a recording: {what}")
     try:
         data = json.loads(path.read_text("utf-8"))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise RecordingError(f"{path}: not JSON: {error}") from error
     if not isinstance(data, dict):
         raise RecordingError(f"{path}: an object is expected, got {type(data).__name__}")
@@ -164,7 +164,8 @@ def read_table(path: Path, columns: Mapping[str, tuple[str, bool]], skip: Sequen
     try:
         wanted = [name for name in pq.read_schema(path).names if name not in skip]
         table = pq.read_table(path, columns=wanted)
-    except (pa.ArrowException, OSError) as error:
+        table.validate(full=True)  # texts are UTF-8, offsets lie within
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise RecordingError(f"{path}: cannot be read as Parquet: {error}") from error
     for name, (kind, required) in columns.items():
         if name not in table.column_names:

@@ -30,7 +30,7 @@ from router.wire.admin import (
     page_size,
     plan_info,
 )
-from router.wire.checks import enum
+from router.wire.checks import enum, seconds
 from router.wire.decision import logged_decision
 from router.wire.parts import BACKEND_STATES, BUNDLE_STATES, MODE_NUMBERS, MODES, timestamp
 
@@ -185,7 +185,7 @@ class AdminCalls:
         if limit is not None:
             LIMIT.check("limit", limit)
         balance = self.books.ledger.balance(name)
-        if request.HasField("window") and request.window.ToTimedelta().total_seconds() != balance.window_s:
+        if request.HasField("window") and seconds("window", request.window) != balance.window_s:
             raise InvalidQuery(
                 "window", "is part of the configuration", f"{balance.window_s:g} s, or leave it out"
             )

@@ -260,8 +260,8 @@ async def refuse(context: Context, error: Exception, call: Call, name: str) -> N
 
 
 def set_trailers(context: Context, call: Call) -> None:
-    """The decision id, where there is one, also for calls that went well."""
-    if call.decision_id:
+    """The decision id, where there is one that a header may carry, also for calls that went well."""
+    if call.decision_id and call.decision_id.isascii() and call.decision_id.isprintable():
         context.set_trailing_metadata(((DECISION_ID_TRAILER, call.decision_id),))
 
 

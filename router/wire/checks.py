@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from typing import TypeVar
 
 from google.protobuf.duration_pb2 import Duration
@@ -41,4 +40,4 @@ def duration(value_s: float) -> Duration:
 
 def from_duration(value: Duration) -> float:
     """A `Duration` that we sent, in seconds."""
-    return timedelta(seconds=value.seconds, microseconds=value.nanos / 1000).total_seconds()
+    return float(value.seconds + value.nanos / 1e9)

@@ -95,7 +95,7 @@ def refusal(error: Exception, decision_id: str = "") -> Refusal:
     status = status_pb2.Status(code=code_pb2.Code.ValueType(number), message=message, details=details)
     trailers: list[tuple[str, str | bytes]] = [(DETAILS_TRAILER, status.SerializeToString())]
     decision_id = getattr(error, "decision_id", "") or decision_id
-    if decision_id:
+    if decision_id and decision_id.isascii() and decision_id.isprintable():
         trailers.append((DECISION_ID_TRAILER, decision_id))
     return Refusal(code, message, tuple(trailers))
 

@@ -24,7 +24,7 @@ import pytest
 
 LONG = int(os.environ.get("APPORTION_FUZZ_EXAMPLES", "0"))
 FIRST = int(os.environ.get("APPORTION_FUZZ_FIRST", "0"))  # the number of the first input: to see one again
-SHORT = 200
+SHORT = 150
 WORST_CPU_S = 5.0  # of the processor, for one input
 GROWTH_BYTES = 64_000_000  # between a fifth of the inputs and the last
 AT_ONCE = 24  # calls to a server
@@ -62,7 +62,6 @@ class Fuzz:
 
     name: str
     tell: Callable[[str], None]
-    share: float = 1.0
 
     def __call__(
         self, make: Callable[[Random], Any], read: Callable[[Any], Any], refusals: tuple[type[Exception], ...]
@@ -78,10 +77,12 @@ class Fuzz:
                 read(raw)
             except refusals as error:
                 self.refused(seen, type(error).__name__)
-            except Exception as error:  # another kind of failure is told once, and the rest is tried all the same
+            except Exception as error:  # noqa: BLE001 (every other kind is told once, and the rest is tried)
                 place = traceback.extract_tb(error.__traceback__)[-1]
                 kind = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}: {str(error)[:200]}"
-                seen.failures.setdefault(kind.split(":")[0] + str(place.lineno), f"{kind}\n  {self.told(number, raw)}")
+                seen.failures.setdefault(
+                    kind.split(":", maxsplit=1)[0] + str(place.lineno), f"{kind}\n  {self.told(number, raw)}"
+                )
             else:
                 seen.taken += 1
             self.timed(seen, number, time.thread_time() - spent, raw)
@@ -90,7 +91,10 @@ class Fuzz:
         return self.ended(seen, many, began, held)
 
     async def calls(
-        self, make: Callable[[Random], Any], call: Callable[[Any], Awaitable[str]], unwanted: Callable[[str], bool]
+        self,
+        make: Callable[[Random], Any],
+        call: Callable[[Any], Awaitable[str]],
+        unwanted: Callable[[str], bool],
     ) -> Fuzzed:
         """The same for a server: `call` says how it answered, "" where it took the input."""
         seen, many, numbers = Fuzzed(self.name), self.many(), iter(range(FIRST, FIRST + self.many()))
@@ -118,7 +122,7 @@ class Fuzz:
 
     def many(self) -> int:
         """How many inputs."""
-        return LONG or max(20, int(SHORT * self.share))
+        return LONG or SHORT
 
     def chance(self, number: int) -> Random:
         """The dice of an input."""
@@ -126,7 +130,9 @@ class Fuzz:
 
     def told(self, number: int, raw: Any) -> str:
         """How to see it again."""
-        return f"input {number} (APPORTION_FUZZ_FIRST={number} APPORTION_FUZZ_EXAMPLES=1): {repr(raw)[:SHOWN]}"
+        return (
+            f"input {number} (APPORTION_FUZZ_FIRST={number} APPORTION_FUZZ_EXAMPLES=1): {repr(raw)[:SHOWN]}"
+        )
 
     def refused(self, seen: Fuzzed, kind: str) -> None:
         """Count."""
@@ -145,7 +151,9 @@ class Fuzz:
         seen.grown = resident() - held
         if LONG:
             self.tell(str(seen))
-        assert not seen.failures, f"{self.name}: {len(seen.failures)} kinds of failure\n" + "\n".join(seen.failures.values())
+        assert not seen.failures, f"{self.name}: {len(seen.failures)} kinds of failure\n" + "\n".join(
+            seen.failures.values()
+        )
         if LONG >= 10_000:
             assert seen.grown < GROWTH_BYTES, f"memory grows: {seen}"
         if FIRST == 0:

@@ -14,15 +14,47 @@ from google.protobuf.message import Message
 
 Make = Callable[[Random], bytes]
 
-NUMBERS = (0, 1, -1, 2, 16, 255, 256, 65_536, 2**31 - 1, 2**31, -(2**31), 2**32, 2**53, 2**63 - 1, 2**63, 2**64, 10**30)
-REALS = (0.0, -0.0, 0.5, 1.0, -1.0, 1e-300, 1e300, 1e308, -1e308, math.nan, math.inf, -math.inf, 253_402_300_800.0)
+NUMBERS = (
+    0,
+    1,
+    -1,
+    2,
+    16,
+    255,
+    256,
+    65_536,
+    2**31 - 1,
+    2**31,
+    -(2**31),
+    2**32,
+    2**53,
+    2**63 - 1,
+    2**63,
+    2**64,
+    10**30,
+)
+REALS = (
+    0.0,
+    -0.0,
+    0.5,
+    1.0,
+    -1.0,
+    1e-300,
+    1e300,
+    1e308,
+    -1e308,
+    math.nan,
+    math.inf,
+    -math.inf,
+    253_402_300_800.0,
+)
 TEXTS = (
     "", " ", "0", "\x00", "\n", "..", "../../etc/passwd", "a" * 300, "é" * 200, "\u202e", "\ud800", "{}", "null",
     "%s%n", "a/b", "=1+1", "\U0001f600", "𝟘", "٣", "user", "true", "1e999", "-", "'; --",
 )  # fmt: skip
 BYTES = (
     b"\x00", b"\xff", b"\x7f", b"\x80", b"\xff\xff\xff\xff", b"\n", b"\r\n", b"\n\n", b"\xc0\x80", b"\xed\xa0\x80",
-    b"[" * 4000, b"{\"a\":" * 2000, b"NaN", b"1e999", b"-0", b"9" * 400, b"\"", b"\\", b"\\ud800", b"," * 50, b"=", b"[[", b"]]",
+    b"[" * 4000, b'{"a":' * 2000, b"NaN", b"1e999", b"-0", b"9" * 400, b'"', b"\\", b"\\ud800", b"," * 50, b"=", b"[[", b"]]",
 )  # fmt: skip
 DEEPEST = 30
 
@@ -36,26 +68,20 @@ def damaged(seeds: Sequence[bytes], words: Sequence[bytes] = ()) -> Make:
         for _ in range(1 + min(11, int(rng.expovariate(0.6)))):
             at = rng.randrange(len(raw) + 1)
             to = min(len(raw), at + 1 + int(rng.expovariate(0.1)))
-            kind = rng.randrange(9)
-            if kind == 0:
-                raw[at:to] = b""
-            elif kind == 1:
-                raw[at:at] = raw[at:to] * rng.randint(1, 3)
-            elif kind == 2:
-                raw[at:at] = rng.choice(odd)
-            elif kind == 3:
-                raw[at:to] = rng.choice(odd)
-            elif kind == 4:
-                raw[at : at + 1] = bytes((rng.randrange(256),))
-            elif kind == 5 and at < len(raw):
-                raw[at] ^= 1 << rng.randrange(8)
-            elif kind == 6:
-                other = rng.choice(seeds)
-                begin = rng.randrange(len(other) + 1)
-                raw[at:to] = other[begin : begin + rng.randrange(64)]
-            elif kind == 7:
-                raw[at : at + 4] = struct.pack("<I", rng.choice(NUMBERS) & 0xFFFFFFFF)
-            elif kind == 8 and rng.random() < 0.3:
+            other = rng.choice(seeds)
+            begin = rng.randrange(len(other) + 1)
+            filling = (
+                b"",
+                raw[at:to] * rng.randint(2, 4),
+                rng.choice(odd),
+                rng.choice(odd) + raw[at:to],
+                bytes((rng.randrange(256),)) + raw[at + 1 : to],
+                bytes((raw[at] ^ 1 << rng.randrange(8),)) + raw[at + 1 : to] if at < len(raw) else b"",
+                other[begin : begin + rng.randrange(64)],
+                struct.pack("<I", rng.choice(NUMBERS) & 0xFFFFFFFF) + raw[at + 4 : to],
+            )
+            raw[at:to] = rng.choice(filling)
+            if rng.random() < 0.03:
                 del raw[at:]
         return bytes(raw)
 
@@ -63,7 +89,7 @@ def damaged(seeds: Sequence[bytes], words: Sequence[bytes] = ()) -> Make:
 
 
 def strange_json(seeds: Sequence[Any]) -> Make:
-    """One of `seeds` (decoded JSON) with up to six values replaced, taken out, renamed or wrapped; now and then damaged too."""
+    """One of `seeds` (decoded JSON) with up to six values replaced, taken out, renamed or wrapped; some damaged, some as it is."""
     written = [json.dumps(seed).encode() for seed in seeds]
     bytewise = damaged(written)
 
@@ -71,6 +97,8 @@ def strange_json(seeds: Sequence[Any]) -> Make:
         if rng.random() < 0.2:
             return bytewise(rng)
         value = json.loads(rng.choice(written))
+        if rng.random() < 0.1:
+            return json.dumps(value).encode()
         for _ in range(rng.choice((1, 1, 1, 2, 3, 6))):
             value = strange(rng, value)
         return json.dumps(value).encode()
@@ -98,34 +126,30 @@ def strange(rng: Random, value: Any, depth: int = 0) -> Any:
 
 def odd_value(rng: Random, instead_of: Any = None) -> Any:
     """Something else than what stood there, now and then it itself inside of a list or an object."""
-    kind = rng.randrange(9)
-    if kind == 0:
-        return rng.choice((None, True, False))
-    if kind == 1:
-        return rng.choice(NUMBERS) * rng.choice((1, -1))
-    if kind == 2:
-        return rng.choice(REALS)
-    if kind == 3:
-        return odd_text(rng)
-    if kind == 4:
-        return rng.choice(([], {}, [None], {"": None}))
-    if kind == 5:
-        return [instead_of] * rng.randint(1, 3)
-    if kind == 6:
-        return {odd_text(rng): instead_of}
-    if kind == 7 and isinstance(instead_of, str):
-        return instead_of + odd_text(rng)
     deep: Any = instead_of
-    for _ in range(rng.choice((1, 5, 200))):
+    for _ in range(rng.choice((1, 5, 200)) if rng.random() < 0.1 else 0):
         deep = [deep]
-    return deep
+    found: tuple[Any, ...] = (
+        rng.choice((None, True, False)),
+        rng.choice(NUMBERS) * rng.choice((1, -1)),
+        rng.choice(REALS),
+        odd_text(rng),
+        instead_of + odd_text(rng) if isinstance(instead_of, str) else odd_text(rng),
+        rng.choice(([], {}, [None], {"": None})),
+        [instead_of] * rng.randint(1, 3),
+        {odd_text(rng): instead_of},
+        deep,
+    )
+    return rng.choice(found)
 
 
 def odd_text(rng: Random) -> str:
     """Of any length, of any letters."""
     if rng.random() < 0.7:
         return rng.choice(TEXTS)
-    return "".join(chr(rng.choice((rng.randrange(128), rng.randrange(0x300), 0x4E00))) for _ in range(rng.randrange(20)))
+    return "".join(
+        chr(rng.choice((rng.randrange(128), rng.randrange(0x300), 0x4E00))) for _ in range(rng.randrange(20))
+    )
 
 
 def filled(kind: type[Message], names: Sequence[str] = ()) -> Make:
@@ -161,7 +185,7 @@ def _fill(rng: Random, message: Message, names: Sequence[str], depth: int) -> No
             setattr(message, field.name, _scalar(rng, field, names))
 
 
-def _fill_map(rng: Random, message: Message, field: FieldDescriptor, names: Sequence[str], depth: int) -> None:
+def _fill_map(rng: Random, message: Message, field: Any, names: Sequence[str], depth: int) -> None:
     kind: Any = field.message_type
     key, value, place = kind.fields_by_name["key"], kind.fields_by_name["value"], getattr(message, field.name)
     for _ in range(rng.randint(1, 3)):
@@ -171,7 +195,7 @@ def _fill_map(rng: Random, message: Message, field: FieldDescriptor, names: Sequ
             place[_scalar(rng, key, names)] = _scalar(rng, value, names)
 
 
-def _scalar(rng: Random, field: FieldDescriptor, names: Sequence[str]) -> Any:
+def _scalar(rng: Random, field: Any, names: Sequence[str]) -> Any:
     types = FieldDescriptor
     if field.type == types.TYPE_STRING:
         text = rng.choice(names) if names and rng.random() < 0.5 else odd_text(rng)
@@ -185,7 +209,13 @@ def _scalar(rng: Random, field: FieldDescriptor, names: Sequence[str]) -> Any:
         return rng.choice((*known, *known, *known, 99, -1))
     if field.type in (types.TYPE_DOUBLE, types.TYPE_FLOAT):
         return rng.choice(REALS)
-    wide = field.type in (types.TYPE_INT64, types.TYPE_SINT64, types.TYPE_UINT64, types.TYPE_FIXED64, types.TYPE_SFIXED64)
+    wide = field.type in (
+        types.TYPE_INT64,
+        types.TYPE_SINT64,
+        types.TYPE_UINT64,
+        types.TYPE_FIXED64,
+        types.TYPE_SFIXED64,
+    )
     signed = field.type not in (types.TYPE_UINT32, types.TYPE_UINT64, types.TYPE_FIXED32, types.TYPE_FIXED64)
     bits = (64 if wide else 32) - signed
     value = rng.choice(NUMBERS) % 2**bits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import math
 from collections.abc import AsyncIterator, Iterator
@@ -24,12 +25,15 @@ from router.backends.openai_errors import of_status
 from router.backends.openai_exchange import Exchange, Limits
 from router.backends.openai_named import NamedChatChunk
 from router.backends.openai_receipt import Receipt
-from router.domain.events import Delta
 from router.domain.plan import Prompt
 from router.domain.usage import Meter
 from router.errors import BackendError, BackendGarbled
 
-LOGPROBS = {"content": [{"token": "4", "logprob": -0.1, "bytes": [52], "top_logprobs": [{"token": "4", "logprob": -0.1}]}]}
+LOGPROBS = {
+    "content": [
+        {"token": "4", "logprob": -0.1, "bytes": [52], "top_logprobs": [{"token": "4", "logprob": -0.1}]}
+    ]
+}
 DELTAS: list[dict[str, Any]] = [
     {"content": "The answer"},
     {"content": " is 4.", "reasoning_content": "two and two"},
@@ -41,7 +45,12 @@ CHUNKS: list[dict[str, Any]] = [
         {"choices": [{"index": at % 2, "delta": delta, "logprobs": LOGPROBS}], "usage": USAGE}
         for at, delta in enumerate(DELTAS)
     ),
-    {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}, {"index": 1, "delta": {}, "finish_reason": "length"}]},
+    {
+        "choices": [
+            {"index": 0, "delta": {}, "finish_reason": "stop"},
+            {"index": 1, "delta": {}, "finish_reason": "length"},
+        ]
+    },
     {"choices": [], "usage": USAGE | {"completion_tokens_details": {"reasoning_tokens": 1}}},
 ]
 WHOLE = {
@@ -79,7 +88,7 @@ class Content:
 def cut(rng: Random, raw: bytes) -> tuple[bytes, ...]:
     """In up to six pieces, none empty."""
     places = sorted({0, len(raw), *(rng.randrange(len(raw) + 1) for _ in range(rng.randrange(6)))})
-    return tuple(raw[begin:end] for begin, end in zip(places, places[1:], strict=False))
+    return tuple(raw[begin:end] for begin, end in itertools.pairwise(places))
 
 
 @pytest.fixture
@@ -87,13 +96,25 @@ def reply(mutations) -> Any:
     """A stream of strange events, a strange whole reply, or damaged bytes of either."""
     event = mutations.strange_json([*CHUNKS, FAILED])
     whole = mutations.strange_json([WHOLE, FAILED])
-    told = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in CHUNKS) + b"data: [DONE]\n\n"
+    told = (
+        b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in CHUNKS) + b"data: [DONE]\n\n"
+    )
     bytewise = mutations.damaged(
-        [told, told.replace(b"\n", b"\r\n"), json.dumps(WHOLE).encode()], [b"data: [DONE]\n\n", b"data:", b": x\n", b"event: error\n"]
+        [told, told.replace(b"\n", b"\r\n"), json.dumps(WHOLE).encode()],
+        [b"data: [DONE]\n\n", b"data:", b": x\n", b"event: error\n"],
     )
 
     def make(rng: Random) -> Said:
-        kind = rng.choice(("text/event-stream", "text/event-stream", "text/event-stream", "application/json", "text/html", ""))
+        kind = rng.choice(
+            (
+                "text/event-stream",
+                "text/event-stream",
+                "text/event-stream",
+                "application/json",
+                "text/html",
+                "",
+            )
+        )
         found = rng.random()
         if found < 0.5:
             chunks = [json.dumps(chunk).encode() if rng.random() < 0.8 else event(rng) for chunk in CHUNKS]
@@ -139,7 +160,7 @@ async def drawn(said: Said, asked: Call) -> Meter:
             if isinstance(event, Sample):
                 in_range(event)
             else:
-                assert isinstance(event, Delta) and event.tokens >= 0, event
+                assert event.tokens >= 0, event
     finally:
         for used in meter.by_backend.values():
             assert 0 <= used.tokens_cached <= used.tokens_in, used
@@ -190,11 +211,15 @@ def test_errors_of_model_servers(fuzz, mutations):
     bodies = mutations.strange_json([FAILED, {"detail": [{"msg": "x"}]}, {"message": "no"}, {"error": "no"}])
 
     def make(rng: Random) -> tuple[int, str, bytes]:
-        return rng.choice((200, 301, 400, 401, 404, 408, 422, 429, 500, 503, 599)), rng.choice(("application/json", "text/html", "")), bodies(rng)
+        return (
+            rng.choice((200, 301, 400, 401, 404, 408, 422, 429, 500, 503, 599)),
+            rng.choice(("application/json", "text/html", "")),
+            bodies(rng),
+        )
 
     def read(made: tuple[int, str, bytes]) -> None:
         error = of_status("small at http://x", *made)
-        assert isinstance(error, BackendError) and len(str(error)) < 500
+        assert len(str(error)) < 500
         if made[0] != 200:
             raise error
 
@@ -202,11 +227,15 @@ def test_errors_of_model_servers(fuzz, mutations):
 
 
 def test_files_of_hidden_states(fuzz, mutations):
-    good = encoded(States((("prompt_last", 3), ("answer_mean", 3)), 2, 5, 7, b"\x00\x3c\x00\x40\x00\x42\x00\x44"))
-    header = mutations.strange_json([{"pieces": [["prompt_last", 3]], "width": 2, "prompt_tokens": 5, "answer_tokens": 7}])
+    good = encoded(
+        States((("prompt_last", 3), ("answer_mean", 3)), 2, 5, 7, b"\x00\x3c\x00\x40\x00\x42\x00\x44")
+    )
+    header = mutations.strange_json(
+        [{"pieces": [["prompt_last", 3]], "width": 2, "prompt_tokens": 5, "answer_tokens": 7}]
+    )
     bytewise = mutations.damaged([good])
 
-    def make(rng: Random) -> bytes:
+    def make(rng: Random):
         if rng.random() < 0.5:
             return bytewise(rng)
         said = header(rng)

@@ -105,3 +105,8 @@ async def test_an_error_about_megabytes_of_a_name_fits_a_header(house, ask):
     error = await refused(house, ask(plan="é" * MB).SerializeToString())
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert violation(error)[0] == "constraints.plan"
+
+
+async def test_an_outcome_of_a_decision_whose_name_no_header_carries_is_acknowledged(house):
+    reports = [await house.client.report("naïve\u202e", "correct", True, key="once") for _ in range(2)]
+    assert [report.duplicate for report in reports] == [False, True]
