@@ -21,6 +21,7 @@ from router.allocator import Allocator
 from router.answering.classes import AnswerClasses
 from router.auth.certificates import PortCertificates
 from router.auth.guard import Guard
+from router.auth.web_tokens import WebTokens
 from router.backend_terms import speeds_of
 from router.backends import BACKENDS, Backend
 from router.batches.kept import Batches, open_batches
@@ -127,7 +128,9 @@ def assemble(
     `BundleError` (a bundle that is configured must fit), `RecordingError` or `StoreError`, and leaves nothing open.
     `replica` must be new with every start, since rows are numbered from 1; by default it is host-and-8-digits.
     """
-    guard = Guard(base / config.auth.tokens if config.auth.tokens else None, wall_s, monotonic_s)
+    auth, jwt = config.auth, config.auth.jwt
+    web_tokens = WebTokens(jwt, base / jwt.keys, wall_s, monotonic_s) if jwt.keys else None
+    guard = Guard(base / auth.tokens if auth.tokens else None, wall_s, monotonic_s, web_tokens)
     certificates = PortCertificates.of(config.tls, base, wall_s, monotonic_s)
     named = plans = build_plans(config)
     _menu(config, plans)  # its mistakes are told before anything is opened

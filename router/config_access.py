@@ -5,12 +5,28 @@ from __future__ import annotations
 from router.config_section import Section
 
 
-class AuthConfig(Section, frozen=True):
-    """[auth]: who may come in."""
+class JwtConfig(Section, frozen=True):
+    """[auth.jwt]: JSON Web Tokens of an issuer that you trust, beside the file of tokens."""
 
-    tokens: str = (
-        ""  # file of tokens (see `router.auth.tokens`), relative to router.toml; empty: everybody may
-    )
+    # a JWK set with what is public of the issuer's keys, relative to router.toml, read anew when it changes; nothing is
+    # fetched; empty: no such tokens
+    keys: str = ""
+    issuer: str = ""  # `iss` that a token must have
+    audience: str = ""  # one of its `aud`
+    # of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, and HS256, HS384, HS512, whose keys are
+    # secrets
+    algorithms: tuple[str, ...] = ("RS256", "ES256", "EdDSA")
+    leeway_s: float = 30.0  # by which the issuer's clock may differ
+    tenant_claim: str = "tenant"  # the claim that says whose it is
+    role_claim: str = "role"  # the claim, a text or a list, in which operators have the word `operator`
+    operator: str = "operator"  # that word; empty: no such token is an operator's
+
+
+class AuthConfig(Section, frozen=True):
+    """[auth]: who may come in; without tokens and jwt, everybody."""
+
+    tokens: str = ""  # file of tokens (see `router.auth.tokens`), relative to router.toml
+    jwt: JwtConfig = JwtConfig()
 
 
 class AdminTlsConfig(Section, frozen=True):

@@ -1,4 +1,4 @@
-"""Tells who a caller is from its `authorization`, and follows the file of tokens while it serves.
+"""Tells who a caller is from its `authorization`: a token of the file, which it follows, or a web token.
 
 The file is looked at once a second at most, when somebody asks. One that was spoilt by an edit is reported, and
 what held before goes on to hold: nobody new gets in by it, and nobody is locked out.
@@ -15,22 +15,26 @@ import structlog
 from router.auth.followed import LOOK_S, stamp
 from router.auth.identity import Identity, Role
 from router.auth.tokens import Holder, hash_of, read_tokens
+from router.auth.web_tokens import WebTokens
 from router.errors import ConfigError, Forbidden, Unauthenticated
 
 SCHEME = "bearer"
-LONGEST = 1024  # characters of a header that is looked at
+LONGEST = 8192  # characters of a header that is looked at
+WEB_TOKEN_DOTS = 2  # header, claims, signature; our own tokens have none
 
 
 class Guard:
-    """Without a file it lets everybody in, as nobody in particular. One event loop."""
+    """Without a file and without web tokens it lets everybody in, as nobody in particular. One event loop."""
 
     def __init__(
         self,
         path: Path | None,
         wall_s: Callable[[], float] = time.time,
         monotonic_s: Callable[[], float] = time.monotonic,
+        web_tokens: WebTokens | None = None,  # None: there are none
     ) -> None:
         """Read the file. Raises `ConfigError`."""
+        self._web_tokens = web_tokens
         self._path, self._wall_s, self._monotonic_s = path, wall_s, monotonic_s
         self._holders: Mapping[str, Holder] = {} if path is None else read_tokens(path)
         self._stamp, self._look_at = stamp(path), monotonic_s() + LOOK_S
@@ -38,17 +42,21 @@ class Guard:
     @property
     def on(self) -> bool:
         """Whether callers must say who they are."""
-        return self._path is not None
+        return self._path is not None or self._web_tokens is not None
 
     def caller(self, authorization: str) -> Identity | None:
         """Who asks; None where nobody needs to say. Raises `Unauthenticated`, which does not tell what is known."""
-        if self._path is None:
+        if not self.on:
             return None
-        self._follow(self._path)
         scheme, _, token = authorization[:LONGEST].partition(" ")
         if scheme.lower() != SCHEME or not token.strip():
             raise Unauthenticated("say who you are: authorization: Bearer TOKEN")
-        holder = self._holders.get(hash_of(token.strip()))
+        token = token.strip()
+        if self._web_tokens is not None and token.count(".") == WEB_TOKEN_DOTS:
+            return self._web_tokens.identity(token)
+        if self._path is not None:
+            self._follow(self._path)
+        holder = self._holders.get(hash_of(token))
         if holder is None or self._wall_s() >= holder.until:
             raise Unauthenticated("the token is not known, or its time is over")
         return holder.identity

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from router import config
+from router import config, config_access
 
 
 class Unit(Enum):
@@ -138,6 +138,7 @@ BOUNDS: dict[tuple[type, str], Bound] = {
     (config.ServerConfig, "replay_s"): Bound(Unit.SECONDS, 0, _DAY),
     (config.ServerConfig, "max_queries"): Bound(Unit.PLAIN, 1, 1_000_000),
     (config.ServerConfig, "max_outcomes_per_s"): Bound(Unit.PLAIN, 0.1, 1e9),
+    (config_access.JwtConfig, "leeway_s"): Bound(Unit.SECONDS, 0, 600),
     (config.MetricsConfig, "tenants"): Bound(Unit.PLAIN, 0, 1000),
     (config.TracingConfig, "share"): Bound(Unit.SHARE, 0, 1),
     (config.StoreConfig, "retention_days"): Bound(Unit.PLAIN, 0, 36_600),

@@ -8,14 +8,12 @@ from pathlib import Path as File
 from typing import Any
 
 from router.answers import ANSWER_KINDS
-from router.auth.tokens import read_tokens
 from router.config import Config, RewardsConfig
-from router.configuration.access import check_certificates, check_tls
+from router.configuration.access import check_files, check_jwt, check_tls
 from router.configuration.places import Path
 from router.configuration.plans import check_signal, signals_of
 from router.configuration.plugin_options import POLICY, build_plugin
 from router.configuration.problems import Problems, unknown
-from router.errors import ConfigError
 from router.policies import Policy
 
 MOST_WEIGHT = 1000  # as on the wire
@@ -58,6 +56,7 @@ def check_service(config: Config, problems: Problems) -> None:
             problems.add(path, unknown("answer kind", kind, ANSWER_KINDS))
     _check_rewards(config.rewards, problems)
     _check_addresses(config, problems)
+    check_jwt(config.auth.jwt, problems)
     check_tls(config.tls, problems)
     _check_forward(config, problems)
     endpoint = config.tracing.endpoint
@@ -74,12 +73,7 @@ def check_folders(config: Config, folder: File, problems: Problems) -> None:
             f"there is no folder {folder / config.bundle}; make one with `apportion fit`, or leave bundle out"
         )
         problems.add(("bundle",), text)
-    if config.auth.tokens:
-        try:
-            read_tokens(folder / config.auth.tokens)
-        except ConfigError as error:
-            problems.add(("auth", "tokens"), str(error))
-    check_certificates(config.tls, folder, problems)
+    check_files(config.auth, config.tls, folder, problems)
     store = config.store.sqlite
     if not store:
         problems.add(("store", "sqlite"), 'wants a file, or ":memory:" to keep nothing')

@@ -1,4 +1,4 @@
-"""[tls] in router.toml: half a pair, what would have no effect, and files that cannot be served are problems."""
+"""[tls] and [auth.jwt] in router.toml: half a pair, what would have no effect, and files that cannot be served are problems."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ kind = "scripted"
 name = "one"
 stages = [{ backend = "one" }]
 """
+JWT = '[auth.jwt]\nkeys = "jwks.json"\n'
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +11,11 @@ from typing import Any
 
 import aiohttp
 import grpc
+import jwt
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
 
 from router.assemble import Service, assemble
 from router.auth.tokens import entry_text, hash_of
@@ -19,6 +24,12 @@ from router.config import Config
 from router.server import Addresses, Servers
 
 TOKENS = {"of-a": ("a", "caller"), "of-b": ("b", "caller"), "of-ops": ("ops", "operator")}
+SIGNER = Ed25519PrivateKey.generate()
+
+
+def web_token(tenant: str, role: str = "caller", **claims: Any) -> str:
+    said = {"iss": "i", "aud": "apportion", "exp": time.time() + 60, "tenant": tenant, "role": role, **claims}
+    return jwt.encode(said, SIGNER, algorithm="EdDSA", headers={"kid": "k"})
 
 
 @dataclass
@@ -37,11 +48,16 @@ class Guarded:
 async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
     text = "".join(entry_text(hash_of(token), *whose, "") for token, whose in TOKENS.items())
     (tmp_path / "tokens.toml").write_text(text)
+    public = {**json.loads(OKPAlgorithm.to_jwk(SIGNER.public_key())), "kid": "k"}
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [public]}))
     told: dict[str, Any] = {
         "backends": {"one": {"kind": "scripted", "script": ["the answer is 4"], "price_out": 1.0}},
         "plans": [{"name": "one", "stages": [{"backend": "one"}]}],
         "store": {"sqlite": ":memory:"},
-        "auth": {"tokens": "tokens.toml"},
+        "auth": {
+            "tokens": "tokens.toml",
+            "jwt": {"keys": "jwks.json", "issuer": "i", "audience": "apportion"},
+        },
         "metrics": {"on_door": True},
         "server": {"listen": "127.0.0.1:0", "admin_listen": "127.0.0.1:0", "http_listen": "127.0.0.1:0"},
     }
@@ -154,6 +170,44 @@ async def test_the_blocking_client_says_who_it_is_too(guarded):
     row = await guarded.service.store.decision(await asyncio.to_thread(asked))
     assert row is not None
     assert row.tenant == "b"
+
+
+async def test_a_web_token_asks_spends_and_reports_as_its_tenant_alone(guarded):
+    async with guarded.client(web_token("a")) as mine, guarded.client(web_token("b")) as theirs:
+        reply = await mine.generate("2 + 2?")
+        with pytest.raises(ApportionError) as refused:
+            await mine.generate("2 + 2?", tenant="b")
+        assert reason(refused) == "FORBIDDEN"
+        await theirs.report(reply.decision_id, "reward", 0.0)
+        decided = await mine.decide("2 + 2?")
+        with pytest.raises(NotFound):
+            await theirs.report_usage(decided.decision_id, {}, final=True)
+    row = await guarded.service.store.decision(reply.decision_id)
+    assert row.tenant == "a"
+    assert await guarded.service.store.outcomes(reply.decision_id) == ()
+
+
+@pytest.mark.parametrize("claims", [{"exp": 1.0}, {"aud": "another"}, {"iss": "j"}])
+async def test_a_web_token_that_is_over_or_for_others_opens_no_door(guarded, claims):
+    said = web_token("a", "operator", **claims)
+    for opened in (guarded.client(said), guarded.admin(said)):
+        async with opened as client:
+            with pytest.raises(ApportionError) as refused:
+                await (client.generate("2 + 2?") if isinstance(client, Client) else client.status())
+            assert reason(refused) == "UNAUTHENTICATED"
+    assert (await posted(guarded, "/v1/chat/completions", said, CHAT))[0] == 401
+    assert (await posted(guarded, "/console/api/GetStatus", said, {}))[0] == 401
+
+
+async def test_admin_is_for_operators_among_web_tokens_too(guarded):
+    async with guarded.admin(web_token("a")) as admin:
+        with pytest.raises(ApportionError) as refused:
+            await admin.status()
+        assert reason(refused) == "FORBIDDEN"
+    async with guarded.admin(web_token("ops", "operator")) as admin:
+        assert (await admin.status()).mode is Mode.APPLY
+    assert (await posted(guarded, "/v1/chat/completions", web_token("a"), CHAT))[0] == 200
+    assert (await posted(guarded, "/console/api/GetStatus", web_token("a"), {}))[0] == 403
 
 
 CHAT = {"model": "auto", "messages": [{"role": "user", "content": "2 + 2?"}]}
