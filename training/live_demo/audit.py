@@ -10,20 +10,9 @@ from training.live_demo.questions import Way
 from training.vllm_cpu.counters import Counters
 
 
-def problems(
-    outcomes: Sequence[Outcome], kinds: Mapping[str, str], books: Books, servers: Mapping[str, Counters]
-) -> list[str]:
-    """What is broken, in words; empty: nothing.
-
-    `outcomes`: of all passes, `kinds`: plan -> kind, `servers`: model -> what it counted over all of them.
-    """
-    return [
-        *_answers(outcomes),
-        *_kinds(outcomes, kinds),
-        *_left(outcomes, books),
-        *_ledger(outcomes, books),
-        *_servers(books, servers),
-    ]
+def problems(outcomes: Sequence[Outcome], books: Books) -> list[str]:
+    """What is broken, in words; empty: nothing. `outcomes`: of all passes through the service of these books."""
+    return [*_answers(outcomes), *_left(outcomes, books), *_ledger(outcomes, books)]
 
 
 def _answers(outcomes: Sequence[Outcome]) -> Iterator[str]:
@@ -40,7 +29,8 @@ def _answers(outcomes: Sequence[Outcome]) -> Iterator[str]:
             yield f"{asked.request_id}: plan {asked.plan!r} was asked for, {outcome.plan!r} served"
 
 
-def _kinds(outcomes: Sequence[Outcome], kinds: Mapping[str, str]) -> Iterator[str]:
+def not_served(outcomes: Sequence[Outcome], kinds: Mapping[str, str]) -> Iterator[str]:
+    """The kinds of plans that nobody was given; `kinds`: plan -> kind."""
     seen = {kinds.get(outcome.plan) for outcome in outcomes if outcome.answered}
     for kind in ("single", "vote", "cascade"):
         if kind not in seen:
@@ -76,11 +66,12 @@ def _ledger(outcomes: Sequence[Outcome], books: Books) -> Iterator[str]:
         )
 
 
-def _servers(books: Books, servers: Mapping[str, Counters]) -> Iterator[str]:
+def servers_disagree(every: Sequence[Books], servers: Mapping[str, Counters]) -> Iterator[str]:
+    """What the servers count otherwise than the books of all services say; `servers`: model -> over all passes."""
     for model, counted in servers.items():
         if not counted.at_rest:
             yield f"{model}: {counted.running} sequences still run and {counted.waiting} wait"
-    booked = sum(row.usage.tokens_out for row in books.rows.values())
+    booked = sum(row.usage.tokens_out for books in every for row in books.rows.values())
     generated = sum(counted.generation_tokens for counted in servers.values())
     if booked > generated:
         yield f"{booked} generated tokens were booked, the servers count {generated}"

@@ -3,7 +3,8 @@
 A bundle is fitted on four fifths of a recording of the same two models. Queries of the other fifth are sent to the
 real service through the real client: most plans are the policy's choice, some the caller's; some answers are streamed,
 some queries are left in the middle. The same queries are then answered by the large and by the small model alone, so
-that what was saved is measured. At the end the log, the ledger and the servers' own counters must agree.
+that what was saved is measured, and by both together, step by step, behind a second service whose plans are the
+compositions. At the end the logs, the ledgers and the servers' own counters must agree.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from training.demonstration.serve import serving
 from training.errors import TrainingError
 from training.house import SHIPPED
 from training.live_demo.asking import Asked, Outcome, ask_all, read_books
-from training.live_demo.audit import problems
-from training.live_demo.prepare import Prepared, fit, prepare
+from training.live_demo.audit import not_served, problems, servers_disagree
+from training.live_demo.prepare import COMPOSITIONS, Prepared, fit, prepare
 from training.live_demo.questions import ROUND, Question, Way, held_out, questions
 from training.live_demo.score import Line, graders_of, line_of, recorded_rate
 from training.live_demo.table import LARGE, SMALL, Run, as_json, print_run
@@ -123,29 +124,38 @@ def _run(folder: Path, source: Path, running: Mapping[str, str], count: int, wei
             }
             asked_s = time.monotonic() - ready
             outcomes = {name: one.outcomes for name, one in passes.items()}
-            books = read_books(
-                ports.admin, [one.asked.request_id for some in outcomes.values() for one in some]
-            )
+            everything = [one for some in outcomes.values() for one in some]
+            books = read_books(ports.admin, [one.asked.request_id for one in everything])
+        with serving(prepared.composed, folder / "composed.log") as ports:
+            together = {
+                name: _ask(ports.router, _always(chosen, name, seed), urls, name) for name in COMPOSITIONS
+            }
+            asked_together = [one for some in together.values() for one in some.outcomes]
+            books_together = read_books(ports.admin, [one.asked.request_id for one in asked_together])
         counted = {model: wait_for(address, lambda seen: seen.at_rest) for model, address in urls.items()}
     totals = {
-        model: _total([one.counted[model] for one in passes.values()], counted[model]) for model in urls
+        model: _total([one.counted[model] for one in (passes | together).values()], counted[model])
+        for model in urls
     }
 
-    def lines(name: str) -> list[Line]:
-        return [
-            line_of(one, prepared.kinds, graders, books.rows.get(one.asked.request_id))
-            for one in outcomes[name]
-        ]
+    def lines(some: Sequence[Outcome]) -> list[Line]:
+        return [line_of(one, prepared.kinds, graders, books.rows.get(one.asked.request_id)) for one in some]
 
-    ours = lines(APPORTION)
+    ours = lines(outcomes[APPORTION])
     names = {"small": prepared.small, "large": prepared.large}
     return Run(
         lines=ours,
-        always={SMALL: lines(SMALL), LARGE: lines(LARGE)},
-        counted={name: one.counted for name, one in passes.items()},
-        spent_micros=books.status.budget_spent_micros,
-        rows=len(books.rows),
-        problems=problems([one for some in outcomes.values() for one in some], prepared.kinds, books, totals),
+        always={name: lines(outcomes[name]) for name in (SMALL, LARGE)},
+        together={name: lines(one.outcomes) for name, one in together.items()},
+        counted={name: one.counted for name, one in (passes | together).items()},
+        spent_micros=books.status.budget_spent_micros + books_together.status.budget_spent_micros,
+        rows=len(books.rows) + len(books_together.rows),
+        problems=[
+            *problems(everything, books),
+            *not_served(everything, prepared.kinds),
+            *problems(asked_together, books_together),
+            *servers_disagree([books, books_together], totals),
+        ],
         facts={
             "recording": loaded.name,
             "recorded": {size: recorded_rate(loaded, name, ours) for size, name in names.items()},
@@ -212,7 +222,7 @@ def running_of(texts: Sequence[str]) -> dict[str, str]:
 def _keep(folder: Path, out: Path) -> None:
     """What a look back needs, also after a failure."""
     out.mkdir(parents=True, exist_ok=True)
-    for name in ("router.toml", "serve.log"):
+    for name in ("router.toml", "serve.log", "composed.toml", "composed.log"):
         if (folder / name).is_file():
             shutil.copy(folder / name, out / name)
     if (folder / "bundle").is_dir():

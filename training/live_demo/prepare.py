@@ -1,4 +1,8 @@
-"""A router.toml before live servers that asks as the recording was asked, and a bundle fitted on its other queries."""
+"""A router.toml before live servers that asks as the recording was asked, and a bundle fitted on its other queries.
+
+The compositions, which write one answer with both models, have a configuration of their own: nothing was learned about
+them, so that no policy should choose between them and the plans of the bundle.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from router.config import BackendConfig, BudgetConfig, Config, PlanConfig, PromptConfig, StoreConfig
+from router.config import (
+    BackendConfig,
+    BudgetConfig,
+    ComposeConfig,
+    Config,
+    PlanConfig,
+    PromptConfig,
+    StoreConfig,
+)
 from router.recording import Recording
 from training.errors import TrainingError
 from training.menu import cheapest_first, menu_of
@@ -20,6 +32,7 @@ from training.menu_toml import toml_of
 
 DOLLARS = 1.0  # of the ledger's window: far more than the demo can spend, so that nothing is refused
 PATIENCE_S = 600.0  # of a sample: two cores may be busy with something else
+COMPOSITIONS = ("glimpse", "speculative_steps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +49,11 @@ class Prepared:
     def config(self) -> Path:
         """The service's configuration."""
         return self.folder / "router.toml"
+
+    @property
+    def composed(self) -> Path:
+        """The configuration whose plans are `COMPOSITIONS`."""
+        return self.folder / "composed.toml"
 
     @property
     def bundle(self) -> Path:
@@ -91,6 +109,7 @@ def prepare(
     folder.mkdir(parents=True, exist_ok=True)
     made = Prepared(folder, {plan.name: kind_of(plan) for plan in config.plans}, small, large, price * weight)
     made.config.write_text(toml_of(config), "utf-8")
+    made.composed.write_text(toml_of(composed_config(config, small, large)), "utf-8")
     (folder / "fitted_on.txt").write_text("\n".join(fit_ids) + "\n", "utf-8")
     return made
 
@@ -126,6 +145,32 @@ def live_config(recording: Recording, urls: Mapping[str, str], price: float, see
         bundle="bundle",
         budget=BudgetConfig(dollars=DOLLARS),
         store=StoreConfig(sqlite="decisions.sqlite", keep="full"),
+    )
+
+
+def composed_config(config: Config, small: str, large: str) -> Config:
+    """The same servers behind two compositions of them, each with a plan of one sample, asked as `large` is."""
+    as_large = next(plan.stages[0] for plan in config.plans if plan.name == large)
+    composed = {
+        name: BackendConfig(
+            kind=name,
+            compose=ComposeConfig(small=small, large=large),
+            max_tokens=config.backends[large].max_tokens,
+        )
+        for name in COMPOSITIONS
+    }
+    return msgspec.structs.replace(
+        config,
+        backends={**config.backends, **composed},
+        plans=tuple(
+            PlanConfig(name=name, stages=(msgspec.structs.replace(as_large, backend=name),))
+            for name in COMPOSITIONS
+        ),
+        reference=COMPOSITIONS[0],
+        untrained="",
+        bundle="",
+        policy="utility",
+        store=StoreConfig(sqlite="composed.sqlite", keep="full"),
     )
 
 

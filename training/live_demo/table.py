@@ -25,9 +25,10 @@ class Run:
     always: Mapping[
         str, Sequence[Line]
     ]  # SMALL, LARGE -> the same queries but for the left ones, by that plan
+    together: Mapping[str, Sequence[Line]]  # composition -> the same queries as `always`
     counted: Mapping[str, Mapping[str, Counters]]  # phase -> model -> what its server counted
-    spent_micros: int  # by the ledger, over all phases
-    rows: int  # of the log
+    spent_micros: int  # by the ledgers, over all phases
+    rows: int  # of the logs
     problems: Sequence[str]
     facts: Mapping[str, Any]  # price, seed, times, …
 
@@ -39,6 +40,7 @@ def groups(run: Run) -> dict[str, list[Line]]:
         POLICY: [line for line in answered if line.chosen == "policy"],
         VOTES: [line for line in answered if line.chosen == "caller" and line.kind == "vote"],
         CASCADES: [line for line in answered if line.chosen == "caller" and line.kind == "cascade"],
+        **{f"{name}: both": list(lines) for name, lines in run.together.items()},
     }
 
 
@@ -82,6 +84,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "ledger": {"spent_micros": run.spent_micros, "rows": run.rows},
         "decisions": [asdict(line) for line in run.lines],
         "always": {name: [asdict(line) for line in lines] for name, lines in run.always.items()},
+        "together": {name: [asdict(line) for line in lines] for name, lines in run.together.items()},
     }
     return {key: _plain(value) for key, value in found.items()}
 

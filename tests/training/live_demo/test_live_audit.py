@@ -10,7 +10,7 @@ from router.client import Mode, Reply, Status
 from router.clients.admin_types import LoggedDecision, ServerStatus
 from router.clients.values import Answer, DecisionInfo, Used
 from training.live_demo.asking import LONG_TOKENS, Asked, Books, Outcome
-from training.live_demo.audit import problems
+from training.live_demo.audit import not_served, problems, servers_disagree
 from training.live_demo.questions import Question, Way
 from training.vllm_cpu.counters import Counters
 
@@ -87,7 +87,7 @@ SERVERS = {"m": Counters(generation_tokens=60)}
 
 
 def found(ours: list[Outcome] = OURS, books: Books = BOOKS, servers: dict[str, Counters] = SERVERS) -> str:
-    return "; ".join(problems(ours, KINDS, books, servers))
+    return "; ".join([*problems(ours, books), *not_served(ours, KINDS), *servers_disagree([books], servers)])
 
 
 def test_a_run_in_order_has_no_problem() -> None:
@@ -143,3 +143,9 @@ def test_more_tokens_booked_than_generated_is_a_problem() -> None:
     assert found(servers={"m": Counters(generation_tokens=39)}) == (
         "40 generated tokens were booked, the servers count 39"
     )
+
+
+def test_the_tokens_of_all_services_before_a_server_are_added_up() -> None:
+    assert list(servers_disagree([BOOKS, BOOKS], {"m": Counters(generation_tokens=80)})) == []
+    said = ["80 generated tokens were booked, the servers count 79"]
+    assert list(servers_disagree([BOOKS, BOOKS], {"m": Counters(generation_tokens=79)})) == said

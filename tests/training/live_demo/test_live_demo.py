@@ -18,7 +18,7 @@ from router.configuration.file import load
 from router.recording import Recording
 from training.errors import TrainingError
 from training.live_demo.command import ended_by_signals, running_of
-from training.live_demo.prepare import best_and_balance, prepare
+from training.live_demo.prepare import COMPOSITIONS, best_and_balance, prepare
 from training.vllm_cpu.models import MODELS
 
 NAMES = {size: model.name for size, model in MODELS.items()}
@@ -87,11 +87,24 @@ def test_the_same_queries_are_asked_of_either_model_alone(walked: tuple[dict[str
 
 
 @pytest.mark.timeout(400)
+def test_the_same_queries_are_answered_by_both_models_together(walked: tuple[dict[str, Any], Path]) -> None:
+    answered = {line["query_id"] for line in walked[0]["decisions"] if line["right"] is not None}
+    assert set(walked[0]["together"]) == set(COMPOSITIONS)
+    for name, lines in walked[0]["together"].items():
+        assert {(line["plan"], line["query_id"]) for line in lines} == {(name, one) for one in answered}
+        both = walked[0]["savings"][f"{name}: both"]
+        assert both[f"{name}: both"]["queries"] == both["always large"]["queries"] == len(answered)
+        assert walked[0]["servers"][name][NAMES["small"]]["generation_tokens"] > 0
+
+
+@pytest.mark.timeout(400)
 def test_log_and_ledger_hold_every_pass(walked: tuple[dict[str, Any], Path]) -> None:
     ledger, everything = walked[0]["ledger"], [*walked[0]["decisions"]]
     for lines in walked[0]["always"].values():
         everything += lines
-    assert ledger["rows"] == len(everything) == 20 + 2 * 18
+    for lines in walked[0]["together"].values():
+        everything += lines
+    assert ledger["rows"] == len(everything) == 20 + 4 * 18
     spent = 1e6 * sum(line["dollars"] for line in everything)
     assert spent <= ledger["spent_micros"] < spent + len(everything)
 

@@ -109,7 +109,8 @@ FACTS = {"small": "small", "large": "large", "recorded": {"small": 0.125, "large
 def run(problems: tuple[str, ...] = ()) -> Run:
     counted = {"Apportion": {"m": Counters(900, 77, 900, 32)}, LARGE: {"m": Counters()}}
     always = {SMALL: [line(key, False, 0.5) for key in "abc"], LARGE: ALWAYS_LARGE}
-    return Run(OURS, always, counted, 12, 9, problems, FACTS)
+    together = {"glimpse": [line(key, key != "a", 2.5) for key in "abc"]}
+    return Run(OURS, always, together, counted, 12, 9, problems, FACTS)
 
 
 def test_savings_compare_each_group_with_the_same_queries_of_the_large_model() -> None:
@@ -119,6 +120,9 @@ def test_savings_compare_each_group_with_the_same_queries_of_the_large_model() -
     assert found[POLICY][LARGE]["saving"] == 0.0
     assert found[VOTES][VOTES]["saving"] == pytest.approx(1 - 3 / 12)
     assert found[CASCADES][CASCADES]["queries"] == 0
+    both = found["glimpse: both"]
+    assert both["glimpse: both"]["right"] == 2 and both[LARGE]["queries"] == 3
+    assert both["glimpse: both"]["saving"] == pytest.approx(1 - 7.5 / both[LARGE]["dollars"])
     assert (found[POLICY][POLICY]["right_where_large_is_wrong"], found[POLICY][SMALL]["right"]) == (1, 0)
 
 
