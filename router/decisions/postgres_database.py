@@ -18,7 +18,8 @@ from router.decisions.database import Row, Told
 from router.decisions.postgres_schema import MIGRATIONS
 from router.errors import ConfigError, StoreError
 
-WAIT_S = 5  # for a connection, a lock or a statement
+WAIT_S = 5  # for a lock, or a statement of a reader
+PATIENCE_S = 5.0  # with a server that says nothing
 NUMBERING = 0x41505054  # advisory lock: shared by those who insert
 CHANGING = 0x41505055  # advisory lock: of who changes tables or partitions
 LATEST = 253_402_214_400.0  # seconds: the last day of the year 9999
@@ -77,6 +78,7 @@ class PostgresDatabase:
         )  # a large spool comes back in one statement per 500 rows
         try:
             self._migrate(connection)
+            connection.patience_s = PATIENCE_S  # not before: new indexes of large tables take minutes
             for text in _TEMPORARY:
                 connection.execute(text)
         except BaseException:
@@ -85,7 +87,9 @@ class PostgresDatabase:
         return connection
 
     def connect_reader(self) -> Any:
-        return self._connect(statement_timeout=WAIT_S, default_transaction_read_only="on")
+        connection = self._connect(statement_timeout=WAIT_S, default_transaction_read_only="on")
+        connection.patience_s = PATIENCE_S
+        return connection
 
     def connect_onlooker(self) -> Any:
         """A connection for reading long."""
@@ -187,19 +191,12 @@ class PostgresDatabase:
         self._days.update(days)
 
     def _connect(self, **settings: Any) -> Any:
-        import psycopg
+        from router.patient_postgres import connect
 
         limits = {"lock_timeout": f"{WAIT_S}s", "idle_in_transaction_session_timeout": "60s"}
         timeout = settings.pop("statement_timeout")
         options = " ".join(f"-c {name}={value}" for name, value in (limits | settings).items())
-        return psycopg.connect(
-            self.address,
-            autocommit=True,
-            connect_timeout=WAIT_S,
-            options=f"{options} -c statement_timeout={timeout}s",
-            application_name="apportion",
-            prepare_threshold=None,  # poolers do not know prepared statements
-        )
+        return connect(self.address, f"{options} -c statement_timeout={timeout}s")
 
     def _migrate(self, connection: Any) -> None:
         connection.execute("BEGIN")

@@ -26,6 +26,7 @@ from router.errors import StoreError
 
 BATCH = 500  # decisions in one transaction
 RETIRE_EVERY_S = 3600.0
+SILENCE_S = 1.0  # a database that took so long to fail is not asked by every reporter
 
 
 @dataclass(slots=True)
@@ -68,6 +69,9 @@ class Writer:
         self._reports: deque[Report] = deque()
         self._pending: dict[str, Decision] = {}  # recorded, not yet committed; bounded like the queue
         self._closing = False
+        self._silent = (
+            False  # the last try to reach the database took long: reporters are refused without another
+        )
         self._stuck = False  # neither the database nor the spool took the last batch
         self._retry_at = 0.0  # monotonic
         self._retire_at = 0.0 if pace.retention_s > 0 else float("inf")  # monotonic
@@ -174,7 +178,9 @@ class Writer:
 
     def _write(self, decisions: list[Decision], reports: list[Report]) -> None:
         self._stuck = False
-        if self.counts.away and not reports and time.monotonic() < self._retry_at:
+        began = time.monotonic()
+        if self.counts.away and began < self._retry_at and (self._silent or not reports):
+            self._answer(reports, StoreError(f"decision store: not committed: {self.counts.away}"))
             self._keep_aside(decisions)
             return
         try:
@@ -185,6 +191,7 @@ class Writer:
             self.counts.failed_batches += 1
             self.counts.away = str(error).strip()
             self._retry_at = time.monotonic() + self._pace.retry_s
+            self._silent = time.monotonic() - began > SILENCE_S
             self._answer(reports, StoreError(f"decision store: not committed: {self.counts.away}"))
             self._keep_aside(decisions)
             return

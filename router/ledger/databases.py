@@ -15,7 +15,8 @@ from router.ledger.sql import SQL
 
 IN_MEMORY = ":memory:"
 APPLICATION_ID = 0x41505042  # "APPB", so that another program's file is never changed; also an advisory lock
-WAIT_S = 5  # for a connection, a lock or a statement
+WAIT_S = 5  # for a lock or a statement
+PATIENCE_S = 2.0  # with a server that says nothing: queries that are short of money wait for it, once
 
 
 def open_shared(address: str, base: Path, wall_s: Callable[[], float]) -> SharedStore:
@@ -73,25 +74,16 @@ def postgresql(address: str) -> Dialect:
     """A PostgreSQL server; the clock is the server's. Raises `ConfigError` where the extra is not installed."""
     try:
         import psycopg
+
+        from router.patient_postgres import connect
     except ImportError as error:
         raise ConfigError(
             "store.ledger: a PostgreSQL address needs the extra `postgres`: pip install 'apportion[postgres]'"
         ) from error
     limits = {"statement_timeout": WAIT_S, "lock_timeout": WAIT_S, "idle_in_transaction_session_timeout": 60}
     options = " ".join(f"-c {name}={seconds}s" for name, seconds in limits.items())
-
-    def connect() -> Any:
-        return psycopg.connect(
-            address,
-            autocommit=True,
-            connect_timeout=WAIT_S,
-            options=options,
-            application_name="apportion",
-            prepare_threshold=None,
-        )
-
     return Dialect(
-        connect,
+        lambda: connect(address, options, PATIENCE_S),
         (psycopg.Error,),
         lambda: 0.0,
         mark="%s",

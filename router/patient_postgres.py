@@ -1,0 +1,55 @@
+"""A connection to PostgreSQL that ends by itself when the server says nothing for too long.
+
+`statement_timeout` is the server's own clock: a server that is stopped, or behind a network that drops packets, does
+not keep it, and its kernel goes on acknowledging, so that TCP notices nothing either. Without a clock on this side a
+thread would wait for as long as the server is away. A connection that was given up is closed: what it had begun may
+have been committed, so whoever uses it must be able to do the same thing twice.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import psycopg
+
+CONNECT_S = 3  # for a connection, its greeting and its password
+INTERVAL_S = 0.1  # psycopg's own: how often it looks for Ctrl-C
+
+
+class PatientConnection(psycopg.Connection[Any]):
+    """`patience_s`: how long one exchange with the server may take; infinite until it is set."""
+
+    patience_s = float("inf")
+
+    def wait(self, gen: Any, interval: float = INTERVAL_S, timeout: float | None = None) -> Any:
+        """psycopg's loop around every exchange. Raises `OperationalError` after `patience_s`, and the connection is closed."""
+        return super().wait(self._timed(gen), interval, timeout)
+
+    def _timed(self, gen: Any) -> Any:
+        """The same steps; the look at the clock comes when the server is silent, every `INTERVAL_S`."""
+        ends = time.monotonic() + self.patience_s
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if not ready and time.monotonic() > ends:
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError(f"the server said nothing for {self.patience_s:g} s")
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            return end.value
+
+
+def connect(address: str, options: str, patience_s: float = float("inf")) -> PatientConnection:
+    """Connect, each statement a transaction of its own; `options` are the server's settings. Raises `psycopg.Error`."""
+    connection = PatientConnection.connect(
+        address,
+        autocommit=True,
+        connect_timeout=CONNECT_S,
+        options=options,
+        application_name="apportion",
+        prepare_threshold=None,  # poolers do not know prepared statements
+    )
+    connection.patience_s = patience_s
+    return connection
