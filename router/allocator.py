@@ -19,6 +19,7 @@ from router.act_on import act_on, close, to_close
 from router.answering.classes import AnswerClasses, voted
 from router.answering.recount import recount
 from router.answers import extract
+from router.asker import Asker
 from router.backend_switch import BackendSwitch, Flight
 from router.backends import Backend, Call
 from router.books import Books
@@ -66,6 +67,7 @@ class Allocator:
         settle: Callable[[Progress], int] | None = None,  # in place of `Books.settle`
     ) -> None:
         self.books, self.backends, self.classes, self.settle = books, backends, classes, settle
+        self.asker = Asker(books, backends, classes, self.switch)
         self.settings = books.settings
         self.monotonic_s = books.monotonic_s
         self.in_flight = 0
@@ -285,6 +287,7 @@ class Allocator:
             if score is not None and score >= 1.0:
                 progress.verified = sample.sample_id
                 return ENOUGH, "verified"
+        await self.asker.hear(stage, sample, progress)
         verdict = stage.stop.verdict(seen, progress.signals)
         return verdict, type(stage.stop).__name__ if verdict is not MORE else ""
 
@@ -306,7 +309,7 @@ class Allocator:
             samples.sort(key=lambda sample: sample.sample_id != progress.verified)
             selection = Selection(tuple(samples), 1.0)
         else:
-            selection = stage.select.select(samples, tally, progress.signals)
+            selection = await self.asker.selected(stage, samples, tally, progress)
         others = tuple(sample for sample in samples if sample not in selection.samples)
         progress.selection = Selection(selection.samples + others, selection.confidence)
         first = selection.samples[0]

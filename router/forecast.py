@@ -15,10 +15,20 @@ from predictors.observation import Query, Signals
 from router.domain.choice import Forecast
 from router.domain.plan import Plan, Prompt, Stage
 from router.domain.usage import whole_micros
-from router.worst_case import Bound, output_tokens_bound, query_size, samples_bound, worst_sample
+from router.worst_case import (
+    Bound,
+    output_tokens_bound,
+    query_size,
+    samples_bound,
+    worst_asking,
+    worst_sample,
+)
 
 CHARS_PER_TOKEN = 4.0  # of a prompt, where nothing better is known
 TOKENS_PER_MESSAGE = 4.0  # chat templates put about as many around each
+ASKED_SHARE = (
+    0.15  # of what a selector's questions cost at most: a byte is a quarter of a token, texts are shorter
+)
 UNKNOWN_OUTPUT_SHARE = 0.5  # of `max_tokens`, where no length was learned
 
 
@@ -97,6 +107,9 @@ class Forecasts:
             worst += most * one.worst
             rounds = samples / stage.width if samples > stage.width else min(1.0, samples)
             latency += rounds * one.latency_s
+        for asks in plan.asks:
+            most_asked = worst_asking(self._size, plan, asks, self._forecaster.bounds)[0]
+            cost, worst = cost + ASKED_SHARE * most_asked, worst + most_asked
         return Forecast(plan, quality(plan, signals), cost, latency, whole_micros(worst))
 
     def sample(self, stage: Stage) -> SampleForecast:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from predictors.observation import PartKind, Query
+from router.domain.asking import RULE_TOKENS, Asks, asking_rules
 from router.domain.growth import Growth, growth_of
 from router.domain.plan import Plan, Prompt, Stage
 from router.domain.usage import Price, Usage, whole_micros
@@ -111,6 +112,9 @@ def worst_sample(query: Query, size: QuerySize, stage: Stage, bound: Bound) -> t
         tokens_in = bound.calls * (tokens_in + tokens_out + ASKING_TOKENS)
         tokens_out = 2 * tokens_out + bound.calls
     looks_in, looks_out = side_calls(growth_of(stage.stop), tokens_in, tokens_out, bound.answer_tokens)
+    for rule in asking_rules(stage.stop):  # reads prompt and sample anew, and a turn of its own
+        looks_in += tokens_in + tokens_out + utf8_bytes(rule.words) + 2 * bound.template_tokens
+        looks_out += RULE_TOKENS
     tokens_in, tokens_out = tokens_in + looks_in, tokens_out + looks_out
     one = tokens_in * price_in + tokens_out * bound.price.per_token_out
     return one + bound.gpu_seconds * bound.price.per_gpu_second, tokens_in + tokens_out
@@ -124,6 +128,29 @@ def side_calls(growth: Growth | None, tokens_in: int, tokens_out: int, answer_to
     return calls * (tokens_in + tokens_out + ASKING_TOKENS), calls * answer_tokens
 
 
+def worst_asking(
+    size: QuerySize, plan: Plan, asks: Asks, bounds: Mapping[str, Bound]
+) -> tuple[float, int, float]:
+    """What the questions of one selection cannot exceed: micro-dollars, tokens in and out, GPU seconds."""
+    bound = bounds[asks.backend]
+    whole = max(size.prompt_tokens(stage.prompt, bound.template_tokens) for stage in plan.stages)
+    tokens_in = asks.prompt_bytes + 3 * bound.template_tokens + (whole if asks.reads_query else 0)
+    if bound.context_tokens is not None:
+        tokens_in = min(tokens_in, bound.context_tokens)
+    tokens_out = asks.max_tokens
+    if bound.calls > 1:  # a composition answers: see `worst_sample`
+        tokens_in = bound.calls * (tokens_in + tokens_out + ASKING_TOKENS)
+        tokens_out = 2 * tokens_out + bound.calls
+    price_in = max(bound.price.per_token_in, bound.price.per_token_cached)
+    gpu_seconds = asks.calls * bound.gpu_seconds
+    micros = asks.calls * (tokens_in * price_in + tokens_out * bound.price.per_token_out)
+    return (
+        micros + gpu_seconds * bound.price.per_gpu_second,
+        asks.calls * (tokens_in + tokens_out),
+        gpu_seconds,
+    )
+
+
 def worst_amount(query: Query, plan: Plan, bounds: Mapping[str, Bound]) -> Amount:
     """What the plan cannot exceed while its backends keep to `max_tokens`: every sample, every stage."""
     micros = gpu_seconds = 0.0
@@ -134,6 +161,9 @@ def worst_amount(query: Query, plan: Plan, bounds: Mapping[str, Bound]) -> Amoun
         micros += samples * one
         tokens += samples * tokens_of_one
         gpu_seconds += samples * bound.gpu_seconds
+    for asks in plan.asks:
+        one, tokens_of_one, gpu_seconds_of_one = worst_asking(size, plan, asks, bounds)
+        micros, tokens, gpu_seconds = micros + one, tokens + tokens_of_one, gpu_seconds + gpu_seconds_of_one
     return Amount(whole_micros(micros), tokens, whole_micros(gpu_seconds * 1e6))
 
 

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from predictors.observation import Message, Part, Query, Sample
+from predictors.observation import Query, Sample
 from router.backends import Backend, Call, Capabilities
 from router.backends.side_by_side import side_by_side
 from router.config import BackendConfig
@@ -202,12 +202,6 @@ class Composed:
             has = ", ".join(self._members) or "none"
             raise BackendUnavailable(f"{self.name}: there is no backend {name!r} to compose; there is {has}")
         return self._members[name]
-
-
-def asking(query: Query, *turns: tuple[str, str]) -> Query:
-    """The query with further turns (role, text); tools and formats are left out."""
-    more = tuple(Message(role, (Part(text=text),)) for role, text in turns)
-    return replace(query, messages=query.messages + more, tools=(), tool_choice="", response_format="")
 
 
 def step_ended(piece: str, until: str) -> bool:

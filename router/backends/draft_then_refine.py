@@ -13,8 +13,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from predictors.observation import Query
-from router.backends.composed import Composed, Work, asking
+from router.backends.composed import Composed, Work
 from router.backends.prompting import with_prompt
+from router.domain.asking import asking
 from router.domain.events import Delta
 
 REFINE = (

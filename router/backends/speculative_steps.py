@@ -15,7 +15,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from predictors.observation import Sample
-from router.backends.composed import Composed, Work, asking, step_ended
+from router.backends.composed import Composed, Work, step_ended
+from router.domain.asking import asking
 from router.domain.events import Delta
 
 ALTERNATIVES = 20

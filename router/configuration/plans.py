@@ -11,6 +11,7 @@ from router.config import Config, StageConfig
 from router.configuration.build_plans import build_stage, named_verifiers
 from router.configuration.places import Path
 from router.configuration.problems import Problems, unknown
+from router.domain.asking import asks_of
 from router.domain.plan import Gate, Plan, Stage
 from router.domain.verdict import Action
 from router.verifiers import VERIFIERS
@@ -113,6 +114,9 @@ def _check_numbers(stage: StageConfig, config: Config, path: Path, problems: Pro
 def _check_stage(stage: Stage, config: Config, path: Path, problems: Problems, *, followed: bool) -> None:
     for name, at in signals_of((stage.stop,), ()):
         check_signal(name, config, (*path, "stop", *at[1:]), problems)
+    asks = asks_of(stage.select)
+    if asks is not None and asks.backend not in config.backends:
+        problems.add((*path, "select", "backend"), unknown("backend", asks.backend, config.backends))
     if stage.gate is not None:
         check_signal(stage.gate.signal, config, (*path, "gate", "signal"), problems)
         if _never_opens(stage.gate):

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from predictors.observation import Sampling
+from router.domain.asking import Asks, asks_of
 
 if TYPE_CHECKING:
     from predictors.observation import Signals
@@ -95,9 +96,14 @@ class Plan:
         )
         return Commit.FIRST_TOKEN if streams else Commit.AT_END
 
+    @cached_property
+    def asks(self) -> tuple[Asks, ...]:
+        """What its selectors may ask; one of them selects."""
+        return tuple(asks for stage in self.stages if (asks := asks_of(stage.select)) is not None)
+
     @property
     def backends(self) -> tuple[str, ...]:
-        """The backends that it may call, each once, in order."""
+        """The backends that its samples come from, each once, in order."""
         return tuple(dict.fromkeys(stage.backend for stage in self.stages))
 
 

@@ -45,4 +45,7 @@ SELECTORS = {
     "surprisal": "router.selectors.surprisal:Surprisal",
     "tool_calls": "router.selectors.tool_calls:ToolCalls",
     "most_confident": "router.selectors.most_confident:MostConfident",
+    "judge": "router.selectors.judge:Judge",
+    "pairwise": "router.selectors.pairwise:Pairwise",
+    "synthesis": "router.selectors.synthesis:Synthesis",
 }

@@ -11,11 +11,14 @@ from router.selectors import SELECTORS, Selector
 from router.selectors.best_of_majority import BestOfMajority
 from router.selectors.first import First
 from router.selectors.inverse_entropy import InverseEntropy
+from router.selectors.judge import Judge
 from router.selectors.majority import Majority
 from router.selectors.medoid import Medoid
 from router.selectors.most_confident import MostConfident
+from router.selectors.pairwise import Pairwise
 from router.selectors.path_probability import PathProbability
 from router.selectors.surprisal import Surprisal
+from router.selectors.synthesis import Synthesis
 from router.selectors.tool_calls import ToolCalls
 from router.selectors.weighted import Weighted
 
@@ -113,5 +116,6 @@ def test_every_selector_has_a_trace():
     traced = {
         First, Majority, MostConfident, Weighted, InverseEntropy, PathProbability, BestOfMajority, Surprisal, Medoid,
         ToolCalls,
+        Judge, Pairwise, Synthesis,  # in test_asking_traces.py
     }  # fmt: skip
     assert {target.partition(":")[2] for target in SELECTORS.values()} == {one.__name__ for one in traced}
