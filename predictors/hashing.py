@@ -69,18 +69,22 @@ class NgramHasher:
         """The same of a text whose words stand one blank apart."""
         raw = np.frombuffer(f" {text} ".encode("utf-8", "replace"), dtype=np.uint8)
         count = len(raw)
-        sums = np.zeros(count + 1, dtype=np.uint64)
-        np.cumsum(self.mix.take(raw) * self.powers[:count], out=sums[1:])
+        sums = np.empty(count + 1, dtype=np.uint64)
+        sums[0] = 0
+        mixed = self.mix.take(raw)
+        mixed *= self.powers[:count]
+        np.add.accumulate(mixed, out=sums[1:])
         inside = self.is_word.take(raw)
-        edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1  # the text begins and ends with a blank
+        edges = (inside[1:] != inside[:-1]).nonzero()[0] + 1  # the text begins and ends with a blank
         starts, ends = edges[::2], edges[1::2]
-        first, undo = sums[starts], self.inverse[starts]
-        hashes = [(sums[ends] - first) * undo]
-        hashes.append((sums[ends[1:]] - first[:-1]) * undo[:-1] + np.uint64(_PAIR_SALT))
+        first, last, undo = sums.take(starts), sums.take(ends), self.inverse.take(starts)
+        hashes = [(last - first) * undo, (last[1:] - first[:-1]) * undo[:-1] + np.uint64(_PAIR_SALT)]
         for length in self.grams:
             if count > length:
-                salt = np.uint64(_GRAM_SALT * length % 2**64)
-                hashes.append((sums[length:] - sums[:-length]) * self.inverse[: count + 1 - length] + salt)
+                grams = sums[length:] - sums[:-length]
+                grams *= self.inverse[: len(grams)]
+                grams += np.uint64(_GRAM_SALT * length % 2**64)
+                hashes.append(grams)
         found = np.concatenate(hashes)
         found ^= found >> np.uint64(32)
         found *= np.uint64(_FINISH)
