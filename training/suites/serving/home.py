@@ -1,4 +1,8 @@
-"""Where the served configurations live: one bundle, and the same plans over instant and over paced backends."""
+"""Where the served configurations live: one bundle, and the same plans over instant and over paced backends.
+
+Everything is on that a service in production has on: callers say who they are, a budget is watched, every decision is
+logged in full, and metrics are counted and shown.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,9 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from router.config import BudgetConfig, Config, StoreConfig
+from router.auth.tokens import entry_text, hash_of, new_token
+from router.config import BudgetConfig, Config, MetricsConfig, StoreConfig
+from router.config_access import AuthConfig
 from router.configuration.file import load
 from router.recording import Recording
 from training.fit import fit
@@ -21,6 +27,7 @@ PRICE = 6000.0  # quality per dollar: between always small and always large
 ANSWER = "Add both and take the half of it. The answer is 42."
 DOLLARS = 1e6  # a budget that is watched and never reached
 POLICY: Mapping[str, object] = {"kind": "softmax", "explore": 0.1, "temperature": 0.1, "floor": 0.01}
+TOKENS = "tokens.toml"
 STREAMED_TOKENS = 4096  # a sample of the paced backend may be so long
 
 
@@ -30,6 +37,7 @@ class Home:
 
     folder: Path
     menu: Config
+    token: str  # of the callers
 
     @property
     def bundle(self) -> Path:
@@ -58,7 +66,9 @@ class Home:
         path = self.folder / f"{name}.toml"
         store = StoreConfig(sqlite=f"{name}.db", keep="full")
         budget = BudgetConfig(dollars=DOLLARS)
-        path.write_text(toml_of(replace(config, store=store, budget=budget)), "utf-8")
+        metrics, auth = MetricsConfig(listen="127.0.0.1:0"), AuthConfig(tokens=TOKENS)
+        on = replace(config, store=store, budget=budget, metrics=metrics, auth=auth)
+        path.write_text(toml_of(on), "utf-8")
         load(path)  # a mistake is told here, not by a server that does not start
         return path
 
@@ -67,7 +77,9 @@ def made_home(folder: Path, seed: int) -> Home:
     """Fit the bundle on some of the house recording's queries, by a minute of one core."""
     recording = Recording.load(HOUSE)
     menu = menu_of(recording, HOUSE, price=PRICE, seed=seed)
-    home = Home(folder, replace(menu, bundle="bundle", policy=POLICY))
+    token = new_token()
+    (folder / TOKENS).write_text(entry_text(hash_of(token), "load", "caller", ""), "utf-8")
+    home = Home(folder, replace(menu, bundle="bundle", policy=POLICY), token)
     if not home.bundle.is_dir():
         fit([recording], [query.query_id for query in recording.queries[:FITTED_ON]], menu, seed, home.bundle)
     return home

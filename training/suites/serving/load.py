@@ -65,14 +65,15 @@ async def closed_loop(
             channel.unary_stream(path) if method.endswith("Stream") else channel.unary_unary(path)
             for channel in channels
         ]
-        await asyncio.gather(*(once(call, next(requests)) for call in calls))  # connected
+        said = server.metadata
+        await asyncio.gather(*(once(call, next(requests), said) for call in calls))  # connected
         clock = time.perf_counter
         began, cpu = clock(), server.cpu_s()
         ends = began + seconds
 
         async def caller(call: object) -> None:
             while (sent := clock()) < ends:
-                await once(call, next(requests))
+                await once(call, next(requests), said)
                 latencies.append(clock() - sent)
 
         await asyncio.gather(*(caller(call) for call in itertools.islice(itertools.cycle(calls), in_flight)))
@@ -80,10 +81,10 @@ async def closed_loop(
         return Loaded(len(latencies), took, server.cpu_s() - cpu, tuple(latencies))
 
 
-async def once(call: object, request: bytes) -> None:
+async def once(call: object, request: bytes, metadata: tuple[tuple[str, str], ...] = ()) -> None:
     """One call to its end."""
     if isinstance(call, grpc.aio.UnaryStreamMultiCallable):
-        async for _ in call(request):
+        async for _ in call(request, metadata=metadata):
             pass
     elif isinstance(call, grpc.aio.UnaryUnaryMultiCallable):
-        await call(request)
+        await call(request, metadata=metadata)

@@ -65,7 +65,9 @@ async def open_loop(server: Running, requests: Iterator[bytes], per_s: float, se
         probes = asyncio.create_task(probing())
         while (passed := clock() - began) < seconds:
             while seen.offered < passed * per_s:
-                task = asyncio.create_task(_one(calls[seen.offered % len(calls)], next(requests), seen))
+                task = asyncio.create_task(
+                    _one(calls[seen.offered % len(calls)], next(requests), server.metadata, seen)
+                )
                 seen.offered += 1
                 running.add(task)
                 task.add_done_callback(running.discard)
@@ -74,9 +76,9 @@ async def open_loop(server: Running, requests: Iterator[bytes], per_s: float, se
     return seen
 
 
-async def _one(call: Any, request: bytes, seen: Pressed) -> None:
+async def _one(call: Any, request: bytes, metadata: tuple[tuple[str, str], ...], seen: Pressed) -> None:
     try:
-        await call(request)
+        await call(request, metadata=metadata)
         seen.answered += 1
     except grpc.aio.AioRpcError as error:
         if is_refusal(error):

@@ -24,6 +24,13 @@ class Running:
     pid: int
     address: str  # of its Router service, HOST:PORT
     admin: str = ""
+    http: str = ""  # of its OpenAI door
+    token: str = ""  # of its callers; "": it asks for none
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What every call says of its caller."""
+        return (("authorization", f"Bearer {self.token}"),) if self.token else ()
 
     def cpu_s(self) -> float:
         """Processor seconds of the process and all its children so far."""
@@ -44,7 +51,7 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(log: Path, *module_and_arguments: str) -> Iterator[Running]:
+def running(log: Path, *module_and_arguments: str, token: str = "") -> Iterator[Running]:
     """`python -m …`, until the block ends: then SIGTERM. Raises `TrainingError` with the end of its log."""
     with log.open("wb") as errors:
         process = subprocess.Popen(  # noqa: S603 (our own command)
@@ -57,7 +64,7 @@ def running(log: Path, *module_and_arguments: str) -> Iterator[Running]:
                 process.wait(STOPS_WITHIN_S)
                 said = log.read_text("utf-8", "replace")[-2000:]
                 raise TrainingError(f"serving: {module_and_arguments[0]} did not start: {said.strip()}")
-            yield Running(process.pid, found["router"], found.get("admin", ""))
+            yield Running(process.pid, found["router"], found.get("admin", ""), found.get("http", ""), token)
         finally:
             process.terminate()
             try:
@@ -69,11 +76,17 @@ def running(log: Path, *module_and_arguments: str) -> Iterator[Running]:
                 process.stdout.close()
 
 
-def served(config: Path, name: str, *arguments: str) -> contextlib.AbstractContextManager[Running]:
-    """The service of a configuration, on free ports; its log stands beside the configuration."""
+def served(
+    config: Path, name: str, *arguments: str, token: str = ""
+) -> contextlib.AbstractContextManager[Running]:
+    """The service of a configuration, on free ports; its log stands beside the configuration.
+
+    `token` is what its callers say, where it asks for one.
+    """
     ports = ("--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
     log = config.with_name(f"{name}.log")
-    return running(log, "router", "serve", "--config", str(config), *ports, *arguments)
+    command = ("router", "serve", "--config", str(config), *ports, *arguments)
+    return running(log, *command, token=token)
 
 
 def _children_files(pid: int) -> list[Path]:

@@ -88,7 +88,7 @@ async def through(
         calls: list[Any] = [channel.unary_stream(f"/{SERVICE}/GenerateStream") for channel in channels]
 
         async def ask(number: int, turns: tuple[Turn, ...]) -> Pieces:
-            async for event in calls[number % len(calls)](request(turns, PLAN)):
+            async for event in calls[number % len(calls)](request(turns, PLAN), metadata=server.metadata):
                 yield committed_text(event)
 
         return await _watched(ask, asked, streams, pace, s, server.cpu_s)

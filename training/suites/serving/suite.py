@@ -64,7 +64,7 @@ class Serving(Suite):
             echo = stack.enter_context(
                 running(home.folder / "echo.log", "training.suites.serving.echo_server")
             )
-            server = stack.enter_context(served(home.instant(), "server"))
+            server = stack.enter_context(served(home.instant(), "server", token=home.token))
             targets = {
                 "echo": Target(echo, "Generate"),
                 "decide": Target(server, "Decide"),
@@ -80,8 +80,8 @@ class Serving(Suite):
     async def _workers(self, home: Home, figures: Figures, run: Run) -> None:
         """Two workers beside one: what a call takes of the processor, and how many there are per second."""
         with ExitStack() as stack:
-            one = stack.enter_context(served(home.instant("one"), "one"))
-            two = stack.enter_context(served(home.instant("two"), "two", "--workers", "2"))
+            one = stack.enter_context(served(home.instant("one"), "one", token=home.token))
+            two = stack.enter_context(served(home.instant("two"), "two", "--workers", "2", token=home.token))
             asked = requests(prompts(run.seed + 2))
             for turn in range(self.rounds):
                 run.progress("two workers", 0.6 + 0.1 * turn / self.rounds)
@@ -94,7 +94,7 @@ class Serving(Suite):
     async def _streams(self, home: Home, figures: Figures, run: Run) -> None:
         with ExitStack() as stack:
             stub = stack.enter_context(StubProcess("--script", str(script(home.folder)), "--pace", "1"))
-            server = stack.enter_context(served(home.paced(stub.url), "streams"))
+            server = stack.enter_context(served(home.paced(stub.url), "streams", token=home.token))
             asked = prompts(run.seed + 1)
             for turn in range(self.stream_rounds):
                 run.progress("64 streams", 0.7 + 0.15 * turn / self.stream_rounds)
@@ -112,7 +112,9 @@ class Serving(Suite):
             stub = stack.enter_context(
                 StubProcess("--script", str(script(home.folder)), "--pace", str(WIDE_PACE))
             )
-            server = stack.enter_context(served(home.paced(stub.url, "wide"), "wide", "--workers", "2"))
+            server = stack.enter_context(
+                served(home.paced(stub.url, "wide"), "wide", "--workers", "2", token=home.token)
+            )
             run.progress("256 streams", 0.87)
             straight = await direct(stub.url, asked, 256, WIDE_PACE, self.stream_seconds)
             passed = await through(server, asked, 256, WIDE_PACE, self.stream_seconds)
@@ -124,7 +126,7 @@ class Serving(Suite):
         with ExitStack() as stack:
             stub = stack.enter_context(StubProcess("--script", str(one_word(home.folder)), "--pace", "1"))
             config = home.paced(stub.url, "pressed", server=ServerConfig(max_queries=PLACES))
-            server = stack.enter_context(served(config, "pressed"))
+            server = stack.enter_context(served(config, "pressed", token=home.token))
             asked = requests(prompts(run.seed + 3), PLAN)
             run.progress("overload", 0.95)
             most = int(PLACES * (1 - URGENT_SHARE))
