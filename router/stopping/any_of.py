@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from predictors.observation import Observation, Signals
+from router.domain.asking import AskingRule, asking_rules
 from router.domain.growth import Growth, together
 from router.domain.verdict import MORE, Action, Verdict
 from router.stopping import StoppingRule
@@ -28,6 +29,11 @@ class AnyOf(StoppingRule):
     def growth(self) -> Growth | None:
         """What its members want to see of growing samples."""
         return together(self.rules)
+
+    @property
+    def asking(self) -> tuple[AskingRule, ...]:
+        """Those of its members that ask."""
+        return tuple(one for rule in self.rules for one in asking_rules(rule))
 
     def verdict(self, seen: Observation, signals: Signals) -> Verdict:
         """The first word that is not MORE."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from predictors.observation import Observation, Signals
+from router.domain.asking import AskingRule, asking_rules
 from router.domain.growth import Growth, growth_of
 from router.domain.verdict import MORE, Verdict
 from router.errors import ConfigError
@@ -35,6 +36,11 @@ class NotBefore(StoppingRule):
     def growth(self) -> Growth | None:
         """As the rule."""
         return growth_of(self.rule)
+
+    @property
+    def asking(self) -> tuple[AskingRule, ...]:
+        """As the rule."""
+        return asking_rules(self.rule)
 
     def verdict(self, seen: Observation, signals: Signals) -> Verdict:
         """The rule's word, in its time."""

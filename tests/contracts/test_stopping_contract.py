@@ -29,6 +29,7 @@ SIGNALS = {
     "sample_confidence/0.1": 0.2,
     "price": 100.0,
     "sample_cost/small": 50.0,
+    "self_eval/0.1": 0.9,
 }
 QUERY = Query(request_id="r", messages=(Message("user", (Part(text="1 + 1?"),)),))
 

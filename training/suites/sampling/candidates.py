@@ -17,7 +17,7 @@ from training.suites.sampling.runs import Runs
 
 Floats = NDArray[np.float64]
 RESAMPLES = 50
-MARGIN = 0.5  # standard errors of a careful choice
+MARGIN = 0.25  # standard errors of a careful choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Candidates:
     )  # (setting, permutation) -> samples drawn, (n,) in [1, N]
     default: int | None = None  # the setting without tuning
     careful: bool = (
-        False  # what luck hides, and half a standard error, are added to the loss on the tuning half
+        False  # what luck hides, and a margin, are added to the loss on the tuning half
     )
 
     @classmethod
