@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -66,6 +67,7 @@ class Servers:
         keep_alive_s: float = KEEP_ALIVE_S,
         go_away_after_s: float = GO_AWAY_AFTER_S,
         share_ports: bool = False,  # of callers, with other workers
+        metrics_together: socket.socket | None = None,  # to the process that gathers the workers' counts
         wall_s: Callable[[], float] = time.time,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -90,6 +92,7 @@ class Servers:
             started_at=wall_s(),
             backends=service.allocator.backends,
             certificates=service.certificates,
+            together=metrics_together,
         )
         self.health = health.aio.HealthServicer()
         held, known = Held(books), known_names(service)
@@ -218,6 +221,7 @@ class Servers:
         await asyncio.gather(*grpc_ends, self.telemetry.stop(), *door)
         await self.admission.drain(CANCEL_S)
         self.admission.close()
+        await self.telemetry.tell_last()
 
 
 def settle_memory() -> None:
@@ -230,7 +234,11 @@ def settle_memory() -> None:
 
 
 async def serve(
-    service: Service, on_ready: Callable[[Addresses], None] | None = None, *, share_ports: bool = False
+    service: Service,
+    on_ready: Callable[[Addresses], None] | None = None,
+    *,
+    share_ports: bool = False,
+    metrics_together: socket.socket | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain and close the service; a second signal cuts what still runs.
 
@@ -238,7 +246,7 @@ async def serve(
     in every case.
     """
     try:
-        servers = Servers(service, share_ports=share_ports)
+        servers = Servers(service, share_ports=share_ports, metrics_together=metrics_together)
     except ConfigError:
         await service.close()
         raise

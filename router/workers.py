@@ -21,6 +21,8 @@ import structlog
 from router.decisions import DecisionStore
 from router.decisions.relay import Relay
 from router.errors import ConfigError
+from router.telemetry.front import MetricsFront
+from router.telemetry.standing import of_store
 
 READY = "listening "
 AGAIN_AFTER_S = 1.0  # a worker that ended
@@ -66,9 +68,13 @@ class Workers:
     """`run` until SIGTERM or SIGINT; every worker gets the same signal, and a second one as well."""
 
     def __init__(
-        self, store: DecisionStore, commands: Sequence[Sequence[str]], on_ready: Callable[[str], None]
+        self,
+        store: DecisionStore,
+        commands: Sequence[Sequence[str]],
+        on_ready: Callable[[str], None],
+        metrics: MetricsFront | None = None,  # None: nothing is counted
     ) -> None:
-        self.store, self._commands, self._on_ready = store, commands, on_ready
+        self.store, self._commands, self._on_ready, self.metrics = store, commands, on_ready, metrics
         self.relay = Relay(store)
         self._running: dict[int, Worker] = {}  # by number
         self._ending = False
@@ -80,6 +86,8 @@ class Workers:
         for number in SIGNALS:
             loop.add_signal_handler(number, self._signal, number)
         try:
+            if self.metrics is not None:
+                await self.metrics.start(lambda: of_store(self.store, self.relay.rows))
             await asyncio.gather(*(self._start(number) for number in range(len(self._commands))))
             if all(worker.said.startswith(READY) for worker in self._running.values()):
                 self._on_ready(self._running[0].said)
@@ -88,6 +96,8 @@ class Workers:
             codes = await asyncio.gather(*(self._watch(number) for number in range(len(self._commands))))
             return max(map(abs, codes))
         finally:
+            if self.metrics is not None:
+                await self.metrics.close()
             await self.relay.close()
             await self.store.close()
             for number in SIGNALS:
@@ -95,25 +105,25 @@ class Workers:
 
     async def _start(self, number: int) -> None:
         ours, theirs = socket.socketpair()
-        with theirs:
-            command = [
-                sys.executable,
-                "-m",
-                "router",
-                *self._commands[number],
-                "--relay",
-                str(theirs.fileno()),
-            ]
+        counts, told = socket.socketpair()
+        with theirs, told:
+            ends = ["--relay", str(theirs.fileno())]
+            if self.metrics is not None:
+                ends += ["--counts", str(told.fileno())]
             process = await asyncio.create_subprocess_exec(
-                *command,
+                *(sys.executable, "-m", "router", *self._commands[number], *ends),
                 stdout=asyncio.subprocess.PIPE,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), told.fileno()),
                 start_new_session=True,  # a terminal's interrupt comes to it once, through this process
             )
         worker = self._running[number] = Worker(process)
         if self._ending:  # the signal came while it was born
             process.terminate()
         await self.relay.serve(ours)
+        if self.metrics is None:
+            counts.close()
+        else:
+            await self.metrics.gathering.serve(counts)
         assert process.stdout is not None  # noqa: S101 (it was asked for)
         worker.said = (await process.stdout.readline()).decode().strip()
 

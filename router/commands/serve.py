@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -53,15 +54,17 @@ def serve(
         int, typer.Option(min=1, help="Processes that share the callers' ports; one more owns the store.")
     ] = 1,
     relay: Annotated[int, typer.Option(hidden=True, help="Set by the process that owns the store.")] = -1,
-    worker: Annotated[int, typer.Option(hidden=True, help="The same: which worker it is.")] = 0,
+    counts: Annotated[int, typer.Option(hidden=True, help="The same, where it gathers metrics.")] = -1,
 ) -> None:
     """Answer queries until SIGTERM or SIGINT, then drain.
 
     When all ports listen one line is printed on standard output:
     `listening router=127.0.0.1:50051 admin=127.0.0.1:50052`, with ` http=127.0.0.1:8080` after it where the OpenAI door
-    is open, ` metrics=127.0.0.1:9464` where Prometheus has a port of its own, and ` health=…` for probes. On SIGTERM new queries are refused
-    and running ones may end within server.drain_s seconds; a second signal cuts them.
-    With several workers the addresses of Admin and Prometheus are the first one's; what operators change reaches all.
+    is open, ` metrics=127.0.0.1:9464` where Prometheus has a port of its own, and ` health=…` for probes.
+    On SIGTERM new queries are refused and running ones may end within server.drain_s seconds; a second signal cuts
+    them.
+    With several workers the address of Admin is the first one's; what operators change reaches all, and /metrics shows
+    all of them together.
     """
     chosen = overridden(
         load(config, serving=bundle is None),
@@ -93,10 +96,6 @@ def serve(
     if relay < 0:
         asyncio.run(serve_until_told(assemble(chosen, base=config.parent), ready))
         return
-    if worker and chosen.metrics.listen:
-        host, _, port = chosen.metrics.listen.rpartition(":")  # the next ports: each worker counts for itself
-        own = f"{host}:{int(port) and int(port) + worker}"
-        chosen = replace(chosen, metrics=replace(chosen.metrics, listen=own))
     from router.decisions.relayed import Relayed
 
     store = Relayed(socket.socket(fileno=relay), lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -106,7 +105,8 @@ def serve(
         ready(bound)
 
     service = assemble(chosen, base=config.parent, open_store=lambda _config, _base: store)
-    asyncio.run(serve_until_told(service, ready_to_relay, share_ports=True))
+    together = socket.socket(fileno=counts) if counts >= 0 else None
+    asyncio.run(serve_until_told(service, ready_to_relay, share_ports=True, metrics_together=together))
 
 
 def _serve_by(workers: int, config: Config, base: Path, options: Sequence[str]) -> int:
@@ -114,6 +114,7 @@ def _serve_by(workers: int, config: Config, base: Path, options: Sequence[str]) 
     from router.assemble import own_store
     from router.configuration.budgets import ledger_address
     from router.ledger.databases import IN_MEMORY
+    from router.telemetry.front import MetricsFront
     from router.workers import Port, Workers
 
     if ledger_address(config) == IN_MEMORY:
@@ -131,15 +132,22 @@ def _serve_by(workers: int, config: Config, base: Path, options: Sequence[str]) 
         shared += [f"--{key.replace('_', '-')}", port.address]
     host = server.admin_listen.rpartition(":")[0]
     commands = [
-        [*shared, "--worker", str(number), "--admin-listen", f"{host}:0" if number else server.admin_listen]
+        [*shared, "--admin-listen", f"{host}:0" if number else server.admin_listen]
         for number in range(workers)
     ]
 
+    front = None
+    if config.metrics.listen or config.metrics.on_door:
+        from router.auth.certificates import PortCertificates
+
+        shown = PortCertificates.of(config.tls, base, time.time, time.monotonic).callers
+        front = MetricsFront(config.metrics.listen, lambda: None if shown is None else shown.for_http())
+
     def ready(said: str) -> None:
-        typer.echo(said)
+        typer.echo(said + (f" metrics={front.bound}" if front is not None and front.bound else ""))
         sys.stdout.flush()
 
-    return asyncio.run(Workers(own_store(config, base), commands, ready).run())
+    return asyncio.run(Workers(own_store(config, base), commands, ready, front).run())
 
 
 def overridden(

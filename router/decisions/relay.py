@@ -53,7 +53,7 @@ async def framed(reader: asyncio.StreamReader) -> bytes:
     return await reader.readexactly(size)
 
 
-def frame(message: Asked | Answered) -> bytes:
+def frame(message: msgspec.Struct) -> bytes:
     """A message as it goes over the socket."""
     body = msgspec.msgpack.encode(message)
     return len(body).to_bytes(HEAD, "big") + body
@@ -64,6 +64,7 @@ class Relay:
 
     def __init__(self, store: DecisionStore) -> None:
         self.store = store
+        self.rows = 0  # that workers handed over
         self._tasks: set[asyncio.Task[None]] = set()
         self._questions = msgspec.msgpack.Decoder(Asked)
 
@@ -91,6 +92,7 @@ class Relay:
                 if asked.number:
                     self._begin(self._answer(asked, writer))
                     continue
+                self.rows += len(asked.bodies)
                 for body in asked.bodies:
                     self.store.record(to_decision(body))
         except (asyncio.IncompleteReadError, ConnectionError):

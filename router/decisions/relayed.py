@@ -46,6 +46,11 @@ class Relayed:
         """The store as its owner last told, and what was dropped on the way to it."""
         return replace(self._health, dropped=self._health.dropped + self._dropped)
 
+    @property
+    def dropped(self) -> int:
+        """Rows that were not handed over."""
+        return self._dropped
+
     def begin(self) -> None:
         """Connect now, on the running event loop: a worker that nobody asks must hear too that its owner is gone."""
         if self._opening is None:

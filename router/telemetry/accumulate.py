@@ -37,6 +37,11 @@ class Counts:
         """Add to one of them."""
         self.values[labels] = self.values.get(labels, 0.0) + amount
 
+    def join(self, other: Counts) -> None:
+        """Add another's."""
+        for labels, amount in other.values.items():
+            self.add(labels, amount)
+
     def items(self) -> Iterator[tuple[Labels, float]]:
         """By labels."""
         return iter(sorted(self.values.items()))
@@ -54,6 +59,11 @@ class Mean:
         self.count += weight
         self.total += value * weight
 
+    def join(self, other: Mean) -> None:
+        """Add another's."""
+        self.count += other.count
+        self.total += other.total
+
 
 @dataclass(slots=True)
 class Means:
@@ -67,6 +77,11 @@ class Means:
         if mean is None:
             mean = self.values[labels] = Mean()
         mean.add(value, weight)
+
+    def join(self, other: Means) -> None:
+        """Add another's."""
+        for labels, mean in other.values.items():
+            self.values.setdefault(labels, Mean()).join(mean)
 
     def items(self) -> Iterator[tuple[Labels, Mean]]:
         """By labels."""
@@ -99,6 +114,13 @@ class Histograms:
         if bars is None:
             bars = self.values[labels] = Bars([0] * (len(self.bounds) + 1))
         bars.add(self.bounds, value)
+
+    def join(self, other: Histograms) -> None:
+        """Add another's, of the same bounds."""
+        for labels, bars in other.values.items():
+            mine = self.values.setdefault(labels, Bars([0] * (len(self.bounds) + 1)))
+            mine.counts = [one + more for one, more in zip(mine.counts, bars.counts, strict=True)]
+            mine.total += bars.total
 
     def items(self) -> Iterator[tuple[Labels, Bars]]:
         """By labels."""

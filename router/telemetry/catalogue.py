@@ -16,6 +16,14 @@ class Kind(Enum):
     HISTOGRAM = "histogram"
 
 
+class Of(Enum):
+    """What a gauge is of several workers, from what each of them says."""
+
+    SUM = "their sum"
+    MOST = "the largest"
+    LEAST = "the smallest"
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One metric of this replica since its start."""
@@ -23,14 +31,15 @@ class Metric:
     kind: Kind
     labels: tuple[str, ...]
     meaning: str
+    of: Of = Of.MOST  # of a gauge; what grows is summed
 
 
 def _counter(meaning: str, *labels: str) -> Metric:
     return Metric(Kind.COUNTER, labels, meaning)
 
 
-def _gauge(meaning: str, *labels: str) -> Metric:
-    return Metric(Kind.GAUGE, labels, meaning)
+def _gauge(meaning: str, *labels: str, of: Of = Of.MOST) -> Metric:
+    return Metric(Kind.GAUGE, labels, meaning, of)
 
 
 def _mean(meaning: str, *labels: str) -> Metric:
@@ -46,7 +55,7 @@ CATALOGUE: Mapping[str, Metric] = {
     "apportion_serving_info": _gauge(
         "1 for the version, mode, policy and bundle that serve now", "version", "mode", "policy", "bundle"
     ),
-    "apportion_started_seconds": _gauge("When this replica started, seconds since the epoch"),
+    "apportion_started_seconds": _gauge("When this replica started, seconds since the epoch", of=Of.LEAST),
     # decisions
     "apportion_decisions_total": _counter(
         "Logged queries by the plan that was served and how they ended (shadow runs are not among them)",
@@ -100,7 +109,9 @@ CATALOGUE: Mapping[str, Metric] = {
     ),
     "apportion_budget_spent": _gauge("Spent in the window, over all replicas", "account", "unit"),
     "apportion_budget_reserved": _gauge("Set aside for queries in flight", "account", "unit"),
-    "apportion_budget_left": _gauge("What may still be reserved; absent without a limit", "account", "unit"),
+    "apportion_budget_left": _gauge(
+        "What may still be reserved; absent without a limit", "account", "unit", of=Of.LEAST
+    ),
     "apportion_budget_leased": _gauge("Taken in advance by replicas, spent by nobody yet", "account", "unit"),
     "apportion_budget_lost": _gauge(
         "Of what is spent: what replicas that died did not return", "account", "unit"
@@ -109,6 +120,7 @@ CATALOGUE: Mapping[str, Metric] = {
         "Used beyond reservations since the start, by backends that did more than they were allowed",
         "account",
         "unit",
+        of=Of.SUM,
     ),
     "apportion_budget_over": _gauge(
         "Audit: by how much what is spent exceeds the limit; above 0 only after a breach, a limit that was lowered or "
@@ -155,13 +167,16 @@ CATALOGUE: Mapping[str, Metric] = {
         "How long queries took, by phase: choose, reserve, sample, select, first_text (from the start), whole",
         "phase",
     ),
-    "apportion_running_queries": _gauge("Queries in flight; what the autoscaler looks at"),
-    "apportion_most_queries": _gauge("How many may be: server.max_queries"),
+    "apportion_running_queries": _gauge("Queries in flight; what the autoscaler looks at", of=Of.SUM),
+    "apportion_most_queries": _gauge("How many may be: server.max_queries", of=Of.SUM),
     "apportion_draining": _gauge("1 while this replica goes down"),
     "apportion_certificate_end_seconds": _gauge(
         "When the certificate ends that new connections are shown, seconds since the epoch; absent without TLS",
         "port",
+        of=Of.LEAST,
     ),
+    "apportion_workers": _gauge("Workers of this service that count; absent without --workers"),
+    "apportion_worker_ends_total": _counter("Workers that ended; what they counted is kept"),
     # backends
     "apportion_backend_state": _gauge(
         "1 for the state of a backend: enable, drain, disable or quarantine", "backend", "state"
@@ -169,7 +184,7 @@ CATALOGUE: Mapping[str, Metric] = {
     "apportion_backend_urls": _gauge(
         "Servers of a backend by their breaker: answering, or resting after a failure", "backend", "state"
     ),
-    "apportion_backend_samples_running": _gauge("Samples that may be running there", "backend"),
+    "apportion_backend_samples_running": _gauge("Samples that may be running there", "backend", of=Of.SUM),
     "apportion_backend_failures_total": _counter(
         "Stages that ended with an error of their backend", "backend"
     ),

@@ -13,17 +13,35 @@ from router.telemetry.exposition import Metrics, exposed
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PATH = "/metrics"
 LAST_BYTES_S = 0.5
+MOST_ACCEPT = 1024  # characters
+
+
+Ask = Callable[[str], Awaitable[tuple[bytes, str]]]
+"""Page and content type for an `Accept`; raises `TimeoutError` or `ConnectionError` where there is none to be had."""
+
+
+def page_of(metrics: Metrics) -> Ask:
+    """The page of this process; what is behind it is read anew each time."""
+    registry: CollectorRegistry = metrics.registry()
+
+    async def ask(accept: str) -> tuple[bytes, str]:
+        return exposed(registry, accept)
+
+    return ask
 
 
 class MetricsPage:
-    """Answers a scrape. Made once: what is behind it is read anew each time."""
+    """Answers a scrape."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._registry: CollectorRegistry = metrics.registry()
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
 
     async def handle(self, request: web.Request) -> web.Response:
         """The page in the format that the scraper takes."""
-        body, content_type = exposed(self._registry, request.headers.get("Accept", ""))
+        try:
+            body, content_type = await self._ask(request.headers.get("Accept", "")[:MOST_ACCEPT])
+        except (TimeoutError, ConnectionError):
+            return web.Response(status=503, text="the process that gathers the metrics does not answer")
         return web.Response(body=body, headers={"Content-Type": content_type})
 
 

@@ -44,7 +44,7 @@ class Metrics(Collector):
         for name, values in self.turned_out.readings().items():
             read[name] = {**read.get(name, {}), **values}
         for name, metric in CATALOGUE.items():
-            yield _family(name, metric, series.get(name), read.get(name, {}))
+            yield family(name, metric, series.get(name), read.get(name, {}))
 
     def registry(self) -> CollectorRegistry:
         """With what the operating system and Python say about the process."""
@@ -61,7 +61,8 @@ def exposed(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
     return encode(registry), content_type
 
 
-def _family(name: str, metric: Metric, series: Accumulated | None, read: Read) -> Family:
+def family(name: str, metric: Metric, series: Accumulated | None, read: Read) -> Family:
+    """A metric with its values: what was accumulated, and what was read now."""
     text, labels = metric.meaning, metric.labels
     if isinstance(series, Histograms):
         bars = HistogramMetricFamily(name, text, labels=labels)

@@ -65,14 +65,20 @@ class Standing:
             "apportion_running_queries": {(): float(admission.queries)},
             "apportion_most_queries": {(): float(admission.max_queries)},
             "apportion_draining": {(): float(admission.draining)},
-            "apportion_refused_total": {labels: float(count) for labels, count in self.refused.items()},
             "apportion_ledger_troubles": {(): float(len(books.ledger.troubles))},
             "apportion_promised_risk": promised_risks(chooser.menu.plans),
-            "apportion_spans_total": {(result,): float(count) for result, count in self.spans().items()},
         }
         ends = {("callers",): self.certificates.callers, ("admin",): self.certificates.admin}
         found["apportion_certificate_end_seconds"] = {
             port: shown.until for port, shown in ends.items() if shown is not None
+        }
+        return found | self.counted() | self._accounts() | self._backends() | self._store()
+
+    def counted(self) -> dict[str, Read]:
+        """Of these what only grows, without the store's."""
+        found: dict[str, Read] = {
+            "apportion_refused_total": {labels: float(count) for labels, count in self.refused.items()},
+            "apportion_spans_total": {(result,): float(count) for result, count in self.spans().items()},
         }
         if self.shadows is not None:
             counts = self.shadows.counts
@@ -80,7 +86,7 @@ class Standing:
                 ("over_budget",): float(counts.over_budget),
                 ("crowded",): float(counts.crowded),
             }
-        return found | self._accounts() | self._backends() | self._store()
+        return found
 
     def _accounts(self) -> dict[str, Read]:
         balances = tuple(self.books.ledger.balances())[:MOST_ACCOUNTS]
@@ -114,18 +120,23 @@ class Standing:
         }
 
     def _store(self) -> dict[str, Read]:
-        health = getattr(self.books.store, "health", None)
-        if health is None:  # a store in memory
-            return {"apportion_store_rows_total": {("committed",): float(self.books.decided)}}
-        rows = {"committed": health.committed, "spooled": health.spooled}
-        rows |= {"dropped": health.dropped, "lost": health.lost}
-        waiting = self.books.decided - health.committed - health.in_spool - health.dropped
-        return {
-            "apportion_store_rows_total": {(result,): float(count) for result, count in rows.items()},
-            "apportion_store_queued_rows": {(): float(max(0, waiting))},
-            "apportion_store_spool_rows": {(): float(health.in_spool)},
-            "apportion_store_away": {(): float(bool(health.away))},
-        }
+        return of_store(self.books.store, self.books.decided)
+
+
+def of_store(store: object, recorded: int) -> dict[str, Read]:
+    """How a store does, to which so many rows were given."""
+    health = getattr(store, "health", None)
+    if health is None:  # a store in memory
+        return {"apportion_store_rows_total": {("committed",): float(recorded)}}
+    rows = {"committed": health.committed, "spooled": health.spooled}
+    rows |= {"dropped": health.dropped, "lost": health.lost}
+    waiting = recorded - health.committed - health.in_spool - health.dropped
+    return {
+        "apportion_store_rows_total": {(result,): float(count) for result, count in rows.items()},
+        "apportion_store_queued_rows": {(): float(max(0, waiting))},
+        "apportion_store_spool_rows": {(): float(health.in_spool)},
+        "apportion_store_away": {(): float(bool(health.away))},
+    }
 
 
 def _over(balance: Balance) -> float | None:

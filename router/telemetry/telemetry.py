@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import uuid
 from collections.abc import Mapping
 
@@ -13,8 +14,9 @@ from router.errors import ConfigError
 from router.reports import Reports
 from router.shadow import Shadows
 from router.telemetry.decided import Decided
-from router.telemetry.endpoint import PATH, Handler, MetricsPage, MetricsPort
+from router.telemetry.endpoint import PATH, Handler, MetricsPage, MetricsPort, page_of
 from router.telemetry.exposition import Metrics
+from router.telemetry.gathering import Teller
 from router.telemetry.logs import query_log
 from router.telemetry.standing import Running, Standing
 from router.telemetry.traces import Traces
@@ -37,6 +39,7 @@ class Telemetry:
         started_at: float,  # seconds since the epoch
         backends: Mapping[str, object],
         certificates: PortCertificates,
+        together: socket.socket | None = None,  # of a worker, whose counts stand on one page with the others'
     ) -> None:
         self.traces = _traces(config, version, books.settings.replica)
         if self.traces is not None:
@@ -46,8 +49,9 @@ class Telemetry:
         self._listen, self._on_door = config.metrics.listen, config.metrics.on_door
         self._certificates = certificates.callers
         self.page: MetricsPage | None = None
+        self._teller: Teller | None = None
         self._port: MetricsPort | None = None
-        if config.metrics.listen or config.metrics.on_door:
+        if config.metrics.listen or config.metrics.on_door or together is not None:
             standing = Standing(
                 books,
                 admission,
@@ -62,7 +66,11 @@ class Telemetry:
             metrics = Metrics(Decided(config.metrics.tenants), TurnedOut(), standing)
             books.onlookers.append(metrics.seen)
             reports.onlookers.append(metrics.turned_out.reported)
-            self.page = MetricsPage(metrics)
+            if together is None:
+                self.page = MetricsPage(page_of(metrics))
+            else:
+                self._teller = Teller(together, metrics)
+                self.page = MetricsPage(self._teller.page)
 
     @property
     def pages(self) -> Mapping[str, Handler]:
@@ -73,7 +81,9 @@ class Telemetry:
 
     async def start(self) -> str:
         """Open the port of the metrics, if there is to be one; the address bound. Raises `ConfigError`."""
-        if self.page is None or not self._listen:
+        if self._teller is not None:
+            await self._teller.start()
+        if self.page is None or not self._listen or self._teller is not None:
             return ""
         port = MetricsPort(self.page)
         try:
@@ -85,6 +95,11 @@ class Telemetry:
             ) from error
         self._port = port
         return bound
+
+    async def tell_last(self) -> None:
+        """Nothing is counted any more."""
+        if self._teller is not None:
+            await self._teller.stop()
 
     async def stop(self) -> None:
         """Close the port, send what spans there are."""

@@ -12,6 +12,7 @@ who agrees not always right: it stands for risk only as far as the reference can
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from router.domain.decision import Decision, Outcome, Status
@@ -95,16 +96,12 @@ class TurnedOut:
         """What follows from the counts; nothing where there are none."""
         return {
             "apportion_calibration_error": self.calibration_error(),
-            "apportion_realised_risk": {(plan,): mean.total / mean.count for plan, mean in self.risk.items()},
+            "apportion_realised_risk": realised_risk(self.risk),
         }
 
     def calibration_error(self) -> dict[tuple[str, ...], float]:
-        """Per metric: sum over bins of |mean confidence - mean outcome|, weighted by the bin's share."""
-        gaps: dict[str, Mean] = {}
-        for labels, said in self.confidence.values.items():
-            gap = abs(said.total - self.outcome.values[labels].total) / said.count
-            gaps.setdefault(labels[0], Mean()).add(gap, said.count)
-        return {(metric,): mean.total / mean.count for metric, mean in gaps.items()}
+        """Per metric; see the function."""
+        return calibration_error(self.confidence, self.outcome)
 
     def _shadow(self, row: Decision) -> None:
         agrees = row.metadata.get(AGREES)
@@ -114,6 +111,20 @@ class TurnedOut:
         if agrees is None or not row.propensity > 0:
             return
         self.risk.setdefault(row.plan, Mean()).add(float(agrees == "no"), 1.0 / row.propensity)
+
+
+def calibration_error(confidence: Means, outcome: Means) -> dict[tuple[str, ...], float]:
+    """Per metric: sum over bins of |mean confidence - mean outcome|, weighted by the bin's share."""
+    gaps: dict[str, Mean] = {}
+    for labels, said in confidence.values.items():
+        gap = abs(said.total - outcome.values[labels].total) / said.count
+        gaps.setdefault(labels[0], Mean()).add(gap, said.count)
+    return {(metric,): mean.total / mean.count for metric, mean in gaps.items()}
+
+
+def realised_risk(risk: Mapping[str, Mean]) -> dict[tuple[str, ...], float]:
+    """Per plan: the share of shadow runs that differ, weighted."""
+    return {(plan,): mean.total / mean.count for plan, mean in risk.items()}
 
 
 def worth(outcome: Outcome) -> float | None:

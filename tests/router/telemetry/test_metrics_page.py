@@ -17,7 +17,7 @@ from router.domain.decision import Outcome
 from router.errors import RouterError
 from router.reports import Reports
 from router.telemetry.catalogue import CATALOGUE, Kind
-from router.telemetry.endpoint import MetricsPage, MetricsPort
+from router.telemetry.endpoint import MetricsPage, MetricsPort, page_of
 from router.telemetry.reference import reference
 
 REFERENCE = Path(__file__).parents[3] / "k8s" / "grafana" / "README.md"
@@ -147,7 +147,7 @@ async def test_the_process_is_on_the_page(watched):
 async def test_a_scraper_reads_the_page_over_http(watched):
     one = watched()
     await one.ask()
-    port = MetricsPort(MetricsPage(one.metrics))
+    port = MetricsPort(MetricsPage(page_of(one.metrics)))
     url = f"http://{await port.start('127.0.0.1:0')}/metrics"
     async with aiohttp.ClientSession() as http, http.get(url) as response:
         assert response.status == 200
