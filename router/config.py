@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from router.config_access import AuthConfig, TlsConfig
+from router.config_access import AuthConfig, LimitsConfig, TlsConfig
 from router.config_section import Section
 
 
@@ -299,6 +299,7 @@ class Config(Section, frozen=True):
     server: ServerConfig = ServerConfig()
     auth: AuthConfig = AuthConfig()
     tls: TlsConfig = TlsConfig()
+    limits: LimitsConfig = LimitsConfig()
     metrics: MetricsConfig = MetricsConfig()
     tracing: TracingConfig = TracingConfig()
     log: LogConfig = LogConfig()

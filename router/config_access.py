@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from router.config_section import Section
 
 
@@ -47,3 +49,18 @@ class TlsConfig(Section, frozen=True):
     # authorities of callers: who shows no certificate of theirs is refused; empty: none is asked for
     client_ca: str = ""
     admin: AdminTlsConfig = AdminTlsConfig()
+
+
+class TenantLimitsConfig(Section, frozen=True):
+    """[limits.tenants.NAME]: what this tenant may ask otherwise than [limits] says."""
+
+    queries_per_s: float | None = None  # default: that of [limits]; 0: as many as it likes
+    in_flight: int | None = None  # the same
+
+
+class LimitsConfig(Section, frozen=True):
+    """[limits]: how much each tenant may ask of one process; what is above is refused with OVERLOAD and a delay"""
+
+    queries_per_s: float = 0.0  # on average, bursts of two seconds' worth; 0: as many as it likes
+    in_flight: int = 0  # running at a time; 0: as many as it likes
+    tenants: Mapping[str, TenantLimitsConfig] = {}

@@ -36,6 +36,7 @@ from router.serving.listen import grpc_server, listen
 from router.serving.router import QUERY_CALLS, RouterCalls, new_id
 from router.serving.service import Service
 from router.telemetry.telemetry import Telemetry
+from router.tenant_limits import TenantLimits, limited
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.admin import PlanInfos
 from router.wire.parts import ADMIN_SERVICE, ROUTER_SERVICE
@@ -98,10 +99,12 @@ class Servers:
         held, known = Held(books), known_names(service)
         asked = AskedOfUs(service.answers, known, books.prices, books.store, new_id)
         self.desk = BatchDesk(service.batches, asked, books.settings.replica, wall_s)
+        limits = TenantLimits(service.config.limits, monotonic_s)
+        answers = limited(service.answers, limits)
         router_calls = RouterCalls(
-            allocator=service.answers,
+            allocator=answers,
             held=held,
-            advising=Advising(Advisor(service.allocator, held, engines(service.config)), known),
+            advising=Advising(Advisor(service.allocator, held, engines(service.config)), known, limits),
             known=known,
             prices=books.prices,
             plans=PlanInfos(books.chooser.menu.reference.name),
@@ -137,6 +140,8 @@ class Servers:
         self.json_admin = JsonAdmin(admin_calls, service.guard)
         self.door = door_of(
             service,
+            answers,
+            limits,
             self.admission,
             self.json_admin,
             self.reports,

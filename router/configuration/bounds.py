@@ -78,6 +78,7 @@ _ANY = Bound(Unit.PLAIN, 0, math.inf)
 _TIMEOUT = Bound(Unit.SECONDS, 0, _DAY, above=True)
 _TOKENS = Bound(Unit.TOKENS, 1, 100_000_000)
 _WINDOW = Bound(Unit.SECONDS, 1, 366 * _DAY)
+_RATE = Bound(Unit.PLAIN, 0, 1e9)
 _WINDOW_OR_NONE = Bound(Unit.SECONDS, 0, 366 * _DAY)
 _PRICE = Bound(Unit.PRICE, 0, 1_000_000)
 _PER_SECOND = Bound(Unit.DOLLARS, 0, 1000)
@@ -138,6 +139,10 @@ BOUNDS: dict[tuple[type, str], Bound] = {
     (config.ServerConfig, "replay_s"): Bound(Unit.SECONDS, 0, _DAY),
     (config.ServerConfig, "max_queries"): Bound(Unit.PLAIN, 1, 1_000_000),
     (config.ServerConfig, "max_outcomes_per_s"): Bound(Unit.PLAIN, 0.1, 1e9),
+    (config_access.LimitsConfig, "queries_per_s"): _RATE,
+    (config_access.LimitsConfig, "in_flight"): Bound(Unit.PLAIN, 0, 1_000_000),
+    (config_access.TenantLimitsConfig, "queries_per_s"): _RATE,
+    (config_access.TenantLimitsConfig, "in_flight"): Bound(Unit.PLAIN, 0, 1_000_000),
     (config_access.JwtConfig, "leeway_s"): Bound(Unit.SECONDS, 0, 600),
     (config.MetricsConfig, "tenants"): Bound(Unit.PLAIN, 0, 1000),
     (config.TracingConfig, "share"): Bound(Unit.SHARE, 0, 1),

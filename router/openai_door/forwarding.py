@@ -15,11 +15,13 @@ from aiohttp import web
 
 from router.backends.forwarder import Forwarder, usage_in
 from router.books import Books
+from router.checks.queries import DEFAULT_TENANT
 from router.config import Config
 from router.domain.usage import Usage
 from router.openai_door.caller import tenant_of
 from router.openai_door.chat import Admission
 from router.openai_door.headers import BACKEND_HEADER, COST_HEADER, REQUEST_ID_HEADER
+from router.tenant_limits import TenantLimits
 from router.worst_case import used_amount
 
 
@@ -30,27 +32,33 @@ class Forwarding:
     paths: Mapping[str, Forwarder]  # "/v1/embeddings" -> a backend
     books: Books
     admission: Admission
+    limits: TenantLimits
     new_id: Callable[[], str]
 
     @classmethod
-    def of(cls, config: Config, books: Books, admission: Admission, new_id: Callable[[], str]) -> Self | None:
+    def of(
+        cls,
+        config: Config,
+        books: Books,
+        admission: Admission,
+        limits: TenantLimits,
+        new_id: Callable[[], str],
+    ) -> Self | None:
         """What the configuration sends on; None: nothing."""
         forward = config.server.forward
         if not forward:
             return None
         servers = {name: Forwarder(name, config.backends[name]) for name in set(forward.values())}
-        return cls({path: servers[name] for path, name in forward.items()}, books, admission, new_id)
+        return cls({path: servers[name] for path, name in forward.items()}, books, admission, limits, new_id)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """The server's reply, paid for. Raises `BudgetExceeded`, `BackendError`."""
+        """The server's reply, paid for. Raises `Overloaded`, `BudgetExceeded`, `BackendError`."""
         forwarder, body = self.paths[request.path], await request.read()
         name, ledger, prices = forwarder.name, self.books.ledger, self.books.prices
-        call_id, tokens = self.new_id(), len(body)
-        with self.admission.enter(query=True):
+        call_id, tokens, tenant = self.new_id(), len(body), tenant_of(request, "")
+        with self.admission.enter(query=True), self.limits.enter(tenant or DEFAULT_TENANT):
             used = {name: Usage(tokens, samples=1)}
-            reservation = await ledger.obtain(
-                f"forward/{call_id}", used_amount(used, prices), tenant_of(request, "")
-            )
+            reservation = await ledger.obtain(f"forward/{call_id}", used_amount(used, prices), tenant)
             taken: Mapping[str, Usage] = {}  # a request that never arrived used nothing
             try:
                 async with forwarder.send(

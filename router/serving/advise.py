@@ -12,6 +12,7 @@ from router.checks.queries import Known
 from router.domain.events import Done, Started
 from router.errors import InvalidQuery
 from router.serving.calls import Call, Send
+from router.tenant_limits import TenantLimits
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.advice import advice_reply, read_opening, read_sample
 from router.wire.query import read_options, read_query
@@ -27,6 +28,7 @@ class Advising:
 
     advisor: Advisor
     known: Known
+    limits: TenantLimits
 
     async def answer(self, messages: Messages, call: Call, send: Send, new_id: Callable[[], str]) -> None:
         """One stream. Raises `RouterError`."""
@@ -40,7 +42,8 @@ class Advising:
             else:
                 await send(advice_reply(call.decision_id, event, request))
 
-        await self.advisor.advise(query, options, _samples(messages), tell)
+        with self.limits.enter(query.tenant):
+            await self.advisor.advise(query, options, _samples(messages), tell)
 
 
 async def _samples(messages: Messages) -> AsyncIterator[Brought | InvalidQuery]:

@@ -13,6 +13,7 @@ from router.serving.known import known_names
 from router.serving.router import new_id
 from router.serving.service import Service
 from router.telemetry.telemetry import Telemetry
+from router.tenant_limits import Answers, TenantLimits
 
 if TYPE_CHECKING:  # an HTTP server, imported where one is wanted
     from router.openai_door.door import Door
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # an HTTP server, imported where one is wanted
 
 def door_of(
     service: Service,
+    answers: Answers,
+    limits: TenantLimits,
     admission: Admission,
     admin: JsonAdmin,
     reports: Reports,
@@ -41,7 +44,7 @@ def door_of(
         {"/console": Console(admin, local_only=not service.guard.on).application()} if config.console else {}
     )
     return Door(
-        service.answers,
+        answers,
         service.allocator.books.chooser.menu.plans,
         known_names(service),
         admission,
@@ -50,7 +53,7 @@ def door_of(
         reports=reports,
         refused=refused,
         new_id=new_id,
-        forwarding=Forwarding.of(service.config, service.allocator.books, admission, new_id),
+        forwarding=Forwarding.of(service.config, service.allocator.books, admission, limits, new_id),
         pages=telemetry.pages,
         traces=telemetry.traces,
         mounts=mounts,
