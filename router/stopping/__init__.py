@@ -41,6 +41,7 @@ STOPPING_RULES = {
     "lock_in": "router.stopping.lock_in:LockIn",
     "entropy": "router.stopping.entropy:Entropy",
     "value_of_next": "router.stopping.value_of_next:ValueOfNext",
+    "learned_stop": "router.stopping.learned_stop:LearnedStop",
     "self_eval": "router.stopping.self_eval:SelfEval",
     "confident": "router.stopping.confident:Confident",
     "hop": "router.stopping.hop:Hop",

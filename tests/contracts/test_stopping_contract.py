@@ -18,6 +18,7 @@ from router.stopping.agreement import Agreement
 from router.stopping.all_of import AllOf
 from router.stopping.any_of import AnyOf
 from router.stopping.hop import Hop
+from router.stopping.learned_stop import LearnedStop
 from router.stopping.not_before import NotBefore
 from router.stopping.token_cap import TokenCap
 
@@ -184,6 +185,8 @@ BUILT = {
     "not_before": lambda: NotBefore(Agreement(2), 3),
     "token_cap": lambda: TokenCap(20),
     "hop": lambda: Hop(margin=0.5),
+    # without weights it is `value_of_next`
+    "learned_stop": lambda: LearnedStop((0.3, 0.0, -0.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)),
 }
 SEQUENCES = [
     *(sequence for length in range(1, 5) for sequence in itertools.product("abc", repeat=length)),

@@ -111,6 +111,6 @@ def test_every_rule_by_itself_has_a_trace():
         "ValueOfNext",
         "Hop",
     }  # growing samples, a prior, another backend: see their own tests
-    elsewhere |= {"SelfEval"}  # asks: see test_self_eval
+    elsewhere |= {"SelfEval", "LearnedStop"}  # asks, is fitted: see test_self_eval, test_learned_stop
     elsewhere |= {"Converged", "SafeExit", "Utility", "Deadline", "Looping"}  # see test_growing_rules
     assert {target.partition(":")[2] for target in STOPPING_RULES.values()} - elsewhere == traced

@@ -35,6 +35,7 @@ SUBJECTS = {
     "lock_in": "training.suites.sampling.by_votes:lock_in",
     "instance_adaptive": "training.suites.sampling.instance_adaptive:instance_adaptive",
     "value_of_next": "training.suites.sampling.apportion:value_of_next",
+    "learned_stop": "training.suites.sampling.learned_stop:learned_stop",
     "apportion": "training.suites.sampling.apportion:apportion",
     "oracle": "training.suites.sampling.oracle:oracle",
 }

@@ -8,7 +8,7 @@ of its queries as one would on it, and see how much more the chosen settings los
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +31,7 @@ class Candidates:
         compare=False
     )  # (setting, permutation) -> samples drawn, (n,) in [1, N]
     default: int | None = None  # the setting without tuning
-    careful: bool = (
-        False  # what luck hides, and a margin, are added to the loss on the tuning half
-    )
+    careful: bool = False  # what luck hides, and a margin, are added to the loss on the tuning half
 
     @classmethod
     def of(
@@ -49,6 +47,10 @@ class Candidates:
             lambda setting, permutation: narrow[setting, permutation],
             default,
         )
+
+    def with_care(self) -> Candidates:
+        """The same, chosen among with care."""
+        return replace(self, careful=True)
 
     def chosen(self, tuning: NDArray[np.bool_], reference: Floats, points: float) -> int:
         """The setting with the fewest samples on the tuning half that loses at most `points` against `reference` (n,).

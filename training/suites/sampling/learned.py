@@ -60,7 +60,8 @@ def learner(problem: Problem) -> Learn:
         right = np.empty(len(rows.texts))
         rest = np.setdiff1d(own, train)
         right[train] = fitted.query.held_out[:, 0]
-        right[rest] = fitted.bundle.look_many([rows.texts[at] for at in rest])[f"p_correct/{name}"]
+        if len(rest):
+            right[rest] = fitted.bundle.look_many([rows.texts[at] for at in rest])[f"p_correct/{name}"]
         mine = right[own]
         return Expected(mine, mine * mine + float(fitted.bundle.rho[0]) * (mine - mine * mine))
 

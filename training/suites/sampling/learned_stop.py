@@ -1,0 +1,26 @@
+"""`learned_stop`: the fitted rule where it passes its guard on the tuning half, else what `apportion` offers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from training.fit_learned_stop import guarded
+from training.suites.sampling.apportion import apportion
+from training.suites.sampling.candidates import Candidates
+from training.suites.sampling.known import Known
+from training.suites.sampling.split import Split
+
+POINTS = 0.5  # that the guard compares at
+
+
+def learned_stop(known: Known) -> Callable[[Split], Candidates | None]:
+    """The guard sees the tuning half alone."""
+    theirs = apportion(known)
+
+    def offers(split: Split) -> Candidates | None:
+        expected, others = known.learn(split), theirs(split)
+        if expected is None or others is None:
+            return None
+        return guarded(known.runs, expected.right, others, split.tuning, POINTS).candidates
+
+    return offers
