@@ -89,6 +89,10 @@ swaps: $(SETUP) ## 100 bundles swapped under load, and the kill switch over thre
 fuzz: $(SETUP) ## every reader of what others write, under 100,000 damaged inputs each (an hour or two); ARGS="-k words" for some
 	APPORTION_FUZZ_EXAMPLES=$(or $(INPUTS),100000) nice $(BIN)/python -m pytest -q tests/fuzz $(ARGS)
 
+.PHONY: chaos
+chaos: $(SETUP) ## ten faults of real processes under load: what callers see, what is kept (ten minutes); ARGS="--only NAME --json"
+	$(BIN)/python -m training.chaos $(ARGS)
+
 .PHONY: coverage
 coverage: $(SETUP) ## the same with branch coverage, into htmlcov/
 	$(BIN)/python -m pytest -n $(or $(JOBS),2) -m "not gpu and not vllm" --cov --cov-report=html --cov-report=term:skip-covered $(ARGS)

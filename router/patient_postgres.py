@@ -23,7 +23,7 @@ class PatientConnection(psycopg.Connection[Any]):
     patience_s = float("inf")
 
     def wait(self, gen: Any, interval: float = INTERVAL_S, timeout: float | None = None) -> Any:
-        """psycopg's loop around every exchange. Raises `OperationalError` after `patience_s`, and the connection is closed."""
+        """psycopg's loop around every exchange. Raises `OperationalError` after `patience_s`, and closes."""
         return super().wait(self._timed(gen), interval, timeout)
 
     def _timed(self, gen: Any) -> Any:

@@ -7,6 +7,7 @@ every line written meanwhile carries it, whoever writes it. Texts of queries and
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -18,8 +19,26 @@ Form = Literal["text", "json"]
 Queries = Literal["none", "failed", "all"]
 
 
+class Lenient:
+    """A stream whose disk may be full and whose reader may be gone: whoever logs must not fail by that."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """As much as can be written."""
+        with suppress(OSError, ValueError):  # ValueError: it was closed
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """The same."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def log_to(stream: TextIO, form: Form) -> None:
-    """Write log lines to `stream` from now on."""
+    """Write log lines to `stream` from now on; those that it does not take are lost, and nothing else is."""
     renderer: structlog.typing.Processor = structlog.dev.ConsoleRenderer(colors=stream.isatty())
     if form == "json":
         renderer = structlog.processors.JSONRenderer()
@@ -31,7 +50,7 @@ def log_to(stream: TextIO, form: Form) -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.PrintLoggerFactory(Lenient(stream)),  # type: ignore[arg-type]  # it writes, no more
     )
 
 

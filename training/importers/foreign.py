@@ -50,7 +50,7 @@ class Row:
         truth = {"true": 1.0, "false": 0.0}.get(str(value).strip().lower())
         try:
             number = float(value) if truth is None else truth
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise self.wrong(column, f"is no number: {str(value)[:80]!r}") from None
         if not least <= number <= most or abs(number) == float("inf"):
             raise self.wrong(column, f"must be in [{least:g}, {most:g}], got {number:g}")

@@ -7,7 +7,7 @@ import shutil
 import signal
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,22 @@ class PostgresServer:
                 os.kill(pid, signal.SIGKILL)
         while any(map(_lives, family)):
             time.sleep(0.01)
+
+    def pause(self) -> list[int]:
+        """Stop all of its processes where they are, as a machine that hangs; the kernel goes on taking connections."""
+        postmaster = self.server.get_pid()
+        os.kill(postmaster, signal.SIGSTOP)  # first: it must not have further children
+        family = [postmaster, *_children(postmaster)]
+        for pid in family:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+        return family
+
+    def go_on(self, family: Sequence[int]) -> None:
+        """Let those go on that `pause` has stopped."""
+        for pid in reversed(family):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
     def start_again(self) -> None:
         """Start it on the data that the kill left; it recovers before it answers.

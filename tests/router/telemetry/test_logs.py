@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import structlog
@@ -32,6 +34,15 @@ def test_a_line_is_json_with_level_and_time(stream):
     assert (line["event"], line["level"], line["backend"]) == ("something", "warning", "small")
     assert "timestamp" in line
     assert "decision_id" not in line
+
+
+def test_a_log_that_cannot_be_written_fails_nobody():
+    with Path("/dev/full").open("w") as full:
+        log_to(full, "json")
+        structlog.get_logger().error("no room")
+        structlog.reset_defaults()
+        with suppress(OSError):  # what was buffered cannot be written when it is closed either
+            full.close()
 
 
 def test_text_is_the_other_form(stream):

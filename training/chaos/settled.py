@@ -1,0 +1,65 @@
+"""What the store has when all is quiet: every answered row once, every acknowledged outcome once, and the money."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from router.decisions.onlooker import look_at
+from training.chaos.load import Seen
+from training.chaos.world import World
+
+SETTLES_WITHIN_S = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Counts; all but the first two should be 0."""
+
+    rows: int
+    outcomes: int
+    rows_lost: int  # of queries that were answered
+    rows_twice: int
+    outcomes_lost: int  # of those that were acknowledged
+    outcomes_twice: int
+    problems: tuple[str, ...]  # of the audit
+
+
+def settled(world: World, seen: Seen) -> Settled:
+    """Wait until the rows of all answers are there (or the time is over), end the replicas, count, audit."""
+    wanted = {one.decision_id for one in seen.answered}
+    ends = time.monotonic() + SETTLES_WITHIN_S
+    while wanted - set(_rows(world)) and time.monotonic() < ends:
+        time.sleep(0.5)
+    for replica in world.replicas:
+        replica.stop()
+    rows = Counter(_rows(world))
+    with look_at(world.store) as look:
+        keys = Counter(outcome.key for _, _, outcome in look.numbered_outcomes(0, look.ends.outcomes))
+    return Settled(
+        rows.total(),
+        keys.total(),
+        len(wanted - set(rows)),
+        sum(count - 1 for count in rows.values()),
+        len(seen.reported - set(keys)),
+        sum(count - 1 for count in keys.values()),
+        tuple(_audit(world)),
+    )
+
+
+def _rows(world: World) -> list[str]:
+    with look_at(world.store) as look:
+        return [row.decision_id for row in look.decisions(0.0, 1e12) if row is not None]
+
+
+def _audit(world: World) -> list[str]:
+    command = [sys.executable, "-m", "router", "audit", "--json", "--config", str(world.replicas[0].config)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own)
+    try:
+        return [str(problem) for problem in json.loads(run.stdout)["problems"]]
+    except (ValueError, KeyError):
+        return [f"the audit failed: {run.stderr[-500:]}"]
