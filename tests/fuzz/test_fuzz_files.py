@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import io
 import json
 import math
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -24,23 +21,17 @@ from router.auth.guard import Guard
 from router.auth.identity import Identity
 from router.auth.tokens import hash_of, read_tokens
 from router.configuration.file import load
-from router.decisions.names import Names, to_value
-from router.decisions.packed import pack, repeated, unpack
-from router.decisions.rows import page_start, to_bytes, to_decision, to_outcome
-from router.decisions.spool import Spool
-from router.domain.decision import Decision
+from router.decisions.rows import page_start
 from router.domain.query_trace import read_traceparent
-from router.errors import ConfigError, InvalidQuery, RecordingError, RouterError, Unauthenticated
+from router.errors import ConfigError, InvalidQuery, RecordingError, Unauthenticated
 from router.recording import Recording
 from router.recordings.cost import Prices
 from router.recordings.format import ChangedRecording, RecordingMeta, write_recording
 from training.errors import TrainingError
 from training.importers.csv_file import CSV
 from training.importers.jsonl import JSONL
-from training.store_bench.made_rows import Traffic
 
 ROOT = Path(__file__).parents[2]
-OLD = Traffic().decision(3)
 
 Write = Callable[[bytes], Path]
 
@@ -286,68 +277,3 @@ def closed(raw: bytes, changed: str, content: bytes) -> bytes:
         for inside in source.namelist():
             target.writestr(inside, content if inside == changed else source.read(inside))
     return held.getvalue()
-
-
-# ------------------------------------------------------------------------------------------------------------- the store
-
-
-def test_rows_of_a_store(fuzz, mutations):
-    names = Names()
-    names.learn((number, to_value(text)) for number, text in enumerate(names.missing(repeated(OLD)), 1))
-    rows = [pack(OLD, names), pack(dataclasses.replace(OLD, features=b"", samples=()), names), to_bytes(OLD)]
-    value = msgspec.msgpack.decode(rows[0])
-    bytewise = mutations.damaged(rows)
-
-    def make(rng: Random):
-        if rng.random() < 0.5:
-            return bytewise(rng)
-        row = list(value)
-        at = rng.randrange(len(row))
-        row[at] = mutations.strange(rng, row[at]) if rng.random() < 0.7 else rng.choice(row)
-        try:
-            return msgspec.msgpack.encode(row)
-        except (OverflowError, UnicodeEncodeError):
-            return bytewise(rng)
-
-    def read(raw: bytes) -> None:
-        assert isinstance(unpack("d", "t", 1.0, raw, names), Decision)
-
-    fuzz(make, read, (msgspec.DecodeError, KeyError))
-
-
-def test_outcomes_and_old_rows(fuzz, mutations):
-    told = Traffic().told(3, value=True)
-    make = mutations.damaged([to_bytes(told), to_bytes(OLD)])
-
-    def read(raw: bytes) -> None:
-        try:
-            to_outcome(raw)
-        except msgspec.DecodeError:
-            to_decision(raw)
-
-    fuzz(make, read, (msgspec.DecodeError,))
-
-
-def test_spools_that_were_torn(fuzz, mutations, tmp_path):
-    # in memory where that can be: a disk takes milliseconds to say that it has a record
-    folder = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else tmp_path
-    path, records = folder / f"spool-{os.getpid()}", [b"one", b"two" * 30, b""]
-    spool = Spool(path)
-    spool.append(records)
-    spool.close()
-    make = mutations.damaged([path.read_bytes()])
-
-    def read(raw: bytes) -> None:
-        path.write_bytes(raw)
-        spool = Spool(path)
-        try:
-            found = list(spool)
-            spool.append([b"more"])
-            assert list(spool) == [*found, b"more"]
-            if spool.torn:
-                raise RouterError("torn")
-        finally:
-            spool.clear()
-            spool.close()
-
-    fuzz(make, read, (RouterError,))
