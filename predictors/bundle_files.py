@@ -12,6 +12,7 @@ import json
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,11 +87,17 @@ def save_bundle(bundle: Bundle, folder: str | Path) -> BundleCard:
     return card
 
 
-def load_bundle(folder: str | Path) -> Bundle:
-    """Read a folder, checksums first. Raises `BundleError` with what differs."""
+def load_bundle(folder: str | Path, check: Callable[[Path, bytes], None] | None = None) -> Bundle:
+    """Read a folder, checksums first. Raises `BundleError` with what differs.
+
+    `check` sees the folder and the bytes of its card before any of it is believed, and raises `BundleError`.
+    """
     place = Path(folder)
     try:
-        card = BundleCard.from_json(json.loads((place / CARD).read_text("utf-8")))
+        written = (place / CARD).read_bytes()
+        if check is not None:
+            check(place, written)
+        card = BundleCard.from_json(json.loads(written.decode("utf-8")))
     except OSError as error:
         raise BundleError(f"{place / CARD} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # also UnicodeDecodeError and JSONDecodeError

@@ -59,6 +59,7 @@ from router.rollout.learned import Learned, learned
 from router.rollout.notes import open_notes
 from router.rollout.rollout import Rollout
 from router.rollout.shelf import Shelf
+from router.rollout.signature import Signers
 from router.shadow import Shadowed, Shadows
 from router.verifiers import VERIFIERS, Verifier
 
@@ -200,7 +201,7 @@ def assemble(
     allocator = Allocator(books, backends, classes)
     shadows = _shadows(config, allocator, monotonic_s)
     renewal = Renewal(ledger) if isinstance(ledger, Leased) and not ledger.store.immediate else None
-    shelf = Shelf(base / config.bundles) if config.bundles else None
+    shelf = Shelf(base / config.bundles, signers_of(config, base)) if config.bundles else None
     rollout = Rollout(config, named, books, shelf, notes, Learned(predictions, plans, degraded), wall_s)
     rollout.begin()
     batches = open_batches(place, base, wall_s)
@@ -243,8 +244,13 @@ def load_predictions(
     """
     if not config.bundle:
         return Untrained(), (NO_BUNDLE,)
-    found = learned(base / config.bundle, config, plans)
+    found = learned(base / config.bundle, config, plans, signers_of(config, base))
     return found.predictions, found.degraded
+
+
+def signers_of(config: Config, base: Path) -> Signers | None:
+    """Whose bundles are loaded; None: everybody's."""
+    return Signers(base / config.bundle_signers) if config.bundle_signers else None
 
 
 def own_store(config: Config, base: Path) -> DecisionStore:

@@ -288,6 +288,9 @@ class Config(Section, frozen=True):
     # folder of bundles under their versions, relative to router.toml, from which `apportion bundles` promotes;
     # `bundle` serves until one of them is active. "": bundles change with the configuration alone
     bundles: str = ""
+    # PEM, relative to router.toml: public Ed25519 keys, of one of which every bundle must be signed (see `apportion
+    # bundles sign`), read with every bundle; "": it need not
+    bundle_signers: str = ""
     answers: str = "auto"  # how answers are extracted: a name of `router.answers.ANSWER_KINDS`
     answers_by_task: Mapping[str, str] = {}  # task hint -> answer kind
     prompts: Mapping[str, PromptConfig] = {}

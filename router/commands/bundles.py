@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -18,16 +19,21 @@ if TYPE_CHECKING:
 
 def bundles(
     what: Annotated[
-        Literal["list", "promote", "rollback"],
-        typer.Argument(help="promote: a bundle takes its next place; rollback: back to the one before."),
+        Literal["list", "promote", "rollback", "sign"],
+        typer.Argument(
+            help="promote: a bundle takes its next place; rollback: back to the one before; sign: vouch for a folder."
+        ),
     ] = "list",
-    version: Annotated[str, typer.Argument(help="Of the bundle.", show_default=False)] = "",
+    version: Annotated[str, typer.Argument(help="Of the bundle; sign: its folder.", show_default=False)] = "",
     to: Annotated[
         Literal["shadow", "canary", "active"] | None,
         typer.Option(help="promote: to this place. Default: the next of candidate, shadow, canary, active."),
     ] = None,
     share: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="promote to canary: of traffic. Default: 0.05.")
+    ] = None,
+    signing_key: Annotated[
+        Path | None, typer.Option(help="sign: PEM with the private Ed25519 key.", show_default=False)
     ] = None,
     server: Server = ADMIN,
     json: JSON = False,
@@ -36,6 +42,9 @@ def bundles(
 
     `apportion bundles rollback` ends a canary or shadow; where there is none, the bundle that was active before is
     active again. Queries in flight end with the bundle that they began with.
+
+    `apportion bundles sign FOLDER --signing-key KEY` asks no service: it writes a signature beside the card, which
+    services with `bundle_signers` want.
     """
     if what == "list":
         found = ask_admin(server, _all)
@@ -44,6 +53,13 @@ def bundles(
             return
         rows: list[tuple[str, ...]] = [("BUNDLE", "STATE", "TRAFFIC", "FITTED (UTC)", "NOTE")]
         typer.echo(table(rows + [_row(one) for one in found]) if found else "no bundles")
+        return
+    if what == "sign":
+        if not version or signing_key is None:
+            raise CommandFailed("say what and by whom: apportion bundles sign FOLDER --signing-key KEY")
+        from router.rollout.signature import sign
+
+        typer.echo(f"signed: {sign(Path(version), signing_key)}")
         return
     if what == "promote":
         if not version:

@@ -14,6 +14,7 @@ from router.configuration.places import Path
 from router.configuration.plans import check_signal, signals_of
 from router.configuration.plugin_options import POLICY, build_plugin
 from router.configuration.problems import Problems, unknown
+from router.errors import ConfigError
 from router.policies import Policy
 
 MOST_WEIGHT = 1000  # as on the wire
@@ -73,6 +74,13 @@ def check_folders(config: Config, folder: File, problems: Problems) -> None:
             f"there is no folder {folder / config.bundle}; make one with `apportion fit`, or leave bundle out"
         )
         problems.add(("bundle",), text)
+    if config.bundle_signers:
+        from router.rollout.signature import read_signers  # brings arrays along
+
+        try:
+            read_signers(folder / config.bundle_signers)
+        except ConfigError as error:
+            problems.add(("bundle_signers",), str(error))
     check_files(config.auth, config.tls, folder, problems)
     store = config.store.sqlite
     if not store:

@@ -34,9 +34,14 @@ class Learned:
     degraded: tuple[str, ...] = ()
 
 
-def learned(folder: Path, config: Config, plans: Mapping[str, Plan]) -> Learned:
-    """Read a bundle's folder. Raises `BundleError` for one that is damaged or fitted for something else."""
-    return fitted_to(load_bundle(folder), str(folder), config, plans)
+def learned(
+    folder: Path,
+    config: Config,
+    plans: Mapping[str, Plan],
+    check: Callable[[Path, bytes], None] | None = None,
+) -> Learned:
+    """Read a bundle's folder. Raises `BundleError` for one that is damaged, fitted for something else, or refused."""
+    return fitted_to(load_bundle(folder, check), str(folder), config, plans)
 
 
 def fitted_to(bundle: Bundle, name: str, config: Config, plans: Mapping[str, Plan]) -> Learned:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,8 +28,9 @@ DOCUMENT = "releases.json"
 class Shelf:
     """Blocks; not for the event loop."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, check: Callable[[Path, bytes], None] | None = None) -> None:
+        """`check` sees the folder and the card of every bundle that is loaded, and may refuse it by `BundleError`."""
+        self.folder, self._check = folder, check
 
     def place(self, version: str) -> Path:
         """The folder of a version. Raises `UnknownName`."""
@@ -56,7 +57,7 @@ class Shelf:
 
     def load(self, version: str) -> Bundle:
         """Raises `UnknownName` or `BundleError`."""
-        bundle = load_bundle(self.place(version))
+        bundle = load_bundle(self.place(version), self._check)
         if bundle.version != version:
             raise BundleError(f"{self.folder / version} holds version {bundle.version}")
         return bundle
