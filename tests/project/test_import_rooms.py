@@ -44,6 +44,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "training/openai_*.py",
         "training/suites/serving/*.py",  # streams straight from the model server, to compare with
     ),
+    "jwt": ("router/auth/*.py",),
+    "cryptography": ("router/auth/*.py", "router/rollout/signature.py"),
     "opentelemetry": ("router/telemetry/spans.py",),
     "mlflow": ("training/registry.py",),
     "sqlite3": ("router/decisions/*.py", "router/ledger/*.py"),
