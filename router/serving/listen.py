@@ -10,6 +10,8 @@ from router.configuration.service import is_loopback
 from router.errors import ConfigError
 from router.wire.parts import GRPC_MARGIN_BYTES
 
+MOST_PENDING = 20_000  # calls that have arrived and were not looked at yet
+
 
 def grpc_server(max_message_bytes: int, *, share_port: bool = False) -> grpc.aio.Server:
     """A server whose own size limit leaves the word to ours; it shares its port with other workers, or with nobody."""
@@ -18,6 +20,9 @@ def grpc_server(max_message_bytes: int, *, share_port: bool = False) -> grpc.aio
         options=(
             ("grpc.max_receive_message_length", limit),
             ("grpc.max_send_message_length", limit),
+            # above 1,000 gRPC itself would end some, as CANCELLED; how many are too many is our admission's to say
+            ("grpc.server.max_pending_requests", MOST_PENDING),
+            ("grpc.server.max_pending_requests_hard_limit", MOST_PENDING),
             ("grpc.so_reuseport", int(share_port)),  # two services on one port must fail, not share it
         )
     )
