@@ -15,6 +15,9 @@ from training.suites.early_exit import SUBJECTS
 from training.suites.early_exit.decided import Decided, as_rows
 from training.suites.early_exit.figures import EarlyExitFigures
 from training.suites.early_exit.halves import Known, half_of
+from training.suites.early_exit.pruned import SUBJECTS as PRUNED
+from training.suites.early_exit.pruned import pruned, together
+from training.suites.early_exit.pruned_figures import PrunedFigures
 from training.suites.early_exit.traces import HALVES, LEAST_LOOKS, LEAST_TRACES, Traces, traces_of
 from training.suites.workers import results_in_order
 
@@ -80,7 +83,21 @@ class EarlyExit(Suite):
                     if run.write is not None:
                         run.write(rows)
             run.progress(job.backend, done / len(jobs))
-        return with_counts(figures.figures(), problems, first)
+        return {**with_counts(figures.figures(), problems, first), **self._pruned(recording, run)}
+
+    def _pruned(self, recording: Recording, run: Run) -> Figures:
+        """What pruning loses, where queries have several samples."""
+        figures = PrunedFigures(recording)
+        groups = [one for name in recording.backends if (one := together(recording, name)) is not None]
+        for seed in range(run.seed, run.seed + run.seeds):
+            for group in groups:
+                for subject in PRUNED:
+                    name = subject if group is groups[0] else f"{subject}:{group.backend}"
+                    for rows in pruned(group, subject, name, seed):
+                        figures.take(rows)
+                        if run.write is not None:
+                            run.write(rows)
+        return figures.figures()
 
 
 def with_counts(figures: Figures, problems: dict[str, Traces], first: str) -> Figures:
