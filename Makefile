@@ -93,6 +93,10 @@ fuzz: $(SETUP) ## every reader of what others write, under 100,000 damaged input
 chaos: $(SETUP) ## ten faults of real processes under load: what callers see, what is kept (ten minutes); ARGS="--only NAME --json"
 	$(BIN)/python -m training.chaos $(ARGS)
 
+.PHONY: soak
+soak: $(SETUP) ## half an hour of mixed load at four fifths of what it can do: memory, errors, outcomes; MINUTES=10
+	$(BIN)/python -m training.suites.serving.soak --minutes $(or $(MINUTES),30) $(ARGS)
+
 .PHONY: coverage
 coverage: $(SETUP) ## the same with branch coverage, into htmlcov/
 	$(BIN)/python -m pytest -n $(or $(JOBS),2) -m "not gpu and not vllm" --cov --cov-report=html --cov-report=term:skip-covered $(ARGS)

@@ -11,4 +11,7 @@ overload.py       more queries than there are places for: what is answered, and 
 decision_cost.py  what one decision takes, part by part
 measure.py        the rounds, and the figures of every target
 suite.py          all of it
+
+mixed.py          every kind of call, at its time whatever became of those before it
+soak.py           the highest rate that is kept up, then four fifths of it for long: `make soak`
 """

@@ -44,13 +44,13 @@ class Home:
         """What was learned."""
         return self.folder / "bundle"
 
-    def instant(self, name: str = "instant") -> Path:
+    def instant(self, name: str = "instant", **changes: object) -> Path:
         """A router.toml whose backends answer at once, without leaving the process."""
         backends = {
             backend: replace(section, kind="scripted", recording="", script=(ANSWER,))
             for backend, section in self.menu.backends.items()
         }
-        return self._written(name, replace(self.menu, backends=backends))
+        return self._written(name, replace(self.menu, backends=backends, **changes))
 
     def paced(self, url: str, name: str = "paced", **changes: object) -> Path:
         """A router.toml whose backends are a model server at `url`."""
