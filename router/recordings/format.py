@@ -19,6 +19,7 @@ from router.recordings.cost import Prices
 QUERIES = "queries.parquet"
 SAMPLES = "samples.parquet"
 META = "meta.json"
+DEAREST = 1e9  # dollars per 1M tokens
 
 # column -> (type, required); a column that is not required may be absent, or null in some rows
 QUERY_COLUMNS = {
@@ -118,14 +119,18 @@ def read_meta(folder: Path) -> RecordingMeta:
 
 
 def _prices(path: Path, name: str, entry: object) -> Prices:
+    if not name.isprintable():  # nor can half of a character be looked up in a table
+        raise RecordingError(f"{path}: backends: {name!r} is no name; printable text is expected")
     where = f"{path}: backends.{name}"
     if not isinstance(entry, dict):
         raise RecordingError(f"{where}: an object with price_in and price_out is expected, got {entry!r}")
     found: list[float] = []
     for key in ("price_in", "price_out"):
         value = entry.get(key)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-            raise RecordingError(f"{where}.{key}: dollars per 1M tokens >= 0 are expected, got {value!r}")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= DEAREST:
+            raise RecordingError(
+                f"{where}.{key}: dollars per 1M tokens, 0 to {DEAREST:g}, are expected, got {value!r}"
+            )
         found.append(float(value))
     return Prices(*found)
 
