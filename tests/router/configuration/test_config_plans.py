@@ -124,6 +124,19 @@ WRONG = [
     (stage("gate = { signal = 'plan_quality/big', below = 0.9 }"), "gate.signal: unknown plan in signal"),
     (stage("gate = { signal = 'gain/small/big', below = 0.9 }"), "gate.signal: unknown pair of backends"),
     (
+        stage("max_samples = 4, select = { kind = 'judge', backend = 'big' }"),
+        "select.backend: unknown backend 'big'",
+    ),
+    (stage("max_samples = 4, select = 'pairwise'"), "pairwise without backend does nothing"),
+    (
+        stage("max_samples = 4, select = { kind = 'judge', backend = 'small', candidates = 1 }"),
+        "select.candidates: candidates must be at least 2",
+    ),
+    (
+        stage("max_samples = 4, stop = { kind = 'learned_stop', weights = [0.1, 0.2] }"),
+        "stop.weights: weights must be none or 9",
+    ),
+    (
         stage("stop = { kind = 'confident', signal = 'p_correct/big' }"),
         "stop.signal: unknown backend in signal",
     ),

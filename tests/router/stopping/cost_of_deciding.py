@@ -13,6 +13,7 @@ import numpy as np
 from predictors.observation import Message, Observation, Part, Query, Sample, Tally
 from router.plugins import resolve
 from router.stopping import STOPPING_RULES
+from router.stopping.learned_stop import LearnedStop
 
 QUERY = Query(request_id="r", messages=(Message("user", (Part(text="?"),)),))
 SIGNALS = {"p_correct/small": 0.6, "p_two_correct/small": 0.45, "price": 100.0, "sample_cost/small": 50.0}
@@ -43,13 +44,18 @@ def main() -> None:
     """Print the median and the 99th percentile of each rule."""
     runs = courses(40, 100)
     confidences = {f"sample_confidence/0.{at}": 0.3 + 0.6 * (at % 7) / 7 for at in range(100)}
-    for name in STOPPING_RULES:
-        rule = resolve("stopping rule", STOPPING_RULES, name)()
+    confidences |= {f"self_eval/0.{at}": 0.1 + 0.6 * (at % 7) / 7 for at in range(100)}
+    rules = {name: resolve("stopping rule", STOPPING_RULES, name)() for name in STOPPING_RULES}
+    rules["learned_stop (fitted)"] = LearnedStop(
+        (0.51306, -0.33529, 0.034137, -0.13514, -0.034534, -0.093379, 0.062884, -0.057771, 0.015781)
+    )
+    told = SIGNALS | confidences
+    for name, rule in rules.items():
         took = []
         for course in runs:
             for seen in course:
                 started = time.perf_counter_ns()
-                rule.verdict(seen, SIGNALS | confidences)
+                rule.verdict(seen, told)
                 took.append((time.perf_counter_ns() - started) / 1000)
         print(f"{name:22} median {statistics.median(took):7.1f}   p99 {np.percentile(took, 99):9.1f}")  # noqa: T201
 
