@@ -129,7 +129,7 @@ def _prices(path: Path, name: str, entry: object) -> Prices:
         value = entry.get(key)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= DEAREST:
             raise RecordingError(
-                f"{where}.{key}: dollars per 1M tokens, 0 to {DEAREST:g}, are expected, got {value!r}"
+                f"{where}.{key}: dollars per 1M tokens >= 0 are expected (and at most {DEAREST:g}), got {value!r}"
             )
         found.append(float(value))
     return Prices(*found)
