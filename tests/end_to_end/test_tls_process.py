@@ -13,13 +13,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from router.client import TLS, Client
 
 CONFIG = """
 [store]
 sqlite = "decisions.db"
+[server]
+health_listen = "127.0.0.1:0"
 [tls]
 certificate = "authorities/server.pem"
 key = "authorities/server.key"
@@ -35,8 +39,8 @@ ENDS_WITHIN_S = 30.0
 
 
 @contextmanager
-def serving(folder: Path, *options: str) -> Iterator[tuple[str, str]]:
-    """The addresses of Router and Admin."""
+def serving(folder: Path, *options: str) -> Iterator[tuple[str, str, str]]:
+    """The addresses of Router, Admin and probes."""
     command = [sys.executable, "-m", "router", "serve", "--config", str(folder / "router.toml"), *options]
     ports = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
     with (folder / "log").open("wb") as log:
@@ -44,9 +48,9 @@ def serving(folder: Path, *options: str) -> Iterator[tuple[str, str]]:
     assert process.stdout is not None
     try:
         said = process.stdout.readline()
-        found = re.match(r"listening router=(\S+) admin=(\S+)", said)
+        found = re.match(r"listening router=(\S+) admin=(\S+) health=(\S+)\n", said)
         assert found, (said, (folder / "log").read_text())
-        yield found[1], found[2]
+        yield found[1], found[2], found[3]
     finally:
         process.terminate()
         assert process.wait(ENDS_WITHIN_S) == 0
@@ -71,7 +75,7 @@ def house(authority: Callable[[str], Any], tmp_path: Path) -> Any:
 @pytest.mark.timeout(180)
 def test_commands_show_their_certificate_by_options_or_variables(house, tmp_path):
     certificate, key = map(str, house.issue("me"))
-    with serving(tmp_path) as (router, admin):
+    with serving(tmp_path) as (router, admin, _):
         shown = ("--ca", str(house.ca), "--cert", certificate, "--key", key)
         answered = run(*shown, "ask", "2 + 2?", "--server", router)
         assert (answered.returncode, answered.stdout) == (0, "the answer is 4\n"), answered.stderr
@@ -88,7 +92,7 @@ def test_commands_show_their_certificate_by_options_or_variables(house, tmp_path
 @pytest.mark.timeout(180)
 async def test_workers_show_one_certificate_and_its_rotation(house, tmp_path):
     shown = house.issue("me")
-    with serving(tmp_path, "--workers", "2") as (router, _):
+    with serving(tmp_path, "--workers", "2") as (router, _, probes):
         async with Client(router, tls=TLS(house.ca, *shown)) as old:
             assert (await old.generate("2 + 2?")).text
             before = await served_at(router, house.ca, shown)
@@ -100,6 +104,10 @@ async def test_workers_show_one_certificate_and_its_rotation(house, tmp_path):
             async with Client(router, tls=TLS(house.ca, *shown)) as client:
                 assert (await client.generate("2 + 2?")).text
             assert (await old.generate("2 + 2?")).text
+        async with grpc.aio.insecure_channel(probes) as channel:
+            stub: Any = health_pb2_grpc.HealthStub(channel)
+            asked = health_pb2.HealthCheckRequest(service="apportion.router.v1.Router")
+            assert (await stub.Check(asked)).status == health_pb2.HealthCheckResponse.SERVING
 
 
 async def served_at(address: str, ca: Path, shown: tuple[Path, Path]) -> str:
