@@ -159,6 +159,12 @@ class Authority:
         return made.sign(by or key, hashes.SHA256()), key
 
 
+@pytest.fixture(scope="session")
+def authorities() -> type[Authority]:
+    """Makes authorities in any folder, by name."""
+    return Authority
+
+
 @pytest.fixture
 def authority(tmp_path: Path) -> Callable[[str], Authority]:
     """Makes authorities by name, in a folder of the test."""

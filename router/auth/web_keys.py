@@ -77,8 +77,10 @@ def _key(where: str, said: Mapping[str, Any], allowed: Sequence[str]) -> WebKey 
     fits = {name for name in allowed if ALGORITHMS[name][0] == kind and ALGORITHMS[name][1] in ("", curve)}
     if "alg" in said:
         fits &= {said["alg"]} if isinstance(said["alg"], str) else set()
-    verifies = said.get("key_ops", ["verify"])
-    if not fits or said.get("use", "sig") != "sig" or "verify" not in verifies:
+    uses = said.get("key_ops", ["verify"])
+    if not isinstance(uses, list):
+        raise ConfigError(f"{where}: key_ops wants a list, got {uses!r}")
+    if not fits or said.get("use", "sig") != "sig" or "verify" not in uses:
         return None
     key = _read(where, str(kind), said)
     if kind == "RSA" and key.key_size < LEAST_RSA_BITS:

@@ -28,7 +28,7 @@ def check_place(config: Config, plans: Mapping[str, Plan], folder: Path) -> Iter
 
 def check_ports(config: Config) -> Iterator[Finding]:
     """Whether the addresses can be bound now."""
-    for key in ("listen", "admin_listen", "http_listen"):
+    for key in ("listen", "admin_listen", "http_listen", "health_listen"):
         address: str = getattr(config.server, key)
         if not address:
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from router.auth.certificate_files import CertificateFiles, admin_files_of, files_of, read_pair
@@ -27,6 +30,16 @@ def refused(files: CertificateFiles) -> str:
     with pytest.raises(ConfigError) as caught:
         read_pair(files, time.time())
     return str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def pair_of_any(authorities: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Files that a test may change, and what is in them."""
+    folder = tmp_path_factory.mktemp("any")
+    made = authorities(folder, "any")
+    certificate, key = made.issue("server")
+    files = CertificateFiles(certificate, key, made.ca)
+    return files, [path.read_bytes() for path in (files.certificate, files.key, made.ca)]
 
 
 @pytest.fixture
@@ -147,3 +160,14 @@ def test_a_rotation_to_a_certificate_that_is_over_is_not_followed(house):
     assert following.later() == old
     certificate.unlink()
     assert following.later() == old
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=3), st.floats(0, 1)), min_size=3, max_size=3))
+def test_no_change_of_the_files_ends_otherwise_than_in_a_pair_or_a_configuration_error(pair_of_any, changes):
+    files, texts = pair_of_any
+    paths = (files.certificate, files.key, files.client_ca)
+    for path, text, (at, between, to) in zip(paths, texts, changes, strict=True):
+        first, last = sorted((int(at * len(text)), int(to * len(text))))
+        path.write_bytes(text[:first] + between + text[last:])
+    with suppress(ConfigError):
+        read_pair(files, time.time())

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -282,6 +283,59 @@ def test_a_file_of_keys_that_cannot_be_used_is_refused_by_name(tmp_path, text, s
         read_keys(path, ["RS256"])
     assert str(refused.value).startswith(str(path))
     assert said in str(refused.value)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = ("kty", "kid", "alg", "use", "key_ops", "crv", "n", "e", "x", "y", "k", "d")
+TYPES = st.sampled_from(["RSA", "EC", "OKP", "oct", "P-256", "Ed25519", "RS256", "sig", "AQAB"])
+
+
+@settings(max_examples=400)
+@given(
+    keys=st.just([])
+    | st.lists(st.dictionaries(st.sampled_from(FIELDS), TYPES | JSON, max_size=8), max_size=3),
+    of=st.sampled_from([published("r", RSA_KEY), published("e", EC_KEY), published("d", ED_KEY)]),
+    changed=st.dictionaries(st.sampled_from(FIELDS), TYPES | JSON, max_size=2),
+)
+def test_any_json_is_a_set_of_keys_or_a_configuration_error(keys, of, changed, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "any.json"
+    path.write_text(json.dumps({"keys": [*keys, of | changed]}))
+    with suppress(ConfigError):
+        assert read_keys(path, ["RS256", "ES256", "EdDSA", "HS256"])
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_set_of_keys_or_a_configuration_error(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / "bytes.json"
+    path.write_bytes(data)
+    with pytest.raises(ConfigError):
+        read_keys(path, ["RS256"])
+
+
+@settings(max_examples=300)
+@given(
+    claims=st.dictionaries(st.sampled_from([*CLAIMS, "nbf", "iat", "role", "jti", "sub"]), JSON, max_size=4)
+)
+def test_any_claims_of_the_issuer_are_somebodys_or_refused(claims, tmp_path_factory):
+    path = written(tmp_path_factory.getbasetemp() / "claims.json", published("d1", ED_KEY))
+    opened = Door(path, JwtConfig(keys="k", issuer=ISSUER, audience=AUDIENCE))
+    body = f"{unsigned({'alg': 'EdDSA', 'kid': 'd1'}, CLAIMS | claims).rpartition('.')[0]}"
+    said = f"{body}.{base64.urlsafe_b64encode(ED_KEY.sign(body.encode())).decode().rstrip('=')}"
+    with suppress(Unauthenticated):
+        assert opened.tokens.identity(said).tenant == (CLAIMS | claims)["tenant"]
+
+
+@pytest.mark.parametrize(
+    ("ops", "said"), [(1, "key_ops wants a list"), ("verify", "key_ops"), (["sign"], "no key")]
+)
+def test_a_key_whose_uses_are_not_said_rightly_is_refused(tmp_path, ops, said):
+    path = written(tmp_path / "jwks.json", published("r", RSA_KEY, key_ops=ops))
+    with pytest.raises(ConfigError, match=said):
+        read_keys(path, ["RS256"])
 
 
 def test_a_short_secret_is_refused(tmp_path):

@@ -13,6 +13,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
 
 from predictors.bundle_files import CARD
 from predictors.errors import BundleError
@@ -132,6 +134,18 @@ def test_keys_that_are_none_are_refused_by_name(shelf, ours, tmp_path):
     ):
         with pytest.raises(ConfigError, match=said):
             read_signers(key)
+
+
+@given(st.binary(max_size=120))
+def test_any_bytes_are_signers_or_a_configuration_error(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / "any.pub"
+    for text in (
+        data,
+        b"-----BEGIN PUBLIC KEY-----\n" + base64.b64encode(data) + b"\n-----END PUBLIC KEY-----\n",
+    ):
+        path.write_bytes(text)
+        with pytest.raises(ConfigError):
+            read_signers(path)
 
 
 async def test_a_service_refuses_to_promote_what_nobody_signed_and_goes_on(serving, signed):

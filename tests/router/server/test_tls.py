@@ -105,11 +105,11 @@ async def test_every_client_comes_in_that_trusts_the_authority(start):
         assert await closed.get(closed.addresses.metrics + "/metrics", trusting(closed.ca)) == 200
 
 
-async def test_a_client_that_trusts_another_authority_is_not_talked_to(start, authority, tmp_path):
+async def test_a_client_that_trusts_another_authority_is_not_talked_to(start, authorities, tmp_path):
     async with start() as closed:
         other = tmp_path / "other"
         other.mkdir()
-        ca = type(closed.house)(other, "other").ca
+        ca = authorities(other, "other").ca
         async with closed.client(TLS(ca=ca)) as client, closed.admin(TLS(ca=ca)) as admin:
             with pytest.raises(Unavailable):
                 await client.generate("2 + 2?")
@@ -142,11 +142,11 @@ async def test_the_name_of_a_certificate_counts_unless_another_one_is_expected(s
 
 
 @pytest.fixture
-def callers(tmp_path: Path, authority: Callable[[str], Any]) -> Any:
+def callers(tmp_path: Path, authorities: Any) -> Any:
     """The authority of callers, which vouches for nobody else."""
     folder = tmp_path / "callers"
     folder.mkdir()
-    return type(authority("unused"))(folder, "callers")
+    return authorities(folder, "callers")
 
 
 async def test_with_client_ca_who_shows_no_certificate_is_refused_at_every_port(start, callers):
@@ -259,11 +259,35 @@ async def test_a_rotated_certificate_is_shown_to_new_connections_and_no_old_one_
         await kept[1].wait_closed()
 
 
-async def test_a_rotated_authority_of_callers_lets_in_whom_it_vouches_for(start, callers, tmp_path):
+async def test_a_certificate_that_ends_while_it_is_served_refuses_nobody_once_there_is_a_new_one(start):
+    async with start() as closed:
+        second = 1 / 86_400
+        closed.house.issue("server", ends=4 * second)
+
+        async def enters() -> bool:
+            async with closed.client(TLS(closed.ca)) as client:
+                try:
+                    return bool((await client.generate("2 + 2?")).text)
+                except Unavailable:
+                    return False
+
+        async with closed.client(TLS(closed.ca)) as old, asyncio.timeout(40):
+            assert (await old.generate("2 + 2?")).text
+            while await enters():  # noqa: ASYNC110 (its time passes)
+                await asyncio.sleep(0.1)
+            assert (await old.generate("2 + 2?")).text
+            closed.house.issue("server")
+            while not await enters():  # noqa: ASYNC110 (looked at once a second)
+                await asyncio.sleep(0.1)
+
+
+async def test_a_rotated_authority_of_callers_lets_in_whom_it_vouches_for(
+    start, callers, authorities, tmp_path
+):
     async with start(client_ca=str(callers.ca)) as closed:
         later = tmp_path / "later"
         later.mkdir()
-        new = type(callers)(later, "callers")
+        new = authorities(later, "callers")
         shown = new.issue("me")
         async with closed.client(TLS(closed.ca, *shown)) as client:
             with pytest.raises(Unavailable):
