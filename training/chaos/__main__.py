@@ -40,6 +40,7 @@ def chaos(
                 if not only or fault.name in only:
                     console.print(f"{fault.name}: {fault.says} …")
                     told.append(await run(fault, place, postgres, short=short))
+                    console.print(f"{fault.name}: {'holds' if told[-1].holds else 'DOES NOT HOLD'}")
 
     try:
         asyncio.run(each())
