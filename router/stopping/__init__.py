@@ -3,7 +3,8 @@
 A rule is a frozen dataclass, every field with a default, and one method. It reads the tally, never the texts, and
 is asked after every sample (growing ones too where the backend yields them). MORE at `max_samples` means ESCALATE,
 and ESCALATE on the last stage means ENOUGH with the stop reason `exhausted`: a rule need not know either.
-A rule over growing samples has a property `growth` that says when it wants to see them (`router.domain.growth`).
+A rule over growing samples has a property `growth` that says when it wants to see them (`router.domain.growth`), one
+that asks the backend about each finished sample a property `asking` (`router.domain.asking`).
 """
 
 from __future__ import annotations
