@@ -1,7 +1,7 @@
 """Which answer. To add a selector, write a module here and give it a line in `SELECTORS`.
 
-A selector is a frozen dataclass, every field with a default, and one method. One that asks another backend has `asks` and
-`questions` besides (`router.domain.asking`); its `select` is what holds where nobody may be asked.
+A selector is a frozen dataclass, every field with a default, and one method. One that asks another backend has
+`asks` and `questions` besides (`router.domain.asking`); its `select` is what holds where nobody may be asked.
 """
 
 from __future__ import annotations
