@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from math import log
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ class Doubts:
         """Nothing."""
 
 
-def doubting(build, one, **more):
+def doubting(build: Any, one: Any, **more: Any) -> tuple[Any, Doubts]:
     prompt = Prompt("form", after=" Think.")
     plan = [one("small", SelfEval(0.8), max_samples=8, prompt=prompt)]
     world = build({"small": ["x"]}, {"vote": plan}, **more)
