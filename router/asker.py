@@ -134,7 +134,16 @@ class Asker:
         own, left_s = Meter(), self._left_s(progress)
         ends_at = None if left_s is None else asyncio.get_running_loop().time() + left_s
         call = Call(
-            query=replace(question.query, token_logprobs=question.logprobs),
+            query=replace(
+                question.query,
+                request_id=progress.query.request_id,
+                tenant=progress.query.tenant,  # who shares a server's prefix cache
+                priority=progress.query.priority,
+                metadata={},  # nothing that was said of the caller's own query, such as its place in a recording
+                extra={},
+                answers=1,
+                token_logprobs=question.logprobs,
+            ),
             stage=progress.stage,
             sampling=Sampling(
                 temperature=0.0,

@@ -32,7 +32,8 @@ class Synthesis(Selector):
 
     The call is a side call to `backend`, reserved, charged and counted there; the answer is no sample of the
     decision's and no label for anybody. Where it fails, or holds no answer, it is the majority. Fails where the writer
-    is weaker than the vote, and where one loud wrong attempt persuades it; tools and response formats are not kept.
+    is weaker than the vote, and where one loud wrong attempt persuades it; where
+    tools or a response format are wanted nobody is asked.
     """
 
     backend: str = field(default="", metadata={"required": True})
@@ -67,6 +68,8 @@ class Synthesis(Selector):
         """One question; its reply is the first sample of the choice."""
         voted = self.select(samples, tally, signals)
         groups = by_class(samples)
+        if query.tools or query.response_format:
+            return voted
         if len(samples) < 2 or (len(groups) == 1 and len(groups[next(iter(groups))]) == len(samples)):
             return voted
         (reply,) = yield (self._question(query, self._read(voted, samples)),)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -91,6 +92,32 @@ async def test_the_stages_prompt_is_part_of_what_a_writer_reads(build, ask, one)
     world.allocator.backends["large"] = knows
     await world.done(ask())
     assert knows.calls[0].query.messages[0].text == "What is 1 + 1?\nWrite a number."
+
+
+@pytest.mark.parametrize("select", [Judge("large"), Pairwise("large"), Synthesis("large")])
+async def test_a_question_is_its_tenants_and_says_nothing_else_of_the_query(build, ask, one, select):
+    knows = Knows("The answer is 4.") if isinstance(select, Synthesis) else Knows()
+    query = ask(
+        tenant="acme", metadata={"x-recording-query-id": "q1"}, extra={"guided_choice": ["4"]}, priority=3
+    )
+    world = voting(build, one, select, knows)
+    world.backends["small"].capabilities = replace(
+        world.backends["small"].capabilities, extra=frozenset(query.extra)
+    )
+    world.allocator.books.chooser.feasibility.capabilities["small"] = world.backends["small"].capabilities
+    await world.done(query)
+    assert knows.calls
+    for call in knows.calls:
+        assert (call.query.tenant, call.query.priority, call.query.request_id) == ("acme", 3, "r1")
+        assert (call.query.metadata, call.query.extra) == ({}, {})
+
+
+async def test_where_a_format_is_wanted_no_synthesis_is_written(build, ask, one):
+    knows = Knows("The answer is 9.")
+    done = await voting(build, one, Synthesis("large"), knows).done(
+        ask(response_format='{"type": "json_object"}')
+    )
+    assert (done.answers[0].answer, knows.calls) == ("4", [])
 
 
 async def test_questions_are_booked_as_side_calls_and_charged(build, ask, one):
