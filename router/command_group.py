@@ -85,7 +85,9 @@ def command_line(
 
     @app.callback(no_args_is_help=True, help=about)
     def options(
-        debug: bool = typer.Option(False, "--debug", help="Show where an error comes from (its traceback)."),
+        debug: bool = typer.Option(  # noqa: ARG001 (`invoke` looks at it)
+            False, "--debug", help="Show where an error comes from (its traceback)."
+        ),
         ca: str = typer.Option(
             "", envvar="APPORTION_CA", help="PEM: who vouches for the service asked; TLS is spoken then."
         ),

@@ -21,7 +21,7 @@ class TLS:
     name: str = ""  # that the service's certificate is of; "": the target's
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """What a channel is made with. Raises `OSError` for a file that cannot be read, `ValueError` for half a pair."""
+        """What a channel is made with. Raises `OSError` for a file that is not there, `ValueError` for half a pair."""
         if bool(self.certificate) != bool(self.key):
             raise ValueError("TLS: certificate and key go together")
         read = [Path(file).read_bytes() if file else None for file in (self.ca, self.key, self.certificate)]
