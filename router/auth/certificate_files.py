@@ -57,7 +57,7 @@ def admin_files_of(config: TlsConfig, folder: Path) -> CertificateFiles | None:
 def read_pair(files: CertificateFiles, now_s: float) -> Pair:
     """Read and check them; `now_s` since the epoch. Raises `ConfigError` naming the file."""
     from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
     certificate, key = _bytes(files.certificate), _bytes(files.key)
     chain = _parsed(files.certificate, "a certificate", x509.load_pem_x509_certificates, certificate)
@@ -67,16 +67,20 @@ def read_pair(files: CertificateFiles, now_s: float) -> Pair:
         raise ConfigError(
             f"{files.key}: the key has a password; wants one without, in a safe place"
         ) from None
-    if private.public_key() != chain[0].public_key():
+    public = _parsed(files.certificate, "a certificate", lambda _: chain[0].public_key(), certificate)
+    if private.public_key() != public:
         raise ConfigError(f"{files.key}: is not the key of {files.certificate} ({_name(chain[0])})")
     for one in chain:
         _check_time(files.certificate, one, now_s)
     client_ca = None
     if files.client_ca is not None:
-        client_ca = _bytes(files.client_ca)
-        authorities = _parsed(files.client_ca, "a certificate", x509.load_pem_x509_certificates, client_ca)
+        text = _bytes(files.client_ca)
+        authorities = _parsed(files.client_ca, "a certificate", x509.load_pem_x509_certificates, text)
         if not any(_holds(one, now_s) for one in authorities):
             _check_time(files.client_ca, authorities[0], now_s)
+        client_ca = b"".join(
+            one.public_bytes(Encoding.PEM) for one in authorities
+        )  # what stands between is left out
     until = min(one.not_valid_after_utc.timestamp() for one in chain)
     return Pair(certificate, key, client_ca, until, _context(files, client_ca))
 
@@ -98,7 +102,7 @@ def _context(files: CertificateFiles, client_ca: bytes | None) -> ssl.SSLContext
         context.load_cert_chain(files.certificate, files.key)
         if client_ca is not None:
             context.verify_mode = ssl.CERT_REQUIRED
-            context.load_verify_locations(cadata=client_ca.decode("ascii", "replace"))
+            context.load_verify_locations(cadata=client_ca.decode("ascii"))
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"{files.certificate}: TLS does not take it: {error}") from error
     return context
@@ -112,9 +116,11 @@ def _bytes(path: Path) -> bytes:
 
 
 def _parsed(path: Path, what: str, parse: Callable[[bytes], Read], data: bytes) -> Read:
+    from cryptography.exceptions import UnsupportedAlgorithm
+
     try:
         return parse(data)
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         begins = f"-----BEGIN {'CERTIFICATE' if what == 'a certificate' else 'PRIVATE KEY'}-----"
         raise ConfigError(f"{path}: is not {what} in PEM (which begins with {begins!r})") from error
 

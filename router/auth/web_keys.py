@@ -93,6 +93,7 @@ def _key(where: str, said: Mapping[str, Any], allowed: Sequence[str]) -> WebKey 
 
 
 def _read(where: str, kind: str, said: Mapping[str, Any]) -> Any:
+    from cryptography.exceptions import UnsupportedAlgorithm
     from jwt.algorithms import ECAlgorithm, HMACAlgorithm, OKPAlgorithm, RSAAlgorithm
     from jwt.exceptions import PyJWTError
 
@@ -104,5 +105,5 @@ def _read(where: str, kind: str, said: Mapping[str, Any]) -> Any:
     }
     try:
         return readers[kind].from_jwk(dict(said))
-    except (PyJWTError, ValueError, KeyError, TypeError) as error:
+    except (PyJWTError, ValueError, KeyError, TypeError, UnsupportedAlgorithm) as error:
         raise ConfigError(f"{where}: is not a key of kind {kind}: {error}") from error

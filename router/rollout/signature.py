@@ -30,6 +30,7 @@ def sign(folder: Path, key: Path) -> Path:
 
     Raises `BundleError` for a bundle that is damaged, `ConfigError` for a key that is none.
     """
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -37,7 +38,7 @@ def sign(folder: Path, key: Path) -> Path:
         private = load_pem_private_key(key.read_bytes(), None)
     except OSError as error:
         raise ConfigError(f"{key}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ConfigError(f"{key}: is not a private key in PEM without a password: {error}") from error
     if not isinstance(private, Ed25519PrivateKey):
         raise ConfigError(f"{key}: wants an Ed25519 key: openssl genpkey -algorithm ed25519 -out {key}")
@@ -52,6 +53,7 @@ def sign(folder: Path, key: Path) -> Path:
 
 def read_signers(path: Path) -> Sequence[Ed25519PublicKey]:
     """The public keys in a file, PEM behind PEM. Raises `ConfigError`."""
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
@@ -59,7 +61,7 @@ def read_signers(path: Path) -> Sequence[Ed25519PublicKey]:
         found = [load_pem_public_key(text) for text in _PUBLIC.findall(path.read_bytes())]
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise ConfigError(f"{path}: is not a public key in PEM: {error}") from error
     keys = [key for key in found if isinstance(key, Ed25519PublicKey)]
     if not keys or len(keys) < len(found):

@@ -98,6 +98,13 @@ def test_what_is_no_pem_is_refused(house, text):
     assert refused(CertificateFiles(certificate, key, spoilt)).startswith(f"{spoilt}: is not a certificate")
 
 
+def test_text_between_certificates_of_authorities_is_left_out(house):
+    certificate, key = house.issue("server")
+    text = house.ca.read_bytes()
+    house.ca.write_bytes("Häuser\n".encode("latin-1") + text)
+    assert read_pair(CertificateFiles(certificate, key, house.ca), time.time()).client_ca == text
+
+
 def test_a_key_with_a_password_is_refused(house):
     certificate, key = house.issue("server")
     private = load_pem_private_key(key.read_bytes(), None)
