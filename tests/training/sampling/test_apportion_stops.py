@@ -98,14 +98,18 @@ def test_a_cautious_subject_pays_for_the_noise_of_its_tuning_half() -> None:
 
 
 def test_what_luck_hides_grows_with_the_settings_and_the_careful_choice_loses_no_more_than_wanted() -> None:
-    """Truth: of 40 settings the one with one sample less loses .02 points more, from 0 to .8; queries differ by 5."""
+    """Truth: of 40 settings the one with one sample less loses .02 points more, from 0 to .8; queries differ by 5.
+
+    Nine tenths of what a query loses by chance it loses at every setting, as votes do.
+    """
     rng = np.random.default_rng(0)
     true, samples = np.arange(40) * 0.02, np.broadcast_to(np.arange(40, 0, -1.0)[:, None], (40, 200))
     half, none = np.ones(200, np.bool_), np.zeros(200)
     lost: dict[bool, list[float]] = {False: [], True: []}
     hidden = []
-    for _ in range(60):
-        loss = true[:, None] + rng.normal(0, 5, (40, 200))
+    for _ in range(150):
+        common, own = rng.normal(0, 5 * 0.9**0.5, (1, 200)), rng.normal(0, 5 * 0.1**0.5, (40, 200))
+        loss = true[:, None] + common + own
         hidden.append([luck(loss[:few], samples[:few], 0.5) for few in (1, 10, 40)])
         for careful, losses in lost.items():
             found = Candidates(
@@ -113,9 +117,9 @@ def test_what_luck_hides_grows_with_the_settings_and_the_careful_choice_loses_no
             )
             losses.append(float(true[found.chosen(half, none, 0.5)]))
     one, ten, forty = np.mean(hidden, axis=0)
-    assert one < 0.05 < ten < forty
-    assert np.mean(lost[False]) > 0.6
-    assert 0.1 < np.mean(lost[True]) < 0.5
+    assert one < 0.03 < ten < forty
+    assert np.mean(lost[False]) > 0.5
+    assert 0.2 < np.mean(lost[True]) < 0.5
 
 
 def test_a_query_is_measured_in_one_of_two_splits() -> None:

@@ -76,7 +76,8 @@ def fewest(loss: Floats, samples: Floats, points: float) -> int:
 def luck(loss: Floats, samples: Floats, points: float) -> float:
     """Points that the setting chosen on these queries loses beyond what it shows there, >= 0; both (k, n).
 
-    Fails with few queries: resamples of a dozen are no picture of what other queries would be like.
+    Fails with few queries: resamples of a dozen are no picture of what other queries would be like; and it sees some
+    half of what is hidden where the settings' losses have nothing in common (those of votes mostly have).
     """
     count = loss.shape[1]
     rng = np.random.default_rng(count)  # the same resamples for every subject of a split
