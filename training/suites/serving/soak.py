@@ -22,6 +22,7 @@ from rich.table import Table
 
 from router.config import ServerConfig
 from router.decisions.onlooker import look_at
+from training.errors import TrainingError
 from training.suites.serving.home import made_home
 from training.suites.serving.mixed import Caller, Mixed, caller
 from training.suites.serving.processes import Running, served
@@ -67,13 +68,18 @@ class Soaked:
 
 
 async def capacity(one: Caller, step_s: float) -> float:
-    """The highest rate with p99 <= 50 ms and no refusal; each is tried twice before it counts as too high."""
+    """The highest rate with p99 <= 50 ms and no refusal; each is tried twice before it counts as too high.
+
+    Raises `TrainingError` where calls fail at the lowest.
+    """
     found, per_s = FIRST_PER_S / FACTOR, FIRST_PER_S
     while per_s <= MOST_PER_S:
         for _ in range(2):
             seen = await one.run(per_s, step_s)
             if kept_up(seen):
                 break
+            if seen.failed and per_s == FIRST_PER_S:  # that is no matter of the rate
+                raise TrainingError(f"soak: calls fail: {dict(seen.failed.most_common(3))}")
         else:
             return found
         found, per_s = per_s, per_s * FACTOR
