@@ -29,12 +29,14 @@ class Trees:
         rate: float = 0.06,
         rows_per_leaf: int = 40,
         features: float = 0.6,  # share of the features that a tree may use
+        random_cuts: bool = False,  # one drawn threshold per feature instead of the best of all (extra trees)
     ) -> None:
         self.rounds = rounds
         self.leaves = leaves
         self.rate = rate
         self.rows_per_leaf = rows_per_leaf
         self.features = features
+        self.random_cuts = random_cuts
         self._text = ""
         self._booster: Any = None  # of LightGBM's package, once many rows are asked for
         self._model: RowModel | None = None
@@ -58,10 +60,11 @@ class Trees:
             "min_data_in_leaf": max(1, min(self.rows_per_leaf, len(x) // 10)),
             "lambda_l2": 5.0,
             "feature_fraction": self.features,
+            "extra_trees": self.random_cuts,
             "bagging_fraction": 0.7,
             "bagging_freq": 1,
             "max_bin": 63,  # enough for counts and shares, and faster to fit
-            "seed": seed % 2**31,
+            "seed": seed % 2**31,  # also of the drawn thresholds
             "deterministic": True,
             "force_row_wise": True,
             "num_threads": 1,  # two threads may add in another order
