@@ -20,6 +20,7 @@ from predictors.errors import BundleError
 
 _STEPS = 25  # conjugate-gradient steps: what comes later fits noise
 _CLOSE = 1e-3  # relative residual norm at which a target is done
+MOST_BUCKETS = 2**24  # of a table that is read: more would be a file that wants the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class HashedRidge:
             raise BundleError(
                 f"hashed: {rows.shape} rows for {len(seen)} of {size[0]} buckets and {len(mean)} targets"
             )
+        if not 0 < size[0] <= MOST_BUCKETS:
+            raise BundleError(f"hashed: {size[0]} buckets; at most {MOST_BUCKETS} are read")
         table = np.zeros((int(size[0]), width), dtype=np.float32)
         table[:, -1] = new[0]
         table[seen] = rows

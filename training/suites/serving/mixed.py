@@ -54,10 +54,11 @@ class Caller:
         self,
         channels: list[grpc.aio.Channel],
         session: aiohttp.ClientSession,
-        door: str,
+        server: Running,
         asked: Iterator[tuple[Turn, ...]],
     ) -> None:
-        self._session, self._door, self._asked = session, door, asked
+        self._session, self._door, self._asked = session, f"http://{server.http}/v1/chat/completions", asked
+        self._metadata = server.metadata
         self._calls: dict[str, list[Any]] = {
             name: [
                 (one.unary_stream if name == "GenerateStream" else one.unary_unary)(f"/{SERVICE}/{name}")
@@ -110,14 +111,16 @@ class Caller:
     async def _query(self, kind: str, number: int) -> str:
         call, raw = self._calls[kind][number % CONNECTIONS], request(next(self._asked))
         if kind == "GenerateStream":
-            async for _ in call(raw):
+            async for _ in call(raw, metadata=self._metadata):
                 pass
         elif kind == "Generate":
-            self._answered = pb.GenerateReply.FromString(await call(raw)).decision_id
+            self._answered = pb.GenerateReply.FromString(await call(raw, metadata=self._metadata)).decision_id
         else:  # whoever decides draws its samples itself, and says what they took
-            decided = pb.DecideReply.FromString(await call(raw)).decision_id
+            decided = pb.DecideReply.FromString(await call(raw, metadata=self._metadata)).decision_id
             used = pb.ReportUsageRequest(decision_id=decided, by_backend={"small": USED}, final=True)
-            await self._calls["ReportUsage"][number % CONNECTIONS](used.SerializeToString())
+            await self._calls["ReportUsage"][number % CONNECTIONS](
+                used.SerializeToString(), metadata=self._metadata
+            )
         return ""
 
     async def _report(self, number: int, seen: Mixed) -> str:
@@ -127,13 +130,16 @@ class Caller:
         report = pb.ReportOutcomeRequest(
             decision_id=self._answered, metric=f"metric_{number % 5}", number=0.5, key=key
         )
-        await self._calls["ReportOutcome"][number % CONNECTIONS](report.SerializeToString())
+        await self._calls["ReportOutcome"][number % CONNECTIONS](
+            report.SerializeToString(), metadata=self._metadata
+        )
         seen.reported.append(key)
         return ""
 
     async def _chat(self) -> str:
         messages = [{"role": role, "content": text} for role, text in next(self._asked)]
-        async with self._session.post(self._door, json={"model": "auto", "messages": messages}) as reply:
+        body = {"model": "auto", "messages": messages}
+        async with self._session.post(self._door, json=body, headers=dict(self._metadata)) as reply:
             said = await reply.text()
             return "" if reply.status == 200 else f"door: HTTP {reply.status}: {said}"[:160]
 
@@ -145,4 +151,4 @@ async def caller(server: Running, asked: Iterator[tuple[Turn, ...]]) -> AsyncIte
         connections(server.address) as channels,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
     ):
-        yield Caller(channels, session, f"http://{server.http}/v1/chat/completions", asked)
+        yield Caller(channels, session, server, asked)

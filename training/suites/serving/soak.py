@@ -139,8 +139,9 @@ def main(
     with tempfile.TemporaryDirectory(prefix="apportion-soak-") as place:
         Console(stderr=True).print("fitting a bundle …")
         doors = ServerConfig(http_listen="127.0.0.1:0", max_outcomes_per_s=1e6)
-        config = made_home(Path(place), seed).instant("soak", server=doors)
-        with served(config, "soak") as server:
+        home = made_home(Path(place), seed)
+        config = home.instant("soak", server=doors)
+        with served(config, "soak", token=home.token) as server:
             Console(stderr=True).print(f"the highest rate, then {minutes:g} minutes …")
             found = asyncio.run(soak(config, server, minutes, step_s, seed))
     if as_json:
