@@ -19,7 +19,7 @@ USERS = 50
 THINK_S = 0.4
 TIMEOUT_S = 20.0
 PROBE_EVERY_S = 0.1
-REPORT_AGAIN_S = 0.5
+REPORT_AGAIN_S, LATEST_AGAIN_S = 0.5, 4.0  # doubled from the one to the other
 PLANS = ("small", "small", "cascade", "")  # "": as the service chooses
 
 
@@ -154,7 +154,7 @@ class Load:
                 return
             finally:
                 self.seen.report_s.append((asked, time.monotonic() - asked))
-            await asyncio.sleep(REPORT_AGAIN_S)
+            await asyncio.sleep(min(LATEST_AGAIN_S, REPORT_AGAIN_S * 2 ** (turn - 1)))
 
     async def _probe(self, place: int) -> None:
         while True:
