@@ -101,17 +101,26 @@ def test_threads_get_what_one_gets(bundle, fresh):
     assert [found[place] for place in range(len(expected))] == expected
 
 
-def observed(logprob: float, votes: tuple[int, ...] = (), own: int | None = None) -> Observation:
+def observed(
+    logprob: float, votes: tuple[int, ...] = (), own: int | None = None, answer: str = "42"
+) -> Observation:
     sample = Sample(
-        "0.0", "small", "It is 42.", mean_logprob=logprob, answer="42", answer_class=own, tokens_out=20
+        "0.0",
+        "small",
+        f"It is {answer}.",
+        mean_logprob=logprob,
+        answer=answer,
+        answer_class=own,
+        tokens_out=20,
     )
     tally = Tally(votes, tuple(map(str, range(len(votes)))), sum(votes))
     return Observation(ask("Tell me the capital city of the country 7 please?"), (sample,), tally=tally)
 
 
 def test_a_certain_sample_is_trusted_more_than_a_doubtful_one(bundle):
+    """Of an answer that was never seen: 42 is right whatever the certainty, and known to be."""
     look = bundle.look(observed(0).query)
-    sure, unsure = (bundle.confidence(observed(value), look) for value in (-0.1, -1.5))
+    sure, unsure = (bundle.confidence(observed(value, answer="17"), look) for value in (-0.1, -1.5))
     assert 0 <= unsure["sample_confidence"] < sure["sample_confidence"] <= 1
     assert sure["sample_confidence/0.0"] == sure["sample_confidence"]
 
