@@ -21,12 +21,10 @@ from router.config_access import LimitsConfig
 from router.domain.events import Event
 from router.domain.options import Options
 from router.errors import Overloaded
+from router.usual_time import UsualTime
 
 BURST_S = 2.0
 MOST_TENANTS = 10_000  # buckets; the one that was used least recently is forgotten, and full again
-SHORTEST_RETRY_S, LONGEST_RETRY_S = 0.2, 10.0  # of who has too many running; the client adds jitter
-FIRST_RETRY_S = 1.0  # until a query has ended
-MEMORY = 0.95  # of the mean time that a query takes
 
 
 class TenantLimits:
@@ -36,7 +34,7 @@ class TenantLimits:
         self._config, self._monotonic_s = config, monotonic_s
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # left, at
         self._running: dict[str, int] = {}
-        self._took_s: float | None = None
+        self._usual = UsualTime()
         own = any(one.queries_per_s or one.in_flight for one in config.tenants.values())
         self.on = bool(config.queries_per_s or config.in_flight or own)
 
@@ -52,9 +50,7 @@ class TenantLimits:
         try:
             yield
         finally:
-            took_s = self._monotonic_s() - began_s
-            known_s = took_s if self._took_s is None else self._took_s
-            self._took_s = MEMORY * known_s + (1 - MEMORY) * took_s
+            self._usual.note(self._monotonic_s() - began_s)
             left = self._running[tenant] - 1
             if left:
                 self._running[tenant] = left
@@ -69,9 +65,7 @@ class TenantLimits:
         if running and most and self._running.get(tenant, 0) >= most:
             raise Overloaded(
                 f"{most} queries of this tenant are running, and no more may: limits.in_flight",
-                FIRST_RETRY_S
-                if self._took_s is None
-                else min(LONGEST_RETRY_S, max(SHORTEST_RETRY_S, self._took_s)),
+                self._usual.retry_after_s,
             )
         if not per_s:
             return

@@ -13,10 +13,8 @@ from contextlib import contextmanager
 
 from router.errors import Draining, Overloaded
 from router.serving.limit import Limit
+from router.usual_time import UsualTime
 
-SHORTEST_RETRY_S, LONGEST_RETRY_S = 0.2, 10.0  # the client adds jitter
-FIRST_RETRY_S = 1.0  # until a query has ended
-MEMORY = 0.95  # of the mean time that a query takes, from query to query
 URGENT_SHARE = 0.1  # of the places, for queries of a priority above 0
 
 
@@ -31,7 +29,7 @@ class Admission:
         self.calls = 0  # running, queries included
         self.shed = 0  # queries, since the start
         self._clock_s = clock_s
-        self._took_s: float | None = None  # a query, on average
+        self._usual = UsualTime()
         self._idle = asyncio.Event()
         self._idle.set()
         self._watching: asyncio.Task[None] | None = None
@@ -55,9 +53,7 @@ class Admission:
     @property
     def retry_after_s(self) -> float:
         """When a place is likely to be free: after as long as a query takes."""
-        if self._took_s is None:
-            return FIRST_RETRY_S
-        return min(LONGEST_RETRY_S, max(SHORTEST_RETRY_S, self._took_s))
+        return self._usual.retry_after_s
 
     @contextmanager
     def enter(self, *, query: bool, urgent: bool = False) -> Iterator[None]:
@@ -75,9 +71,7 @@ class Admission:
             yield
         finally:
             if query:
-                took_s = self._clock_s() - began_s
-                known_s = took_s if self._took_s is None else self._took_s
-                self._took_s = MEMORY * known_s + (1 - MEMORY) * took_s
+                self._usual.note(self._clock_s() - began_s)
             self.queries -= query
             self.calls -= 1
             if not self.calls:
