@@ -81,6 +81,7 @@ def cycle(
     said: dict[str, Any] = {
         "cycle": done.number,
         "seconds": round((done.ended_at or 0) - done.began_at, 3),
+        "took": done.took,
         **done.stages,
     }
     if registry and not dry_run:

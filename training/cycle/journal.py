@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ class Cycle(msgspec.Struct, frozen=True):
     began_at: float  # seconds since the epoch
     stages: dict[str, Any] = {}  # name -> what it found, JSON types, in order
     ended_at: float | None = None
+    took: dict[str, float] = {}  # stage -> seconds
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -40,8 +42,8 @@ class Written(msgspec.Struct, frozen=True):
 class Journal:
     """Of one work folder. Only one cycle runs there at a time."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE
+    def __init__(self, folder: Path, timer: Callable[[], float] = time.perf_counter) -> None:
+        self.path, self._timer = folder / FILE, timer
 
     def read(self) -> Written:
         """What was written; nothing at first. Raises `TrainingError`."""
@@ -82,9 +84,11 @@ class Journal:
         cycle = written.cycles[-1]
         if name in cycle.stages:
             return cycle.stages[name]
+        begun = self._timer()
         found = work()
+        took = {**cycle.took, name: round(self._timer() - begun, 3)}
         written = self.read()
-        cycle = msgspec.structs.replace(cycle, stages={**cycle.stages, name: found})
+        cycle = msgspec.structs.replace(cycle, stages={**cycle.stages, name: found}, took=took)
         changed = {field: change(written, found) for field, change in about_all.items()}
         self._write(msgspec.structs.replace(written, cycles=(*written.cycles[:-1], cycle), **changed))
         return found

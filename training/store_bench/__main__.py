@@ -21,6 +21,7 @@ from training.log.export import export_log
 from training.log.read import read_log
 from training.log.rewards import reward_decisions
 from training.store_bench.fill import fill, row_bytes
+from training.store_bench.learn import learn
 from training.store_bench.made_rows import Traffic
 from training.store_bench.outcome_stream import serving, stream
 from training.store_bench.postgres_server import postgres_server
@@ -32,6 +33,7 @@ def measure(
     rows: Annotated[int, typer.Option(help="Decisions in SQLite.")] = 1_000_000,
     postgres_rows: Annotated[int, typer.Option(help="Decisions in PostgreSQL; 0: none.")] = 200_000,
     outcomes: Annotated[int, typer.Option(help="Outcomes reported to the service, on each store.")] = 60_000,
+    cycle: Annotated[bool, typer.Option(help="Also fit and evaluate on the decisions in SQLite.")] = True,
     seed: int = 0,
     folder: Annotated[
         Path | None, typer.Option(help="Keep the files here, and take up a store that is there.")
@@ -45,6 +47,8 @@ def measure(
     found: dict[str, Any] = {"cores": os.cpu_count(), "load": os.getloadavg()[0]}
     try:
         found["sqlite"] = _on(str(place / "rows.db"), place, traffic, rows, "log")
+        if cycle:
+            found["cycle"] = asdict(learn(str(place / "rows.db"), place))
         found["sqlite"]["outcomes_per_s"] = _outcomes(place / "service", "", traffic, outcomes)
         if postgres_rows:
             with postgres_server(place / "postgres") as server:

@@ -15,9 +15,11 @@ from router.decisions.postgres_database import PostgresDatabase
 from router.decisions.sqlite import SQLite
 from router.decisions.store import Store
 from router.domain.decision import Decision
+from router.errors import StoreError
 from training.store_bench.made_rows import Traffic
 
 AT_ONCE = 2000
+MOST_WAITING = 4 * AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +40,36 @@ class RowBytes:
 def opened(address: str, aside: Path) -> Store:
     """A store that takes rows as fast as they come."""
     if "://" in address:
-        return Postgres.open(address, aside, max_queued=10 * AT_ONCE)
-    return SQLite.open(address, max_queued=10 * AT_ONCE)
+        return Postgres.open(address, aside, max_queued=MOST_WAITING + AT_ONCE)
+    return SQLite.open(address, max_queued=MOST_WAITING + AT_ONCE)
 
 
 def fill(address: str, aside: Path, traffic: Traffic, rows: int, told: Callable[[int], None]) -> None:
-    """Record decisions 0 to `rows` and report about three of ten."""
+    """Record decisions 0 to `rows` and report about three of ten. Raises `StoreError` where not all are kept."""
 
     async def write() -> None:
         store = opened(address, aside)
         for first in range(0, rows, AT_ONCE):
-            numbers = range(first, min(first + AT_ONCE, rows))
+            numbers, told_of = range(first, min(first + AT_ONCE, rows)), []
             for n in numbers:
-                store.record(traffic.decision(n))
-            await store.report([traffic.told(n, value=n % 3 > 0) for n in numbers if n % 10 < 3])
+                made = traffic.decision(n)
+                store.record(made)
+                if n % 10 < 3:
+                    told_of.append(traffic.told(n, value=traffic.right(n, made)))
+            await store.report(told_of)
+            await room(store, numbers.stop)
             told(numbers.stop)
         await store.close()
+        if store.health.committed != rows:
+            raise StoreError(f"store-bench: {store.health.committed} of {rows} rows are in the store")
 
     asyncio.run(write())
+
+
+async def room(store: Store, recorded: int) -> None:
+    """Until the queue has room for another batch: rows above its length would be dropped."""
+    while recorded - store.health.committed > MOST_WAITING and not store.health.away:
+        await store.report(())  # is answered with the next transaction
 
 
 def row_bytes(address: str, rows: int) -> RowBytes:

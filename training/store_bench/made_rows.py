@@ -6,12 +6,16 @@ Row `n` depends on the seed and on `n` alone, so that any part of a log can be m
 from __future__ import annotations
 
 import hashlib
+import tomllib
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from router.configuration.build_plans import build_plans
+from router.configuration.problems import Problems
+from router.configuration.sections import read_config
 from router.domain.decision import Decision, Keep, Mode, Outcome, SampleRecord, Status
 from router.domain.usage import Usage
 
@@ -20,6 +24,36 @@ PLANS = ("small", "large", "small-vote", "large-vote", "cascade")
 FEATURES = 129  # as many as the features of a query have without an embedding
 PER_DAY = 100_000
 START = 1_790_000_000.0  # seconds since the epoch
+MENU = """
+price = 1000.0
+policy = { kind = "softmax", explore = 0.4, temperature = 0.2, floor = 0.02 }
+bundles = "bundles"
+[backends.small]
+kind = "scripted"
+price_out = 0.32
+max_tokens = 256
+[backends.large]
+kind = "scripted"
+price_out = 3.2
+max_tokens = 256
+[[plans]]
+name = "small"
+stages = [{ backend = "small" }]
+[[plans]]
+name = "large"
+stages = [{ backend = "large" }]
+[[plans]]
+name = "small-vote"
+stages = [{ backend = "small", max_samples = 3, width = 3 }]
+[[plans]]
+name = "large-vote"
+stages = [{ backend = "large", max_samples = 3, width = 3 }]
+[[plans]]
+name = "cascade"
+stages = [{ backend = "small", stop = { kind = "confident", threshold = 0.8 } }, { backend = "large" }]
+[store]
+keep = "full"
+"""  # of the service that would have logged them
 WORDS = (
     "how",
     "many",
@@ -104,11 +138,13 @@ class Traffic:
 
     def outcome(self, n: int) -> Outcome:
         """An outcome of the decision number `n`: right with the chance that its answer's plan gives."""
-        right = bool(
-            np.random.default_rng((self.seed, n, 1)).random()
-            < (0.8 if "large" in self.decision(n).plan else 0.5)
-        )
-        return self.told(n, value=right)
+        return self.told(n, value=self.right(n, self.decision(n)))
+
+    def right(self, n: int, made: Decision) -> bool:
+        """Whether the user was content: oftener with the large model, and seldom with the small one about speeds."""
+        hard = (made.query_text or "").count("speed") >= 2
+        chance = 0.8 if "large" in made.plan else 0.3 if hard else 0.6
+        return bool(np.random.default_rng((self.seed, n, 1)).random() < chance)
 
     def told(self, n: int, *, value: bool) -> Outcome:
         """What a user said of the decision number `n`."""
@@ -142,7 +178,9 @@ class Traffic:
 @cache
 def digests() -> dict[str, str]:
     """Of the plans; shared by all rows."""
-    return {name: hashlib.blake2b(name.encode(), digest_size=8).hexdigest() for name in PLANS}
+    return {
+        name: plan.digest for name, plan in build_plans(read_config(tomllib.loads(MENU), Problems())).items()
+    }
 
 
 @cache
