@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from predictors.compiled import BUILT, add_rows
 from predictors.errors import BundleError
 
 _STEPS = 25  # conjugate-gradient steps: what comes later fits noise
@@ -35,7 +36,10 @@ class HashedRidge:
         if len(buckets) == 0:
             return self.mean.copy()
         # rows are added one after another, as a sum over axis 0 would: so it is not a matter of how many there are
-        total = np.einsum("kt->t", self.table.take(buckets, axis=0).astype(np.float64))
+        if BUILT:
+            total = np.frombuffer(add_rows(self.table, self.table.shape[1], buckets, None))
+        else:
+            total = np.einsum("kt->t", self.table.take(buckets, axis=0).astype(np.float64))
         return np.asarray(self.mean + total[:-1] / max(float(total[-1]), 1e-12) ** 0.5)
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from predictors.compiled import BUILT, add_rows
 from predictors.errors import BundleError
 
 WIDTH = 32
@@ -33,9 +34,12 @@ class TextSpace:
 
     def of(self, buckets: NDArray[np.int64]) -> NDArray[np.float32]:
         """The text's coordinates, shape (WIDTH,), of length 1 or 0."""
-        places = self.place.take(buckets)
-        seen = places[places != 0]  # most of a text's buckets are not: their rows are zero
-        total = self.vectors.take(seen, axis=0).sum(axis=0, dtype=np.float64)
+        if BUILT:
+            total = np.frombuffer(add_rows(self.vectors, WIDTH, buckets, self.place))
+        else:
+            places = self.place.take(buckets)
+            seen = places[places != 0]  # most of a text's buckets are not: their rows are zero
+            total = self.vectors.take(seen, axis=0).sum(axis=0, dtype=np.float64)
         length = float((total * total).sum()) ** 0.5
         return (total / length if length > 1e-9 else np.zeros(WIDTH)).astype(np.float32)
 
