@@ -17,7 +17,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY predictors/ predictors/
 COPY router/ router/
 COPY training/ training/
-# Texts are read by a compiled extension (predictors/text_scan.c); without a compiler numpy would do it, more slowly.
+# For predictors/*.c; without a compiler numpy would do the same, more slowly.
 RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
 # Bytecode now: the image's files are read-only when it runs, and scikit-learn alone takes seconds to compile.
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \

@@ -10,7 +10,7 @@ BIN := .venv/bin
 EXTRAS := core train postgres embed otel dev
 LOCKS := $(EXTRAS:%=locks/%.txt)
 # The stamp's name carries the hash of what was installed: another branch with other locks sets up anew, the same one does not.
-SETUP := .venv/.setup-$(shell cat $(LOCKS) pyproject.toml predictors/text_scan.c 2>/dev/null | cksum | cut -d' ' -f1)
+SETUP := .venv/.setup-$(shell cat $(LOCKS) pyproject.toml predictors/*.c 2>/dev/null | cksum | cut -d' ' -f1)
 
 .PHONY: help
 help: ## list the targets

@@ -1,6 +1,4 @@
-from typing import Any, Self
-
-from numpy.typing import NDArray
+from typing import Self
 
 class Scanner:
     def __new__(
@@ -26,7 +24,3 @@ class Scanner:
         numbers: tuple[int, int, list[float]] | None,
         /,
     ) -> tuple[bytes, bytes]: ...
-
-def add_rows(
-    table: NDArray[Any], width: int, buckets: NDArray[Any], index: NDArray[Any] | None, /
-) -> bytes: ...

@@ -1,16 +1,17 @@
-"""The compiled reader of texts, `text_scan.c`, where it was built; elsewhere numpy does the same, more slowly.
+"""What is compiled of the heads' arithmetic, where it was built; elsewhere numpy does the same, more slowly.
 
-The definition of every number is the Python beside it (`features`, `hashing`, `hashed`, `text_space`); the compiled
-one agrees bit for bit, so that a bundle may be fitted with the one and served with the other.
+`text_scan.c` reads texts, `row_sums.c` adds up rows of tables. The definition of every number is the Python beside
+its use; the compiled ones agree bit for bit, so that a bundle may be fitted with the one and served with the other.
 """
 
 from __future__ import annotations
 
 try:
-    from predictors._text_scan import Scanner, add_rows
+    from predictors._row_sums import add_rows, scaled_sum
+    from predictors._text_scan import Scanner
 
     BUILT = True
 except ImportError:  # installed without a C compiler
-    BUILT, Scanner, add_rows = False, None, None  # type: ignore[assignment, misc]
+    BUILT, Scanner, add_rows, scaled_sum = False, None, None, None  # type: ignore[assignment, misc]
 
-__all__ = ["BUILT", "Scanner", "add_rows"]
+__all__ = ["BUILT", "Scanner", "add_rows", "scaled_sum"]

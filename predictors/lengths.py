@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.errors import BundleError
+from predictors.scaled_products import scaled_products
 
 Floats = NDArray[np.float64]
 _PENALTY = 10.0  # rows
@@ -37,9 +38,7 @@ class Lengths:
 
     def predict(self, row: NDArray[np.float32]) -> tuple[Floats, Floats]:
         """Expected tokens (backends,) and their .9 quantile (backends,) for one query's row (d,)."""
-        z = (row - self.mean) * self.scale
-        np.maximum(np.minimum(z, _CUT, out=z), -_CUT, out=z)  # a third of the time of np.clip
-        logs = np.add.reduce(z[:, None] * self.coef[:-1], axis=0) + self.coef[-1]
+        logs = scaled_products(row, self.mean, self.scale, _CUT, self.coef)
         expected = np.minimum(np.exp(np.minimum(logs, 20.0)) * self.factor, self.most)
         return expected, np.minimum(np.expm1(np.minimum(logs + self.upper, 20.0)), self.most)
 

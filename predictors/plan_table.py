@@ -33,6 +33,19 @@ class PlanTable:
     plans: tuple[str, ...]
     reward: Floats = field(compare=False)  # (bins, plans)
     alone: Floats = field(compare=False)  # (bins, plans)
+    _signals: list[dict[str, float]] = field(init=False, repr=False, compare=False)  # of each bin
+
+    def __post_init__(self) -> None:
+        helps = self.reward - self.alone
+        object.__setattr__(
+            self,
+            "_signals",
+            [
+                {f"table_quality/{plan}": one for plan, one in zip(self.plans, rewards, strict=True)}
+                | {f"helps/{plan}": one for plan, one in zip(self.plans, gains, strict=True)}
+                for rewards, gains in zip(self.reward.tolist(), helps.tolist(), strict=True)
+            ],
+        )
 
     @classmethod
     def of(cls, plans: tuple[str, ...], difficulty: Floats, reward: Floats, alone: Floats) -> Self:
@@ -41,15 +54,11 @@ class PlanTable:
         return cls(plans, _shrunk(bins, reward), _shrunk(bins, alone))
 
     def signals(self, difficulty: float) -> dict[str, float]:
-        """table_quality/P in [0, 1], and helps/P: what more compute than one sample adds, in [-1, 1]."""
-        at = bisect_right(_EDGES, difficulty)
-        helps = (self.reward[at] - self.alone[at]).tolist()
-        found = {
-            f"table_quality/{plan}": one
-            for plan, one in zip(self.plans, self.reward[at].tolist(), strict=True)
-        }
-        found.update({f"helps/{plan}": one for plan, one in zip(self.plans, helps, strict=True)})
-        return found
+        """table_quality/P in [0, 1], and helps/P: what more compute than one sample adds, in [-1, 1].
+
+        The bin's own dictionary: not to be changed.
+        """
+        return self._signals[bisect_right(_EDGES, difficulty)]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What was learned."""

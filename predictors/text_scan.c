@@ -2,7 +2,6 @@
  * bit for bit, in a tenth of the time. Those two are the definition and serve where this was not built.
  *
  * A Scanner holds the tables of one spec and nothing else; every call works on memory of its own.
- * add_rows() is a gather and a sum: rows added one after another in double precision, as numpy's einsum adds them.
  */
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000 /* one build for every Python from 3.11 on */
@@ -429,56 +428,6 @@ done:
     return (PyObject *)self;
 }
 
-static int view_of(PyObject *given, Py_buffer *view, Py_ssize_t item) {
-    if (PyObject_GetBuffer(given, view, PyBUF_C_CONTIGUOUS) < 0) return -1;
-    if (view->itemsize == item) return 0;
-    PyErr_SetString(PyExc_ValueError, "numbers of another width are expected");
-    PyBuffer_Release(view);
-    return -1;
-}
-
-/* add_rows(table, width, buckets, index): the rows of a float32 table (n, width) at the int64 `buckets` (k,), added up
- * as float64 (width,). With an int32 `index` (m,) a bucket's row is index[bucket], and row 0 is passed over. */
-static PyObject *add_rows(PyObject *Py_UNUSED(module), PyObject *arguments) {
-    PyObject *table_given, *buckets_given, *index_given, *made = NULL;
-    Py_ssize_t width;
-    Py_buffer table = {0}, buckets = {0}, index = {0};
-    if (!PyArg_ParseTuple(arguments, "OnOO", &table_given, &width, &buckets_given, &index_given)) return NULL;
-    if (view_of(table_given, &table, sizeof(float)) < 0) return NULL;
-    if (view_of(buckets_given, &buckets, sizeof(int64_t)) < 0) goto done;
-    if (index_given != Py_None && view_of(index_given, &index, sizeof(int32_t)) < 0) goto done;
-    Py_ssize_t stride = width * (Py_ssize_t)sizeof(float);
-    if (width < 1 || table.len % stride) {
-        PyErr_SetString(PyExc_ValueError, "the table has another width");
-        goto done;
-    }
-    Py_ssize_t rows = table.len / stride, count = buckets.len / (Py_ssize_t)sizeof(int64_t);
-    Py_ssize_t known = index.buf == NULL ? rows : index.len / (Py_ssize_t)sizeof(int32_t);
-    const int64_t *bucket = buckets.buf;
-    const int32_t *place = index.buf;
-    const float *values = table.buf;
-    made = PyBytes_FromStringAndSize(NULL, width * (Py_ssize_t)sizeof(double));
-    if (made == NULL) goto done;
-    double *total = (double *)PyBytes_AsString(made); /* what a bytes object holds begins on a double's boundary */
-    memset(total, 0, (size_t)width * sizeof(double));
-    for (Py_ssize_t i = 0; i < count; i++) {
-        int64_t row = bucket[i] < 0 || bucket[i] >= known ? -1 : place == NULL ? bucket[i] : place[bucket[i]];
-        if (row < 0 || row >= rows) {
-            PyErr_SetString(PyExc_IndexError, "a bucket outside of the table");
-            Py_CLEAR(made);
-            goto done;
-        }
-        if (place != NULL && row == 0) continue;
-        const float *value = values + row * width;
-        for (Py_ssize_t t = 0; t < width; t++) total[t] += (double)value[t];
-    }
-done:
-    PyBuffer_Release(&table);
-    PyBuffer_Release(&buckets);
-    PyBuffer_Release(&index);
-    return made;
-}
-
 static PyMethodDef scanner_methods[] = {
     {"buckets", (PyCFunction)scanner_buckets, METH_O, NULL},
     {"scan", (PyCFunction)scanner_scan, METH_VARARGS, NULL},
@@ -494,11 +443,6 @@ static PyType_Spec scanner_spec = {
     .slots = scanner_slots,
 };
 
-static PyMethodDef functions[] = {
-    {"add_rows", add_rows, METH_VARARGS, NULL},
-    {NULL, NULL, 0, NULL},
-};
-
 static int fill(PyObject *module) {
     PyObject *type = PyType_FromSpec(&scanner_spec);
     int failed = type == NULL || PyModule_AddObjectRef(module, "Scanner", type) < 0;
@@ -509,7 +453,7 @@ static int fill(PyObject *module) {
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, fill}, {0, NULL}};
 
 static PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, .m_name = "_text_scan", .m_methods = functions, .m_slots = module_slots,
+    PyModuleDef_HEAD_INIT, .m_name = "_text_scan", .m_slots = module_slots,
 };
 
 PyMODINIT_FUNC PyInit__text_scan(void) { return PyModuleDef_Init(&definition); }

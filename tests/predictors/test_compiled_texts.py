@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from predictors.compiled import BUILT, add_rows
+from predictors.compiled import BUILT
 from predictors.features import FeatureSpec, Featurizer
 from predictors.hashing import NgramHasher
 
@@ -27,7 +27,7 @@ texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=12), max_size=60).ma
 SCRIPT = """
 import hashlib, sys
 if sys.argv[1] == "without":
-    sys.modules["predictors._text_scan"] = None
+    sys.modules["predictors._text_scan"] = sys.modules["predictors._row_sums"] = None
 from predictors.compiled import BUILT
 from predictors.features import FeatureSpec, Featurizer
 found = Featurizer(FeatureSpec()).of_text("If 3 apples cost $4.50, how much are 12?\\n(A) 9\\n(B) 18 é")
@@ -79,39 +79,6 @@ def test_without_it_the_same_numbers_come_out():
     ]
     assert said[1][0] == "False"
     assert said[0][1] == said[1][1]
-
-
-@needs_it
-def test_added_rows_are_those_that_numpy_adds():
-    rng = np.random.default_rng(0)
-    table = rng.normal(size=(500, 7)).astype(np.float32)
-    index = np.where(rng.random(2000) < 0.5, rng.integers(1, 500, 2000), 0).astype(np.int32)
-    for count in (0, 1, 9, 700):
-        direct, through = rng.integers(0, 500, count), np.sort(rng.integers(0, 2000, count))
-        assert np.array_equal(
-            np.frombuffer(add_rows(table, 7, direct, None)), table[direct].sum(0, dtype=np.float64)
-        )
-        kept = index[through][index[through] != 0]
-        assert np.array_equal(
-            np.frombuffer(add_rows(table, 7, through, index)), table[kept].sum(0, dtype=np.float64)
-        )
-
-
-@needs_it
-@pytest.mark.parametrize(
-    ("buckets", "index", "error"),
-    [
-        (np.array([3]), None, IndexError),
-        (np.array([-1]), None, IndexError),
-        (np.array([1]), np.array([0, 9], np.int32), IndexError),
-        (np.array([2]), np.array([0, 1], np.int32), IndexError),
-        (np.array([0], np.int32), None, ValueError),
-        (np.array([0]), np.array([0]), ValueError),
-    ],
-)
-def test_what_lies_outside_of_a_table_is_an_error_and_not_read(buckets, index, error):
-    with pytest.raises(error):
-        add_rows(np.zeros((3, 2), np.float32), 2, buckets, index)
 
 
 @needs_it
