@@ -119,6 +119,16 @@ class Bundle:
         risks = self.deciding.risks
         return None if risks is None else risks.threshold(first, then, risk)
 
+    def learned_stop(self, backend: str, most: int) -> tuple[tuple[float, ...], float] | None:
+        """Weights over votes and the least gain that pays, in stages of `most` samples; None: none was learned."""
+        found = self.deciding.stops.vote_stop(backend, most)
+        return None if found is None else (found.weights, found.least)
+
+    def self_eval(self, backend: str, words: str) -> tuple[float, float] | None:
+        """Slope and shift of the log-odds of what the backend says to this question; None: none were learned."""
+        found = self.deciding.stops.self_eval(backend, words)
+        return None if found is None else (found.slope, found.shift)
+
     def check(self, backends: Sequence[str], plans: Mapping[str, str]) -> list[str]:
         """What the configuration has that this bundle knows nothing of, in words; empty where all fits.
 

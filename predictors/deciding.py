@@ -1,4 +1,4 @@
-"""What was learned for deciding, besides heads: risk curves, values of going on, the plan table, typical queries."""
+"""What was learned for deciding, besides heads: risk curves, values of going on, the plan table, stops."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from predictors.exits import Exits
 from predictors.hop_values import HopValues
+from predictors.learned_stops import LearnedStops
 from predictors.packing import packed, unpacked
 from predictors.plan_table import PlanTable
 from predictors.risk_curve import RiskCurves
@@ -26,6 +27,7 @@ class Deciding:
     table: PlanTable | None = field(default=None, compare=False)
     typical: TypicalQueries | None = field(default=None, compare=False)
     exits: tuple[Exits, ...] = field(default=(), compare=False)  # of backends with traces
+    stops: LearnedStops = field(default=LearnedStops(), compare=False)
 
     def first_look(self, right: NDArray[np.float64]) -> dict[str, float]:
         """Signals before anything is drawn: table_quality/P and helps/P; `right` (B,) is P(right) of each backend."""
@@ -53,6 +55,7 @@ class Deciding:
         for name, part in (("risks", self.risks), ("table", self.table), ("typical", self.typical)):
             if part is not None:
                 parts[name] = part.arrays()
+        parts["stops"] = self.stops.arrays()
         return packed(parts)
 
     @classmethod
@@ -70,4 +73,5 @@ class Deciding:
                 for name in backends
                 if (one := unpacked(arrays, f"exits/{name}"))
             ),
+            LearnedStops.from_arrays(unpacked(arrays, "stops")),
         )

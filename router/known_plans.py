@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from predictors import Look, Predictions
 from predictors.observation import Observation, Query, Signals
 from predictors.typical_queries import TypicalQueries
+from router.learned_rules import KnowsStops
 from router.quality_price import KnowsTraffic
-from router.risk_thresholds import Calibrated
+from router.risk_thresholds import Calibrated, KnowsExits
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,26 @@ class WithoutPlans:
             self.predictions.risk_threshold(first, then, risk)
             if isinstance(self.predictions, Calibrated)
             else None
+        )
+
+    def exit_threshold(self, backend: str, risk: float) -> float | None:
+        """See `router.risk_thresholds.KnowsExits`."""
+        return (
+            self.predictions.exit_threshold(backend, risk)
+            if isinstance(self.predictions, KnowsExits)
+            else None
+        )
+
+    def learned_stop(self, backend: str, most: int) -> tuple[tuple[float, ...], float] | None:
+        """See `router.learned_rules.KnowsStops`."""
+        return (
+            self.predictions.learned_stop(backend, most) if isinstance(self.predictions, KnowsStops) else None
+        )
+
+    def self_eval(self, backend: str, words: str) -> tuple[float, float] | None:
+        """See `router.learned_rules.KnowsStops`."""
+        return (
+            self.predictions.self_eval(backend, words) if isinstance(self.predictions, KnowsStops) else None
         )
 
     @property

@@ -1,4 +1,4 @@
-"""Plans whose rules promise a risk, with the thresholds that a bundle calibrated for it: part of their digests.
+"""Plans with what a bundle learned for their rules, and the thresholds for promised risks: part of their digests.
 
 A threshold is calibrated for two backends: the one whose answer may be kept, and that of the next stage. A stage that
 is the last has nothing to go on to, so that its risk is 0 whatever it keeps: it stops at once.
@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from router.domain.plan import Plan, Stage
+from router.learned_rules import with_learned
 from router.stopping.confident import Confident
 from router.stopping.safe_exit import SafeExit
 
@@ -38,8 +39,8 @@ def resolve_risks(plans: Mapping[str, Plan], predictions: object) -> tuple[dict[
     found: dict[str, Plan] = {}
     refused: list[str] = []
     for name, plan in plans.items():
-        stages = list(plan.stages)
-        for at, stage in enumerate(plan.stages):
+        stages = [replace(stage, stop=with_learned(stage.stop, stage, predictions)) for stage in plan.stages]
+        for at, stage in enumerate(tuple(stages)):
             rule = stage.stop
             if isinstance(rule, SafeExit) and rule.risk is not None and rule.threshold is None:
                 least = _exit_threshold(predictions, rule.risk, stage)

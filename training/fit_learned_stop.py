@@ -1,8 +1,9 @@
-"""Fit the stopping rule `learned_stop` to recorded runs, with its guard: `python -m training.fit_learned_stop`.
+"""Fit the stopping rule `learned_stop` to recorded runs, with its guard.
 
 Half of the queries teach the weights and tune the least gain that pays, the other half says what that draws and loses
 beside `value_of_next` tuned on the same half; then the halves change places. Only where it draws fewer samples beyond
 chance, and loses no more than wanted or than the other does, is it taken: fitted once more, to all of them.
+`apportion fit` does it for the plans of a configuration; `python -m training.fit_learned_stop` prints it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from training.suites.sampling.split import Split
 from training.suites.sampling.worth import first_true
 
 Floats = NDArray[np.float64]
+POINTS = 0.5  # that may be lost
 LEASTS = (
     0.0,
     0.0005,
@@ -134,10 +136,25 @@ def offered(runs: Runs, right: Floats, weights: Floats, table: Floats) -> Candid
     return Candidates.of(runs, tuple(f"least {least:g}" for least in LEASTS), stops).with_care()
 
 
+def guarded_stop(known: Known, points: float = POINTS) -> tuple[LearnedStop, Guarded]:
+    """The rule fitted to all queries, and what held-out ones say; raises `NotEnoughData`.
+
+    Where it is no better than `value_of_next` it has no weights.
+    """
+    everything = Split(0, np.ones(known.runs.shape[1], np.bool_))
+    theirs, expected = apportion(known)(everything), known.learn(everything)
+    if theirs is None or expected is None:
+        name = known.runs.problem.backend
+        raise NotEnoughData(f"too few queries to learn what to expect of {name!r}")
+    found = guarded(known.runs, expected.right, theirs, everything.tuning, points)
+    setting = found.candidates.chosen(everything.tuning, known.runs.reference, points)
+    return LearnedStop(found.weights, LEASTS[setting]) if found.better else LearnedStop(), found
+
+
 def fit_learned_stop(
     recording: Annotated[Path, typer.Option(help="A recording with several samples per query.")],
     backend: Annotated[str, typer.Option(help="Its backend; default: the one with most samples.")] = "",
-    points: Annotated[float, typer.Option(min=0.0, help="Of accuracy that may be lost.")] = 0.5,
+    points: Annotated[float, typer.Option(min=0.0, help="Of accuracy that may be lost.")] = POINTS,
     seed: int = 0,
 ) -> None:
     """Print the rule, as a stage's `stop`, and what held-out queries say of it."""
@@ -147,14 +164,7 @@ def fit_learned_stop(
         raise NotEnoughData(
             f"{recording}: no backend {backend!r} with {LEAST_SAMPLES} samples of enough queries"
         )
-    known = Known.of(runs_of(problem, SPLITS), learner(problem))
-    everything = Split(0, np.ones(len(problem.queries), np.bool_))
-    theirs, expected = apportion(known)(everything), known.learn(everything)
-    if theirs is None or expected is None:
-        raise NotEnoughData(f"{recording}: too few queries to learn what to expect of {problem.backend!r}")
-    found = guarded(known.runs, expected.right, theirs, everything.tuning, points)
-    setting = found.candidates.chosen(everything.tuning, known.runs.reference, points)
-    rule = LearnedStop(found.weights, LEASTS[setting]) if found.better else LearnedStop()
+    rule, found = guarded_stop(Known.of(runs_of(problem, SPLITS), learner(problem)), points)
     typer.echo(
         f"# {problem.backend}, {problem.most} samples, {len(problem.queries)} queries, held out, for {points:g} points:"
     )
@@ -163,7 +173,7 @@ def fit_learned_stop(
     if not found.better:
         typer.echo("# no better beyond chance: it is value_of_next")
     weights = ", ".join(f"{weight:.5g}" for weight in rule.weights)
-    typer.echo(f'stop = {{ kind = "learned_stop", least = {rule.least:g}, weights = [{weights}] }}')
+    typer.echo(f'stop = {{ kind = "learned_stop", least = {rule.pays:g}, weights = [{weights}] }}')
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from training.fit import Fitted, fit_held_out, versioned
 from training.fit_deciding import after_an_answer, over_plans
 from training.fit_log_rows import CAP, LogRows, log_rows
 from training.fit_plans import fit_plan_heads, head_inputs, with_enough
+from training.fit_stops import kept_from, with_self_evals
 from training.log.read import DecisionLog
 
 Floats = NDArray[np.float64]
@@ -35,11 +36,13 @@ def fit_log(
     cap: int = CAP,
     created: str = "",
     now_s: float = 0.0,
+    before: Bundle | None = None,
 ) -> tuple[Bundle, LogRows]:
     """The bundle, and what it was fitted on. Raises `FitError` for fewer than 10 labelled queries.
 
     `reward` (n,) as `reward_decisions` gives them. The draws of the log are no part of the model: rows are missing at
     random given the features, and propensities are for `training.off_policy`, which says whether it is any better.
+    `before`: the bundle that what only recordings teach is kept from.
     """
     plans = build_plans(config)
     found = log_rows(
@@ -50,6 +53,8 @@ def fit_log(
     fitted = fit_held_out(found.rows, seed, prices=prices, created=created, per_fold=paired >= PAIRED)
     if paired >= PAIRED:
         fitted = after_an_answer(fitted)
+    bundle = with_self_evals(fitted.bundle, log, reward, plans)
+    fitted = replace(fitted, bundle=bundle if before is None else kept_from(before, bundle))
     bundle = _with_plans(fitted, plans, found)
     typical = bundle.deciding.typical
     if typical is not None:

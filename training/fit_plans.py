@@ -25,6 +25,7 @@ from router.recording import Recording
 from router.risk_thresholds import resolve_risks
 from training.fit import Fitted
 from training.fit_deciding import over_plans
+from training.fit_stops import with_learned_stops
 from training.held_out import HeldOut
 from training.plan_outcomes import PlanOutcomes, replay_plans, stage_columns
 
@@ -37,8 +38,11 @@ _CUT = 5.0  # standard deviations, as `PlanHeads` cuts
 
 def with_plan_heads(fitted: Fitted, recordings: Sequence[Recording], config: Config, seed: int) -> Bundle:
     """The bundle with the configuration's plans on its card, and heads for those that need one."""
-    bundle = fitted.bundle
-    plans, _ = resolve_risks(build_plans(config), bundle)
+    written = build_plans(config)
+    recorded_as = {name: section.recorded_as or name for name, section in config.backends.items()}
+    bundle = with_learned_stops(fitted, fitted.bundle, recordings, written, recorded_as, seed)
+    fitted = replace(fitted, bundle=bundle)
+    plans, _ = resolve_risks(written, bundle)
     digests = {name: plan.digest for name, plan in plans.items()}
     bundle = replace(bundle, card=replace(bundle.card, plans=digests))
     composed = [plan for plan in plans.values() if len(plan.stages) > 1 or plan.stages[0].max_samples > 1]

@@ -35,6 +35,18 @@ class HeldOut:
         """As the bundle says: its curves are made of held-out confidences."""
         return self.fitted.bundle.risk_threshold(first, then, risk)
 
+    def exit_threshold(self, backend: str, risk: float) -> float | None:
+        """The same."""
+        return self.fitted.bundle.exit_threshold(backend, risk)
+
+    def learned_stop(self, backend: str, most: int) -> tuple[tuple[float, ...], float] | None:
+        """The same: a few weights for all queries, taken only where they held on queries that they had not seen."""
+        return self.fitted.bundle.learned_stop(backend, most)
+
+    def self_eval(self, backend: str, words: str) -> tuple[float, float] | None:
+        """As the bundle says: two numbers for all queries."""
+        return self.fitted.bundle.self_eval(backend, words)
+
     def confidence(self, seen: Observation, look: Look) -> Signals:
         place = self.places[seen.query.metadata[QUERY_ID]]
         head = self.fitted.samples.folds.get(int(self.fitted.folds[place]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import log, log1p, sqrt
 from typing import ClassVar
 
@@ -16,6 +16,7 @@ from router.stopping.value_of_next import ValueOfNext, log_odds
 FEATURES = (
     "one", "share", "lead", "samples", "left", "answers", "odds", "odds_share", "safe",
 )  # fmt: skip
+USUAL = 0.01  # the least gain where neither the plan nor a bundle says one
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +25,19 @@ class LearnedStop(StoppingRule):
 
     The gain, E[reward of the majority at the end - reward of the majority now], is linear in nine features of the
     votes, the samples left and P(right) (`vote_features`), fitted by least squares to all states that recorded runs
-    passed (`python -m training.fit_learned_stop`; the learned termination of compute-optimal search, as a regression).
-    The fit has a guard: on queries that it has not seen it must draw fewer samples than `value_of_next`, beyond chance
-    and for no more loss, or it prints no weights. Without weights it is `otherwise`.
+    passed (the learned termination of compute-optimal search, as a regression). Where the plan names no weights, they
+    come with the bundle (`resolved`): `apportion fit` learns them for every stage that has this rule and as many
+    recorded samples. The fit has a guard: on queries that it has not seen it must draw fewer samples than
+    `value_of_next`, beyond chance and for no more loss, or there are no weights. Without weights it is `otherwise`.
 
     Fails on traffic, a model or a number of samples that it was not fitted to, and like every linear rule where the
     same gain stands for queries with one rival and with many.
     """
 
-    weights: tuple[float, ...] = ()  # quality per feature, as many as FEATURES; (): nothing was learned
-    least: float = 0.01  # quality, [0, 1): a smaller gain does not pay
+    weights: tuple[
+        float, ...
+    ] = ()  # quality per feature, as many as FEATURES; (): the bundle's, if it has any
+    least: float | None = None  # quality, [0, 1): a smaller gain does not pay; None: the bundle's, else .01
     otherwise: StoppingRule = field(default_factory=ValueOfNext)
 
     reads_content: ClassVar[bool] = True
@@ -44,8 +48,17 @@ class LearnedStop(StoppingRule):
                 f"learned_stop: weights must be none or {len(FEATURES)} ({', '.join(FEATURES)}), "
                 f"got {len(self.weights)}"
             )
-        if not 0 <= self.least < 1:
+        if self.least is not None and not 0 <= self.least < 1:
             raise ConfigError(f"learned_stop: least must be in [0, 1), got {self.least}")
+
+    @property
+    def pays(self) -> float:
+        """The least gain in force."""
+        return USUAL if self.least is None else self.least
+
+    def resolved(self, weights: tuple[float, ...], least: float) -> LearnedStop:
+        """With what was learned for its stage; a least gain that the plan names stays."""
+        return replace(self, weights=weights, least=least if self.least is None else self.least)
 
     def verdict(self, seen: Observation, signals: Signals) -> Verdict:
         """MORE while it gains."""
@@ -55,7 +68,7 @@ class LearnedStop(StoppingRule):
         left = seen.max_samples - tally.drawn
         if not tally.counts or latest is None or left <= 0:
             return MORE
-        if self.gain(tally.counts, left, signals.get(f"p_correct/{latest.backend}", 0.5)) > self.least:
+        if self.gain(tally.counts, left, signals.get(f"p_correct/{latest.backend}", 0.5)) > self.pays:
             return MORE
         return ENOUGH if 2 * max(tally.counts) > tally.votes else ESCALATE
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, log
 from typing import ClassVar
 
@@ -25,8 +25,9 @@ class SelfEval(StoppingRule):
     Adaptive inference-time compute (Manvi et al. 2024): behind each finished sample its own backend is asked whether
     it would do better starting over, and puts out one token: one prefill on the prefix that it has in its cache. P(No)
     is No's share of the probability of both words among the likeliest tokens; calibrated it is
-    1 / (1 + exp(-(shift + slope x log-odds))), both fitted to graded samples (`training.fit_self_eval`). It is the
-    signal `self_eval/<sample_id>`, not calibrated.
+    1 / (1 + exp(-(shift + slope x log-odds))), both fitted to graded samples of the log: where the plan names neither,
+    they come with the bundle (`resolved`), and without one it is taken at its word. P(No) itself is the signal
+    `self_eval/<sample_id>`.
 
     The question is a side call, reserved, charged and counted. Nobody is asked where the backend is closed, while all
     cleverness is off, or about a sample without text; without any P(No) it says MORE. Fails without calibration: small
@@ -36,8 +37,8 @@ class SelfEval(StoppingRule):
     """
 
     threshold: float = 0.8  # calibrated probability, [0, 1]
-    slope: float = 1.0  # of the log-odds, > 0
-    shift: float = 0.0  # of the log-odds
+    slope: float | None = None  # of the log-odds, > 0; None: the bundle's, else 1
+    shift: float | None = None  # of the log-odds; None: the bundle's, else 0
     words: str = WORDS
 
     reads_content: ClassVar[bool] = True
@@ -45,7 +46,7 @@ class SelfEval(StoppingRule):
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
             raise ConfigError(f"self_eval: threshold must lie in [0, 1], got {self.threshold}")
-        if not self.slope > 0:
+        if self.slope is not None and not self.slope > 0:
             raise ConfigError(f"self_eval: slope must be above 0, got {self.slope}")
         if not self.words.strip():
             raise ConfigError("self_eval: words must be a question")
@@ -54,6 +55,10 @@ class SelfEval(StoppingRule):
     def asking(self) -> tuple[AskingRule, ...]:
         """Itself."""
         return (self,)
+
+    def resolved(self, slope: float, shift: float) -> SelfEval:
+        """With the calibration of its backend and question."""
+        return replace(self, slope=slope, shift=shift)
 
     def heard(self, sample_id: str, reply: Sample) -> dict[str, float]:
         """P(No) under `self_eval/<sample_id>`."""
@@ -77,7 +82,8 @@ class SelfEval(StoppingRule):
         0.525
         """
         chance = min(max(chance, EDGE), 1 - EDGE)
-        return 1 / (1 + exp(-(self.shift + self.slope * log(chance / (1 - chance)))))
+        slope, shift = 1.0 if self.slope is None else self.slope, self.shift or 0.0
+        return 1 / (1 + exp(-(shift + slope * log(chance / (1 - chance)))))
 
 
 def chance_of_no(reply: Sample) -> float | None:

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router.config import Config
+from router.configuration.build_plans import build_plans
 from router.recordings.text_split import split_by_text
 from training.cycle.policy import BundlePolicy, Wanted
 from training.fit_log_rows import COLUMNS
+from training.fit_stops import columns_for
 from training.log.read import DecisionLog, read_log
 from training.log.rewards import reward_decisions
 from training.off_policy.logged import LoggedRows
@@ -58,7 +60,8 @@ def read_rows(
     held_out: float = HELD_OUT,
 ) -> CycleRows:
     """Decisions made in [since, until), split by text. Raises `TrainingError`."""
-    log = read_log(root, columns=(*COLUMNS, *ALSO), since=since, until=until)
+    columns = (*COLUMNS, *ALSO, *columns_for(build_plans(config)))
+    log = read_log(root, columns=columns, since=since, until=until)
     reward = reward_decisions(log, config.rewards, now_s).reward
     texts = [text or "" for text in log.texts("query_text")]
     held = split_by_text(texts, (1 - held_out, held_out), seed) == 1

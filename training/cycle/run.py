@@ -181,7 +181,7 @@ class _Walk:
         try:
             bundle, found = fit_log(
                 log, reward, self.config, seed=self.cycle.number, cap=self.wishes.cap, created=_said(self.now),
-                now_s=self.now,
+                now_s=self.now, before=self._loaded(serving) if serving and not written.trusted_since else None,
             )  # fmt: skip
         except FitError as error:
             return {"version": "", "why": str(error)}

@@ -77,7 +77,7 @@ def test_the_simulation_stops_every_run_where_the_serving_rule_does(runs: Runs) 
             for drawn in range(1, int(stops[query]) + 1):
                 votes = runs.votes[runs.state[0, query, drawn - 1]]
                 gain = rule.gain(votes, runs.problem.most - drawn, float(right[query]))
-                enough = gain <= rule.least or drawn == runs.problem.most
+                enough = gain <= rule.pays or drawn == runs.problem.most
                 assert enough == (drawn == stops[query]), (query, drawn)
 
 

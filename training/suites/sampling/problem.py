@@ -79,24 +79,37 @@ def problems_of(recording: Recording, seed: int, least: int = LEAST_SAMPLES) -> 
     found = [
         problem
         for name in recording.backends
-        if (problem := _problem(recording, name, seed)) is not None and problem.most >= least
+        if (problem := problem_of(recording, name, seed)) is not None and problem.most >= least
     ]
     yield from sorted(found, key=lambda one: (-one.most, -len(one.queries), one.backend))
 
 
-def _problem(recording: Recording, backend: str, seed: int) -> Problem | None:
+def problem_of(
+    recording: Recording,
+    backend: str,
+    seed: int,
+    *,
+    most: int | None = None,
+    among: NDArray[np.bool_] | None = None,
+) -> Problem | None:
+    """The problem of one backend; None where 60 queries have no samples, or fewer than are asked for.
+
+    `most`: N, where it is not the largest that there is; `among`: the queries that may be looked at, (queries,).
+    """
     seen = recording.columns
     first, have = [], []
     for place in range(len(recording.queries)):
         rows = recording.rows(place, backend)
         labelled = bool(np.isfinite(seen.reward[rows]).all())
         first.append(rows.start)
-        have.append(rows.stop - rows.start if labelled else 0)
+        looked_at = labelled and (among is None or bool(among[place]))
+        have.append(rows.stop - rows.start if looked_at else 0)
     count = np.array(have, dtype=np.int64)
     enough = np.sort(count)[::-1][LEAST_QUERIES - 1 : LEAST_QUERIES]
-    most = int(enough[0]) if len(enough) else 0
-    if most < 1:
+    there = int(enough[0]) if len(enough) else 0
+    if there < max(1, most or 0):
         return None
+    most = most or there
     kept = np.flatnonzero(count >= most)
     return Problem(
         recording=recording,
