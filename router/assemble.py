@@ -38,6 +38,7 @@ from router.domain.plan import Plan
 from router.errors import ConfigError
 from router.feasible import Feasibility
 from router.forecast import Forecaster
+from router.fresh_ids import FreshIds
 from router.ledger import Ledger
 from router.ledger.accounts import Accounts
 from router.ledger.databases import IN_MEMORY
@@ -292,7 +293,8 @@ def online_verifiers(config: Config) -> dict[str, Verifier]:
 
 def decision_ids(wall_s: Callable[[], float]) -> Callable[[Query], str]:
     """Ids that nobody had and that sort by time: 12 hex digits of milliseconds and 20 of chance."""
-    return lambda query: f"{int(wall_s() * 1000):012x}{secrets.token_hex(10)}"
+    chance = FreshIds()
+    return lambda query: f"{int(wall_s() * 1000):012x}{chance.digits(10)}"
 
 
 def _menu(config: Config, plans: Mapping[str, Plan]) -> Menu:

@@ -20,6 +20,7 @@ from grpc_reflection.v1alpha import reflection
 from router.advising.advisor import Advisor
 from router.batches.batches import BatchDesk
 from router.errors import ConfigError
+from router.fresh_ids import FreshIds
 from router.held import Held
 from router.idempotency import Replays
 from router.outcome_rates import OutcomeRates
@@ -33,7 +34,7 @@ from router.serving.door import door_of
 from router.serving.json_admin import JsonAdmin
 from router.serving.known import engines, known_names
 from router.serving.listen import grpc_server, listen
-from router.serving.router import QUERY_CALLS, RouterCalls, new_id
+from router.serving.router import QUERY_CALLS, RouterCalls
 from router.serving.service import Service
 from router.telemetry.telemetry import Telemetry
 from router.tenant_limits import TenantLimits, limited
@@ -96,7 +97,7 @@ class Servers:
             together=metrics_together,
         )
         self.health = health.aio.HealthServicer()
-        held, known = Held(books), known_names(service)
+        held, known, new_id = Held(books), known_names(service), FreshIds()
         asked = AskedOfUs(service.answers, known, books.prices, books.store, new_id)
         self.desk = BatchDesk(service.batches, asked, books.settings.replica, wall_s)
         limits = TenantLimits(service.config.limits, monotonic_s)
@@ -113,6 +114,7 @@ class Servers:
             wall_s=wall_s,
             reports=self.reports,
             batches=BatchCalls(self.desk, known, new_id),
+            new_id=new_id,
             keep_alive_s=keep_alive_s,
         )
         admin_calls = AdminCalls(
@@ -147,6 +149,7 @@ class Servers:
             self.reports,
             self.refused,
             self.telemetry,
+            new_id,
             keep_alive_s,
             wall_s,
             monotonic_s,

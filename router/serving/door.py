@@ -10,7 +10,6 @@ from router.reports import Reports
 from router.serving.admission import Admission
 from router.serving.json_admin import JsonAdmin
 from router.serving.known import known_names
-from router.serving.router import new_id
 from router.serving.service import Service
 from router.telemetry.telemetry import Telemetry
 from router.tenant_limits import Answers, TenantLimits
@@ -28,6 +27,7 @@ def door_of(
     reports: Reports,
     refused: Counter[tuple[str, str]],
     telemetry: Telemetry,
+    new_id: Callable[[], str],
     keep_alive_s: float,
     wall_s: Callable[[], float],
     monotonic_s: Callable[[], float],

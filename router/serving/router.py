@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -62,11 +61,6 @@ class Kept:
     commit: pb.Commit.ValueType
 
 
-def new_id() -> str:
-    """A name that nobody had: 32 hex digits."""
-    return uuid.uuid4().hex
-
-
 @dataclass(frozen=True, slots=True)
 class RouterCalls:
     """What the calls do. A query under a request id of the caller's own is worked off once."""
@@ -82,8 +76,8 @@ class RouterCalls:
     wall_s: Callable[[], float]
     reports: Reports
     batches: BatchCalls
+    new_id: Callable[[], str]
     keep_alive_s: float = 15.0
-    new_id: Callable[[], str] = new_id
     streams: OpenStreams = field(default_factory=OpenStreams)
 
     async def generate(self, request: pb.GenerateRequest, call: Call) -> bytes:
