@@ -144,6 +144,9 @@ def _assembled(card: BundleCard, files: dict[str, dict[str, NDArray[Any]]]) -> B
             f"hashed: {heads.hashed.table.shape} for {2**spec.bits} buckets and {backends} backends"
         )
     sample = SampleHead.from_arrays(card.backends, files["sample.npz"]) if "sample.npz" in files else None
+    own = () if sample is None else tuple(sample.own)
+    if own != card.own_sample_heads:
+        raise BundleError(f"sample.npz has own heads for {own}; the card names {card.own_sample_heads}")
     inputs = 2 * len(names) + backends + row
     plans = None
     if "plans.npz" in files:

@@ -8,7 +8,8 @@ from typing import Any, Self
 
 from predictors.errors import BundleError
 
-FORMAT = 2  # of the folder: raise it when files change their meaning
+FORMAT = 3  # of the folder: raise it when files change their meaning
+_BEFORE = 2  # the same without heads of single backends over samples: still read
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class BundleCard:
     counts: Mapping[str, float] = field(default_factory=dict)  # rows used, rows skipped and why
     metrics: Mapping[str, float] = field(default_factory=dict)  # on held-out folds: <what>/<head>
     rho_from_prior: tuple[str, ...] = ()  # backends of which only one sample per query was seen
+    own_sample_heads: tuple[str, ...] = ()  # backends whose samples are judged by a head of their own
     seed: int = 0
     format: int = FORMAT
     files: Mapping[str, str] = field(default_factory=dict)  # file name -> SHA-256
@@ -38,11 +40,18 @@ class BundleCard:
 
     @classmethod
     def from_json(cls, written: Any) -> Self:
-        """Raises `BundleError` for another format, and naming the keys that are missing or unknown."""
+        """Raises `BundleError` for another format, and naming the keys that are missing or unknown.
+
+        The format before, which knew no heads of single backends, is read as one that has none.
+        """
         if not isinstance(written, dict):
             raise BundleError(f"card.json holds {type(written).__name__}; an object is expected")
-        if written.get("format") != FORMAT:
-            raise BundleError(f"card.json has format {written.get('format')!r}; this version reads {FORMAT}")
+        if written.get("format") not in (_BEFORE, FORMAT):
+            raise BundleError(
+                f"card.json has format {written.get('format')!r}; this version reads {_BEFORE} and {FORMAT}"
+            )
+        if written["format"] == _BEFORE:
+            written = {"own_sample_heads": [], **written, "format": FORMAT}
         known = set(cls.__dataclass_fields__)
         if set(written) != known:
             odd = ", ".join(sorted(set(written) ^ known))
@@ -58,6 +67,7 @@ class BundleCard:
                     "plan_heads": tuple(written["plan_heads"]),
                     "plan_samples": tuple(written["plan_samples"]),
                     "rho_from_prior": tuple(written["rho_from_prior"]),
+                    "own_sample_heads": tuple(written["own_sample_heads"]),
                 }
             )
         except (TypeError, ValueError) as error:

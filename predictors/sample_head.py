@@ -1,15 +1,16 @@
 """P(this sample is right), from the sample, the votes so far and what was expected of its backend.
 
-One head for all backends, which are told apart by an indicator. A ridge on the words of the answer gives one more
-feature. The head blends the prior (P(right) of the backend for this query), logistic regression, and boosted trees with
-and without the prior among their features (it may be mostly noise); it is calibrated on held-out queries. When it
-fails: an answer that is wrong in content alone, well written and with sums that hold.
+One head for all backends, which are told apart by an indicator, and heads of single backends, fitted on their samples
+alone, where these judge better: what a wrong answer looks like is a matter of who writes. A ridge on the words of the
+answer gives one more feature. The head blends the prior (P(right) of the backend for this query), logistic regression,
+and boosted trees with and without the prior among their features (it may be mostly noise); it is calibrated on held-out
+queries. When it fails: an answer that is wrong in content alone, well written and with sums that hold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import log
 from typing import TYPE_CHECKING, Any, Self
 
@@ -80,6 +81,9 @@ class SampleHead:
     blind_trees: Trees | None = field(compare=False)
     curve: Curve = field(compare=False)
     states: StateHead | None = field(default=None, compare=False)  # judges samples with hidden states
+    own: Mapping[str, SampleHead] = field(
+        default_factory=dict, compare=False
+    )  # backend -> judges its samples
     words: AnswerWords = field(default_factory=AnswerWords, compare=False, repr=False)
 
     def predict(
@@ -97,6 +101,9 @@ class SampleHead:
             seen = self.states.predict(sample, query_text, tally, position, prior, tokens)
             if seen is not None:
                 return seen
+        own = self.own.get(sample.backend)
+        if own is not None:
+            return own.predict(sample, query_text, tally, position, prior, tokens, extra)
         known = self.base if prior is None else prior
         numbers = [*sample_row(self.backends, sample, query_text, tally, position, tokens), *extra]
         numbers += (word_score(self.hashed, self.words(sample.text)), *bounded(known))
@@ -120,7 +127,11 @@ class SampleHead:
             raw = raw + self.blend[3] * self.trees.predict(rows)
         if self.blind_trees is not None:
             raw = raw + self.blend[4] * self.blind_trees.predict(blind(rows))
-        return np.asarray(self.curve(raw), dtype=np.float64)
+        found = np.asarray(self.curve(raw), dtype=np.float64)
+        for backend, head in self.own.items():
+            mine = rows_of_backend(x, self.backends.index(backend))
+            found[mine] = head.many(x[mine], [words[row] for row in mine], prior[mine])
+        return found
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What was learned."""
@@ -135,6 +146,8 @@ class SampleHead:
                 parts[name] = trees.arrays()
         if self.states is not None:
             parts["states"] = self.states.arrays()
+        for backend, head in self.own.items():
+            parts[f"own/{self.backends.index(backend)}"] = head.arrays()
         return packed(parts)
 
     @classmethod
@@ -142,6 +155,28 @@ class SampleHead:
         cls, backends: tuple[str, ...], arrays: Mapping[str, NDArray[Any]], extra: int = 0
     ) -> Self:
         """The inverse of `arrays`, `extra` features beyond `sample_row`; raises `BundleError` for what does not fit."""
+        shared = cls._alone(backends, arrays, extra)
+        own = {
+            backend: cls._alone(backends, found, extra, shared.words)
+            for place, backend in enumerate(backends)
+            if (found := unpacked(arrays, f"own/{place}"))
+        }
+        of_states, states = unpacked(arrays, "states"), None
+        if of_states:
+            from predictors.state_head import StateHead
+
+            states = StateHead.from_arrays(backends, of_states)
+        return replace(shared, own=own, states=states)
+
+    @classmethod
+    def _alone(
+        cls,
+        backends: tuple[str, ...],
+        arrays: Mapping[str, NDArray[Any]],
+        extra: int,
+        words: AnswerWords | None = None,
+    ) -> Self:
+        """Without heads of single backends and of states."""
         plain, hashed = unpacked(arrays, "head"), HashedRidge.from_arrays(unpacked(arrays, "hashed"))
         linear = Linear.from_arrays(unpacked(arrays, "linear"))
         curve = Curve.from_arrays(unpacked(arrays, "curve"))
@@ -157,13 +192,13 @@ class SampleHead:
         )
         if widths != (width,) * 3 or plain["blend"].shape != (len(MEMBERS),) or len(hashed.mean) != 1:
             raise BundleError(f"sample head: {widths} features; {width} are expected")
-        own, states = unpacked(arrays, "states"), None
-        if own:
-            from predictors.state_head import StateHead
+        base, words = float(plain["base"][0]), words or AnswerWords()
+        return cls(backends, base, plain["blend"], hashed, linear, trees, blind_trees, curve, words=words)
 
-            states = StateHead.from_arrays(backends, own)
-        base = float(plain["base"][0])
-        return cls(backends, base, plain["blend"], hashed, linear, trees, blind_trees, curve, states)
+
+def rows_of_backend(x: NDArray[np.float32], place: int) -> NDArray[np.int64]:
+    """Which of the `sample_row`s (m, d) are of the backend at `place`."""
+    return np.flatnonzero(x[:, len(NAMES) + place] > 0)
 
 
 def word_score(hashed: HashedRidge, buckets: NDArray[np.int64]) -> float:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -24,9 +24,10 @@ from router.recording import Recording
 from router.recordings.text_split import split_by_text
 from training.fit_exits import fit_exits
 from training.fit_joint import FROM
+from training.fit_one_head import SampleFit
 from training.fit_query import QueryFit, fit_query_heads
 from training.fit_rows import FitRows, rows_of
-from training.fit_samples import SampleFit, fit_sample_head
+from training.fit_samples import fit_sample_head
 
 Floats = NDArray[np.float64]
 FEWEST = 10  # labelled queries below which nothing can be held out
@@ -75,8 +76,12 @@ def fit_held_out(
     created: str = "",
     with_samples: bool = True,
     per_fold: bool = False,
+    own_heads: Collection[str] | None = None,
 ) -> Fitted:
-    """`fit_bundle`, with the held-out predictions; `per_fold` also keeps a sample head without each fold."""
+    """`fit_bundle`, with the held-out predictions; `per_fold` also keeps a sample head without each fold.
+
+    `own_heads`: backends whose samples will be judged; only these may get a sample head of their own (None: all).
+    """
     labelled = int(np.isfinite(rows.reward).any(axis=1).sum())
     if labelled < FEWEST:
         raise FitError(f"{labelled} of {len(rows.texts)} queries have a reward; at least {FEWEST} are needed")
@@ -92,7 +97,8 @@ def fit_held_out(
     samples = SampleFit(None, {})
     if with_samples:
         expected = np.array([lengths.predict(row)[0] for row in query.x])
-        samples = fit_sample_head(rows, query.held_out[:, :count], expected, folds, seed, per_fold=per_fold)
+        right = query.held_out[:, :count]
+        samples = fit_sample_head(rows, right, expected, folds, seed, per_fold=per_fold, own=own_heads)
     card = BundleCard(
         version="",
         created=created,
@@ -104,6 +110,7 @@ def fit_held_out(
         counts=dict(rows.counts),
         metrics=query.metrics | samples.metrics,
         rho_from_prior=from_prior,
+        own_sample_heads=() if samples.head is None else tuple(samples.head.own),
         seed=seed,
     )
     bundle = versioned(Bundle(card, featurizer, query.heads, rho, lengths, samples.head))

@@ -83,6 +83,11 @@ def fit(
     print("held out:")
     for name, value in sorted(card.metrics.items()):
         print(f"  {name}: {value:.3f}")
+    for backend in card.own_sample_heads:
+        own, shared = (card.metrics[f"brier_skill/sample_{kind}/{backend}"] for kind in ("own", "shared"))
+        print(
+            f"a head of its own judges what {backend} answers: Brier skill {own:.3f}, {shared:.3f} by the shared one"
+        )
     if card.rho_from_prior:
         print(f"seen once per query, so that repeats are a guess: {', '.join(card.rho_from_prior)}")
     if said is not None:

@@ -1,61 +1,21 @@
-"""Fit the head over returned samples: P(this sample is right).
-
-Cross-fitted by query: for each fold the members are fitted without it, and the words' own score, which is a feature
-of the others, without it and the row's own fold. The prior is what the query heads say when the query is held out.
-"""
+"""Fit what judges returned samples: the head over all backends, those of single backends, those that see states."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors.answer_words import BITS
-from predictors.calibration import Curve, brier_skill, ece_debiased, fit_curve, log_loss
-from predictors.hashed import HashedRidge, fit_hashed
-from predictors.linear import Linear
-from predictors.sample_head import MEMBERS, SampleHead, blind, complete_rows, prior_columns
-from predictors.stack import guarded_blend
-from predictors.trees import Trees
+from training.fit_one_head import SampleFit, fit_on_rows
+from training.fit_own_heads import with_own_heads
 from training.fit_rows import FitRows
 from training.fit_states import state_head, state_rows
 from training.sample_rows import SampleRows, sample_rows
 
 Floats = NDArray[np.float64]
 _MOST_ROWS = 24_000  # a seeded choice of queries where there are more
-_ENOUGH_FOR_TREES = 600
-_ENOUGH = 40
-
-
-@dataclass(frozen=True, slots=True)
-class SampleFit:
-    """The head, or None where nothing but the base rate helps; and figures on held-out queries."""
-
-    head: SampleHead | None
-    metrics: dict[str, float] = field(compare=False)
-    folds: dict[int, SampleHead] = field(
-        default_factory=dict, compare=False
-    )  # fold -> head fitted without it
-
-
-@dataclass(frozen=True, slots=True)
-class Members:
-    """What is blended, fitted on some of the rows."""
-
-    base: float
-    hashed: HashedRidge
-    linear: Linear
-    trees: Trees | None
-    blind_trees: Trees | None
-
-    def predict(self, rows: SampleRows) -> Floats:
-        """One column per member of the head, (m, 5); where there are no trees, what the others say."""
-        x = complete_rows(rows.x, self.hashed, rows.words, rows.prior)
-        linear = self.linear.predict(x)
-        trees = linear if self.trees is None else self.trees.predict(x)
-        unseeing = trees if self.blind_trees is None else self.blind_trees.predict(blind(x))
-        return np.stack([np.full(len(rows), self.base), rows.prior, linear, trees, unseeing], axis=1)
 
 
 def fit_sample_head(
@@ -66,22 +26,29 @@ def fit_sample_head(
     seed: int,
     *,
     per_fold: bool = False,
+    own: Collection[str] | None = None,
 ) -> SampleFit:
     """Fit the head; `per_fold` also keeps one without each fold.
 
-    `prior`, `tokens` (n, B): held-out p_correct and expected tokens.
+    `prior`, `tokens` (n, B): held-out p_correct and expected tokens. `own`: backends whose own heads are asked for
+    (None: all); what is fitted for one does not depend on the others.
     """
     made = sample_rows(rows, prior, tokens, folds, np.random.default_rng(seed), most=_MOST_ROWS)
-    fit = fit_on_rows(made, rows.backends, seed, per_fold=per_fold)
-    return with_states(fit, made, rows, seed)
+    fit = with_own_heads(
+        fit_on_rows(made, rows.backends, seed, per_fold=per_fold), made, rows.backends, seed, only=own
+    )
+    return with_states(fit, made, rows, seed, own=own)
 
 
-def with_states(fit: SampleFit, made: SampleRows, rows: FitRows, seed: int) -> SampleFit:
+def with_states(
+    fit: SampleFit, made: SampleRows, rows: FitRows, seed: int, *, own: Collection[str] | None = None
+) -> SampleFit:
     """The fit with heads that also judge samples whose hidden states are known, where there are enough of these."""
     found = None if fit.head is None else state_rows(made, rows, seed)
     if fit.head is None or found is None:
         return fit
     seen = fit_on_rows(found.rows, rows.backends, seed, per_fold=bool(fit.folds))
+    seen = with_own_heads(seen, found.rows, rows.backends, seed, only=own)
     if seen.head is None:
         return fit
     folds = {
@@ -93,89 +60,5 @@ def with_states(fit: SampleFit, made: SampleRows, rows: FitRows, seed: int) -> S
         for name, value in seen.metrics.items()
         if "/sample_blend" not in name
     }
-    return SampleFit(replace(fit.head, states=state_head(found, seen.head)), fit.metrics | metrics, folds)
-
-
-def fit_on_rows(
-    made: SampleRows, backends: tuple[str, ...], seed: int, *, per_fold: bool = False
-) -> SampleFit:
-    """The same for rows that are made, or for some of their columns."""
-    parts = np.unique(made.fold)
-    if len(made) < _ENOUGH or float(np.ptp(made.y)) == 0 or len(parts) < 2:
-        return SampleFit(None, {})
-    members, without = np.empty((len(made), len(MEMBERS))), {}
-    for part in parts.tolist():
-        inside, outside = np.flatnonzero(made.fold != part), np.flatnonzero(made.fold == part)
-        fitted = fit_members(made.taken(inside), seed)
-        members[outside] = fitted.predict(made.taken(outside))
-        if per_fold:
-            without[part] = fitted
-    blend, mixed = guarded_blend(members, made.y, made.weight, made.fold)
-    held_out, heads = np.empty(len(made)), {}
-    for part in parts.tolist():
-        inside = np.flatnonzero(made.fold != part)
-        curve = fit_curve(mixed[inside], made.y[inside], made.weight[inside], made.fold[inside])
-        outside = made.fold == part
-        held_out[outside] = curve(mixed[outside])
-        if per_fold:
-            heads[part] = _head(backends, without[part], blend, curve)
-    curve = fit_curve(mixed, made.y, made.weight, made.fold)
-    head = _head(backends, fit_members(made, seed), blend, curve)
-    rng = np.random.default_rng(seed)
-    metrics = {
-        "brier_skill/sample_confidence": brier_skill(held_out, made.y),
-        "log_loss/sample_confidence": log_loss(held_out, made.y),
-        "ece/sample_confidence": ece_debiased(held_out, made.y, rng, draws=50),
-        **_ablation(members, made),
-    }
-    return SampleFit(head, metrics, heads)
-
-
-def _ablation(members: Floats, rows: SampleRows) -> dict[str, float]:
-    """The blend's Brier skill on held-out queries, whole and with each member out, not calibrated."""
-    found = {}
-    for place, name in enumerate(("", *MEMBERS[1:])):
-        kept = [column for column in range(len(MEMBERS)) if column == 0 or column != place]
-        _, mixed = guarded_blend(members[:, kept], rows.y, rows.weight, rows.fold)
-        label = f"brier_skill/sample_blend{'_without_' if name else ''}{name}"
-        found[label] = brier_skill(mixed, rows.y)
-    return found
-
-
-def fit_members(rows: SampleRows, seed: int) -> Members:
-    """Fit every member on all of the rows (at least 2)."""
-    crossed = fit_hashed(rows.words, 2**BITS, rows.y[:, None], rows.fold, penalty=5.0, rarity=1.0)
-    said = np.clip(crossed.held_out[:, 0], 0.0, 1.0)
-    x = np.column_stack([rows.x, said, prior_columns(rows.prior)]).astype(np.float32)
-    base = float(np.average(rows.y, weights=rows.weight))
-    linear = Linear(penalty=10.0).fit(x, rows.y, rows.weight, seed)
-    if len(rows) < _ENOUGH_FOR_TREES:
-        return Members(base, crossed.full, linear, None, None)
-    trees = _trees().fit(x, rows.y, rows.weight, seed)
-    unseeing = None
-    if float(np.ptp(rows.prior)) > 0:
-        unseeing = _trees().fit(blind(x), rows.y, rows.weight, seed)
-    return Members(base, crossed.full, linear, trees, unseeing)
-
-
-def _trees() -> Trees:
-    """Thresholds drawn, not searched (extremely randomised trees, Geurts et al. 2006): the best ones fit noise."""
-    return Trees(300, leaves=16, rate=0.025, rows_per_leaf=5, features=0.7, random_cuts=True)
-
-
-def _head(backends: tuple[str, ...], members: Members, blend: Floats, curve: Curve) -> SampleHead:
-    blend = blend.copy()
-    if members.blind_trees is None:  # a member that was not grown said what another did: so it is counted
-        blend[3], blend[4] = blend[3] + blend[4], 0.0
-    if members.trees is None:
-        blend[2], blend[3] = blend[2] + blend[3], 0.0
-    return SampleHead(
-        backends,
-        members.base,
-        blend,
-        members.hashed,
-        members.linear,
-        members.trees if blend[3] > 0 else None,
-        members.blind_trees if blend[4] > 0 else None,
-        curve,
-    )
+    with_them = replace(fit.head, states=state_head(found, seen.head))
+    return SampleFit(with_them, fit.metrics | metrics, folds, fit.held_out)

@@ -15,9 +15,13 @@ from training.benchmark import Failed, Skipped, run_suite, to_json
 from training.decisions_file import read_decisions
 from training.errors import NotEnoughData
 from training.figures.spread import Spread
+from training.first_looks import first_look
+from training.fit import fit_bundle
+from training.fit_rows import rows_of
 from training.suites import Figures, Run
 from training.suites.routing.decided import as_rows
 from training.suites.routing.figures import RoutingFigures
+from training.suites.routing.learned import ids_of, learn
 from training.suites.routing.oracle import oracle
 from training.suites.routing.problem import folds_by_task, folds_by_text, routing_problem
 from training.suites.routing.suite import Routing
@@ -210,3 +214,18 @@ def test_an_unknown_suite_is_named_with_the_choices() -> None:
 def test_a_damaged_recording_says_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(RecordingError):
         Recording.load(tmp_path)
+
+
+def test_answers_are_judged_as_a_served_fit_of_the_same_queries_judges_them(pattern: Path) -> None:
+    """What is measured is what is served: one fit over all backends, with own heads where they are better."""
+    problem = routing_problem(Recording.load(pattern), 0)
+    fold = folds_by_text(problem)[0]
+    learned = learn(fold, fold.train, samples_of="small")
+    served = fit_bundle(rows_of([problem.recording], ids_of(fold, fold.train)), problem.seed).sample_head
+    measured = learned.fitted.samples.head
+    assert served is not None
+    assert measured is not None
+    for labelled in learned.rows.samples:
+        if labelled.sample.backend == "small":
+            texts = (labelled.sample, learned.rows.texts[labelled.query])
+            assert first_look(measured, *texts, 0.4, 20.0) == first_look(served, *texts, 0.4, 20.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,15 +38,14 @@ class Learned:
 
 
 def learn(fold: Fold, train: NDArray[np.int64], samples_of: str = "") -> Learned:
-    """Fit on `train` (places in the problem) alone; `samples_of`: learn from what this backend answered, too.
+    """Fit on `train` (places in the problem) alone; `samples_of`: learn from what came back, to judge this backend's.
 
     Only the text of a query is looked at, never its task. Raises NotEnoughData where nothing can be fitted.
     """
-    problem = fold.problem
+    problem, looks = fold.problem, bool(samples_of)
     rows = rows_of([problem.recording], ids_of(fold, train))
-    rows = replace(rows, samples=tuple(row for row in rows.samples if row.sample.backend == samples_of))
     try:
-        fitted = fit_held_out(rows, problem.seed, with_samples=bool(samples_of), per_fold=bool(samples_of))
+        fitted = fit_held_out(rows, problem.seed, with_samples=looks, per_fold=looks, own_heads=(samples_of,))
     except FitError as error:
         raise NotEnoughData(f"fold {fold.fold}: {error}") from error
     held_out = held_out_signals(fitted)
