@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -31,14 +32,14 @@ class Deciding:
 
     def first_look(self, right: NDArray[np.float64]) -> dict[str, float]:
         """Signals before anything is drawn: table_quality/P and helps/P; `right` (B,) is P(right) of each backend."""
-        return {} if self.table is None else self.table.signals(float(right.mean()))
+        return {} if self.table is None else self.table.signals(float(np.add.reduce(right)) / len(right))
 
     def after(self, backend: str, signals: Mapping[str, float], confidence: float) -> dict[str, float]:
         """going_on/B of every other backend once one has answered."""
         for values in self.hops:
             if values.backends[values.first] == backend:
-                right = np.array([[signals.get(f"p_correct/{name}", np.nan) for name in values.backends]])
-                worth = values.going_on(right, np.array([confidence]))[0].tolist()
+                right = [signals.get(f"p_correct/{name}", math.nan) for name in values.backends]
+                worth = values.after_one(right, confidence)
                 return {
                     f"going_on/{name}": one
                     for name, one in zip(values.backends, worth, strict=True)

@@ -9,7 +9,7 @@ When it fails: after two answers of different backends it knows of the latest al
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -29,11 +29,24 @@ class HopValues:
     backends: tuple[str, ...]
     first: int  # index into backends
     coef: Floats = field(compare=False)  # (backends, INPUTS); zeros: no correction
+    _rows: list[list[float]] = field(init=False, repr=False, compare=False)  # the same as Python's numbers
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_rows", self.coef.tolist())
 
     def going_on(self, quality: Floats, in_hand: Floats) -> Floats:
         """Expected reward of each backend (n, B) in [0, 1], from `quality` (n, B) and the confidence (n,)."""
         found = quality + np.einsum("nbi,bi->nb", hop_inputs(quality, in_hand, self.first), self.coef)
         return np.asarray(np.clip(found, 0.0, 1.0), dtype=np.float64)
+
+    def after_one(self, quality: Sequence[float], in_hand: float) -> list[float]:
+        """`going_on` of one query, up to rounding: (B,) from (B,); nan where nothing was expected."""
+        surprise = in_hand - quality[self.first]
+        found: list[float] = []
+        for one, (level, slope, hand, shift, both) in zip(quality, self._rows, strict=True):
+            value = one + (level + slope * one + hand * in_hand + shift * surprise + both * one * in_hand)
+            found.append(value if value != value else min(1.0, max(0.0, value)))  # noqa: PLR0124 (nan stays)
+        return found
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What was learned."""

@@ -100,3 +100,14 @@ def test_parts_that_do_not_fit_are_refused(part: str) -> None:
     arrays[part] = arrays[part][:1]
     with pytest.raises(BundleError):
         Deciding.from_arrays(BACKENDS, arrays)
+
+
+def test_what_going_on_is_worth_for_one_query_is_what_it_is_for_many():
+    rng = np.random.default_rng(6)
+    values = HopValues(("a", "b", "c"), 1, rng.normal(size=(3, 5)))
+    quality, in_hand = rng.random((50, 3)), rng.random(50)
+    quality[0, 2] = np.nan
+    one_by_one = [
+        values.after_one(row, hand) for row, hand in zip(quality.tolist(), in_hand.tolist(), strict=True)
+    ]
+    np.testing.assert_allclose(one_by_one, values.going_on(quality, in_hand), rtol=0, atol=1e-12)
