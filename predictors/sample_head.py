@@ -110,7 +110,7 @@ class SampleHead:
         row = np.array(numbers, dtype=np.float32)
         raw = self.blend[0] * self.base + self.blend[1] * known
         if self.blend[2] > 0:
-            raw += self.blend[2] * self.linear.predict(row[None])[0]
+            raw += self.blend[2] * self.linear.row(row)
         if self.trees is not None:
             raw += self.blend[3] * self.trees.row(row)
         if self.blind_trees is not None:

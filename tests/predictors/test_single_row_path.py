@@ -6,6 +6,7 @@ import numpy as np
 
 from predictors.calibration import Curve
 from predictors.hashed import HashedRidge
+from predictors.linear import Linear
 from predictors.text_space import WIDTH, TextSpace
 
 
@@ -38,3 +39,14 @@ def test_buckets_that_no_text_of_the_fit_had_do_not_move_a_text():
     known = buckets[place[buckets] != 0]
     assert (space.of(buckets) == space.of(known)).all()
     assert not space.of(np.flatnonzero(place == 0)).any()
+
+
+def test_a_linear_row_is_what_many_rows_get_to_the_last_bit():
+    rng = np.random.default_rng(5)
+    for width in (1, 8, 105):
+        x = rng.normal(scale=4.0, size=(200, width)).astype(np.float32)
+        fitted = Linear(
+            mean=rng.normal(size=width), scale=rng.random(width) * 9, coef=rng.normal(size=width + 1)
+        )
+        assert [fitted.row(row) for row in x] == fitted.predict(x).tolist()
+        assert np.isnan(fitted.row(np.full(width, np.nan, np.float32)))

@@ -7,7 +7,7 @@ are those of the recording. Subjects may look at outcomes of `train` alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,9 +75,10 @@ def know(problem: Problem, fold: Fold) -> Known:
     names = problem.backends
     rows = rows_of([problem.recording], ids_of(fold, fold.train))
     looked = frozenset(names[place] for place in leads)
-    rows = replace(rows, samples=tuple(row for row in rows.samples if row.sample.backend in looked))
     try:
-        fitted = fit_held_out(rows, problem.routing.seed, with_samples=bool(leads), per_fold=True)
+        fitted = fit_held_out(
+            rows, problem.routing.seed, with_samples=bool(leads), per_fold=True, own_heads=looked
+        )
     except FitError as error:
         raise NotEnoughData(f"fold {fold.fold}: {error}") from error
     texts = problem.routing.texts
