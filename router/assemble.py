@@ -45,6 +45,8 @@ from router.ledger.databases import IN_MEMORY
 from router.ledger.in_process import in_process
 from router.ledger.leased import Leased
 from router.ledger.renewal import Renewal
+from router.live_speeds import LiveSpeeds
+from router.load_watch import LoadWatch
 from router.modes import ModeRule, Modes
 from router.open_ledger import open_ledger
 from router.plugins import resolve
@@ -82,6 +84,7 @@ class Service:
     allocator: Allocator
     rollout: Rollout
     batches: Batches
+    loads: LoadWatch
     shadows: Shadows | None = None  # None: [shadow] share is 0
     renewal: Renewal | None = None  # None: the ledger's store is in this process
     guard: Guard = field(default_factory=lambda: Guard(None))
@@ -96,6 +99,7 @@ class Service:
         """Return what was taken in advance, commit what is queued; close all parts."""
         if self.shadows is not None:
             await self.shadows.close()
+        await self.loads.close()
         await self.rollout.close()
         await asyncio.to_thread(self.batches.close)
         try:
@@ -147,7 +151,8 @@ def assemble(
     menu = _menu(config, plans)
     price_list = PriceList(config)
     at = wall_s() if price_list.changes else -math.inf
-    forecaster = Forecaster(price_list.bounds(at), speeds_of(config))
+    speeds = LiveSpeeds(speeds_of(config))
+    forecaster = Forecaster(price_list.bounds(at), speeds)
     feasibility = Feasibility({name: backend.capabilities for name, backend in backends.items()}, forecaster)
     parts = (forecaster, feasibility, config.price, config.latency_price, config.seed)
     chosen_by = (menu, policy, policy_name(config), predictions, *parts)
@@ -206,8 +211,9 @@ def assemble(
     rollout = Rollout(config, named, books, shelf, notes, Learned(predictions, plans, degraded), wall_s)
     rollout.begin()
     batches = open_batches(place, base, wall_s)
-    parts_of_it = (ledger, store, classes, allocator, rollout, batches, shadows, renewal, guard, certificates)
-    return Service(config, plans, backends, predictions, *parts_of_it)
+    loads = LoadWatch(backends, {name: one.load_every_s for name, one in config.backends.items()}, speeds)
+    parts_of_it = (ledger, store, classes, allocator, rollout, batches, loads)
+    return Service(config, plans, backends, predictions, *parts_of_it, shadows, renewal, guard, certificates)
 
 
 def build_backends(config: Config, base: Path) -> dict[str, Backend]:

@@ -7,8 +7,8 @@ from dataclasses import fields
 from datetime import UTC, datetime
 
 from router.config import BackendConfig, Config, PriceConfig
+from router.domain.speed import Speed
 from router.domain.usage import Price
-from router.forecast import Speed
 from router.worst_case import Bound
 
 
@@ -52,6 +52,9 @@ def _bound(config: Config, backend: BackendConfig, at: float) -> Bound:
         charged = [price_of(one, at) for one in members]
         price = Price(*(max(getattr(one, item.name) for one in charged) for item in fields(Price)))
     calls = 3 * compose.most_steps + 3 if members else 1
+    dropped = 0
+    if backend.kind == "search":  # every step is written and scored, and the best text is written to its end
+        calls, dropped = 2 * compose.expansions + 1, compose.expansions * compose.step_tokens
     return Bound(
         price,
         backend.max_tokens,
@@ -60,6 +63,7 @@ def _bound(config: Config, backend: BackendConfig, at: float) -> Bound:
         calls * max(one.gpu_share * one.timeout_s for one in (backend, *members)),
         backend.growing.answer_tokens,
         calls,
+        dropped,
     )
 
 
@@ -69,7 +73,7 @@ def price_dates(config: Config) -> tuple[float, ...]:
 
 
 def speeds_of(config: Config) -> dict[str, Speed]:
-    """By backend: seconds to the first token and tokens per second, until they are learned."""
+    """By backend, as configured: how fast it is while nobody else asks it."""
     return {
         name: Speed(backend.first_token_s, backend.tokens_per_second)
         for name, backend in config.backends.items()

@@ -41,7 +41,7 @@ class ComposeConfig(Section, frozen=True):
     """[backends.NAME.compose]: a backend that is made of two others."""
 
     small: str = ""  # names of backends
-    large: str = ""
+    large: str = ""  # search with scorer = "logprob" needs none
     step_end: str = "\n\n"  # where a reasoning step ends
     most_steps: int = 24  # what comes behind is written in one piece
     entropy: float = (
@@ -50,6 +50,14 @@ class ComposeConfig(Section, frozen=True):
     score: float = 7.0  # speculative_steps: least score of a step that is kept, 0 to 9
     first_by_large: int = 0  # speculative_steps: steps that the large model writes itself
     refine: str = ""  # draft_then_refine: what the large model is told; default: to check and to correct
+    keep: Literal["beam", "diverse", "particle", "rebase"] = "beam"  # search: which texts go on
+    # search: who says how good a text is; judge, reward: the large backend, as a chat model or a reward model
+    scorer: Literal["judge", "logprob", "reward"] = "judge"
+    candidates: int = 4  # search: next steps that are written side by side
+    beams: int = 2  # search: texts that go on (beam, diverse), and that end before the best is taken
+    expansions: int = 32  # search: steps that one sample may write, kept or not
+    step_tokens: int = 256  # search: of one step
+    reward_mark: str = ""  # search: what a reward model wants to read behind every step
 
 
 class BackendConfig(Section, frozen=True):
@@ -72,7 +80,7 @@ class BackendConfig(Section, frozen=True):
     hidden_at: str = ""  # the connector's folder, or the pooling server's url
     hidden_wait_ms: float = 50.0  # at most, after a sample's end; then logprobs take their place
     growing: GrowingConfig = GrowingConfig()
-    # kind = "glimpse", "speculative_steps" or "draft_then_refine"
+    # kind = "glimpse", "speculative_steps", "draft_then_refine" or "search"
     compose: ComposeConfig = ComposeConfig()
     # kind = "recorded"
     recording: str = ""  # folder, relative to router.toml
@@ -96,8 +104,11 @@ class BackendConfig(Section, frozen=True):
     images: bool = False
     response_format: bool = False
     logprobs: bool = False
-    tokens_per_second: float = 50.0  # for latency forecasts until something is learned
+    tokens_per_second: float = 50.0  # for latency forecasts: of a sample while nobody else asks the server
     first_token_s: float = 0.2
+    load_every_s: float = (
+        0.0  # vLLM: how often its /metrics are read, so that forecasts know its load; 0: never
+    )
 
 
 class StageConfig(Section, frozen=True):

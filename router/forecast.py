@@ -14,6 +14,7 @@ from typing import NamedTuple
 from predictors.observation import Query, Signals
 from router.domain.choice import Forecast
 from router.domain.plan import Plan, Prompt, Stage
+from router.domain.speed import Speed
 from router.domain.usage import whole_micros
 from router.worst_case import (
     Bound,
@@ -30,14 +31,6 @@ ASKED_SHARE = (
     0.15  # of what a selector's questions cost at most: a byte is a quarter of a token, texts are shorter
 )
 UNKNOWN_OUTPUT_SHARE = 0.5  # of `max_tokens`, where no length was learned
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """How fast one backend is, until something is learned."""
-
-    first_token_s: float = 0.2
-    tokens_per_second: float = 50.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class Servers:
         self.reports = Reports(books.store, rates=rates, keep_of=books.settings.keep_of)
         self.refused: Counter[tuple[str, str]] = Counter()  # (door, reason) -> calls
         self.admission, self.shadows = Admission(config.max_queries), service.shadows
-        self.renewal, self.rollout = service.renewal, service.rollout
+        self.renewal, self.rollout, self.loads = service.renewal, service.rollout, service.loads
         self.certificates = service.certificates
         self.allocator = service.allocator
         self.telemetry = Telemetry(
@@ -172,6 +172,7 @@ class Servers:
         if self.renewal is not None:
             self.renewal.start()
         self.rollout.start()
+        self.loads.start()
         self.admission.begin()
         self.desk.start()
         shown, config = self.certificates, self.config

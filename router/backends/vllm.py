@@ -16,6 +16,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -36,6 +37,7 @@ from router.backends.openai_session import open_session
 from router.backends.openai_side_call import Home, SideCalls
 from router.backends.openai_trace import Trace
 from router.backends.prompting import with_prompt
+from router.backends.server_load import ServerLoad, read_load, together
 from router.backends.side_by_side import side_by_side
 from router.config import BackendConfig
 from router.domain.events import Delta
@@ -116,6 +118,25 @@ class VLLM:
         now, members = asyncio.get_running_loop().time(), self._endpoints.members
         resting = sum(member.resting_until > now for member in members)
         return len(members) - resting, resting
+
+    async def load(self, wait_s: float) -> ServerLoad | None:
+        """What its servers' `/metrics` say together; None where none says anything within `wait_s`."""
+
+        async def look(url: str) -> ServerLoad | None:
+            try:
+                async with session.get(
+                    f"{url}/metrics", timeout=aiohttp.ClientTimeout(total=wait_s)
+                ) as reply:
+                    return read_load(await reply.text()) if reply.status == HTTPStatus.OK else None
+            except (aiohttp.ClientError, TimeoutError, UnicodeDecodeError):
+                return None
+
+        try:
+            session = self._connected()
+        except BackendUnavailable:
+            return None
+        found = await asyncio.gather(*(look(member.url) for member in self._endpoints.members))
+        return together(load for load in found if load is not None)
 
     async def close(self) -> None:
         """Release connections."""

@@ -130,9 +130,11 @@ def _abilities(one: Surveyed) -> Iterator[str]:
     yield f"response_format = {_flag(can.response_format)}"
     if speed.tokens_per_second:
         fast = _number(min(speed.tokens_per_second, _FASTEST))
-        yield f"tokens_per_second = {fast}  # measured; for forecasts, until it is learned"
+        yield f"tokens_per_second = {fast}  # measured, while nobody else asked"
     if speed.first_token_s is not None:
         yield f"first_token_s = {_number(speed.first_token_s)}"
+    if one.found.identity.vllm and one.found.identity.metrics:
+        yield "load_every_s = 5  # its /metrics are read: a queue there makes its plans slower, in forecasts"
 
 
 def _remarks(one: Surveyed) -> Iterator[str]:

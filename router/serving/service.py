@@ -10,6 +10,7 @@ from router.auth.guard import Guard
 from router.batches.kept import Batches
 from router.config import Config
 from router.ledger.renewal import Renewal
+from router.load_watch import LoadWatch
 from router.rollout.rollout import Rollout
 from router.shadow import Shadowed, Shadows
 
@@ -35,6 +36,11 @@ class Service(Protocol):
     @property
     def config(self) -> Config:
         """What it was built from."""
+        ...
+
+    @property
+    def loads(self) -> LoadWatch:
+        """What looks at the load of model servers in the background."""
         ...
 
     @property

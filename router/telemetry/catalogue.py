@@ -185,6 +185,12 @@ CATALOGUE: Mapping[str, Metric] = {
         "Servers of a backend by their breaker: answering, or resting after a failure", "backend", "state"
     ),
     "apportion_backend_samples_running": _gauge("Samples that may be running there", "backend", of=Of.SUM),
+    "apportion_backend_first_token_seconds": _gauge(
+        "What forecasts reckon with until a first token, queue included", "backend"
+    ),
+    "apportion_backend_tokens_per_second": _gauge(
+        "What forecasts reckon with of one sample", "backend", of=Of.LEAST
+    ),
     "apportion_backend_failures_total": _counter(
         "Stages that ended with an error of their backend", "backend"
     ),

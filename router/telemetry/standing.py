@@ -103,7 +103,7 @@ class Standing:
 
     def _backends(self) -> dict[str, Read]:
         switch = self.books.chooser.feasibility.switch
-        names = tuple(self.books.prices)
+        names, speeds = tuple(self.books.prices), self.books.chooser.forecaster.speeds
         states = {name: switch.state(name).value for name in names}
         states |= {name: "quarantine" for name in names if "in quarantine" in switch.objection(name)}
         return {
@@ -115,6 +115,12 @@ class Standing:
                 for name, backend in self.backends.items()
                 if isinstance(backend, Breakers)
                 for state, count in zip(("answering", "resting"), backend.urls(), strict=True)
+            },
+            "apportion_backend_first_token_seconds": {
+                (name,): speed.first_token_s for name, speed in speeds.items()
+            },
+            "apportion_backend_tokens_per_second": {
+                (name,): speed.tokens_per_second for name, speed in speeds.items()
             },
             "apportion_backend_samples_running": {(name,): float(switch.in_flight(name)) for name in names},
         }

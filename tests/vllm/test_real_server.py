@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
+from router.backends.server_load import read_load
 from router.recording import Recording
 from training.collect import collect_command
 from training.collect_queries import read_queries
@@ -43,6 +45,16 @@ def test_usage_logprobs_and_timings_are_reported(collected: Recording) -> None:
     assert ((seen.tokens_out >= 1) & (seen.tokens_out <= 16)).all()
     assert (seen.mean_logprob < 0).all() and (seen.first_entropy > 0).any()
     assert ((seen.first_token_s > 0) & (seen.first_token_s <= seen.latency_s)).all()
+
+
+def test_the_router_can_read_how_loaded_it_was(small: VllmServer, collected: Recording) -> None:
+    with urlopen(f"{small.url}/metrics") as said:
+        load = read_load(said.read().decode())
+    assert load is not None
+    assert (load.running, load.waiting) == (0.0, 0.0)
+    assert load.firsts >= len(collected.columns) // 8 and load.first_s > 0
+    assert load.betweens > 100 and 0 < load.between_s < load.stay_s
+    assert load.stays >= len(collected.columns) // 8
 
 
 def test_samples_of_one_query_differ(collected: Recording) -> None:

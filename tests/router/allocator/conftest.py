@@ -21,9 +21,10 @@ from router.domain.decision import Decision, Mode
 from router.domain.events import Done, Event
 from router.domain.options import Options
 from router.domain.plan import Plan, Stage
+from router.domain.speed import Speed
 from router.domain.usage import Price
 from router.feasible import Feasibility
-from router.forecast import Forecaster, Speed
+from router.forecast import Forecaster
 from router.ledger.in_process import in_process
 from router.ledger.leased import Leased
 from router.modes import Modes

@@ -90,6 +90,10 @@ def test_whatever_was_found_it_loads_and_its_plans_can_be_built(written, surveye
     assert not config.server.allow_remote
 
 
+def test_the_load_of_a_server_that_does_not_tell_it_is_not_watched(written, surveyed):
+    assert written(surveyed("small", metrics=False)).backends["small"].load_every_s == 0.0
+
+
 def test_what_was_measured_stands_in_it(written, surveyed):
     config = written(surveyed("small", dollars=3.6, logprobs=False, tools=True, context_tokens=4096))
     small = config.backends["small"]
@@ -99,7 +103,7 @@ def test_what_was_measured_stands_in_it(written, surveyed):
         4096,
     )
     assert (small.logprobs, small.tools, small.response_format) == (False, True, True)
-    assert (small.tokens_per_second, small.first_token_s) == (50.0, 0.2)
+    assert (small.tokens_per_second, small.first_token_s, small.load_every_s) == (50.0, 0.2, 5.0)
     # $3.6 per hour are $0.001 per second: 4000 tokens read or 200 written
     assert (small.price_in, small.price_cached_in, small.price_out) == (0.25, 0.0625, 5.0)
 
