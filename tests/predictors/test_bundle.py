@@ -200,40 +200,6 @@ def rewrite(place, change) -> None:
     (place / "card.json").write_text(json.dumps(card))
 
 
-def as_before(card) -> None:
-    """What the version before wrote, which knew no heads of single backends."""
-    del card["own_sample_heads"]
-    card["format"] = 2
-
-
-def test_a_bundle_of_the_format_before_is_read_and_says_the_same(bundle, tmp_path):
-    assert bundle.sample_head is not None
-    shared = replace(
-        bundle,
-        card=replace(bundle.card, own_sample_heads=()),
-        sample_head=replace(bundle.sample_head, own={}),
-    )
-    shared.save(tmp_path / "old")
-    rewrite(tmp_path / "old", as_before)
-    again = Bundle.load(tmp_path / "old")
-    assert again.card.format == bundle.card.format
-    assert again.card.own_sample_heads == ()
-    seen = observed(-0.7, (2, 1), 0)
-    look = bundle.look(seen.query)
-    assert again.confidence(seen, look) == shared.confidence(seen, look)
-    again.save(tmp_path / "new")
-    assert Bundle.load(tmp_path / "new").version == again.version
-
-
-def test_a_bundle_with_own_heads_under_a_card_that_names_none_is_refused(bundle, copy):
-    if not bundle.card.own_sample_heads:
-        rewrite(copy, lambda card: card.update(own_sample_heads=["small"]))
-    else:
-        rewrite(copy, as_before)
-    with pytest.raises(BundleError, match=r"own heads for"):
-        Bundle.load(copy)
-
-
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": 99}', "\x00\x01", '{"format": 1}'])
 def test_a_garbled_card_is_refused(copy, text):
     (copy / "card.json").write_text(text)
