@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from router.domain.speed import Speed
 
 FULL = 0.95  # share of the KV cache: beyond it the next one waits
+_MOST = 1e15  # of a number that can be meant
 _PREFIX = "vllm:"
 _NAMES = {  # what vLLM calls them, in its older versions too
     "num_requests_running": "running",
@@ -59,10 +60,10 @@ def read_load(text: str) -> ServerLoad | None:
             for sample in family.samples:
                 name = _NAMES[sample.name.removeprefix(_PREFIX)]
                 engines += name == "running"
-                if not 0.0 <= sample.value < float("inf"):
+                if not 0.0 <= sample.value <= _MOST:
                     return None
                 found[name] += sample.value
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, OverflowError):
         return None
     if not engines:
         return None

@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +25,9 @@ from router.backends.openai_errors import of_status
 from router.backends.openai_exchange import Exchange, Limits
 from router.backends.openai_named import NamedChatChunk
 from router.backends.openai_receipt import Receipt
+from router.backends.server_load import ServerLoad, read_load, speed_now
 from router.domain.plan import Prompt
+from router.domain.speed import Speed
 from router.domain.usage import Meter
 from router.errors import BackendError, BackendGarbled
 
@@ -246,3 +248,29 @@ def test_files_of_hidden_states(fuzz, mutations):
         assert len(states.values) == 2 * states.width * len(states.pieces)
 
     fuzz(make, read, (ValueError,))
+
+
+METRICS = (
+    b'# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{engine="0",model_name="m"} 3.0\n'
+    b'vllm:num_requests_waiting{engine="0",model_name="m"} 7.0\nvllm:kv_cache_usage_perc{engine="0"} 0.96\n'
+    b"vllm:time_to_first_token_seconds_sum 8.0\nvllm:time_to_first_token_seconds_count 2e1\n"
+    b"vllm:inter_token_latency_seconds_sum 10.0\nvllm:inter_token_latency_seconds_count 400\n"
+    b"vllm:e2e_request_latency_seconds_sum 30.0\nvllm:e2e_request_latency_seconds_count 10.0 1700000000\n"
+)
+
+
+def test_what_a_server_says_of_its_load(fuzz, mutations):
+    make = mutations.damaged(
+        [METRICS], [b"NaN", b"-1", b"1e308", b"+Inf", b"{", b'"', b"\\", b"}", b" # {", b"vllm:"]
+    )
+
+    def read(raw: bytes) -> None:
+        load = read_load(raw.decode("utf-8", "replace"))
+        if load is None:
+            raise LookupError
+        for before in (ServerLoad(), load, replace(load, firsts=0.0, betweens=0.0, stays=0.0)):
+            speed = speed_now(before, load, Speed())
+            assert 0.0 < speed.first_token_s < math.inf
+            assert 0.0 < speed.tokens_per_second < math.inf
+
+    fuzz(make, read, (LookupError,))

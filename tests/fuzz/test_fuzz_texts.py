@@ -6,6 +6,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
+from predictors.features import FeatureSpec, Featurizer
 from router.answers import ANSWER_KINDS, LONG, canonical, extract
 from router.backends.forwarder import usage_in
 from router.openai_door.forwarding import as_named
@@ -52,5 +53,20 @@ def test_bodies_that_are_sent_on_and_what_they_used(fuzz, mutations):
         if used is None:
             raise LookupError
         assert min(used.tokens_in, used.tokens_out) >= 0
+
+    fuzz(make, read, (LookupError,))
+
+
+def test_features_of_texts_are_those_of_numpy(fuzz, mutations):
+    make = mutations.damaged([said.encode() for said in SAID], WORDS)
+    compiled, plain = Featurizer(FeatureSpec()), Featurizer(FeatureSpec(), plain=True)
+
+    def read(raw: bytes) -> None:
+        text = raw.decode("utf-8", "surrogateescape")
+        one, other = compiled.of_text(text), plain.of_text(text)
+        assert one.dense.tobytes() == other.dense.tobytes()
+        assert one.buckets.tobytes() == other.buckets.tobytes()
+        if any(0xD800 <= ord(character) < 0xE000 for character in text):  # read by Python alone, in both
+            raise LookupError
 
     fuzz(make, read, (LookupError,))
