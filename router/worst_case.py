@@ -30,6 +30,7 @@ class Bound:
     calls: int = (
         1  # of one sample, at most: more for a composition, each of which reads what was written so far
     )
+    dropped_tokens: int = 0  # that one sample of a composition may write beside its text, and not keep
 
 
 class Prompted(Protocol):
@@ -110,7 +111,7 @@ def worst_sample(query: Query, size: QuerySize, stage: Stage, bound: Bound) -> t
     price_in = max(bound.price.per_token_in, bound.price.per_token_cached)
     if bound.calls > 1:  # every token is written twice at most, and every call may bring one that is not kept
         tokens_in = bound.calls * (tokens_in + tokens_out + ASKING_TOKENS)
-        tokens_out = 2 * tokens_out + bound.calls
+        tokens_out = 2 * tokens_out + bound.calls + bound.dropped_tokens
     looks_in, looks_out = side_calls(growth_of(stage.stop), tokens_in, tokens_out, bound.answer_tokens)
     for rule in asking_rules(stage.stop):  # reads prompt and sample anew, and a turn of its own
         looks_in += tokens_in + tokens_out + utf8_bytes(rule.words) + 2 * bound.template_tokens
@@ -140,7 +141,7 @@ def worst_asking(
     tokens_out = asks.max_tokens
     if bound.calls > 1:  # a composition answers: see `worst_sample`
         tokens_in = bound.calls * (tokens_in + tokens_out + ASKING_TOKENS)
-        tokens_out = 2 * tokens_out + bound.calls
+        tokens_out = 2 * tokens_out + bound.calls + bound.dropped_tokens
     price_in = max(bound.price.per_token_in, bound.price.per_token_cached)
     gpu_seconds = asks.calls * bound.gpu_seconds
     micros = asks.calls * (tokens_in * price_in + tokens_out * bound.price.per_token_out)

@@ -88,4 +88,5 @@ BACKENDS = {
     "glimpse": "router.backends.glimpse:Glimpse",
     "speculative_steps": "router.backends.speculative_steps:SpeculativeSteps",
     "draft_then_refine": "router.backends.draft_then_refine:DraftThenRefine",
+    "search": "router.backends.search:Search",
 }

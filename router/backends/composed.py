@@ -19,7 +19,7 @@ from router.config import BackendConfig
 from router.domain.events import Delta
 from router.domain.plan import Prompt
 from router.domain.usage import Meter, Usage
-from router.errors import BackendUnavailable
+from router.errors import BackendError, BackendUnavailable
 
 SEEDS = 1009  # between the calls of one sample, so that no two of them draw alike
 
@@ -57,6 +57,12 @@ class Work:
         limit = self.call.sampling.max_tokens
         return 1 << 20 if limit is None else max(0, limit - self.tokens)
 
+    @property
+    def left_s(self) -> float | None:
+        """Until the caller's deadline; None: there is none."""
+        left = self.call.time_left_s
+        return None if left is None else max(0.0, left - (self.clock() - self.started_at))
+
     async def ask(
         self,
         member: Backend,
@@ -68,18 +74,35 @@ class Work:
         **more: Any,
     ) -> Sample:
         """One call: to go on from the text so far and `said`, or to answer another `query`. Raises `BackendError`."""
+        found = await self.ask_several(
+            member, 1, max_tokens=max_tokens, until=until, said=said, query=query, **more
+        )
+        return found[0]
+
+    async def ask_several(
+        self,
+        member: Backend,
+        count: int,
+        *,
+        max_tokens: int,
+        until: str = "",
+        said: str = "",
+        query: Query | None = None,
+        **more: Any,
+    ) -> list[Sample]:
+        """The same for so many answers: what came before something failed; raises `BackendError` where nothing did."""
         own, call = Meter(), self.call
-        left_s = None if call.time_left_s is None else call.time_left_s - (self.clock() - self.started_at)
+        found: list[Sample] = []
         asked = Call(
             query=query or call.query,
             stage=call.stage,
             sampling=replace(call.sampling, max_tokens=max(1, max_tokens), **more),
             prompt=call.prompt if query is None else Prompt(),
-            max_samples=1,
-            width=1,
+            max_samples=count,
+            width=count,
             seed=call.seed + self.index + SEEDS * self.calls,
             logprobs=True,
-            time_left_s=None if left_s is None else max(0.0, left_s),
+            time_left_s=self.left_s,
             trace=call.trace,
             begun=self.text + said if query is None else "",
             until=until,
@@ -91,11 +114,18 @@ class Work:
                     if isinstance(event, Sample) and event.finished:
                         self.tokens_in += event.tokens_in
                         self.tokens_cached += event.tokens_cached
-                        return event
+                        found.append(event)
+                        if len(found) == count:
+                            break
+        except BackendError:
+            if not found:
+                raise
         finally:
             for name, usage in own.by_backend.items():
                 self.meter.add(name, replace(usage, samples=0, side_calls=max(1, usage.side_calls)))
-        raise BackendUnavailable(f"{self.name}: {member.name} gave nothing")
+        if not found:
+            raise BackendUnavailable(f"{self.name}: {member.name} gave nothing")
+        return found
 
     def take(self, sample: Sample, *, before: str = "") -> Delta:
         """Make what a member wrote part of the text; `before`: what it had written in an earlier call."""
@@ -168,9 +198,13 @@ class Composed:
         """Raises `BackendUnavailable` where there is none."""
         return self._member(self.how.large)
 
+    def needed(self) -> tuple[Backend, ...]:
+        """Whom it asks. Raises `BackendUnavailable` where one of them is not there."""
+        return self.small, self.large
+
     async def sample(self, call: Call, meter: Meter) -> AsyncGenerator[Sample | Delta, None]:
         """See `Backend.sample`."""
-        self.small, self.large  # noqa: B018 (both must be there before anything is asked)
+        self.needed()  # all must be there before anything is asked
 
         def streams() -> Iterator[tuple[str, AsyncGenerator[Sample | Delta, None]]]:
             for index in range(call.max_samples):

@@ -10,20 +10,12 @@ writes the step.
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 
 from predictors.observation import Sample
 from router.backends.composed import Composed, Work, step_ended
-from router.domain.asking import asking
+from router.backends.step_judge import asked_for_a_digit, expected_digit
 from router.domain.events import Delta
-
-ALTERNATIVES = 20
-RATE = (
-    "Is the last step of this answer so far right, and does it help? Reply with one digit only, "
-    "from 0 (wrong or useless) to 9 (certainly right)."
-)
 
 
 class SpeculativeSteps(Composed):
@@ -49,23 +41,4 @@ class SpeculativeSteps(Composed):
 
     async def _score(self, work: Work, draft: Sample) -> float | None:
         """What the large model thinks of the step, 0 to 9; None where it does not say."""
-        turns = (("assistant", work.text + draft.text), ("user", RATE))
-        query = replace(asking(work.call.query, *turns), token_logprobs=True)
-        said = await work.ask(
-            self.large, max_tokens=1, query=query, temperature=0.0, logprobs=ALTERNATIVES, stop=()
-        )
-        return expected_digit(said)
-
-
-def expected_digit(said: Sample) -> float | None:
-    """The mean digit over the first token's alternatives; None without a digit among them."""
-    if not said.token_logprobs:
-        return None
-    first = said.token_logprobs[0]
-    chances: dict[int, float] = {}
-    for token in first.top or (first,):
-        name = token.token.strip()
-        if len(name) == 1 and name in "0123456789":
-            chances[int(name)] = chances.get(int(name), 0.0) + math.exp(token.logprob)
-    total = sum(chances.values())
-    return sum(digit * chance for digit, chance in chances.items()) / total if total > 0 else None
+        return expected_digit(await asked_for_a_digit(work, self.large, work.text + draft.text))

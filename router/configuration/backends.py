@@ -14,7 +14,7 @@ from router.configuration.places import Path
 from router.configuration.problems import Problems, key_text, unknown
 from router.errors import RouterError
 
-COMPOSED = ("glimpse", "speculative_steps", "draft_then_refine")
+COMPOSED = ("glimpse", "speculative_steps", "draft_then_refine", "search")
 # Keys that only some of our kinds read. A kind that is not named here may use every key.
 _KEYS_OF_KIND = {
     "vllm": frozenset(
@@ -125,12 +125,31 @@ def _check_composed(config: Config, backend: BackendConfig, path: Path, problems
     if problems.touch((*path, "compose")):
         return
     simple = [name for name, one in config.backends.items() if one.kind not in COMPOSED]
-    for key in ("small", "large"):
-        name = getattr(backend.compose, key)
+    how, place = backend.compose, (*path, "compose")
+    alone = backend.kind == "search" and how.scorer == "logprob" and not how.large
+    for key in ("small",) if alone else ("small", "large"):
+        name = getattr(how, key)
         if name not in simple:
-            problems.add((*path, "compose"), f"{key}: " + unknown("backend to compose", name, simple))
+            problems.add(place, f"{key}: " + unknown("backend to compose", name, simple))
+    if backend.kind == "search" and not problems.touch(place):
+        _check_search(config, backend, place, problems)
     if backend.price_in or backend.price_out or backend.price_per_gpu_second or backend.prices:
         problems.add(path, f"kind {backend.kind!r} costs what its members charge: leave its prices out")
+
+
+def _check_search(config: Config, backend: BackendConfig, place: Path, problems: Problems) -> None:
+    """Numbers that fit together, and a scorer that can score."""
+    how = backend.compose
+    if how.beams > how.candidates:
+        problems.add(place, f"beams = {how.beams} texts do not go on as candidates = {how.candidates} steps")
+    if (
+        how.scorer == "logprob"
+        and config.backends[how.small].kind == "vllm"
+        and not config.backends[how.small].logprobs
+    ):
+        problems.add(place, f'scorer = "logprob" needs logprobs = true of {how.small!r}')
+    if how.scorer == "reward" and config.backends[how.large].kind != "vllm":
+        problems.add(place, f'scorer = "reward" needs a vllm backend with urls, got {how.large!r}')
 
 
 def _url_problem(url: str) -> str:

@@ -95,5 +95,5 @@ def _source(name: str, kind: str, config: Config) -> str:
     if kind == "recorded":
         return f"{backend.recorded_as or name} of {backend.recording}"
     if backend.compose.small:
-        return f"{backend.compose.small} and {backend.compose.large}"
+        return " and ".join(name for name in (backend.compose.small, backend.compose.large) if name)
     return f"{len(backend.script)} texts" if kind == "scripted" else ""

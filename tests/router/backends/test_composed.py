@@ -15,7 +15,8 @@ from router.backends import Call, Capabilities
 from router.backends.composed import Composed
 from router.backends.draft_then_refine import DraftThenRefine
 from router.backends.glimpse import Glimpse
-from router.backends.speculative_steps import SpeculativeSteps, expected_digit
+from router.backends.speculative_steps import SpeculativeSteps
+from router.backends.step_judge import expected_digit
 from router.config import BackendConfig, ComposeConfig
 from router.domain.events import Delta
 from router.domain.usage import Meter, Usage

@@ -16,6 +16,12 @@ def backend(text: str) -> str:
     return f"{SMALL}{text} #!\n{ONE}"
 
 
+def search(how: str, small: str = "logprobs = true") -> str:
+    return (
+        f"{SMALL}{small}\n[backends.both]\nkind = 'search'\ncompose = {{ small = 'small', {how} }} #!\n{ONE}"
+    )
+
+
 def top(text: str) -> str:
     return f"{text} #!\n{GOOD}"
 
@@ -49,6 +55,24 @@ WRONG = [
     ("[backends.small]\nkind = 'recorded'\nrecording = '.' #!\n" + ONE, "recording: ", "meta.json"),
     ("[backends.small]\nkind = 'scripted'\nscript = [] #!\n" + ONE, "script is empty"),
     (backend("hidden = 'telepathy'"), "backends.small.hidden: unknown source of hidden states 'telepathy'"),
+    (search("large = 'big'"), "backends.both.compose: large: unknown backend to compose 'big'"),
+    (
+        search("scorer = 'logprob', large = 'big'"),
+        "backends.both.compose: large: unknown backend to compose 'big'",
+    ),
+    (
+        search("scorer = 'logprob', beams = 5"),
+        "compose: beams = 5 texts do not go on as candidates = 4 steps",
+    ),
+    (
+        search("scorer = 'logprob'", small=""),
+        "compose: scorer = \"logprob\" needs logprobs = true of 'small'",
+    ),
+    (search("scorer = 'rewrad', large = 'small'"), "backends.both.compose.scorer: ", "judge"),
+    (
+        search("scorer = 'reward', large = 'said'") + "[backends.said]\nkind = 'scripted'\n",
+        "compose: scorer = \"reward\" needs a vllm backend with urls, got 'said'",
+    ),
     (
         backend("hidden_at = '/x'"),
         "backends.small.hidden_at: means nothing without hidden = connector or pooling",
