@@ -55,14 +55,16 @@ def _bound(config: Config, backend: BackendConfig, at: float) -> Bound:
     dropped = 0
     if backend.kind == "search":  # every step is written and scored, and the best text is written to its end
         calls, dropped = 2 * compose.expansions + 1, compose.expansions * compose.step_tokens
+    copies = 2 if any(one.hedge_after_s > 0 for one in (backend, *members)) else 1
     return Bound(
         price,
         backend.max_tokens,
         backend.template_tokens,
         backend.context_tokens,
-        calls * max(one.gpu_share * one.timeout_s for one in (backend, *members)),
+        copies * calls * max(one.gpu_share * one.timeout_s for one in (backend, *members)),
         backend.growing.answer_tokens,
         calls,
+        copies,
         dropped,
     )
 

@@ -76,6 +76,9 @@ class BackendConfig(Section, frozen=True):
     tenant_cache_salt: bool = False  # vLLM only: tenants share no prefix cache (others may refuse the key)
     timeout_s: float = 120.0  # of a whole sample
     first_token_timeout_s: float = 60.0
+    # a second url is asked too where the first has not begun to answer by then, and both are charged; 0: never.
+    # Not for growing samples, nor with hidden states.
+    hedge_after_s: float = 0.0
     hidden: str = ""  # where hidden states come from: a name of `HIDDEN_SOURCES`; "": from nowhere
     hidden_at: str = ""  # the connector's folder, or the pooling server's url
     hidden_wait_ms: float = 50.0  # at most, after a sample's end; then logprobs take their place

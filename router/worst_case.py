@@ -25,11 +25,12 @@ class Bound:
     max_tokens: int  # output of one sample, where neither the query nor the stage says
     template_tokens: int  # allowance per message for the chat template
     context_tokens: int | None = None
-    gpu_seconds: float = 0.0  # of one sample, at most
+    gpu_seconds: float = 0.0  # of one sample, at most, in all its copies
     answer_tokens: int = 20  # of a tentative answer, at most
     calls: int = (
         1  # of one sample, at most: more for a composition, each of which reads what was written so far
     )
+    copies: int = 1  # of a request, at most: two where a second server may be asked too
     dropped_tokens: int = 0  # that one sample of a composition may write beside its text, and not keep
 
 
@@ -117,6 +118,7 @@ def worst_sample(query: Query, size: QuerySize, stage: Stage, bound: Bound) -> t
         looks_in += tokens_in + tokens_out + utf8_bytes(rule.words) + 2 * bound.template_tokens
         looks_out += RULE_TOKENS
     tokens_in, tokens_out = tokens_in + looks_in, tokens_out + looks_out
+    tokens_in, tokens_out = bound.copies * tokens_in, bound.copies * tokens_out
     one = tokens_in * price_in + tokens_out * bound.price.per_token_out
     return one + bound.gpu_seconds * bound.price.per_gpu_second, tokens_in + tokens_out
 
@@ -144,10 +146,11 @@ def worst_asking(
         tokens_out = 2 * tokens_out + bound.calls + bound.dropped_tokens
     price_in = max(bound.price.per_token_in, bound.price.per_token_cached)
     gpu_seconds = asks.calls * bound.gpu_seconds
-    micros = asks.calls * (tokens_in * price_in + tokens_out * bound.price.per_token_out)
+    calls = asks.calls * bound.copies
+    micros = calls * (tokens_in * price_in + tokens_out * bound.price.per_token_out)
     return (
         micros + gpu_seconds * bound.price.per_gpu_second,
-        asks.calls * (tokens_in + tokens_out),
+        calls * (tokens_in + tokens_out),
         gpu_seconds,
     )
 

@@ -52,6 +52,7 @@ class Exchange:
     started_at: float  # on the event loop's clock
     decoder: msgspec.json.Decoder[Chunk]
     received: bool = False  # anything of a sample has come
+    begins: asyncio.Event | None = None  # set when it does
     overran: bool = False  # a choice went beyond max_tokens and was cut
     unfinished: set[int] = field(default_factory=set)
     step: int = CHECKPOINT_TOKENS  # tokens between the showings of a growing sample
@@ -162,6 +163,11 @@ class Exchange:
         if not any_event:
             raise BackendGarbled(f"{self.who}: the reply has no event")
 
+    def _heard(self, anything: bool) -> None:
+        self.received = self.received or anything
+        if self.received and self.begins is not None:
+            self.begins.set()
+
     def _decoded(self, event: bytes) -> Chunk:
         try:
             chunk = self.decoder.decode(event)
@@ -184,7 +190,7 @@ class Exchange:
                 )
             choice = self.choices[part.index]
             delta = choice.add(part, of_choice, elapsed_s)
-            self.received = self.received or choice.pieces > 0
+            self._heard(choice.pieces > 0)
             if part.index not in self.unfinished:
                 continue  # it goes on after its end or limit: that is charged, not shown
             if delta is not None and self.call.stream:

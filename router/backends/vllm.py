@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any
@@ -24,12 +24,13 @@ import msgspec
 
 from predictors.observation import Sample
 from router.backends import Call, Capabilities
+from router.backends.hedged import Attempt, hedged
 from router.backends.hidden import HIDDEN_SOURCES, HiddenSource, Ticket
 from router.backends.hidden_box import TimeBox
 from router.backends.openai_body import prompt_tokens_estimate, request_body, seed_of
 from router.backends.openai_choice import GrowingChoice
 from router.backends.openai_chunks import ChatChunk, Chunk, TextChunk
-from router.backends.openai_endpoints import Endpoints
+from router.backends.openai_endpoints import Endpoint, Endpoints
 from router.backends.openai_exchange import CHECKPOINT_TOKENS, Exchange, Limits
 from router.backends.openai_named import NamedChatChunk, NamedTextChunk
 from router.backends.openai_receipt import Receipt
@@ -86,6 +87,7 @@ class VLLM:
         self._environ = environ
         self._session: aiohttp.ClientSession | None = None
         self._states = _time_box(name, config, environ)
+        self.hedges = 0  # requests sent because another server had not begun to answer
         self._takes_n = True  # until it was seen that the server answers once whatever `n` says
 
     async def sample(self, call: Call, meter: Meter) -> AsyncGenerator[Sample | Delta, None]:
@@ -178,52 +180,90 @@ class VLLM:
     ) -> AsyncGenerator[Sample | Delta, None]:
         """One request for the samples `indices`, at the next url where one cannot be reached; at `home` first."""
         loop = asyncio.get_running_loop()
-        session = self._connected()
         body = dict(body) | {"n": len(indices), "seed": seed_of(call, indices[0])}
         asked = tuple(indices)  # the caller takes out of the list what has come
         states, ticket = self._states, Ticket()
         if states is not None:
             ticket = states.begin(with_prompt(call.query.messages, call.prompt), call.query.tenant)
             body |= ticket.body
-        tried: list[str] = []
+        began, tried = loop.time(), list[str]()
+
+        def exchange_at(endpoint: Endpoint) -> Exchange:
+            tried.append(endpoint.url)
+            return Exchange(
+                who=f"{self.name} at {endpoint.url}",
+                call=call,
+                body=body,
+                choices=tuple(
+                    GrowingChoice(f"{call.stage}.{index}", self.name, call.stage, index) for index in asked
+                ),
+                receipt=self._receipt(meter, call, len(asked)),
+                limits=self._limits(loop.time(), ends_at),
+                started_at=began if self.config.hedge_after_s > 0 else loop.time(),
+                decoder=self._named if call.query.token_logprobs else self._decoder,
+                step=GROWN_TOKENS if call.growth is not None else CHECKPOINT_TOKENS,
+            )
+
         while True:
             at_home = home.endpoint if home is not None and not tried else None
             endpoint = at_home or self._endpoints.pick(loop.time(), tried, call.query.session_id)
             if endpoint is None:
                 raise BackendUnavailable(f"{self.name}: no url is configured")
-            tried.append(endpoint.url)
             if home is not None and call.growth is not None:  # a side call does not move the sample's home
                 home.endpoint = endpoint
-            exchange = Exchange(
-                who=f"{self.name} at {endpoint.url}",
-                call=call,
-                body=body,
-                choices=tuple(
-                    GrowingChoice(f"{call.stage}.{index}", self.name, call.stage, index) for index in indices
-                ),
-                receipt=self._receipt(meter, call, len(indices)),
-                limits=self._limits(loop.time(), ends_at),
-                started_at=loop.time(),
-                decoder=self._named if call.query.token_logprobs else self._decoder,
-                step=GROWN_TOKENS if call.growth is not None else CHECKPOINT_TOKENS,
-            )
+            exchange = exchange_at(endpoint)
+            stream = self._asked(exchange, endpoint)
+            if states is not None:
+                stream = with_states(stream, states, ticket, asked)
+            else:
+                stream = self._hedged(exchange, stream, exchange_at, tried)
             try:
-                async with aclosing(exchange.events(session, endpoint, self._path)) as events:
+                async with aclosing(stream) as events:
                     async for event in events:
-                        if states is not None and isinstance(event, Sample) and event.finished:
-                            yield await states.with_states(ticket, asked.index(event.index), event)
-                        else:
-                            yield event
+                        yield event
             except BackendError as error:
-                if failed(error, call):
-                    endpoint.failed(loop.time())
                 again = isinstance(error, BackendUnavailable) and not exchange.received
                 if not again or self._endpoints.pick(loop.time(), tried) is None:
                     raise
                 continue
-            endpoint.worked()
-            self._takes_n = self._takes_n and not exchange.unfinished
             return
+
+    async def _asked(self, exchange: Exchange, endpoint: Endpoint) -> AsyncGenerator[Sample | Delta, None]:
+        """The exchange's events; its server is known to work, or to have failed, when it ends."""
+        try:
+            async with aclosing(exchange.events(self._connected(), endpoint, self._path)) as events:
+                async for event in events:
+                    yield event
+        except BackendError as error:
+            if failed(error, exchange.call):
+                endpoint.failed(asyncio.get_running_loop().time())
+            raise
+        endpoint.worked()
+        self._takes_n = self._takes_n and not exchange.unfinished
+
+    def _hedged(
+        self,
+        exchange: Exchange,
+        stream: AsyncGenerator[Sample | Delta, None],
+        exchange_at: Callable[[Endpoint], Exchange],
+        tried: Collection[str],
+    ) -> AsyncGenerator[Sample | Delta, None]:
+        """The same, with another server asked too where this one has not begun in time, if that is wanted."""
+        if self.config.hedge_after_s == 0 or exchange.call.growth is not None:
+            return stream
+
+        def second() -> Attempt[Sample | Delta] | None:
+            now = asyncio.get_running_loop().time()
+            endpoint = self._endpoints.pick(now, tried)
+            if endpoint is None or endpoint.open(now):
+                return None
+            self.hedges += 1
+            other = exchange_at(endpoint)
+            other.begins = asyncio.Event()
+            return Attempt(self._asked(other, endpoint), other.begins)
+
+        exchange.begins = asyncio.Event()
+        return hedged(Attempt(stream, exchange.begins), second, self.config.hedge_after_s)
 
     def _receipt(self, meter: Meter, call: Call, samples: int) -> Receipt:
         clock, longest = asyncio.get_running_loop().time, self.config.timeout_s
@@ -248,6 +288,18 @@ class VLLM:
         if self._session is None:
             self._session = open_session(self.name, self.config, self._environ)
         return self._session
+
+
+async def with_states(
+    stream: AsyncGenerator[Sample | Delta, None], states: TimeBox, ticket: Ticket, asked: Sequence[int]
+) -> AsyncGenerator[Sample | Delta, None]:
+    """The same events, finished samples with their hidden states; `asked` are the indices of the request's choices."""
+    async with aclosing(stream) as events:
+        async for event in events:
+            if isinstance(event, Sample) and event.finished:
+                yield await states.with_states(ticket, asked.index(event.index), event)
+            else:
+                yield event
 
 
 def _time_box(name: str, config: BackendConfig, environ: Mapping[str, str]) -> TimeBox | None:

@@ -20,6 +20,7 @@ _KEYS_OF_KIND = {
     "vllm": frozenset(
         {"urls", "model", "api", "api_key_env", "extra_allowed", "timeout_s", "first_token_timeout_s"}
         | {"ca_file", "proxy", "proxy_auth_env", "hidden", "hidden_at", "hidden_wait_ms", "growing"}
+        | {"hedge_after_s", "load_every_s"}
     ),
     "recorded": frozenset({"recording", "recorded_as", "pace"}),
     "scripted": frozenset({"script"}),
@@ -72,6 +73,12 @@ def _check_server(backend: BackendConfig, path: Path, problems: Problems) -> Non
         text = _url_problem(url)
         if text:
             problems.add((*path, "urls", index), text)
+    if backend.hedge_after_s > 0 and not problems.touch((*path, "hedge_after_s")):
+        if len(backend.urls) < 2:
+            problems.add((*path, "hedge_after_s"), "a second server is needed: give the backend two urls")
+        elif backend.hedge_after_s >= backend.first_token_timeout_s:
+            text = f"it is given up after first_token_timeout_s = {backend.first_token_timeout_s:g} anyway"
+            problems.add((*path, "hedge_after_s"), text)
     if backend.first_token_timeout_s > backend.timeout_s and not problems.touch(path):
         late, whole = backend.first_token_timeout_s, backend.timeout_s
         key = (*path, "first_token_timeout_s")

@@ -191,6 +191,9 @@ CATALOGUE: Mapping[str, Metric] = {
     "apportion_backend_tokens_per_second": _gauge(
         "What forecasts reckon with of one sample", "backend", of=Of.LEAST
     ),
+    "apportion_backend_hedges_total": _counter(
+        "Requests sent because another server had not begun to answer", "backend"
+    ),
     "apportion_backend_failures_total": _counter(
         "Stages that ended with an error of their backend", "backend"
     ),

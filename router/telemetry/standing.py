@@ -30,6 +30,8 @@ class Running(Protocol):
 class Breakers(Protocol):
     """A backend with several servers."""
 
+    hedges: int  # requests sent because another server had not begun to answer
+
     def urls(self) -> tuple[int, int]:
         """How many are asked, and how many rest after a failure."""
         ...
@@ -79,6 +81,11 @@ class Standing:
         found: dict[str, Read] = {
             "apportion_refused_total": {labels: float(count) for labels, count in self.refused.items()},
             "apportion_spans_total": {(result,): float(count) for result, count in self.spans().items()},
+        }
+        found["apportion_backend_hedges_total"] = {
+            (name,): float(backend.hedges)
+            for name, backend in self.backends.items()
+            if isinstance(backend, Breakers)
         }
         if self.shadows is not None:
             counts = self.shadows.counts

@@ -81,7 +81,13 @@ NUMBERS = st.tuples(st.floats(0, 100), st.floats(0, 100), st.floats(0, 100), st.
 def test_whatever_backends_return_within_their_limits_is_reserved(data, prices, answers, text):
     """In money, tokens and GPU seconds; over stages, side by side, cached or not."""
     bounds = {
-        name: Bound(Price(*price), data.draw(st.integers(1, 200)), 8, gpu_seconds=data.draw(st.floats(0, 50)))
+        name: Bound(
+            Price(*price),
+            data.draw(st.integers(1, 200)),
+            8,
+            gpu_seconds=data.draw(st.floats(0, 50)),
+            copies=data.draw(st.integers(1, 2)),
+        )
         for name, price in zip(BACKENDS, prices, strict=True)
     }
     stages = data.draw(
@@ -99,13 +105,13 @@ def test_whatever_backends_return_within_their_limits_is_reserved(data, prices, 
     used: dict[str, Usage] = {}
     for index, one in enumerate(stages):
         bound = bounds[one.backend]
-        for _ in range(data.draw(st.integers(0, samples_bound(asked, plan, index)))):
+        for _ in range(bound.copies * data.draw(st.integers(0, samples_bound(asked, plan, index)))):
             tokens_in = data.draw(st.integers(0, prompt_tokens_bound(asked, one, 8)))
             used[one.backend] = used.get(one.backend, Usage()) + Usage(
                 tokens_in=tokens_in,
                 tokens_cached=data.draw(st.integers(0, tokens_in)),
                 tokens_out=data.draw(st.integers(0, output_tokens_bound(asked, one, bound))),
-                gpu_seconds=data.draw(st.floats(0, bound.gpu_seconds)),
+                gpu_seconds=data.draw(st.floats(0, bound.gpu_seconds / bound.copies)),
             )
     spent = used_amount(used, {name: bound.price for name, bound in bounds.items()})
     assert spent.at_most(worst_amount(asked, plan, bounds)) == spent

@@ -43,6 +43,7 @@ WRONG = [
         "holds a password",
         "api_key_env",
     ),
+    (backend("hedge_after_s = 2"), "a second server is needed: give the backend two urls"),
     (backend("first_token_timeout_s = 200"), "200 s for the first token is more than timeout_s = 120"),
     (backend("context_tokens = 512"), "context_tokens: 512 tokens do not hold the max_tokens = 1024"),
     (backend("price_cached_in = 2"), "price_cached_in: cached input at 2 is dearer than", "= 0"),

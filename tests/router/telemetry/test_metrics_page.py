@@ -67,14 +67,17 @@ async def test_backends_show_their_state(watched):
     assert page['apportion_backend_state{backend="broken",state="disable"}'] == 0
 
 
-async def test_servers_that_rest_are_counted(watched):
+async def test_servers_that_rest_and_requests_that_were_hedged_are_counted(watched):
     class Two:
+        hedges = 5
+
         def urls(self) -> tuple[int, int]:
             return 1, 2
 
     page = watched(standing={"backends": {"small": Two(), "other": object()}}).page
     assert page['apportion_backend_urls{backend="small",state="resting"}'] == 2
     assert page['apportion_backend_urls{backend="small",state="answering"}'] == 1
+    assert page['apportion_backend_hedges_total{backend="small"}'] == 5
     assert 'apportion_backend_urls{backend="other",state="resting"}' not in page
 
 
