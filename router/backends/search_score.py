@@ -6,6 +6,7 @@ A score is in [0, 1]; None: nobody says. What is asked is booked on who answered
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Mapping, Sequence
 from math import exp
@@ -26,6 +27,8 @@ from router.domain.usage import Usage
 from router.errors import BackendGarbled, BackendUnavailable
 
 LARGEST = 8 * 1024 * 1024  # bytes of a reward model's answer
+# what comes of reading an answer that is something else
+GARBLED = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
 
 
 class Scorer(Protocol):
@@ -112,7 +115,7 @@ class RewardModel:
             said = await self._posted(f"{large.name} at {config.urls[0]}", config.urls[0], body, longest)
             tokens = int(said.get("usage", {}).get("prompt_tokens", tokens))
             return last_reward(said)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        except GARBLED as error:
             raise BackendGarbled(
                 f"{large.name}: {config.urls[0]}/pooling: no reward in its answer"
             ) from error
@@ -136,9 +139,12 @@ class RewardModel:
                 async with self._session.post(place, json=body, allow_redirects=False) as response:
                     if response.status != 200:
                         raise of_status(who, response.status, response.content_type, await response.read())
-                    if (response.content_length or 0) > LARGEST:
-                        raise BackendGarbled(f"{who}: {response.content_length} bytes")
-                    return await response.json(content_type=None)
+                    said = bytearray()
+                    async for piece in response.content.iter_any():
+                        said += piece
+                        if len(said) > LARGEST:
+                            raise BackendGarbled(f"{who}: the answer is longer than {LARGEST} bytes")
+                    return json.loads(said)
 
 
 def last_reward(said: Any) -> float:

@@ -25,6 +25,7 @@ from router.backends.openai_errors import of_status
 from router.backends.openai_exchange import Exchange, Limits
 from router.backends.openai_named import NamedChatChunk
 from router.backends.openai_receipt import Receipt
+from router.backends.search_score import GARBLED, last_reward
 from router.backends.server_load import ServerLoad, read_load, speed_now
 from router.domain.plan import Prompt
 from router.domain.speed import Speed
@@ -274,3 +275,17 @@ def test_what_a_server_says_of_its_load(fuzz, mutations):
             assert 0.0 < speed.tokens_per_second < math.inf
 
     fuzz(make, read, (LookupError,))
+
+
+def test_rewards_of_a_reward_model(fuzz, mutations):
+    make = mutations.strange_json(
+        [
+            {"data": [{"data": [[0.9, 0.1], [0.25, 0.75]]}], "usage": {"prompt_tokens": 9}},
+            {"data": [{"data": [0.3]}]},
+        ]
+    )
+
+    def read(raw: bytes) -> None:
+        assert 0.0 <= last_reward(json.loads(raw)) <= 1.0
+
+    fuzz(make, read, GARBLED)
