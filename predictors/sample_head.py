@@ -115,7 +115,7 @@ class SampleHead:
             raw += self.blend[3] * self.trees.row(row)
         if self.blind_trees is not None:
             raw += self.blend[4] * self.blind_trees.row(blind(row))
-        return float(self.curve(float(raw)))
+        return self.curve.at(float(raw))  # numpy would give the lock away for one number
 
     def many(self, x: NDArray[np.float32], words: Sequence[NDArray[np.int64]], prior: Floats) -> Floats:
         """The same for m samples: their `sample_row` (m, d), the buckets of their words, the priors (m,)."""
