@@ -19,7 +19,8 @@ from training.fit_one_head import SampleFit, figures, fit_on_rows
 from training.sample_rows import SampleRows
 
 Floats = NDArray[np.float64]
-ENOUGH = 300  # queries that the backend answered; with fewer the shared head is as good or better
+ENOUGH = 800  # queries that the backend answered; with fewer the shared head is better (see DECISIONS.md)
+_MARGIN = 0.5  # standard errors by which an own head must lose less: of many, some look better by luck
 
 
 def with_own_heads(
@@ -67,10 +68,14 @@ def enough(made: SampleRows, mine: NDArray[np.int64]) -> bool:
 
 
 def better(own: Floats, shared: Floats, y: Floats, weight: Floats) -> bool:
-    """Whether held-out predictions `own` (m,) lose less than `shared`, squared and logarithmic."""
-    return squared_error(own, y, weight) < squared_error(shared, y, weight) and log_loss(
-        own, y, weight
-    ) < log_loss(shared, y, weight)
+    """Whether held-out predictions `own` (m,) lose less than `shared`: squared beyond the margin, and logarithmic.
+
+    `weight` (m,): the rows of a query weigh 1 together, and count as one.
+    """
+    saved = (y - shared) ** 2 - (y - own) ** 2
+    mean = float(np.average(saved, weights=weight))
+    error = (squared_error(saved, np.full(len(y), mean), weight) / float(weight.sum())) ** 0.5
+    return mean > _MARGIN * error and log_loss(own, y, weight) < log_loss(shared, y, weight)
 
 
 def _without(own: SampleFit, part: int, full: SampleHead) -> SampleHead:

@@ -43,7 +43,7 @@ def world(count: int, seed: int = 0) -> FitRows:
     return FitRows(texts, BACKENDS, blank, blank, blank, blank > 0, tuple(one for one in drawn if one))
 
 
-COUNT = 450
+COUNT = 850
 FOLDS = np.arange(COUNT) % 5
 PRIOR, TOKENS = np.full((COUNT, 3), 0.5), np.full((COUNT, 3), 12.0)
 
@@ -59,8 +59,13 @@ def made(rows: FitRows) -> SampleRows:
 
 
 @pytest.fixture(scope="module")
-def fit(rows: FitRows) -> SampleFit:
-    return fit_sample_head(rows, PRIOR, TOKENS, FOLDS, 0, per_fold=True)
+def shared(made: SampleRows) -> SampleFit:
+    return fit_on_rows(made, BACKENDS, 0, per_fold=True)
+
+
+@pytest.fixture(scope="module")
+def fit(shared: SampleFit, made: SampleRows) -> SampleFit:
+    return with_own_heads(shared, made, BACKENDS, 0)
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +103,7 @@ def test_an_own_head_is_what_a_fit_of_its_samples_alone_gives(fit, made, rows):
         assert all(np.array_equal(mine[name], its[name]) for name in its)
 
 
-def test_asking_for_one_backend_changes_nothing_about_it(fit, made, rows):
-    shared = fit_on_rows(made, BACKENDS, 0, per_fold=True)
+def test_asking_for_one_backend_changes_nothing_about_it(fit, shared, made, rows):
     only = with_own_heads(shared, made, BACKENDS, 0, only=("odd",))
     assert only.head is not None
     assert list(only.head.own) == ["odd"]
@@ -137,12 +141,9 @@ def test_an_own_head_over_other_features_is_refused(head):
         SampleHead.from_arrays(BACKENDS, arrays)
 
 
-def test_the_cards_figures_are_those_of_what_serves(fit, made):
-    metrics = fit.metrics
-    shared = fit_on_rows(made, BACKENDS, 0).metrics
-    assert (
-        metrics["brier_skill/sample_confidence"] > shared["brier_skill/sample_confidence"]
-    )  # held out, both
+def test_the_cards_figures_are_those_of_what_serves(fit, shared):
+    metrics, name = fit.metrics, "brier_skill/sample_confidence"
+    assert metrics[name] > shared.metrics[name]
     for backend in ("plain", "odd"):
         assert metrics[f"brier_skill/sample_own/{backend}"] > metrics[f"brier_skill/sample_shared/{backend}"]
     assert "brier_skill/sample_own/rare" not in metrics
@@ -150,14 +151,23 @@ def test_the_cards_figures_are_those_of_what_serves(fit, made):
 
 def test_an_own_head_must_lose_less_both_ways():
     """Squared loss forgives one certain mistake among many good guesses, logarithmic loss does not."""
-    y, weight = np.array([1.0] * 99 + [0.0]), np.ones(100)
-    shared, bold = np.full(100, 0.8), np.array([0.95] * 99 + [0.9999])
-    assert better(np.full(100, 0.9), shared, y, weight)
+    y, weight, shared = np.array([1.0] * 99 + [0.0]), np.ones(100), np.full(100, 0.9)
+    careful, bold = np.full(100, 0.93), np.array([0.93] * 99 + [1.0])
+    assert better(careful, shared, y, weight)
+    assert np.mean((bold - y) ** 2) < np.mean((shared - y) ** 2)
+    assert not better(bold, shared, y, weight)
     assert not better(shared, shared, y, weight)
     assert not better(np.full(100, 0.5), shared, y, weight)
-    assert np.mean((bold - y) ** 2) < np.mean((shared - y) ** 2)
-    sure = np.array([0.8] * 99 + [1.0])
-    assert not better(sure, shared, y, weight)
+
+
+def test_less_loss_by_luck_is_not_enough():
+    """Better on 11 queries and worse on 9, by as much each: less than half a standard error."""
+    y, weight, shared = np.ones(20), np.ones(20), np.full(20, 0.8)
+    own = np.array([0.82] * 11 + [0.78] * 9)
+    assert np.mean((own - y) ** 2) < np.mean((shared - y) ** 2)
+    assert not better(own, shared, y, weight)
+    assert better(np.tile(own, 40), np.tile(shared, 40), np.ones(800), np.ones(800))
+    assert not better(np.tile(own, 40), np.tile(shared, 40), np.ones(800), np.full(800, 1 / 40))
 
 
 def test_backends_that_write_alike_share_a_head():
