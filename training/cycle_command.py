@@ -51,6 +51,12 @@ def cycle(
         bool,
         typer.Option("--recalibrate", help="Fit nothing: mend the curves of what serves, and test that."),
     ] = False,
+    signing_key: Annotated[
+        Path | None,
+        typer.Option(
+            help="PEM with the private Ed25519 key that candidates are signed with, for services with bundle_signers."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would do; nothing that serves is changed.")
     ] = False,
@@ -69,8 +75,9 @@ def cycle(
     settings, base = load(config), config.parent
     folder = work or base / "cycle"
     wishes = Wishes(
-        cap, least_new, margin, alpha, canary, spend_growth, recalibrate=recalibrate, dry_run=dry_run
-    )
+        cap, least_new, margin, alpha, canary, spend_growth, recalibrate=recalibrate, dry_run=dry_run,
+        signing_key=signing_key,
+    )  # fmt: skip
     with ExitStack() as stack:
         if dry_run:
             real, folder = folder, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cycle-")))

@@ -21,6 +21,7 @@ from predictors.card import BundleCard
 from predictors.errors import BundleError
 from router.errors import StoreError, UnknownName
 from router.rollout.releases import Releases
+from router.rollout.signature import sign
 
 DOCUMENT = "releases.json"
 
@@ -62,10 +63,16 @@ class Shelf:
             raise BundleError(f"{self.folder / version} holds version {bundle.version}")
         return bundle
 
-    def add(self, bundle: Bundle) -> BundleCard:
-        """Write a bundle under its version, in place of the same one."""
+    def add(self, bundle: Bundle, signing_key: Path | None = None) -> BundleCard:
+        """Write a bundle under its version, in place of the same one; sign it with the private key in a file.
+
+        Raises `ConfigError` for a key that is none.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        return save_bundle(bundle, self.folder / bundle.version)
+        card = save_bundle(bundle, self.folder / bundle.version)
+        if signing_key is not None:
+            sign(self.folder / bundle.version, signing_key)
+        return card
 
     def releases(self) -> Releases:
         """The document; an empty one where there is none. Raises `StoreError` for one that cannot be read."""

@@ -14,21 +14,22 @@ from training.drift.calibration import calibration_drift
 from training.drift.inputs import input_drift
 
 Floats = NDArray[np.float64]
+Numbers = NDArray[np.float32]
 LATELY = 0.25  # of the rows: what is held against those before
 
 
 def drifts(rows: CycleRows, serving: str, since: float, level: float) -> dict[str, Any]:
     """Changes of backends, `since` (the latest of them, else the argument), drift of inputs and of calibration."""
-    known = np.isfinite(rows.reward) & np.array([bool(text) for text in rows.log.texts("plan")])
+    plans = np.array([plan or "" for plan in rows.log.texts("plan")], dtype=object)
+    known = np.isfinite(rows.reward) & (plans != "")
     features = _features(rows)
     changes = _changes(rows, known, features, level)
     latest = max([since, *(change.at for change in changes)])
-    split = int(len(rows.log) * (1 - LATELY))
+    split = int(len(features) * (1 - LATELY))
     inputs = input_drift(features[:split], features[split:], level=level) if len(features) else ()
     expected = expected_rewards(rows)
     mine = known & np.isfinite(expected) & (np.array(rows.log.texts("bundle"), dtype=object) == serving)
     mine &= rows.log.times() >= latest
-    plans = np.array(rows.log.texts("plan"), dtype=object)
     off = calibration_drift(plans[mine], expected[mine], rows.reward[mine], level=level)
     return {
         "since": latest,
@@ -40,41 +41,31 @@ def drifts(rows: CycleRows, serving: str, since: float, level: float) -> dict[st
 
 def expected_rewards(rows: CycleRows) -> Floats:
     """What was expected of the served plan when it was drawn, (n,); NaN: nothing."""
-    found = np.full(len(rows.log), np.nan)
-    plans, forecasts = rows.log.texts("plan"), rows.log.column("forecasts").to_pylist()
-    for at, (plan, entries) in enumerate(zip(plans, forecasts, strict=True)):
-        for name, forecast in entries or ():
-            if name == plan and forecast["quality"] is not None:
-                found[at] = forecast["quality"]
-    return found
+    return rows.log.of_served("forecasts", "quality")
 
 
-def _features(rows: CycleRows) -> Floats:
+def _features(rows: CycleRows) -> Numbers:
     """Logged features, (n, d); none where bundles of the log computed different ones."""
     from training.errors import TrainingError
 
     try:
-        found = rows.log.features().astype(np.float64)
+        found = rows.log.features()
     except TrainingError:
-        return np.zeros((len(rows.log), 0))
-    return np.where(np.isfinite(found), found, 0.0)
+        return np.zeros((len(rows.log), 0), dtype=np.float32)
+    np.nan_to_num(found, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    return found
 
 
-def _changes(rows: CycleRows, known: NDArray[np.bool_], features: Floats, level: float) -> list[Change]:
+def _changes(rows: CycleRows, known: NDArray[np.bool_], features: Numbers, level: float) -> list[Change]:
     """By backend, over decisions whose answer is one of its first samples."""
-    samples = rows.log.column("samples").to_pylist()
-    backend = np.array(
-        [
-            drawn[0]["backend"] if drawn and all(one["stage"] == 0 for one in drawn) else ""
-            for drawn in samples
-        ],
-        dtype=object,
-    )
+    names, backend = rows.log.first_backends()
     time, found = rows.log.times(), []
-    names = sorted(set(backend[known].tolist()) - {""})
-    for name in names:
-        mine = known & (backend == name)
-        change = change_of(name, time[mine], rows.reward[mine], features[mine], level=level / len(names))
+    there = [(name, at) for at, name in enumerate(names) if (known & (backend == at)).any()]
+    for name, at in sorted(there):
+        mine = known & (backend == at)
+        change = change_of(
+            name, time[mine], rows.reward[mine], features[mine].astype(np.float64), level=level / len(there)
+        )
         if change is not None:
             found.append(change)
     return found

@@ -20,13 +20,13 @@ def mended(rows: CycleRows, bundle: Bundle) -> Bundle:
         str(name): (expected[known & (plans == name)], rows.reward[known & (plans == name)])
         for name in np.unique(plans[known])
     }
-    drawn = rows.log.column("samples").to_pylist()
-    backend = np.array([one[0]["backend"] if one and len(one) == 1 else "" for one in drawn], dtype=object)
+    names, first = rows.log.first_backends()
+    once = rows.log.counts("samples") == 1
     alone = {}
     if (
         bundle.plan_heads is None
     ):  # then what is expected of a plan of one sample is what is expected of its backend
         for name in bundle.card.backends:
-            mine = known & (backend == name)
+            mine = known & once & (first == (names.index(name) if name in names else -2))
             alone[name] = expected[mine], rows.reward[mine]
     return recalibrated(bundle, alone, by_plan)

@@ -20,6 +20,7 @@ from training.off_policy.usable import LogColumns, usable_rows
 
 Floats = NDArray[np.float64]
 HELD_OUT = 0.3  # of query texts
+SPLIT = 104_729  # the same in every cycle: what serves was fitted in an earlier one, and must not have seen them
 ALSO = ("price", "cost", "latency_s", "mode", "bundle", "features", "forecasts", "unusable_reason")
 
 
@@ -56,7 +57,6 @@ def read_rows(
     since: float,
     until: float,
     now_s: float,
-    seed: int,
     held_out: float = HELD_OUT,
 ) -> CycleRows:
     """Decisions made in [since, until), split by text. Raises `TrainingError`."""
@@ -64,9 +64,15 @@ def read_rows(
     log = read_log(root, columns=columns, since=since, until=until)
     reward = reward_decisions(log, config.rewards, now_s).reward
     texts = [text or "" for text in log.texts("query_text")]
-    held = split_by_text(texts, (1 - held_out, held_out), seed) == 1
+    held = split_by_text(texts, (1 - held_out, held_out), SPLIT) == 1
     known = np.isfinite(reward) & np.array([bool(text) for text in texts], dtype=np.bool_) & ~log.shadows
     return CycleRows(log, reward, known & ~held, known & held)
+
+
+def labelled_in(root: str, config: Config, now_s: float) -> int:
+    """Decisions of the whole log that have a reward."""
+    reward = reward_decisions(read_log(root, columns=()), config.rewards, now_s).reward
+    return int(np.isfinite(reward).sum())
 
 
 def compared(rows: CycleRows, candidate: BundlePolicy, incumbent: BundlePolicy) -> Compared:

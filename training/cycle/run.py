@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from predictors.bundle import Bundle
 from predictors.bundle_files import load_bundle
@@ -34,7 +35,7 @@ from training.cycle.drift import drifts
 from training.cycle.journal import Cycle, Journal, Written
 from training.cycle.mend import mended
 from training.cycle.policy import BundlePolicy
-from training.cycle.rows import CycleRows, compared, read_rows
+from training.cycle.rows import CycleRows, compared, labelled_in, read_rows
 from training.errors import TrainingError
 from training.fit_log import fit_log
 from training.fit_log_rows import CAP
@@ -61,6 +62,7 @@ class Wishes:
     dry_run: bool = (
         False  # look, fit and judge, change nothing that serves: candidates stay in the work folder
     )
+    signing_key: Path | None = None  # PEM with the private key that candidates are signed with
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ def run_cycle(place: Place, wishes: Wishes, clock: Callable[[], float]) -> Cycle
     `clock`: seconds since the epoch. A cycle's own time is when it began.
     """
     journal = Journal(place.work)
-    with journal.alone():
+    # threads that share matrices of a hundred columns wait for one another longer than they multiply
+    with journal.alone(), threadpool_limits(1, "blas"):
         cycle = journal.unfinished(clock())
         walk = _Walk(place, wishes, journal, cycle)
         try:
@@ -141,7 +144,7 @@ class _Walk:
             return {}
         step = releases.latest(releases.canary)
         began = 0.0 if step is None else step.at
-        rows = read_rows(self.root, self.config, since=began, until=np.inf, now_s=self.now, seed=0)
+        rows = read_rows(self.root, self.config, since=began, until=np.inf, now_s=self.now)
         advice, said = look_at_canary(rows, releases.canary, self._serving(releases), releases.canary_share)
         found = {"version": releases.canary, "call": advice.value, **said}
         why = str(said["why"])
@@ -164,7 +167,7 @@ class _Walk:
         rows = self._read(written.trusted_since)
         before = [one.stages["fit"] for one in written.cycles if one.stages.get("fit", {}).get("version")]
         known = before[-1]["labelled_until"] if before else 0
-        total = self._read(0.0).labelled
+        total = labelled_in(self.root, self.config, self.now) if written.trusted_since else rows.labelled
         if total - known < self.wishes.least_new and not alarmed:
             return {
                 "version": "",
@@ -175,7 +178,7 @@ class _Walk:
             bundle = mended(rows, self._loaded(serving))
             if bundle.version == serving:
                 return {"version": "", "why": "too few of its own decisions to recalibrate it"}
-            self.drafts.add(bundle)
+            self.drafts.add(bundle, self.wishes.signing_key)
             return self._fitted(bundle, rows, int(rows.fitted.sum()), total)
         log, reward = rows.log, np.where(rows.fitted, rows.reward, np.nan)
         try:
@@ -185,7 +188,7 @@ class _Walk:
             )  # fmt: skip
         except FitError as error:
             return {"version": "", "why": str(error)}
-        self.drafts.add(bundle)
+        self.drafts.add(bundle, self.wishes.signing_key)
         return self._fitted(bundle, rows, found.taken, total)
 
     def _fitted(self, bundle: Bundle, rows: CycleRows, taken: int, total: int) -> dict[str, Any]:
@@ -240,11 +243,9 @@ class _Walk:
     # ----------------------------------------------------------------------------------------------------- inside
 
     def _read(self, since: float) -> CycleRows:
-        """The log as it was when the cycle's export ended; the held-out texts are others in every cycle."""
+        """The log as it was when the cycle's export ended."""
         if self._rows is None or self._rows[0] != since:
-            found = read_rows(
-                self.root, self.config, since=since, until=np.inf, now_s=self.now, seed=self.cycle.number
-            )
+            found = read_rows(self.root, self.config, since=since, until=np.inf, now_s=self.now)
             self._rows = since, found
         return self._rows[1]
 

@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 LEAST_ROWS = 20  # on either side of a change
 LEAST_STEP = 0.08  # of reward; less is not worth forgetting what was learned
 SHUFFLES = 2000
+AT_ONCE = 2_000_000  # residuals that are shuffled and scanned at a time: some 100 MB
 PENALTY = 30.0  # rows, of the ridge
 
 
@@ -44,14 +45,23 @@ def change_of(
     order = np.argsort(time, kind="stable")
     residual = _residuals(features[order], reward[order])
     found, best = _largest(residual[None, :])
-    rng = np.random.default_rng(seed)
-    shuffled = np.stack([rng.permutation(residual) for _ in range(SHUFFLES)])
-    p_value = (1 + int((_largest(shuffled)[0] >= found[0]).sum())) / (SHUFFLES + 1)
     split = int(best[0])
     before, after = float(residual[:split].mean()), float(residual[split:].mean())
-    if p_value > level or abs(after - before) < LEAST_STEP:
+    if abs(after - before) < LEAST_STEP:
+        return None
+    p_value = _p_value(residual, float(found[0]), np.random.default_rng(seed))
+    if p_value > level:
         return None
     return Change(backend, float(time[order][split]), before, after, p_value, n - split)
+
+
+def _p_value(residual: Floats, found: float, rng: np.random.Generator) -> float:
+    """The share of random orders whose largest difference is as large, the order that was found counted."""
+    some, as_large = max(1, AT_ONCE // len(residual)), 0
+    for first in range(0, SHUFFLES, some):
+        shuffled = np.stack([rng.permutation(residual) for _ in range(min(some, SHUFFLES - first))])
+        as_large += int((_largest(shuffled)[0] >= found).sum())
+    return (1 + as_large) / (SHUFFLES + 1)
 
 
 def _residuals(features: Floats, reward: Floats) -> Floats:

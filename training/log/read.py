@@ -92,6 +92,36 @@ class DecisionLog:
             items.to_numpy(zero_copy_only=False).astype(np.float64),
         )
 
+    def of_served(self, name: str, part: str) -> NDArray[np.float64]:
+        """What a map of structs by plan (`forecasts`) says of the plan that was served, (n,); NaN: nothing."""
+        starts, keys, items = _entries(self.column(name))
+        owner = np.repeat(np.arange(len(self)), np.diff(starts))
+        plan = self.column("plan").cast(pa.string()).fill_null("")
+        mine = pc.equal(keys.cast(pa.string()), plan.take(pa.array(owner)))
+        at = np.flatnonzero(mine.to_numpy(zero_copy_only=False).astype(np.bool_))
+        values = items.field(part).cast(pa.float64()).take(pa.array(at)).to_numpy(zero_copy_only=False)
+        found = np.full(len(self), np.nan)
+        found[owner[at]] = values
+        return found
+
+    def counts(self, name: str) -> NDArray[np.int64]:
+        """How many entries a column of lists has in each row, shape (n,)."""
+        return np.asarray(np.diff(self.column(name).offsets.to_numpy()), np.int64)
+
+    def first_backends(self) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+        """Of decisions that ended in their first stage: names, and each row's place among them, (n,); -1: others."""
+        column = self.column("samples")
+        offsets = column.offsets.to_numpy()
+        drawn = column.values.slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
+        stage = drawn.field("stage").to_numpy(zero_copy_only=False)
+        later = np.append(0, np.cumsum(stage > 0))[offsets - offsets[0]]
+        alone = (np.diff(offsets) > 0) & (np.diff(later) == 0)
+        backend = drawn.field("backend").take(pa.array(offsets[:-1][alone] - offsets[0]))
+        coded = backend.cast(pa.string()).dictionary_encode()
+        found = np.full(len(self), -1)
+        found[alone] = coded.indices.to_numpy(zero_copy_only=False)
+        return tuple(coded.dictionary.to_pylist()), found
+
     def features(self) -> NDArray[np.float32]:
         """What was computed from the queries before the draw, shape (n, d); NaN rows where nothing was logged.
 
@@ -196,8 +226,12 @@ def read_log(
     kept = pc.and_(pc.greater_equal(moments, _bound(since)), pc.less(moments, _bound(until)))
     if tenant:
         kept = pc.and_(kept, pc.equal(table["tenant"].cast(pa.string()), tenant))
-    table = table.filter(kept)
-    table = table.take(pc.sort_indices(table, [("created_at", "ascending"), ("decision_id", "ascending")]))
+    if not pc.all(kept, min_count=0).as_py():  # a copy of a million rows is made only where it must be
+        table = table.filter(kept)
+    if not _in_order(table):
+        table = table.take(
+            pc.sort_indices(table, [("created_at", "ascending"), ("decision_id", "ascending")])
+        )
     told = _tables(place, [*manifest.of("outcomes"), *manifest.of("grades")], OUTCOMES.names, OUTCOMES)
     current = told.filter(pa.array(current_outcomes(told)))
     outcome, decision = pairs_of(table, current)
@@ -224,6 +258,15 @@ def _entries(column: Any) -> tuple[NDArray[np.int64], Any, Any]:
     offsets = column.offsets.to_numpy()
     start, entries = int(offsets[0]), int(offsets[-1] - offsets[0])
     return offsets - start, column.keys.slice(start, entries), column.items.slice(start, entries)
+
+
+def _in_order(table: Any) -> bool:
+    """Whether rows are the oldest first already, as one store's are."""
+    steps = np.diff(table["created_at"].cast(pa.int64()).to_numpy())
+    if (steps < 0).any():
+        return False
+    same, names = np.flatnonzero(steps == 0), table["decision_id"]
+    return not pc.any(pc.greater(names.take(pa.array(same)), names.take(pa.array(same + 1)))).as_py()
 
 
 def _days(since: float, until: float) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from predictors.observation import Message, Part, Query
 from router.assemble import assemble
 from router.configuration.file import load
-from router.domain.decision import Outcome
+from router.domain.decision import Decision, Outcome
 from router.domain.events import Done
 from router.domain.options import Options
 from training.cycle.run import Place
@@ -42,8 +43,13 @@ sqlite = "decisions.db"
 WORDS = {True: "add the two numbers in this easy sum", False: "prove the hard theorem about primes"}
 
 
-async def asked(folder: Path, queries: int, seed: int) -> None:
-    """Small is right about sums alone, large about most; every decision is rewarded."""
+def truth(decision: Decision, *, easy: bool) -> float:
+    """P(right): small is right about sums alone, large about most."""
+    return 0.9 if easy or decision.plan == "large" else 0.05
+
+
+async def asked(folder: Path, queries: int, seed: int, right: Callable[..., float] = truth) -> None:
+    """Every decision is rewarded."""
     chance = random.Random(seed)
     service = assemble(load(folder / "router.toml"), base=folder)
     outcomes = []
@@ -54,8 +60,7 @@ async def asked(folder: Path, queries: int, seed: int) -> None:
             query = Query(f"{seed}-{number}", (Message("user", (Part(text=text),)),))
             async for event in service.allocator.run(query, Options()):
                 if isinstance(event, Done):
-                    right = 0.9 if easy or event.decision.plan == "large" else 0.05
-                    reward = float(chance.random() < right)
+                    reward = float(chance.random() < right(event.decision, easy=easy))
                     outcomes.append(
                         Outcome(f"{seed}-{number}", "reward", reward, "number", event.decision.decision_id)
                     )
@@ -85,5 +90,5 @@ def place(template, tmp_path) -> Place:
 
 @pytest.fixture
 def ask_more():
-    """`await ask_more(folder, queries, seed)`."""
+    """`await ask_more(folder, queries, seed, right)`."""
     return asked

@@ -153,3 +153,34 @@ def test_rows_can_be_taken_with_their_outcomes(traffic, export):
 def test_where_nothing_was_exported_the_command_is_named(tmp_path):
     with pytest.raises(TrainingError, match=r"apportion export --store … --out"):
         read_log(str(tmp_path))
+
+
+def test_what_was_forecast_of_the_served_plan_is_found_in_any_part_of_a_log(traffic, export):
+    rows = [traffic.decision(n) for n in range(8)]
+    rows[5] = dataclasses.replace(rows[5], forecasts={"other": (0.5, 1.0)})
+    log = read_log(export(rows))
+    wanted = [np.nan if at == 5 else row.forecasts[row.plan][0] for at, row in enumerate(rows)]
+    assert log.of_served("forecasts", "quality") == pytest.approx(wanted, nan_ok=True)
+    half = log.taken(log.numbers("n") > 3)
+    assert half.of_served("forecasts", "quality") == pytest.approx(wanted[3:], nan_ok=True)
+
+
+def test_decisions_that_ended_in_their_first_stage_are_told_with_its_backend(traffic, export):
+    rows = [traffic.decision(n) for n in range(6)]
+    later = dataclasses.replace(rows[2].samples[0], stage=1)
+    rows[2] = dataclasses.replace(rows[2], samples=(*rows[2].samples, later))
+    rows[4] = dataclasses.replace(rows[4], samples=())
+    log = read_log(export(rows))
+    for part, seen in ((log, rows), (log.taken(log.numbers("n") > 2), rows[2:])):
+        names, place = part.first_backends()
+        wanted = [
+            row.samples[0].backend if at not in (2, 4) else "" for at, row in enumerate(rows) if row in seen
+        ]
+        assert [names[at] if at >= 0 else "" for at in place] == wanted
+
+
+def test_rows_that_come_in_another_order_are_read_the_oldest_first(traffic, export):
+    rows = [dataclasses.replace(traffic.decision(n), created_at=traffic.created_at(n // 2)) for n in range(9)]
+    log = read_log(export([rows[4], *rows[5:], *rows[3::-1]]))
+    named = sorted((row.created_at, row.decision_id) for row in rows)
+    assert log.texts("decision_id") == [name for _, name in named]
