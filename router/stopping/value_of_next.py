@@ -38,7 +38,7 @@ class ValueOfNext(StoppingRule):
     raise `alike`, lower `concentration`), and on free text, where no two answers agree.
     """
 
-    cost: float = 0.002  # quality that a sample must add at least, (0, 1)
+    cost: float = 0.0033  # quality that a sample must add at least, (0, 1)
     keep: float = 0.5  # P(leader right), [.5, 1]
     trust: float = 0.25  # in the samples' confidence, [0, 1]
     right: float = 0.5  # P(a sample is right) without a prediction, (0, 1)
