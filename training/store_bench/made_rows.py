@@ -22,6 +22,7 @@ from router.domain.usage import Usage
 BACKENDS = ("small", "large")
 PLANS = ("small", "large", "small-vote", "large-vote", "cascade")
 FEATURES = 129  # as many as the features of a query have without an embedding
+FLOOR = 0.02  # of every plan's probability, as in MENU
 PER_DAY = 100_000
 START = 1_790_000_000.0  # seconds since the epoch
 MENU = """
@@ -85,9 +86,9 @@ class Traffic:
         """The decision number `n`, from 0."""
         random = np.random.default_rng((self.seed, n))
         drawn = random.random(64)
-        plan = PLANS[int(drawn[0] * len(PLANS))]
+        probabilities = FLOOR + (1 - len(PLANS) * FLOOR) * drawn[1:6] / drawn[1:6].sum()
+        plan = PLANS[int((drawn[0] > probabilities.cumsum()[:-1]).sum())]
         backend = "large" if "large" in plan else "small"
-        probabilities = drawn[1:6] / drawn[1:6].sum()
         full = self.keep is Keep.FULL
         samples = tuple(
             _sample(index, backend, drawn[8 + 4 * index :], full=full)
