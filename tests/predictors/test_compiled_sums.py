@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from predictors import scaled_products as module
 from predictors.compiled import BUILT, add_rows, scaled_sum
@@ -62,13 +65,14 @@ def test_a_row_through_a_fitted_map_is_what_numpy_makes_of_it(monkeypatch, colum
 @needs_it
 def test_a_map_that_does_not_fit_the_row_is_refused():
     row, numbers = np.zeros(3, np.float32), np.zeros(3)
-    for mean, scale, coef in [
+    wrong: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = [
         (np.zeros(2), numbers, np.zeros((4, 2))),
         (numbers, np.zeros(4), np.zeros((4, 2))),
         (numbers, numbers, np.zeros((3, 2))),
         (numbers, numbers, np.zeros((4, 0))),
         (numbers.astype(np.float32), numbers, np.zeros((4, 2))),
-    ]:
+    ]
+    for mean, scale, coef in wrong:
         with pytest.raises(ValueError, match=r"fit together|width"):
             scaled_sum(row, mean, scale, 5.0, coef)
 

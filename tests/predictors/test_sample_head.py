@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from predictors.answer_words import AnswerWords
 from predictors.errors import BundleError
 from predictors.observation import Sample, Tally
 from predictors.sample_head import SampleHead, sample_row
+from training.fit_one_head import SampleFit
 from training.fit_rows import FitRows, LabelledSample
-from training.fit_samples import SampleFit, fit_sample_head
+from training.fit_samples import fit_sample_head
 
 BACKENDS = ("small", "large")
 
@@ -45,7 +47,7 @@ def priors(count: int) -> np.ndarray:
     return np.random.default_rng(1).uniform(0.3, 0.7, (count, 2))
 
 
-def fitted(samples: list[LabelledSample], **options: bool) -> SampleFit:
+def fitted(samples: list[LabelledSample], **options: Any) -> SampleFit:
     rows = rows_of_samples(samples)
     count = len(rows.texts)
     folds = np.arange(count) // 2 % 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
@@ -26,7 +27,7 @@ class Server:
         self.asked = True
         begins = asyncio.Event()
 
-        async def stream():
+        async def stream() -> AsyncGenerator[str, None]:
             try:
                 self.waits.set()
                 await self.go.wait()

@@ -217,7 +217,7 @@ async def test_what_it_uses_stays_within_what_was_reserved(make_call):
     call = make_call()
     plan = Plan("search", (Stage("both", Never(), First()),))
     worst = worst_amount(call.query, plan, bounds)
-    search = Search("both", backends["both"], {"s": Writer(), "l": Judge()})  # type: ignore[dict-item]
+    search = Search("both", backends["both"], {"s": Writer(), "l": Judge()})
     _, _, meter = await sampled(search, call)
     used = used_amount(meter.by_backend, {name: bound.price for name, bound in bounds.items()})
     assert 0 < used.micros < worst.micros
@@ -265,7 +265,7 @@ async def test_who_is_not_scored_is_worth_nothing(make_call):
 
 async def test_a_member_that_is_not_there_is_named(make_call):
     compose = ComposeConfig(small="s", large="l")
-    lacking = Search("both", BackendConfig(compose=compose), {"s": Writer()})  # type: ignore[dict-item]
+    lacking = Search("both", BackendConfig(compose=compose), {"s": Writer()})
     with pytest.raises(BackendUnavailable, match="no backend 'l' to compose; there is s"):
         await sampled(lacking, make_call())
 
