@@ -6,7 +6,7 @@ error near to that of a model fitted on full information; a plan that was drawn 
 plans have in common. Given up: weights cut at a cap and SWITCH (where the policy leaves what was usual, a bias of
 several points that no interval covers), and control variates with fitted coefficients (two of them added a quarter to
 the error and took 25 points of coverage with five useful rows, and gained nothing with many). When it fails: with fewer
-than ten useful rows, which `estimate` refuses.
+than fifteen useful rows, which `estimate` refuses.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Scores with heavy tails (a few weights of 1/epsilon) have a variance that is itself badly known: by Satterthwaite's
 argument, s^2 has 2 / (Var(s^2) / s^4) = 2 n / (kurtosis - 1) degrees of freedom, not n - 1. Rows that shared a draw are
-added up first (Liang & Zeger 1986): sessions are what is independent. When it fails: with fewer than about ten useful
+added up first (Liang & Zeger 1986): sessions are what is independent. When it fails: with fewer than fifteen useful
 rows, whose kurtosis cannot be seen, either; and where a rare outcome has not been seen at all.
 """
 
