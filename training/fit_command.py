@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ import typer
 from training.errors import NotEnoughData, TrainingError
 
 if TYPE_CHECKING:
+    from predictors.card import BundleCard
     from router.config import Config
     from router.recording import Recording
 
@@ -83,11 +84,8 @@ def fit(
     print("held out:")
     for name, value in sorted(card.metrics.items()):
         print(f"  {name}: {value:.3f}")
-    for backend in card.own_sample_heads:
-        own, shared = (card.metrics[f"brier_skill/sample_{kind}/{backend}"] for kind in ("own", "shared"))
-        print(
-            f"a head of its own judges what {backend} answers: Brier skill {own:.3f}, {shared:.3f} by the shared one"
-        )
+    for line in own_heads(card):
+        print(line)
     if card.rho_from_prior:
         print(f"seen once per query, so that repeats are a guess: {', '.join(card.rho_from_prior)}")
     if said is not None:
@@ -115,6 +113,13 @@ def _outlook(
     except NotEnoughData as reason:
         return str(reason)
     return outlook_json(found), outlook_text(found)
+
+
+def own_heads(card: BundleCard) -> Iterator[str]:
+    """Which backends' answers are judged by a head of their own, and by how much better; a line each."""
+    for backend in card.own_sample_heads:
+        own, shared = (card.metrics[f"brier_skill/sample_{kind}/{backend}"] for kind in ("own", "shared"))
+        yield f"a head of its own judges {backend}: Brier skill {own:.3f}; the shared one: {shared:.3f}"
 
 
 def read_ids(path: Path) -> list[str]:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -9,7 +9,7 @@ from predictors.bundle import Bundle
 from router.__main__ import commands
 from training.errors import TrainingError
 from training.fit import fit_bundle
-from training.fit_command import read_ids
+from training.fit_command import own_heads, read_ids
 
 # --- the command ----------------------------------------------------------------------------------------------------
 
@@ -58,6 +58,14 @@ def test_a_file_that_names_no_query_is_refused(tmp_path):
     (tmp_path / "FIT.txt").write_text("\n \n")
     with pytest.raises(TrainingError, match="names no query"):
         read_ids(tmp_path / "FIT.txt")
+
+
+def test_backends_with_a_head_of_their_own_are_told_with_what_it_brings(rows):
+    card = fit_bundle(rows.taken(range(50))).card
+    assert list(own_heads(card)) == []
+    metrics = {"brier_skill/sample_own/small": 0.3447, "brier_skill/sample_shared/small": 0.3278}
+    told = list(own_heads(replace(card, own_sample_heads=("small",), metrics=metrics)))
+    assert told == ["a head of its own judges small: Brier skill 0.345; the shared one: 0.328"]
 
 
 def test_a_card_can_be_told_as_json(rows):
