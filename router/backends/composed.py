@@ -112,8 +112,6 @@ class Work:
             async with aclosing(member.sample(asked, own)) as events:  # type: ignore[type-var]  # all are generators
                 async for event in events:
                     if isinstance(event, Sample) and event.finished:
-                        self.tokens_in += event.tokens_in
-                        self.tokens_cached += event.tokens_cached
                         found.append(event)
                         if len(found) == count:
                             break
@@ -122,6 +120,8 @@ class Work:
                 raise
         finally:
             for name, usage in own.by_backend.items():
+                self.tokens_in += usage.tokens_in  # as booked: answers of one request share its prompt
+                self.tokens_cached += usage.tokens_cached
                 self.meter.add(name, replace(usage, samples=0, side_calls=max(1, usage.side_calls)))
         if not found:
             raise BackendUnavailable(f"{self.name}: {member.name} gave nothing")

@@ -68,7 +68,7 @@ class Writer:
                 tokens = len(text.split())
                 meter.add(self.name, Usage(0, 0, tokens, samples=1))
                 yield Sample(
-                    f"{call.stage}.{number}", self.name, text, index=number, finish_reason="stop", tokens_in=10 if not number else 0,
+                    f"{call.stage}.{number}", self.name, text, index=number, finish_reason="stop", tokens_in=10,
                     tokens_cached=0, tokens_out=tokens, mean_logprob=self.logprob.get(text.split()[0], -1.0),
                 )  # fmt: skip
         finally:
@@ -193,10 +193,12 @@ async def test_a_step_that_is_too_long_goes_on_and_one_at_the_samples_limit_ends
 
 async def test_every_call_is_charged_to_who_answered_it(make_call):
     writer, judge = Writer(), Judge()
-    _, _, meter = await sampled(made(writer, judge), make_call(max_samples=2, width=2))
+    samples, _, meter = await sampled(made(writer, judge), make_call(max_samples=2, width=2))
     assert meter.by_backend["both"] == Usage(samples=2)
     assert meter.by_backend["s"].tokens_in == 10 * len(writer.calls)
     assert meter.by_backend["s"].samples == meter.by_backend["l"].samples == 0
+    booked = sum(one.tokens_in for one in meter.by_backend.values())
+    assert sum(sample.tokens_in for sample in samples) == booked  # answers of one request share its prompt
     used = meter.by_backend["l"]
     assert (used.tokens_in, used.tokens_out, used.side_calls) == (
         20 * len(judge.calls),
