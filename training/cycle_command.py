@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -76,7 +77,7 @@ def cycle(
     folder = work or base / "cycle"
     wishes = Wishes(
         cap, least_new, margin, alpha, canary, spend_growth, recalibrate=recalibrate, dry_run=dry_run,
-        signing_key=signing_key,
+        signing_key=signing_key, workers=os.cpu_count() or 1,
     )  # fmt: skip
     with ExitStack() as stack:
         if dry_run:

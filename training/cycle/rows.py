@@ -20,7 +20,7 @@ from training.off_policy.usable import LogColumns, usable_rows
 
 Floats = NDArray[np.float64]
 HELD_OUT = 0.3  # of query texts
-SPLIT = 104_729  # the same in every cycle: what serves was fitted in an earlier one, and must not have seen them
+SPLIT = 104_729  # the same in every cycle: what serves, fitted in an earlier one, must not have seen them
 ALSO = ("price", "cost", "latency_s", "mode", "bundle", "features", "forecasts", "unusable_reason")
 
 

@@ -172,12 +172,12 @@ def _runs(store: str, root: str, kind: str, after: int, upto: int, chunk: int) -
 
 def _worked_off(runs: Sequence[Run], workers: int) -> Iterator[tuple[Run, tuple[PartFile, ...]]]:
     """The runs in their order, each with its files."""
-    if workers < 2 or len(runs) < 2:
+    several = min(workers, len(runs) // 2)  # a process with one run would start longer than it wrote
+    if several < 2:
         yield from ((run, write_run(run)) for run in runs)
         return
     waiting: deque[tuple[Run, Future[tuple[PartFile, ...]]]] = deque()
     context = multiprocessing.get_context("spawn")  # threads of libraries do not survive a fork
-    several = min(workers, len(runs))
     with ProcessPoolExecutor(
         several, mp_context=context, initializer=_end_with, initargs=(os.getpid(),)
     ) as pool:
