@@ -29,6 +29,9 @@ from training.loop_demo.traffic import Round, ask_round, report
 SPEND_GROWTH = (
     "0.5"  # dollars are in the utility at their price; the guard would keep a bad bundle that is cheap
 )
+LEAST_NEW = (
+    "2500"  # labels between two fits without an alarm: many small steps cannot be proved on a short log
+)
 HOUSE = Path(__file__).resolve().parents[1] / "recordings/house"
 
 
@@ -45,8 +48,8 @@ def demo_loop(
     recording: Annotated[Path, typer.Option(help="A recording with two backends and rewards.")] = HOUSE,
     out: Annotated[Path, typer.Option(help="Folder of the figures and the picture.")] = Path("demo-out"),
     rounds: Annotated[int, typer.Option(min=1, help="Before the backends are exchanged.")] = 6,
-    rounds_after: Annotated[int, typer.Option(min=0, help="After it.")] = 5,
-    queries: Annotated[int, typer.Option(min=10, help="Of each round.")] = 2000,
+    rounds_after: Annotated[int, typer.Option(min=0, help="After it.")] = 3,
+    queries: Annotated[int, typer.Option(min=10, help="Of each round.")] = 5000,
     feedback: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of decisions with an outcome.")
     ] = 0.3,
@@ -106,7 +109,7 @@ def cycle(stage: Stage) -> dict[str, Any]:
     command = (
         *(sys.executable, "-m", "training.loop_demo.confined", str(stage.service), "--", sys.executable),
         *("-m", "training", "cycle", "--config", str(stage.learning), "--canary", "0", "--json"),
-        *("--spend-growth", SPEND_GROWTH),
+        *("--spend-growth", SPEND_GROWTH, "--least-new", LEAST_NEW),
     )
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own commands)
     if done.returncode:

@@ -23,8 +23,10 @@ from router.rollout.shelf import Shelf
 from training.demonstration.prepare import balance_price, blind_copy
 from training.fit import fit
 from training.menu_toml import toml_of
+from training.suites.workers import results_in_order
 
 SWAPPED = "~"  # behind the id of a query whose backends are exchanged
+CORES = 2
 MARGIN_TOKENS = 64
 CHEAP_IS_POOR = 0.25  # what the bad bundle is told of the cheap backend, times 1 - reward
 
@@ -81,21 +83,38 @@ def prepare(source: Path, folder: Path, seed: int) -> Stage:
         name: replace_in(one, kind="scripted", recording="") for name, one in config.backends.items()
     }
     (service / "learning.toml").write_text(toml_of(replace_in(config, backends=elsewhere)), "utf-8")
-    shelf, inverted = Shelf(service / "bundles"), folder / "inverted"
-    references = folder / "references"
-    full = fit([Recording.load(whole, hidden=False)], traffic, config, seed, references / "full").version
-    exchanged = [name + SWAPPED for name in traffic]
-    swapped = fit(
-        [Recording.load(whole, hidden=False)], exchanged, config, seed, references / "exchanged"
-    ).version
+    shelf, inverted, references = Shelf(service / "bundles"), folder / "inverted", folder / "references"
     _inverted(source, inverted, recording.backends[1])
-    fit([Recording.load(inverted, hidden=False)], traffic, config, seed, references / "bad")
+    exchanged = tuple(name + SWAPPED for name in traffic)
+    jobs = [
+        Job(whole, traffic, config, seed, references / "full"),
+        Job(whole, exchanged, config, seed, references / "exchanged"),
+        Job(inverted, traffic, config, seed, references / "bad"),
+    ]
+    full, swapped, _ = results_in_order(jobs, CORES, fitted, fitted)
     bad = load_bundle(references / "bad")
     shelf.add(bad)
     shelf.keep(
         Releases().promoted(bad.version, BundleState.ACTIVE, at=0.0, note="fitted on inverted rewards")
     )
     return Stage(folder, service, whole, price, traffic, held_out, bad.version, full, swapped)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A bundle to be fitted, in a process of its own."""
+
+    recording: Path
+    queries: tuple[str, ...]  # ids
+    config: Config
+    seed: int
+    out: Path
+
+
+def fitted(job: Job) -> str:
+    """Its version."""
+    read = [Recording.load(job.recording, hidden=False)]
+    return fit(read, job.queries, job.config, job.seed, job.out).version
 
 
 def menu(recording: Recording, blind: Path, price: float, seed: int) -> Config:

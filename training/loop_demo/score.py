@@ -10,12 +10,14 @@ import sys
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
+from predictors.bundle import Bundle
 from predictors.bundle_files import load_bundle
+from router.config import Config
 from router.configuration.file import load
 from router.recording import Recording
 from training.loop_demo.prepare import SWAPPED
-from training.plan_outcomes import reward_of
 from training.replay_run import replay
 
 DRAWS = 2
@@ -70,13 +72,20 @@ def score(job: Job) -> Result:
     return Result(*found)
 
 
-def _mean(config: object, recording: Recording, ids: list[str], bundle: object) -> tuple[float, float]:
-    """Mean reward, and dollars per query."""
-    rewards, cost = [], 0.0
-    for one in replay(config, recording, ids, predictions=bundle):  # type: ignore[arg-type]
-        cost += one.decision.cost * 1e-6
-        rewards.append(0.0 if one.answer is None else reward_of(config, recording, one.place, one.answer))  # type: ignore[arg-type]
-    return sum(rewards) / len(rewards), cost / len(rewards)
+def _mean(config: Config, recording: Recording, ids: list[str], bundle: Bundle) -> tuple[float, float]:
+    """Mean reward, and dollars per query, of the backends that are chosen.
+
+    A reply earns the mean of all that was recorded of its backend for its query, not of the one sample that was drawn:
+    with some hundred queries single draws would blur what bundles differ by.
+    """
+    seen, rewards, cost = recording.columns, 0.0, 0.0
+    for one in replay(config, recording, ids, predictions=bundle):
+        rows = recording.rows(one.place, one.decision.samples[-1].backend)
+        known = np.arange(rows.start, rows.stop)
+        known = known[seen.finished[known] & np.isfinite(seen.reward[known])]
+        rewards += float(seen.reward[known].mean())
+        cost += float(seen.cost[known].mean())
+    return rewards / len(ids), cost / len(ids)
 
 
 if __name__ == "__main__":
