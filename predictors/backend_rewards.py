@@ -9,35 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+def gain_rows(
+    values: Sequence[float], pairs: Sequence[tuple[int, int]], right: Sequence[float]
+) -> list[list[float]]:
+    """E[reward of the row's backend - reward of the column's], B rows of B, in [-1, 1].
 
-
-def gain_matrix(
-    values: Floats, backends: Sequence[str], pairs: Sequence[tuple[str, str]], right: Floats
-) -> Floats:
-    """E[reward of the row's backend - reward of the column's], shape (B, B), in [-1, 1].
-
-    `values` (pairs,) are the gains of the pairs with a head: every pair, or none; then they are differences of
-    `right` (B,), P(right).
+    `values` are the gains of `pairs` of backends (by number), which are all of them, or none; then they are differences
+    of `right` (B,), P(right). Python's numbers: for a handful of backends arrays would take longer.
     """
     if not pairs:
-        return np.asarray(right[:, None] - right[None, :])
-    place = {name: number for number, name in enumerate(backends)}
-    found = np.zeros((len(backends), len(backends)))
-    for (one, other), gain in zip(pairs, values.tolist(), strict=True):
-        found[place[one], place[other]] = gain
-        found[place[other], place[one]] = -gain
+        return [[one - other for other in right] for one in right]
+    found = [[0.0] * len(right) for _ in right]
+    for (one, other), gain in zip(pairs, values, strict=True):
+        found[one][other] = gain
+        found[other][one] = -gain
     return found
 
 
-def expected_rewards(right: Floats, gains: Floats) -> Floats:
+def expected_rewards(right: Sequence[float], gains: Sequence[Sequence[float]]) -> list[float]:
     """E[reward of one sample] of each backend, (B,), in [0, 1]: level + ((right - level) + gain over the mean) / 2.
 
-    `right` (B,): P(right), whose mean is the level; `gains` (B, B): row minus column.
+    `right` (B,): P(right), whose mean is the level; `gains` B rows of B: row minus column.
     """
-    level = np.add.reduce(right) / len(right)  # what .mean() does, a third of the time
-    over = np.add.reduce(gains, axis=1) / len(right)
-    return np.asarray(np.minimum(np.maximum(level + 0.5 * (right - level) + 0.5 * over, 0.0), 1.0))
+    count = len(right)
+    level = sum(right) / count
+    return [
+        min(max(level + 0.5 * (one - level) + 0.5 * (sum(over) / count), 0.0), 1.0)
+        for one, over in zip(right, gains, strict=True)
+    ]

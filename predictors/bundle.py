@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors import Look
-from predictors.backend_rewards import expected_rewards, gain_matrix
+from predictors.backend_rewards import expected_rewards, gain_rows
 from predictors.card import BundleCard
 from predictors.deciding import Deciding
 from predictors.exits import exits_of
@@ -40,10 +40,13 @@ class Bundle:
     sample_head: SampleHead | None = field(default=None, compare=False)
     plan_heads: PlanHeads | None = field(default=None, compare=False)
     deciding: Deciding = field(default=Deciding(), compare=False)
+    _pairs: list[tuple[int, int]] = field(init=False, repr=False, compare=False)  # `card.pairs` by number
     _named: tuple[str, ...] = field(init=False, repr=False, compare=False)  # signals, in the order of `name`
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_named", tuple(signal_names(self.card.backends)))
+        place = {name: number for number, name in enumerate(self.card.backends)}
+        object.__setattr__(self, "_pairs", [(place[one], place[other]) for one, other in self.card.pairs])
 
     @property
     def version(self) -> str:
@@ -69,9 +72,11 @@ class Bundle:
         values: list[float] = []
         for four in zip(right.tolist(), two_right.tolist(), expected.tolist(), upper.tolist(), strict=True):
             values += four
-        gains = gain_matrix(2.0 * heads[len(backends) :] - 1.0, backends, self.card.pairs, right)
-        rewards = expected_rewards(right, gains).tolist()
-        for number, (reward, over) in enumerate(zip(rewards, gains.tolist(), strict=True)):
+        shares = heads.tolist()
+        known = shares[: len(backends)]
+        gains = gain_rows([2.0 * one - 1.0 for one in shares[len(backends) :]], self._pairs, known)
+        rewards = expected_rewards(known, gains)
+        for number, (reward, over) in enumerate(zip(rewards, gains, strict=True)):
             values += (reward, *over[:number], *over[number + 1 :])
         found = dict(zip(self._named, values, strict=True))
         if self.plan_heads is not None:
