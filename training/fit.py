@@ -122,6 +122,20 @@ def versioned(bundle: Bundle) -> Bundle:
     return replace(bundle, card=replace(bundle.card, version=fingerprint(bundle)))
 
 
+def judged(config: Config | None) -> frozenset[str] | None:
+    """Backends whose samples decide whether a plan goes on, or which answer wins; None: nobody says, it may be all."""
+    plans = () if config is None else config.plans
+    return (
+        frozenset(
+            stage.backend
+            for plan in plans
+            for place, stage in enumerate(plan.stages)
+            if place + 1 < len(plan.stages) or stage.max_samples > 1
+        )
+        or None
+    )
+
+
 def gain_pairs(rows: FitRows) -> list[tuple[str, str]]:
     """Pairs with a gain head: all of up to four backends; more share their trees and need none."""
     names = rows.backends
@@ -172,7 +186,9 @@ def fit(
         for name, source in (recorded_as or {name: name for name in recording.backends}).items()
         if source in recording.prices
     }
-    fitted = fit_held_out(rows, seed, prices=prices, created=created, per_fold=config is not None)
+    fitted = fit_held_out(
+        rows, seed, prices=prices, created=created, per_fold=config is not None, own_heads=judged(config)
+    )
     exits = fit_exits(recordings, query_ids, recorded_as, seed)
     if exits:
         deciding = replace(fitted.bundle.deciding, exits=exits)

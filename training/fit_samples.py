@@ -31,9 +31,11 @@ def fit_sample_head(
     """Fit the head; `per_fold` also keeps one without each fold.
 
     `prior`, `tokens` (n, B): held-out p_correct and expected tokens. `own`: backends whose own heads are asked for
-    (None: all); what is fitted for one does not depend on the others.
+    (None: all); where there are more samples than are fitted on, they get half of the room.
     """
-    made = sample_rows(rows, prior, tokens, folds, np.random.default_rng(seed), most=_MOST_ROWS)
+    made = sample_rows(
+        rows, prior, tokens, folds, np.random.default_rng(seed), most=_MOST_ROWS, first=own or ()
+    )
     fit = with_own_heads(
         fit_on_rows(made, rows.backends, seed, per_fold=per_fold), made, rows.backends, seed, only=own
     )

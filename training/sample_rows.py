@@ -7,7 +7,7 @@ growing samples take part without voting.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -62,19 +62,21 @@ def sample_rows(
     *,
     most: int | None = None,
     backends: Sequence[str] | None = None,
+    first: Collection[str] = (),
 ) -> SampleRows:
     """`prior`, `tokens` (n, B): p_correct and expected tokens of the n queries, which are in `folds` (n,).
 
-    `most`: a seeded choice of queries and backends with about so many samples; `backends`: those of the indicator,
-    where they are not the rows' own.
+    `most`: a seeded choice of queries and backends with about so many samples, up to half of it for the backends
+    `first`; `backends`: those of the indicator, where they are not the rows' own.
     """
     cells: dict[tuple[int, str], list[int]] = defaultdict(list)
     for number, labelled in enumerate(rows.samples):
         cells[labelled.query, labelled.sample.backend].append(number)
     keys = sorted(cells)
     if most is not None and len(rows.samples) > most:
-        share = most / len(rows.samples)
-        keys = [key for key, draw in zip(keys, rng.random(len(keys)).tolist(), strict=True) if draw < share]
+        shares = _shares({key: len(cell) for key, cell in cells.items()}, most, first)
+        drawn = zip(keys, rng.random(len(keys)).tolist(), strict=True)
+        keys = [key for key, draw in drawn if draw < shares[key[1] in first]]
     named, words_of = rows.backends if backends is None else backends, AnswerWords()
     places = {backend: place for place, backend in enumerate(rows.backends)}
     x, words, numbers, known, weight, fold = [], [], [], [], [], []
@@ -99,6 +101,15 @@ def sample_rows(
         np.array(fold, dtype=np.int64),
         np.array(numbers, dtype=np.int64),
     )
+
+
+def _shares(sizes: Mapping[tuple[int, str], int], most: int, first: Collection[str]) -> tuple[float, float]:
+    """Which share of (query, backend) is taken of other backends, and of those that come first."""
+    total, wanted = sum(sizes.values()), sum(size for key, size in sizes.items() if key[1] in first)
+    if wanted in (0, total):
+        return most / total, most / total
+    taken = min(wanted, max(most / 2, most * wanted / total))
+    return (most - taken) / (total - wanted), taken / wanted
 
 
 def _drawn(
