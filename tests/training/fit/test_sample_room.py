@@ -62,6 +62,6 @@ def test_judged_are_backends_that_a_plan_goes_on_from_or_draws_several_samples_o
         plan("cascade", StageConfig("b"), StageConfig("a")),
         plan("vote", StageConfig("c", max_samples=4)),
     )
-    assert judged(Config(backends={}, plans=plans)) == {"b", "c"}
+    assert judged(Config(backends={}, plans=plans)) == frozenset({"b", "c"})
     assert judged(Config(backends={}, plans=plans[:1])) is None
     assert judged(None) is None
