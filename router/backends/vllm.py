@@ -180,6 +180,7 @@ class VLLM:
     ) -> AsyncGenerator[Sample | Delta, None]:
         """One request for the samples `indices`, at the next url where one cannot be reached; at `home` first."""
         loop = asyncio.get_running_loop()
+        self._connected()  # what it raises is no server's fault: none is to rest for it
         body = dict(body) | {"n": len(indices), "seed": seed_of(call, indices[0])}
         asked = tuple(indices)  # the caller takes out of the list what has come
         states, ticket = self._states, Ticket()

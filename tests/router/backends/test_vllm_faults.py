@@ -263,3 +263,10 @@ async def test_a_port_that_speaks_another_protocol_is_garbled(connect, make_call
     async with server:
         with pytest.raises(BackendGarbled, match=says):
             await draw(connect(f"http://127.0.0.1:{port}"), make_call())
+
+
+async def test_no_server_rests_for_a_key_that_is_missing_here(stub, connect, make_call, draw):
+    backend = connect(stub.url, api_key_env="NOT_THERE")
+    with pytest.raises(BackendUnavailable, match="NOT_THERE"):
+        await draw(backend, make_call())
+    assert backend.urls() == (1, 0)
