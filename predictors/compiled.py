@@ -12,6 +12,6 @@ try:
 
     BUILT = True
 except ImportError:  # installed without a C compiler
-    BUILT, Scanner, add_rows, scaled_sum = False, None, None, None  # type: ignore[assignment, misc]
+    BUILT, Scanner, add_rows, scaled_sum = False, None, None, None  # type: ignore[assignment, misc]  # nobody calls them then
 
 __all__ = ["BUILT", "Scanner", "add_rows", "scaled_sum"]

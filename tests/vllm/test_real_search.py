@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,18 +52,6 @@ def ports(small: VllmServer, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     (folder / "router.toml").write_text(text)
     with serving(folder / "router.toml", folder / "serve.log") as listening:
         yield listening
-
-
-@pytest.fixture
-async def client(ports: Ports) -> AsyncIterator[Client]:
-    async with Client(ports.router, timeout_s=600.0) as connected:
-        yield connected
-
-
-@pytest.fixture
-async def admin(ports: Ports) -> AsyncIterator[AdminClient]:
-    async with AdminClient(ports.admin, timeout_s=600.0) as connected:
-        yield connected
 
 
 @pytest.mark.parametrize("plan", [name for name, *_ in FOUND])
