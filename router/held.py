@@ -24,7 +24,8 @@ from router.progress import Progress
 from router.worst_case import used_amount, worst_amount
 
 REPORTED_LATER = "samples of the caller were running: what they used is charged after this row"
-REMEMBER_MOST = 200_000  # decisions, also settled ones: a repeated report is answered as the first
+HELD_MOST = 200_000  # decisions whose usage is awaited, 1 kB each
+ENDED_MOST = 20_000  # settled decisions: a report that is sent again comes soon, and is answered as the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,16 @@ class _Held:
     reservations: tuple[Reservation, ...]
     prices: Mapping[str, Price]  # of the reservation
     usage: Mapping[str, Usage]  # reported so far
-    ended: Reported | None = None
 
     @property
-    def reserved(self) -> int:
-        """Micro-dollars."""
-        return sum(reservation.amount.micros for reservation in self.reservations)
+    def tenant(self) -> str:
+        """Whose decision it was."""
+        return self.reservations[0].tenant
+
+    def charged(self, micros: int) -> Reported:
+        """What a charge of so much leaves of it."""
+        reserved = sum(reservation.amount.micros for reservation in self.reservations)
+        return Reported(micros, max(0, reserved - micros))
 
 
 class Held:
@@ -53,7 +58,8 @@ class Held:
 
     def __init__(self, books: Books) -> None:
         self._books = books
-        self._held: OrderedDict[str, _Held] = OrderedDict()
+        self._held: OrderedDict[str, _Held] = OrderedDict()  # usage is awaited
+        self._ended: OrderedDict[str, tuple[str, Reported]] = OrderedDict()  # of which tenant, and how
 
     async def hold(self, decision_id: str, query: Query, plan: Plan) -> None:
         """Set the worst case of a decided plan aside. Raises `BudgetExceeded` with the decision's id."""
@@ -65,7 +71,7 @@ class Held:
         except BudgetExceeded as error:
             error.decision_id = decision_id
             raise
-        self._remember(decision_id, _Held((reservation,), prices, {}))
+        self._await(decision_id, _Held((reservation,), prices, {}))
 
     def keep(self, progress: Progress, charged: int | None = None) -> int:
         """Take over what an advised query reserved; `charged`: it is settled at so much, None: it is not settled.
@@ -76,13 +82,13 @@ class Held:
         if not progress.reservations:
             return 0
         held = _Held(tuple(progress.reservations), progress.prices, dict(progress.meter.by_backend))
-        if charged is None:
-            progress.degraded.append(REPORTED_LATER)
-            charged = min(held.reserved, used_amount(held.usage, held.prices).micros)
-        else:
-            held = replace(held, ended=Reported(charged, max(0, held.reserved - charged)))
-        self._remember(progress.decision_id, held)
-        return charged
+        if charged is not None:
+            self._end(progress.decision_id, held, charged)
+            return charged
+        progress.degraded.append(REPORTED_LATER)
+        self._await(progress.decision_id, held)
+        reserved = sum(reservation.amount.micros for reservation in held.reservations)
+        return min(reserved, used_amount(held.usage, held.prices).micros)
 
     def report(
         self, decision_id: str, usage: Mapping[str, Usage], *, final: bool, tenant: str | None = None
@@ -91,25 +97,26 @@ class Held:
 
         Raises `UnknownName`, also for a decision of another tenant than `tenant` (None: whoever's), or `InvalidQuery`.
         """
+        owner, ended = self._ended.get(decision_id, ("", None))
+        if ended is not None and tenant in {None, owner}:
+            return ended
         held = self._held.get(decision_id)
-        if held is None or (tenant is not None and any(one.tenant != tenant for one in held.reservations)):
+        if held is None or tenant not in {None, held.tenant}:
             where = f"decision with usage to report at replica {self._books.settings.replica!r}"
             raise UnknownName(where, decision_id)
-        if held.ended is not None:
-            return held.ended
         totals = dict(held.usage)
         for name, said in usage.items():
             if name not in held.prices:
                 raise InvalidQuery("by_backend", f"unknown backend {name!r}", ", ".join(held.prices))
-            before = totals.get(name, Usage())
-            totals[name] = self._timed(name, said, before).at_least(before)
+            earlier = totals.get(name, Usage())
+            totals[name] = self._timed(name, said, earlier).at_least(earlier)
         used = used_amount(totals, held.prices)
-        ended = None
         if final:
-            charged = settle_all(self._books.ledger, held.reservations, used).micros
-            ended = Reported(charged, max(0, held.reserved - charged))
-        self._held[decision_id] = replace(held, usage=totals, ended=ended)
-        return ended or Reported(used.micros)
+            return self._end(
+                decision_id, held, settle_all(self._books.ledger, held.reservations, used).micros
+            )
+        self._held[decision_id] = replace(held, usage=totals)
+        return Reported(used.micros)
 
     def _timed(self, name: str, said: Usage, before: Usage) -> Usage:
         """`said` with the longest GPU time that its samples can have taken, but for those already known."""
@@ -119,7 +126,16 @@ class Held:
         more = max(said.samples, 1) - before.samples
         return replace(said, gpu_seconds=before.gpu_seconds + max(0, more) * longest_s)
 
-    def _remember(self, decision_id: str, held: _Held) -> None:
+    def _await(self, decision_id: str, held: _Held) -> None:
         self._held[decision_id] = held
-        if len(self._held) > REMEMBER_MOST:
+        if len(self._held) > HELD_MOST:
             self._held.popitem(last=False)
+
+    def _end(self, decision_id: str, held: _Held, charged: int) -> Reported:
+        """Only who it belonged to and how it ended stay: the rest is most of the memory."""
+        ended = held.charged(charged)
+        self._held.pop(decision_id, None)
+        self._ended[decision_id] = (held.tenant, ended)
+        if len(self._ended) > ENDED_MOST:
+            self._ended.popitem(last=False)
+        return ended

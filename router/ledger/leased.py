@@ -36,8 +36,10 @@ class Terms:
     lease_s: float = 1050.0  # nothing is reserved in the last `request_s` + `CLOCK_STEP_S` of a lease
     horizon_s: float = 36.0  # of spending at the present rate is taken in advance
     allowance: float = 0.0  # share of each limit that may be spent while the store is away; 0: refuse
-    remember_s: float = 600.0  # how long a settled request id is known: as long as replies are replayed
-    remember_most: int = 200_000  # settled request ids
+    remember_s: float = 600.0  # how long a charged request id is known: as long as replies are replayed
+    remember_most: int = (
+        20_000  # such ids, 600 bytes each; as many again that were charged when their time was over
+    )
 
 
 class Leased:
@@ -121,7 +123,7 @@ class Leased:
         if entry is None:
             charged = self._requests.charged(reservation.request_id)
             return used if charged is None else charged
-        self._charge(entry, used, now)
+        self._charge(entry, used, now, lapsed=False)
         if self.store.immediate and now >= self._exchanged_at + self.renew_s:
             self.exchange()
         return used
@@ -255,11 +257,11 @@ class Leased:
     def _expire(self, now: float) -> None:
         for request in self._requests.over(now):
             self.expired += 1
-            self._charge(request, request.reservation.amount, now)
+            self._charge(request, request.reservation.amount, now, lapsed=True)
 
-    def _charge(self, request: Request, used: Amount, now: float) -> None:
+    def _charge(self, request: Request, used: Amount, now: float, *, lapsed: bool) -> None:
         request.charge(used)
-        self._requests.remember(request, used, now)
+        self._requests.remember(request, used, now, lapsed=lapsed)
 
     def _ask_at_once(self, hands: tuple[Hand, ...], needs: tuple[int, ...], now: float) -> None:
         """An exchange where it costs no waiting: when one is due, or the request does not fit and may then."""

@@ -25,12 +25,21 @@ class Request:
             hand.settle(held, hand.measure(used))
 
 
+Charged = tuple[float, Reservation, Amount]
+"""When (monotonic), for what, and how much."""
+
+
 class Requests:
-    """Reserved and settled ones, both in order of time; settled ids are forgotten in time and in number."""
+    """Reserved and charged ones, in order of time; charged ids are forgotten in time and in number.
+
+    Those that were charged because their time was over are kept apart: who settles twice does so at once, who settles
+    too late comes minutes later, and must not be pushed out by the others.
+    """
 
     def __init__(self, remember_s: float, remember_most: int) -> None:
         self.open: OrderedDict[str, Request] = OrderedDict()
-        self.settled: OrderedDict[str, tuple[float, Reservation, Amount]] = OrderedDict()
+        self.settled: OrderedDict[str, Charged] = OrderedDict()
+        self.lapsed: OrderedDict[str, Charged] = OrderedDict()
         self._remember_s, self._remember_most = remember_s, remember_most
 
     def known(self, request_id: str) -> Reservation | None:
@@ -38,13 +47,13 @@ class Requests:
         entry = self.open.get(request_id)
         if entry is not None:
             return entry.reservation
-        settled = self.settled.get(request_id)
-        return None if settled is None else settled[1]
+        charged = self._charged(request_id)
+        return None if charged is None else charged[1]
 
     def charged(self, request_id: str) -> Amount | None:
-        """What a settled request was charged; None where it is not known (any more)."""
-        settled = self.settled.get(request_id)
-        return None if settled is None else settled[2]
+        """What a request was charged; None where it is not known (any more)."""
+        charged = self._charged(request_id)
+        return None if charged is None else charged[2]
 
     def over(self, now: float) -> Iterator[Request]:
         """Take out those whose time is over."""
@@ -54,12 +63,16 @@ class Requests:
                 return
             yield self.open.pop(first.reservation.request_id)
 
-    def remember(self, request: Request, used: Amount, now: float) -> None:
-        """It was charged."""
-        self.settled[request.reservation.request_id] = (now, request.reservation, used)
+    def remember(self, request: Request, used: Amount, now: float, *, lapsed: bool) -> None:
+        """It was charged; `lapsed`: because its time was over."""
+        memory = self.lapsed if lapsed else self.settled
+        memory[request.reservation.request_id] = (now, request.reservation, used)
         forget_before = now - self._remember_s
-        while self.settled:
-            oldest = next(iter(self.settled))
-            if self.settled[oldest][0] > forget_before and len(self.settled) <= self._remember_most:
+        while memory:
+            oldest = next(iter(memory))
+            if memory[oldest][0] > forget_before and len(memory) <= self._remember_most:
                 return
-            del self.settled[oldest]
+            del memory[oldest]
+
+    def _charged(self, request_id: str) -> Charged | None:
+        return self.settled.get(request_id) or self.lapsed.get(request_id)
