@@ -21,6 +21,7 @@ from router.backends.openai_choice import GrowingChoice
 from router.backends.openai_chunks import DONE, LONGEST_EVENT, Chunk, EventReader
 from router.backends.openai_endpoints import STREAM_OPTIONS, Endpoint
 from router.backends.openai_errors import of_event, of_status, translated
+from router.backends.openai_reading import Until, let_end
 from router.backends.openai_receipt import Receipt
 from router.domain.events import Delta
 from router.errors import BackendError, BackendGarbled, BackendRefused, BackendUnavailable
@@ -54,6 +55,7 @@ class Exchange:
     received: bool = False  # anything of a sample has come
     begins: asyncio.Event | None = None  # set when it does
     overran: bool = False  # a choice went beyond max_tokens and was cut
+    ended: bool = False  # the server said that this was all
     unfinished: set[int] = field(default_factory=set)
     step: int = CHECKPOINT_TOKENS  # tokens between the showings of a growing sample
     checkpoint: int = 0  # tokens at which it is shown next
@@ -95,7 +97,9 @@ class Exchange:
             endpoint.in_flight -= 1
             if accepted:
                 self._book()
-            if response is not None:
+            if response is not None and self.ended:
+                let_end(response)
+            elif response is not None:
                 response.close()  # not release: what has not been read is not wanted
 
     async def _open(
@@ -138,12 +142,11 @@ class Exchange:
         if "html" in response.content_type:
             raise BackendGarbled(f"{self.who}: an HTML page instead of an answer")
         reader, body, any_event = EventReader(), bytearray(), False
-        received = b"-"
-        while received:
-            try:
-                with translated(self.who, self._waiting_for()):
-                    async with asyncio.timeout_at(self._deadline()):
-                        received = await response.content.readany()
+        received, content = b"-", response.content
+        with Until(content, self._deadline):
+            while received:
+                try:
+                    received = await content.readany()
                     if whole:
                         body += received
                         if len(body) > LONGEST_EVENT:
@@ -151,17 +154,23 @@ class Exchange:
                         events = [] if received else [bytes(body)]
                     else:
                         events = reader.feed(received) if received else reader.finish()
-            except BackendError:
-                if self.unfinished:
-                    raise
-                return  # only the usage is missing: what was counted must do
-            for event in events:
-                if event == DONE:
+                except (BackendError, aiohttp.ClientError, OSError) as error:  # TimeoutError is one
+                    self._unread(error)
                     return
-                any_event = True
-                yield self._decoded(event)
+                for event in events:
+                    if event == DONE:
+                        self.ended = True
+                        return
+                    any_event = True
+                    yield self._decoded(event)
         if not any_event:
             raise BackendGarbled(f"{self.who}: the reply has no event")
+
+    def _unread(self, error: Exception) -> None:
+        """Raises it as ours, unless only the usage is missing: what was counted must do."""
+        if self.unfinished:
+            with translated(self.who, self._waiting_for()):
+                raise error
 
     def _heard(self, anything: bool) -> None:
         self.received = self.received or anything
