@@ -157,7 +157,7 @@ class Query:
 class Piece(NamedTuple):
     """One vector of those that a sample's `hidden` is made of, one after the other."""
 
-    part: str  # prompt_last, prompt_mean, answer_last, answer_mean, mark:<position>, …
+    part: str  # prompt_last, prompt_mean, answer_last, answer_mean, mark:<position>, value_prompt_last, …
     layer: int  # blocks passed; -1: the last, whichever number it has
     width: int
 

@@ -20,7 +20,7 @@ from predictors.sample_head import SampleHead, bounded
 from predictors.state_probe import StateProbe
 
 EXTRA = 2  # features of a state
-PROMPT = "prompt_last"  # the part that is known before the first token
+PROMPT = ("prompt_last", "value_prompt_last")  # the parts that are known before the first token
 
 
 @dataclass(frozen=True, slots=True)

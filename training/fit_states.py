@@ -111,7 +111,7 @@ def state_rows(made: SampleRows, rows: FitRows, seed: int) -> StateRows | None:
             continue
         found = fit_probe(x, pieces, made.y[mine], made.weight[mine], made.fold[mine], seed)
         said[mine], probed[backend] = found.held_out, found
-        of_prompt = tuple(piece for piece in pieces if piece.part == PROMPT)
+        of_prompt = tuple(piece for piece in pieces if piece.part in PROMPT)
         if of_prompt:
             right[backend], agree[backend] = _of_prompt(made, rows, mine, x, pieces, of_prompt, seed)
     known = np.flatnonzero(np.isfinite(said))

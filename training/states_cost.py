@@ -1,8 +1,9 @@
 """What handing out hidden states costs a vLLM server's throughput: `python -m training.states_cost`.
 
-Two servers of the same model on this machine, one plain, one with our connector; bursts of the same shape go to them
-in turn, so that whatever else the machine does falls on both. The second is measured twice: with states that nobody
-asks for, and with states asked for and read for every request.
+Servers of the same model on this machine, one plain, one per kind of states with our connector (value vectors out of
+the KV cache; hidden states by speculation); bursts of the same shape go to them in turn, so that whatever else the
+machine does falls on all. A connector is measured twice: with states that nobody asks for, and with states asked for
+and read for every request.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import signal
 import statistics
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +28,7 @@ from training.collect_burst import burst
 from training.errors import TrainingError
 from training.vllm_cpu.server import ServerOptions, VllmServer
 
-PLAIN, UNASKED, ASKED = "plain", "connector_unasked", "connector_asked"
+PLAIN, UNASKED, ASKED = "plain", "unasked", "asked"
 
 
 def body_of(model: str, number: int, tokens: int) -> dict[str, Any]:
@@ -45,19 +47,22 @@ def body_of(model: str, number: int, tokens: int) -> dict[str, Any]:
 def measured(
     servers: dict[str, VllmServer], folder: Path, rounds: int, requests: int, tokens: int
 ) -> dict[str, list[float]]:
-    """Tokens per second of every burst, by kind."""
-    found: dict[str, list[float]] = {PLAIN: [], UNASKED: [], ASKED: []}
+    """Tokens per second of every burst, by kind: `plain`, and `STATES_unasked` and `STATES_asked` of all others."""
+    turns = {(PLAIN, PLAIN): PLAIN} | {
+        (name, how): f"{name}_{how}" for name in servers if name != PLAIN for how in (UNASKED, ASKED)
+    }
+    found: dict[str, list[float]] = {kind: [] for kind in turns.values()}
     for turn in range(rounds + 1):  # the first warms up
-        for kind in found if turn % 2 else reversed(found):
-            server = servers[PLAIN if kind == PLAIN else ASKED]
-            keys = [secrets.token_hex(16) for _ in range(requests)] if kind == ASKED else []
+        for (name, how), kind in turns.items() if turn % 2 else reversed(turns.items()):
+            server = servers[name]
+            keys = [secrets.token_hex(16) for _ in range(requests)] if how == ASKED else []
             bodies = [body_of(server.model, number, tokens) for number in range(requests)]
             for body, key in zip(bodies, keys, strict=False):
                 body["kv_transfer_params"] = ask_params(key)
             began = time.monotonic()
             asyncio.run(burst(server.url, bodies))
             speed = requests * tokens / (time.monotonic() - began)
-            there = sum(take_states(state_path(folder, "", key)) is not None for key in keys)
+            there = sum(take_states(state_path(folder / name, "", key)) is not None for key in keys)
             if turn:
                 found[kind].append(speed)
             states = f", {there} of {requests} states" if keys else ""
@@ -70,20 +75,18 @@ def cost(
     requests: Annotated[int, typer.Option(min=1, help="at once")] = 32,
     tokens: Annotated[int, typer.Option(min=1, help="of every answer")] = 32,
     layers: Annotated[str, typer.Option(help="with commas")] = "20",
+    states: Annotated[str, typer.Option(help="values, hidden, or both with a comma")] = "values,hidden",
     threads: Annotated[int, typer.Option(min=0, help="of each server; 0: half of the cores")] = 0,
 ) -> None:
     """Print one JSON object: speeds, and ratios to the plain server, median and quartiles over the bursts."""
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(1))  # so that the servers go with us
     folder = Path(f"/dev/shm/apportion-cost-{secrets.token_hex(4)}")  # noqa: S108 (memory, our own name)
     chosen = tuple(int(layer) for layer in layers.split(","))
-    options = {"start_s": 900.0, "kv_cache_gib": 1, "threads": threads}
-    servers = {
-        PLAIN: VllmServer("small", ServerOptions(**options)),  # type: ignore[arg-type]
-        ASKED: VllmServer(
-            "small",
-            ServerOptions(**options, layers=chosen, states={"folder": str(folder)}),  # type: ignore[arg-type]
-        ),
-    }
+    plain = ServerOptions(start_s=900.0, kv_cache_gib=1, threads=threads)
+    servers = {PLAIN: VllmServer("small", plain)}
+    for name in states.split(","):
+        given = {"folder": str(folder / name), "states": name}
+        servers[name] = VllmServer("small", replace(plain, layers=chosen, states=given))
     try:
         for server in servers.values():
             server.start()
@@ -92,10 +95,9 @@ def cost(
         for server in servers.values():
             server.stop()
         shutil.rmtree(folder, ignore_errors=True)
-    plain = found[PLAIN]
     said: dict[str, Any] = {kind: statistics.median(speeds) for kind, speeds in found.items()}
-    for kind in (UNASKED, ASKED):
-        ratios = [mine / theirs for mine, theirs in zip(found[kind], plain, strict=True)]
+    for kind in said.copy().keys() - {PLAIN}:
+        ratios = [mine / theirs for mine, theirs in zip(found[kind], found[PLAIN], strict=True)]
         low, middle, high = statistics.quantiles(ratios, n=4)
         said[f"{kind}/{PLAIN}"] = {"median": middle, "lower_quartile": low, "upper_quartile": high}
     print(json.dumps(said))

@@ -1,9 +1,9 @@
 """The KV connector that vLLM loads: hands out reduced hidden states of the requests that ask for them.
 
-Works with vLLM's `extract_hidden_states` speculation, which keeps the chosen layers' states in blocks of the KV cache.
-When a request ends its blocks are held until its states are reduced (some 100 µs), then freed. Requests that do not
-ask, and those that were aborted, cost nothing and leave nothing. Options, in `kv_connector_extra_config`: `folder`,
-`parts`, `dims` and `seed` of the projection, `mark_tokens`, `max_age_s`, `max_mb`.
+Two sources: the states that vLLM's `extract_hidden_states` speculation keeps in blocks of the KV cache
+(`hidden_cache.py`), or the value vectors that attention keeps there anyway (`value_cache.py`). When a request ends its
+blocks are held until they are reduced (some 100 µs), then freed. Requests that do not ask, and those that were aborted,
+cost nothing and leave nothing. Options, in `kv_connector_extra_config`: see `options.py`.
 
 No layout of the KV cache is asked for: the states are found in any, and attention on a CPU reads one alone (asked for
 another, it answers nonsense from the second token on). When it fails: models whose states vLLM cannot extract, pipeline
@@ -12,14 +12,12 @@ parallelism, and versions of vLLM whose connector interface differs (it is decla
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from vllm.config import get_layers_from_vllm_config
 from vllm.distributed.kv_transfer.kv_connector.v1.base import (
     KVConnectorBase_V1,
     KVConnectorMetadata,
@@ -31,8 +29,10 @@ from vllm.logger import init_logger
 
 from predictors.vllm.asked import child_index, read_ask
 from predictors.vllm.folder import StateFolder
-from predictors.vllm.options import Options
+from predictors.vllm.hidden_cache import HiddenSource
+from predictors.vllm.options import VALUES, Options
 from predictors.vllm.reduction import Reducer, Sequenced, kept_marks
+from predictors.vllm.value_cache import ValueSource
 from predictors.vllm.writer import Job, StateWriter
 
 if TYPE_CHECKING:
@@ -72,12 +72,13 @@ class ReducedStates(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]  # v
         super().__init__(vllm_config=vllm_config, role=role, kv_cache_config=kv_cache_config)
         if vllm_config.parallel_config.pipeline_parallel_size > 1:
             raise ValueError("hidden states: pipeline parallelism is not supported")
-        speculation = vllm_config.speculative_config
-        if speculation is None or speculation.method != "extract_hidden_states":
-            raise ValueError("hidden states: start vLLM with the speculative method extract_hidden_states")
-        self._layers = tuple(speculation.draft_model_config.hf_config.eagle_aux_hidden_state_layer_ids)
         self._options = Options.read(self._kv_transfer_config.kv_connector_extra_config or {})
-        self._group = _states_group(kv_cache_config)
+        self._source: HiddenSource | ValueSource = (
+            ValueSource(vllm_config, self._options.layers)
+            if self._options.states == VALUES
+            else HiddenSource(vllm_config)
+        )
+        self._group = self._source.group(kv_cache_config)
         self._ended: list[Finished] = []  # the scheduler's
         self._writer: StateWriter | None = None  # the first worker's
         self._reducer: Reducer | None = None  # the first worker's
@@ -104,7 +105,7 @@ class ReducedStates(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]  # v
         return self.request_finished(request, block_ids[self._group])
 
     def request_finished(self, request: Request, block_ids: list[int]) -> tuple[bool, dict[str, Any] | None]:
-        """The same where the cache has one group. `block_ids`: of the states."""
+        """The same where the cache has one group. `block_ids`: of the group that is read."""
         ask = read_ask(request.kv_transfer_params)
         prompt_ids = request.prompt_token_ids
         if ask is None or not prompt_ids or request.status.name == "FINISHED_ABORTED":
@@ -144,22 +145,15 @@ class ReducedStates(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]  # v
         return False
 
     def register_kv_caches(self, kv_caches: dict[str, torch.Tensor]) -> None:
-        """Find the states' cache, (blocks, layers, tokens per block, width)."""
+        """Find the cache that is read."""
         if get_tensor_model_parallel_rank() != 0:
             return
-        from vllm.model_executor.models.extract_hidden_states import CacheOnlyAttentionLayer
-
-        found = list(get_layers_from_vllm_config(self._vllm_config, CacheOnlyAttentionLayer, list(kv_caches)))
-        if len(found) != 1:
-            raise ValueError(f"hidden states: one cache of states is expected, found {found}")
-        cache = kv_caches[found[0]]
-        if cache.ndim != 4 or cache.shape[1] != len(self._layers):
-            raise ValueError(f"hidden states: a cache of shape {tuple(cache.shape)} for {self._layers}")
         options = self._options
-        self._reducer = Reducer(cache, self._layers, options.parts, options.dims, options.seed)
+        cache = self._source.cache(self._vllm_config, kv_caches)
+        self._reducer = Reducer(cache, options.parts, options.dims, options.seed)
         folder = StateFolder(Path(options.folder), options.max_age_s, int(options.max_mb * 1e6))
         self._writer = StateWriter(folder, logger.warning)
-        logger.info("hidden states of layers %s go to %s", self._layers, options.folder)
+        logger.info("%s states of layers %s go to %s", options.states, cache.layers, options.folder)
 
     def bind_connector_metadata(self, connector_metadata: KVConnectorMetadata) -> None:
         """Called before a step's forward pass: what ended in the last one is reduced while this one runs."""
@@ -187,7 +181,7 @@ class ReducedStates(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]  # v
     def save_kv_layer(
         self, layer_name: str, kv_layer: torch.Tensor, attn_metadata: Any, **kwargs: Any
     ) -> None:
-        """vLLM's own cache-only layer has stored the states."""
+        """vLLM has stored what is read when a request ends."""
 
     def wait_for_save(self) -> None:
         """Nothing is waited for."""
@@ -196,18 +190,3 @@ class ReducedStates(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]  # v
         """Write what waits."""
         if self._writer is not None:
             self._writer.close()
-
-
-def _states_group(kv_cache_config: KVCacheConfig | None) -> int:
-    """Which of the cache's groups holds the states."""
-    from vllm.v1.kv_cache_interface import HiddenStateCacheSpec
-
-    groups: Sequence[Any] = kv_cache_config.kv_cache_groups if kv_cache_config is not None else ()
-    found = [at for at, group in enumerate(groups) if isinstance(group.kv_cache_spec, HiddenStateCacheSpec)]
-    if not found and len(groups) == 1:
-        return 0  # all layers share one block table
-    if len(found) != 1:
-        raise ValueError(
-            f"hidden states: {len(found)} of {len(groups)} groups of the KV cache hold them; not 1"
-        )
-    return found[0]

@@ -1,6 +1,6 @@
 """From the cached states of a sequence's tokens to a few vectors: chosen tokens and means, on the cache's own device.
 
-The cache holds (blocks, layers, tokens per block, width); a sequence owns a list of blocks, in order.
+A sequence owns a list of blocks of the cache, in order.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ctypes import string_at
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -30,32 +31,44 @@ class Sequenced:
     marks: tuple[int, ...] = ()  # positions < tokens
 
 
+class Cache(Protocol):
+    """Vectors of tokens in blocks: hidden states or value vectors."""
+
+    prefix: str  # what its parts' names begin with
+    layers: tuple[int, ...]
+    block_tokens: int
+    width: int  # of a vector
+    device: torch.device
+
+    def rows(self, blocks: Sequence[int]) -> torch.Tensor:
+        """Those of all tokens of these blocks, (tokens, layers, width)."""
+        ...
+
+
 class Reducer:
     """Reduces sequences of one cache, on a stream of its own where the cache is on a GPU."""
 
-    def __init__(
-        self, cache: torch.Tensor, layers: Sequence[int], parts: Sequence[str], dims: int, seed: int
-    ) -> None:
-        self._cache, self._layers, self._parts = cache, tuple(layers), tuple(parts)
+    def __init__(self, cache: Cache, parts: Sequence[str], dims: int, seed: int) -> None:
+        self._cache, self._parts = cache, tuple(parts)
         self._projection = None
         if dims:
-            self._projection = torch.tensor(signs(seed, cache.shape[3], dims), device=cache.device)
+            self._projection = torch.tensor(signs(seed, cache.width, dims), device=cache.device)
         self._side: torch.cuda.Stream | None = None
 
     def so_far(self) -> torch.cuda.Event | None:
         """What the model has enqueued up to now; None on a CPU, where it is done already."""
-        return torch.cuda.current_stream().record_event() if self._cache.is_cuda else None
+        return torch.cuda.current_stream().record_event() if self._cache.device.type == "cuda" else None
 
     def __call__(self, sequence: Sequenced, ready: torch.cuda.Event | None) -> States:
         """Called in the writer's thread, `ready` being `so_far` after the sequence's last step."""
         with torch.inference_mode():
             if ready is None:
-                return reduced(self._cache, sequence, self._layers, self._parts, self._projection)
+                return reduced(self._cache, sequence, self._parts, self._projection)
             if self._side is None:
                 self._side = torch.cuda.Stream(self._cache.device)
             with torch.cuda.stream(self._side):
                 self._side.wait_event(ready)
-                return reduced(self._cache, sequence, self._layers, self._parts, self._projection)
+                return reduced(self._cache, sequence, self._parts, self._projection)
 
 
 def kept_marks(positions: Sequence[int], tokens: int) -> tuple[int, ...]:
@@ -68,9 +81,8 @@ def kept_marks(positions: Sequence[int], tokens: int) -> tuple[int, ...]:
 
 
 def reduced(
-    cache: torch.Tensor,
+    cache: Cache,
     sequence: Sequenced,
-    layers: Sequence[int],
     parts: Sequence[str],
     projection: torch.Tensor | None,
 ) -> States:
@@ -80,10 +92,10 @@ def reduced(
     """
     named, rows = [], []  # each row (layers, width)
     for part in parts:
-        named.append(part)
+        named.append(cache.prefix + part)
         rows.append(_part(cache, sequence, part))
     for mark in sequence.marks:
-        named.append(f"mark:{mark}")
+        named.append(f"{cache.prefix}mark:{mark}")
         rows.append(_token(cache, sequence.blocks, mark))
     values = torch.stack(rows)  # (parts, layers, width)
     if projection is not None:
@@ -91,7 +103,7 @@ def reduced(
     values = torch.nan_to_num(values, 0.0, _HIGHEST, -_HIGHEST).clamp_(-_HIGHEST, _HIGHEST)
     plain = values.to(torch.float16).contiguous().cpu()  # waits for the device, in the writer's thread
     return States(
-        tuple((name, layer) for name in named for layer in layers),
+        tuple((name, layer) for name in named for layer in cache.layers),
         int(plain.shape[-1]),
         sequence.prompt,
         sequence.tokens - sequence.prompt,
@@ -99,7 +111,7 @@ def reduced(
     )
 
 
-def _part(cache: torch.Tensor, sequence: Sequenced, part: str) -> torch.Tensor:
+def _part(cache: Cache, sequence: Sequenced, part: str) -> torch.Tensor:
     prompt, tokens = sequence.prompt, sequence.tokens
     match part:
         case "prompt_last":
@@ -113,20 +125,19 @@ def _part(cache: torch.Tensor, sequence: Sequenced, part: str) -> torch.Tensor:
     raise ValueError(f"unknown part {part!r}; choose from {', '.join(PARTS)}")
 
 
-def _token(cache: torch.Tensor, blocks: Sequence[int], position: int) -> torch.Tensor:
-    size = cache.shape[2]
-    return cache[blocks[position // size], :, position % size].float()
+def _token(cache: Cache, blocks: Sequence[int], position: int) -> torch.Tensor:
+    size = cache.block_tokens
+    return cache.rows([blocks[position // size]])[position % size].float()
 
 
-def _mean(cache: torch.Tensor, blocks: Sequence[int], start: int, end: int) -> torch.Tensor:
+def _mean(cache: Cache, blocks: Sequence[int], start: int, end: int) -> torch.Tensor:
     """Mean over the tokens [start, end), (layers, width), summed in float32."""
-    size = cache.shape[2]
-    total = torch.zeros(cache.shape[1], cache.shape[3], dtype=torch.float32, device=cache.device)
+    size = cache.block_tokens
+    total = torch.zeros(len(cache.layers), cache.width, dtype=torch.float32, device=cache.device)
     first, last = start // size, (end - 1) // size + 1
     for at in range(first, last, _BLOCKS_AT_ONCE):
         until = min(last, at + _BLOCKS_AT_ONCE)
-        chosen = torch.tensor(blocks[at:until], dtype=torch.long, device=cache.device)
-        rows = cache[chosen].transpose(1, 2).flatten(0, 1)  # (tokens, layers, width)
+        rows = cache.rows(blocks[at:until])
         inside = rows[max(0, start - at * size) : end - at * size]
         total += inside.sum(dim=0, dtype=torch.float32)
     return total / (end - start)

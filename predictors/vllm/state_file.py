@@ -23,7 +23,7 @@ _FIXED = struct.Struct("<4sI")  # magic, bytes of the header
 class States:
     """`values` holds `len(pieces)` vectors of `width` little-endian float16, one after the other."""
 
-    pieces: tuple[tuple[str, int], ...]  # (part, layer); part: prompt_last, answer_mean, …, mark:<position>
+    pieces: tuple[tuple[str, int], ...]  # (part, layer); part: prompt_last, …, value_mark:<position>
     width: int
     prompt_tokens: int
     answer_tokens: int  # those with a state: the last one generated was never read by the model

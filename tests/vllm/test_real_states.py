@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from training.vllm_cpu.server import ServerOptions, VllmServer
 from training.workload.generate import workload
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(2400)]
-LAYERS = (1, 15, 30)  # of 30: first, middle, last
+LAYERS = {"hidden": (1, 15, 30), "values": (0, 15, 29)}  # of 30: first, middle, last
 PARTS = ("prompt_last", "prompt_mean", "answer_last", "answer_mean")
 MAX_AGE_S = 4.0
 
@@ -35,6 +36,7 @@ class Running:
 
     server: VllmServer
     folder: Path
+    kind: str  # hidden | values
 
     def body(self, text: str, key: str, **options: Any) -> dict[str, Any]:
         asked = {
@@ -68,17 +70,37 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Running]:
-    folder = Path(f"/dev/shm/apportion-test-{secrets.token_hex(4)}")
-    states = {"folder": str(folder), "parts": list(PARTS), "max_age_s": MAX_AGE_S, "max_mb": 0.3}
-    options = ServerOptions(
-        start_s=900, threads=2, kv_cache_gib=1, block_tokens=32, dtype="float32", layers=LAYERS, states=states
-    )
-    try:
-        with VllmServer("small", options) as server:
-            yield Running(server, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def servers() -> Iterator[dict[str, Running]]:
+    """One of each kind, coming up side by side."""
+    with ExitStack() as ends:
+        found = {}
+        for kind, layers in LAYERS.items():
+            folder = Path(f"/dev/shm/apportion-test-{secrets.token_hex(4)}")
+            ends.callback(shutil.rmtree, folder, ignore_errors=True)
+            states = {"folder": str(folder), "parts": PARTS, "max_age_s": MAX_AGE_S, "max_mb": 0.3}
+            if kind == "values":
+                states["states"] = kind
+            options = ServerOptions(
+                start_s=900,
+                threads=2,
+                kv_cache_gib=1,
+                block_tokens=32,
+                dtype="float32",
+                layers=layers,
+                states=states,
+            )
+            server = VllmServer("small", options)
+            ends.callback(server.stop)
+            server.launch()
+            found[kind] = Running(server, folder, kind)
+        for one in found.values():
+            one.server.wait_until_ready()
+        yield found
+
+
+@pytest.fixture(scope="module", params=list(LAYERS))
+def running(servers: dict[str, Running], request: pytest.FixtureRequest) -> Running:
+    return servers[request.param]
 
 
 @dataclass(frozen=True)
@@ -88,10 +110,16 @@ class Answered:
     ids: list[int]
     states: States
     reference: dict[str, Any]
+    kind: str
 
-    def vector(self, part: str, layer: int) -> np.ndarray[Any, Any]:
+    def vector(self, part: str, place: int) -> np.ndarray[Any, Any]:
+        """At the first, middle or last layer: `place` 0, 1 or 2."""
         values = np.frombuffer(self.states.values, "<f2").astype(np.float64).reshape(-1, self.states.width)
-        return np.asarray(values[self.states.pieces.index((part, layer))])
+        name = part if self.kind == "hidden" else f"value_{part}"
+        return np.asarray(values[self.states.pieces.index((name, LAYERS[self.kind][place]))])
+
+    def expected(self, part: str, place: int) -> np.ndarray[Any, Any]:
+        return np.array(self.reference[f"{part}@{LAYERS[self.kind][place]}"])
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +146,8 @@ def answered(running: Running) -> list[Answered]:
         {
             "prompt": reply["prompt_token_ids"],
             "answer": reply["choices"][0]["token_ids"][:-1],
-            "layers": LAYERS,
+            "states": running.kind,
+            "layers": LAYERS[running.kind],
         }
         for reply, _ in drawn
     ]
@@ -136,7 +165,7 @@ def answered(running: Running) -> list[Answered]:
     )
     references = json.loads(done.stdout)
     return [
-        Answered(reply["choices"][0]["token_ids"], states, reference)
+        Answered(reply["choices"][0]["token_ids"], states, reference, running.kind)
         for (reply, states), reference in zip(drawn, references, strict=True)
     ]
 
@@ -146,18 +175,18 @@ def cosine(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
 
 
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_state_is_what_transformers_computes_for_the_same_tokens(
-    answered: list[Answered], part: str, layer: int
+    answered: list[Answered], part: str, place: int
 ) -> None:
-    seen = [cosine(one.vector(part, layer), np.array(one.reference[f"{part}@{layer}"])) for one in answered]
+    seen = [cosine(one.vector(part, place), one.expected(part, place)) for one in answered]
     assert len(seen) == 20
     assert min(seen) >= 0.999
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_layers_differ(answered: list[Answered], part: str) -> None:
-    for one, other in ((1, 15), (15, 30), (1, 30)):
+    for one, other in ((0, 1), (1, 2), (0, 2)):
         assert max(cosine(seen.vector(part, one), seen.vector(part, other)) for seen in answered) < 0.99
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
@@ -211,7 +212,17 @@ def test_options_are_checked_when_the_server_starts():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"path": "/x"}, {"parts": ["all"]}, {"parts": []}, {"folder": "x"}, {"dims": -1}, {"max_mb": 0}],
+    [
+        {"path": "/x"},
+        {"parts": ["all"]},
+        {"parts": []},
+        {"folder": "x"},
+        {"dims": -1},
+        {"max_mb": 0},
+        {"states": "keys"},
+        {"states": "values"},
+        {"layers": [3]},
+    ],
 )
 def test_a_wrong_option_ends_the_start_with_a_sentence(wrong: dict[str, object]):
     with pytest.raises(ValueError, match="hidden states: "):
@@ -222,6 +233,13 @@ def test_the_flags_name_the_connector_by_its_module():
     flags = " ".join(server_flags([1, 2], {"folder": "/dev/shm/x"}))
     assert '"kv_connector_module_path": "predictors.vllm.connector"' in flags
     assert '"eagle_aux_hidden_state_layer_ids": [1, 2]' in flags
+
+
+def test_value_vectors_need_no_speculation_and_leave_chunked_prefill_alone():
+    flags = server_flags([1, 2], {"folder": "/dev/shm/x", "states": "values"})
+    transfer = json.loads(flags[flags.index("--kv-transfer-config") + 1])
+    options = Options.read(transfer["kv_connector_extra_config"])
+    assert (len(flags), options.states, options.layers) == (2, "values", (1, 2))
 
 
 def test_the_projection_is_the_same_everywhere_and_keeps_lengths_about():

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 MODULES = sorted(path.stem for path in (ROOT / "predictors" / "vllm").glob("*.py") if path.stem != "__init__")
-WITH_TORCH = {"connector", "reduction"}
+WITH_TORCH = {"connector", "hidden_cache", "reduction", "value_cache"}
 
 
 def imported(path: Path) -> set[str]:
