@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from router.backends import openai_reading
+from router.backends.vllm import VLLM
 from router.errors import BackendTimeout
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -90,8 +91,10 @@ async def test_a_reply_that_stays_silent_is_given_up_and_its_connection_closed(c
         await asyncio.wait_for(server.gone.wait(), 10)
 
 
-async def until_free(backend):
+async def until_free(backend: VLLM) -> None:
     """Until a connection waits for the next request."""
+    assert backend._session is not None
+    assert backend._session.connector is not None
     pool = backend._session.connector._conns
     async with asyncio.timeout(10):
         while not any(pool.values()):  # noqa: ASYNC110 (aiohttp has no event for it)

@@ -137,18 +137,6 @@ def test_a_request_that_is_never_settled_is_charged_at_its_worst_case():
     assert ledger.settle(held, Amount(1)) == Amount(100)
 
 
-def test_who_settles_too_late_hears_the_worst_case_however_many_were_settled_since():
-    ledger, clock = made(
-        [Account(ALL, None, HOUR, within="")],
-        terms=Terms(request_s=60.0, lease_s=200.0, remember_s=500.0, remember_most=10),
-    )
-    held = ledger.reserve("late", Amount(100))
-    clock.now += 60.0
-    for number in range(50):
-        ledger.settle(ledger.reserve(f"q{number}", Amount(5)), Amount(5))
-    assert ledger.settle(held, Amount(1)) == Amount(100)
-
-
 def test_more_than_was_reserved_is_charged_and_counted():
     ledger, _ = made()
     ledger.settle(ledger.reserve("q1", Amount(100), "a"), Amount(450))
