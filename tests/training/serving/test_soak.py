@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,8 @@ def soaked(**changes: object) -> Soaked:
         "failed": {},
         "p50_ms": 1.0,
         "p99_ms": 9.0,
+        "p99_ms_by_kind": {},
+        "late_seconds": [],
         "rss_mb": [],
         "warm_mb": 100.0,
         "last_mb": 105.0,
@@ -91,7 +94,7 @@ def test_growth_failures_and_outcomes_that_are_lost_or_twice_do_not_hold(change)
 
 
 def test_a_rate_with_refusals_or_late_answers_is_too_high():
-    assert kept_up(Mixed(latencies_s=[0.001] * 100))
-    assert not kept_up(Mixed(latencies_s=[0.001] * 100, refused=1))
-    assert not kept_up(Mixed(latencies_s=[0.2] * 100))
+    assert kept_up(Mixed(latencies_s=defaultdict(list, Decide=[0.001] * 100)))
+    assert not kept_up(Mixed(latencies_s=defaultdict(list, Decide=[0.001] * 100), refused=1))
+    assert not kept_up(Mixed(latencies_s=defaultdict(list, Decide=[0.2] * 100)))
     assert not kept_up(Mixed())

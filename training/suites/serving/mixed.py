@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,6 +27,7 @@ KINDS = (
 )  # of ten calls
 USED = pb.UsageItem(out=5, samples=1)
 STUCK_S = 60.0
+LATE_S = 1.0
 
 
 @dataclass(slots=True)
@@ -38,13 +39,16 @@ class Mixed:
     refused: int = 0  # as overload, with a delay
     failed: Counter[str] = field(default_factory=Counter)  # by what was said: none is wanted
     reported: list[str] = field(default_factory=list)  # keys of outcomes that were acknowledged
-    latencies_s: list[float] = field(
-        default_factory=list
-    )  # from the time at which a call should have been sent
+    # by kind, from the time at which a call should have been sent
+    latencies_s: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    late_seconds: set[int] = field(
+        default_factory=set
+    )  # of the run, in which a call should have been sent that took LATE_S
 
-    def latency_ms(self, share: float) -> float:
-        """A quantile; infinite where nothing came back."""
-        return 1e3 * float(np.quantile(self.latencies_s, share)) if self.latencies_s else float("inf")
+    def latency_ms(self, share: float, kind: str = "") -> float:
+        """A quantile, of one kind or of all; infinite where nothing came back."""
+        found = self.latencies_s[kind] if kind else [s for many in self.latencies_s.values() for s in many]
+        return 1e3 * float(np.quantile(found, share)) if found else float("inf")
 
 
 class Caller:
@@ -75,7 +79,7 @@ class Caller:
         began = clock()
         while (passed := clock() - began) < seconds:
             while seen.sent < passed * per_s:
-                task = asyncio.create_task(self._one(self._number, began + seen.sent / per_s, seen))
+                task = asyncio.create_task(self._one(self._number, began, seen.sent / per_s, seen))
                 self._number += 1
                 seen.sent += 1
                 running.add(task)
@@ -88,7 +92,7 @@ class Caller:
             seen.failed["no answer"] += 1
         return seen
 
-    async def _one(self, number: int, at: float, seen: Mixed) -> None:
+    async def _one(self, number: int, began: float, at: float, seen: Mixed) -> None:
         kind = KINDS[number % len(KINDS)]
         try:
             if kind == "door":
@@ -104,7 +108,10 @@ class Caller:
             said = f"{kind}: {error!r}"[:160]
         else:
             seen.done[kind] += not said
-            seen.latencies_s.append(time.perf_counter() - at)
+            took_s = time.perf_counter() - began - at
+            seen.latencies_s[kind].append(took_s)
+            if took_s >= LATE_S:
+                seen.late_seconds.add(int(at))
         if said:
             seen.failed[said] += 1
 

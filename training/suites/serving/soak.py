@@ -49,6 +49,8 @@ class Soaked:
     failed: dict[str, int]
     p50_ms: float
     p99_ms: float
+    p99_ms_by_kind: dict[str, float]
+    late_seconds: list[int]  # of the run, in which a call should have been sent that took a second or more
     rss_mb: list[float]  # at equal distances in time
     warm_mb: float
     last_mb: float
@@ -118,6 +120,8 @@ async def soak(config: Path, server: Running, minutes: float, step_s: float, see
         dict(seen.failed.most_common(10)),
         round(seen.latency_ms(0.5), 2),
         round(seen.latency_ms(0.99), 2),
+        {kind: round(seen.latency_ms(0.99, kind), 2) for kind in sorted(seen.latencies_s)},
+        sorted(seen.late_seconds),
         [round(value, 1) for value in memory],
         round(float(np.median(memory[warm : warm + last])), 1),
         round(float(np.median(memory[-last:])), 1),
@@ -160,6 +164,9 @@ def table(found: Soaked) -> Table:
     made.add_row("load", f"{found.per_s:g} a second for {found.minutes:g} minutes: {found.calls:,} calls", "")
     made.add_row("done", kinds, "")
     made.add_row("p50, p99", f"{found.p50_ms:g} ms, {found.p99_ms:g} ms", "")
+    made.add_row("p99 of each", ", ".join(f"{kind} {ms:g}" for kind, ms in found.p99_ms_by_kind.items()), "")
+    late = f"{len(found.late_seconds)}: {', '.join(map(str, found.late_seconds[:20]))}".rstrip(": ")
+    made.add_row("seconds with a call of a second or more", late, "")
     made.add_row("refused as overload", f"{found.refused:,}", "")
     made.add_row("failed", "; ".join(f"{n} x {said}" for said, n in found.failed.items()) or "0", "0")
     memory = f"{found.warm_mb:g} MB warm, {found.last_mb:g} MB at the end: {100 * found.growth:+.1f} %"
