@@ -18,6 +18,7 @@ from typing import Annotated
 
 import typer
 
+from predictors.vllm.options import HIDDEN, STATES, VALUES
 from router.recording import Recording
 from router.recordings.format import (
     QUERIES,
@@ -39,16 +40,24 @@ from training.vllm_cpu.places import cache_folder
 from training.vllm_cpu.server import ServerOptions, VllmServer
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-LAYERS = (10, 15, 20, 25, 30)  # of 30
+LAYERS = {
+    HIDDEN: (10, 15, 20, 25, 30),
+    VALUES: (5, 10, 15, 20, 25, 29),
+}  # of 30; value vectors of block 29 are the last
 OUT = SHIPPED.with_name("house-states")
 PIECES = "prompt_last@20,answer_mean@20"  # as good as any two of what is read
 NOTE = "hidden: prompt and recorded answer read again by the same model on vLLM (training/house_states.py)"
 PARTS = ("prompt_last", "answer_last", "answer_mean")
 
 
-def journal_path() -> Path:
+def journal_path(states: str = HIDDEN) -> Path:
     """Where `read` leaves what it read."""
-    return cache_folder() / "collect" / "house-states" / "small.jsonl"
+    return (
+        cache_folder()
+        / "collect"
+        / "house-states"
+        / ("small.jsonl" if states == HIDDEN else f"small-{states}.jsonl")
+    )
 
 
 @app.callback()
@@ -62,13 +71,20 @@ def read(
     samples: Annotated[int, typer.Option(min=1)] = 4,
     minutes: Annotated[float, typer.Option(min=0.1, help="at most")] = 600.0,
     threads: Annotated[int, typer.Option(min=0, help="of the server; 0: half of the cores")] = 0,
+    kind: Annotated[str, typer.Option("--states", help=" or ".join(STATES))] = HIDDEN,
 ) -> None:
     """Read the recorded samples of the small model again."""
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(1))  # so that the server goes with us
     folder = Path(f"/dev/shm/apportion-house-states-{time.time_ns()}")  # noqa: S108 (memory, our own name)
-    states = {"folder": str(folder), "parts": list(PARTS), "max_age_s": 120.0}
+    states = {"folder": str(folder), "states": kind, "parts": list(PARTS), "max_age_s": 120.0}
     options = ServerOptions(
-        nice=5, threads=threads, kv_cache_gib=1, block_tokens=32, start_s=900, layers=LAYERS, states=states
+        nice=5,
+        threads=threads,
+        kv_cache_gib=1,
+        block_tokens=32,
+        start_s=900,
+        layers=LAYERS[kind],
+        states=states,
     )
     work = list(recorded_samples(Recording.load(SHIPPED), "small", samples, queries))
     ends = time.monotonic() + 60 * minutes
@@ -82,8 +98,8 @@ def read(
                 print(f"{done} queries in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
             return time.monotonic() < ends
 
-        count = asyncio.run(reread(work, server, folder, journal_path(), on_query=told))
-    print(f"{count} samples read; {journal_path()}", file=sys.stderr)
+        count = asyncio.run(reread(work, server, folder, journal_path(kind), on_query=told))
+    print(f"{count} samples read; {journal_path(kind)}", file=sys.stderr)
 
 
 @app.command()
@@ -91,13 +107,14 @@ def ship(
     out: Annotated[Path, typer.Option(help="the recording that is written")] = OUT,
     pieces: Annotated[str, typer.Option(help="PART@LAYER, with commas")] = PIECES,
     samples: Annotated[int, typer.Option(min=1, help="of each model, per query")] = 4,
+    kind: Annotated[str, typer.Option("--states", help="which were read")] = HIDDEN,
 ) -> None:
     """Write the recording beside the house's: its queries that were read, with the states of the small model."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     wanted = [(part, int(layer)) for part, _, layer in (piece.partition("@") for piece in pieces.split(","))]
-    vectors, found = read_vectors(journal_path(), wanted)
+    vectors, found = read_vectors(journal_path(kind), wanted)
     read = Counter(query_id for query_id, index in vectors if index < samples)
     kept = pa.array([query_id for query_id, count in read.items() if count == samples], pa.large_string())
     queries, rows = (

@@ -3,13 +3,15 @@
 Servers of the same model on this machine, one plain, one per kind of states with our connector (value vectors out of
 the KV cache; hidden states by speculation); bursts of the same shape go to them in turn, so that whatever else the
 machine does falls on all. A connector is measured twice: with states that nobody asks for, and with states asked for
-and read for every request.
+and read for every request. Per second, and per second of processor time that the server's processes took: the second
+hardly sees what else the machine does, and is the same where a server has one thread and the machine is its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
 import shutil
 import signal
@@ -44,14 +46,30 @@ def body_of(model: str, number: int, tokens: int) -> dict[str, Any]:
     }
 
 
+def processor_s(session: int) -> float:
+    """What all living processes of a session have used of the processor so far."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it ended
+        if int(fields[3]) == session:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def measured(
     servers: dict[str, VllmServer], folder: Path, rounds: int, requests: int, tokens: int
-) -> dict[str, list[float]]:
-    """Tokens per second of every burst, by kind: `plain`, and `STATES_unasked` and `STATES_asked` of all others."""
+) -> dict[str, list[tuple[float, float]]]:
+    """Tokens per second and per second of processor time of every burst, by kind.
+
+    Kinds: `plain`, and `STATES_unasked` and `STATES_asked` of all others.
+    """
     turns = {(PLAIN, PLAIN): PLAIN} | {
         (name, how): f"{name}_{how}" for name in servers if name != PLAIN for how in (UNASKED, ASKED)
     }
-    found: dict[str, list[float]] = {kind: [] for kind in turns.values()}
+    found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in turns.values()}
     for turn in range(rounds + 1):  # the first warms up
         for (name, how), kind in turns.items() if turn % 2 else reversed(turns.items()):
             server = servers[name]
@@ -59,14 +77,14 @@ def measured(
             bodies = [body_of(server.model, number, tokens) for number in range(requests)]
             for body, key in zip(bodies, keys, strict=False):
                 body["kv_transfer_params"] = ask_params(key)
-            began = time.monotonic()
+            began, used = time.monotonic(), processor_s(server.session)
             asyncio.run(burst(server.url, bodies))
-            speed = requests * tokens / (time.monotonic() - began)
+            took, used = time.monotonic() - began, processor_s(server.session) - used
             there = sum(take_states(state_path(folder / name, "", key)) is not None for key in keys)
             if turn:
-                found[kind].append(speed)
+                found[kind].append((requests * tokens / took, requests * tokens / used))
             states = f", {there} of {requests} states" if keys else ""
-            print(f"{kind}: {speed:.1f} tokens/s{states}", file=sys.stderr, flush=True)
+            print(f"{kind}: {took:.1f} s, {used:.1f} of the processor{states}", file=sys.stderr, flush=True)
     return found
 
 
@@ -95,11 +113,14 @@ def cost(
         for server in servers.values():
             server.stop()
         shutil.rmtree(folder, ignore_errors=True)
-    said: dict[str, Any] = {kind: statistics.median(speeds) for kind, speeds in found.items()}
-    for kind in said.copy().keys() - {PLAIN}:
-        ratios = [mine / theirs for mine, theirs in zip(found[kind], found[PLAIN], strict=True)]
-        low, middle, high = statistics.quantiles(ratios, n=4)
-        said[f"{kind}/{PLAIN}"] = {"median": middle, "lower_quartile": low, "upper_quartile": high}
+    said: dict[str, Any] = {}
+    for place, unit in enumerate(("per_s", "per_processor_s")):
+        speeds = {kind: [burst[place] for burst in bursts] for kind, bursts in found.items()}
+        said[unit] = {kind: statistics.median(all_of_them) for kind, all_of_them in speeds.items()}
+        for kind in speeds.keys() - {PLAIN}:
+            ratios = [mine / theirs for mine, theirs in zip(speeds[kind], speeds[PLAIN], strict=True)]
+            low, middle, high = statistics.quantiles(ratios, n=4)
+            said[unit][f"{kind}/{PLAIN}"] = {"median": middle, "lower_quartile": low, "upper_quartile": high}
     print(json.dumps(said))
 
 

@@ -122,6 +122,11 @@ class VllmServer:
         """Without /v1."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def session(self) -> int:
+        """The number of the session that its processes are in; 0 where it does not run."""
+        return self._process.pid if self._process else 0
+
     def start(self) -> Self:
         """Start and wait until it answers; raise TrainingError with the log's end if it does not."""
         self.launch()

@@ -47,15 +47,16 @@ def predicted(
     kind: Kind, train: SampleRows, test: SampleRows, backends: tuple[str, ...], seed: int
 ) -> Floats:
     """P(right) of the test rows by a head fitted on this evidence alone, (m,)."""
-    head = fit_on_rows(_only(kind, train), backends, seed).head
+    head = fit_on_rows(only(kind, train), backends, seed).head
     base = float(np.average(train.y, weights=train.weight))
     if head is None:
         return np.full(len(test), base)
-    part = _only(kind, test)
+    part = only(kind, test)
     return head.many(part.x, part.words, np.full(len(test), base))
 
 
-def _only(kind: Kind, rows: SampleRows) -> SampleRows:
+def only(kind: Kind, rows: SampleRows) -> SampleRows:
+    """The rows with the evidence of this kind alone; nothing is known before."""
     columns = [NAMES.index(name) for name in kind.features]
     columns += list(range(len(NAMES), rows.x.shape[1]))  # which backend
     base = float(np.average(rows.y, weights=rows.weight)) if len(rows) else 0.5
