@@ -164,7 +164,9 @@ async def reread(
     timeout = aiohttp.ClientTimeout(total=None, sock_read=600)
     journal.parent.mkdir(parents=True, exist_ok=True)
     with journal.open("ab") as file:
-        async with aiohttp.ClientSession(timeout=timeout) as session:
+        # A server closes connections that rest for 5 s; one that it is about to close must not be asked.
+        connector = aiohttp.TCPConnector(keepalive_timeout=2.0)
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
             hand = Reread(session, server, folder)
 
             async def work_off() -> None:

@@ -1,10 +1,11 @@
 """What handing out hidden states costs a vLLM server's throughput: `python -m training.states_cost`.
 
 Servers of the same model on this machine, one plain, one per kind of states with our connector (value vectors out of
-the KV cache; hidden states by speculation); bursts of the same shape go to them in turn, so that whatever else the
-machine does falls on all. A connector is measured twice: with states that nobody asks for, and with states asked for
-and read for every request. Per second, and per second of processor time that the server's processes took: the second
-hardly sees what else the machine does, and is the same where a server has one thread and the machine is its own.
+the KV cache; hidden states by speculation). Bursts of the same shape go to the plain one and another in turn, or to
+both at once, so that whatever else the machine does falls on both. A connector is measured twice: with states that
+nobody asks for, and with states asked for and read for every request. Per second, and per second of processor time
+that a server's processes took, which is the same where it has one thread and the machine is its own, and the better
+figure where it has not; side by side it is the only one, since who is behind has the machine alone in the end.
 """
 
 from __future__ import annotations
@@ -59,32 +60,40 @@ def processor_s(session: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def measured(
-    servers: dict[str, VllmServer], folder: Path, rounds: int, requests: int, tokens: int
-) -> dict[str, list[tuple[float, float]]]:
-    """Tokens per second and per second of processor time of every burst, by kind.
+async def one_burst(server: VllmServer, bodies: list[dict[str, Any]]) -> tuple[float, float]:
+    """Seconds it took, and seconds of processor time."""
+    began, used = time.monotonic(), processor_s(server.session)
+    await burst(server.url, bodies)
+    return time.monotonic() - began, processor_s(server.session) - used
 
-    Kinds: `plain`, and `STATES_unasked` and `STATES_asked` of all others.
-    """
-    turns = {(PLAIN, PLAIN): PLAIN} | {
-        (name, how): f"{name}_{how}" for name in servers if name != PLAIN for how in (UNASKED, ASKED)
-    }
-    found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in turns.values()}
+
+async def pair(
+    servers: tuple[VllmServer, VllmServer], keys: list[str], requests: int, tokens: int, together: bool
+) -> list[tuple[float, float]]:
+    """One burst to each of both; the second is asked for states where there are keys."""
+    bodies = [[body_of(server.model, number, tokens) for number in range(requests)] for server in servers]
+    for body, key in zip(bodies[1], keys, strict=False):
+        body["kv_transfer_params"] = ask_params(key)
+    both = [one_burst(server, asked) for server, asked in zip(servers, bodies, strict=True)]
+    return await asyncio.gather(*both) if together else [await one for one in both]
+
+
+def measured(
+    servers: dict[str, VllmServer], folder: Path, rounds: int, requests: int, tokens: int, together: bool
+) -> dict[str, list[list[tuple[float, float]]]]:
+    """Of every pair of bursts both servers' figures; by kind, `STATES_unasked` and `STATES_asked`."""
+    kinds = [(name, how) for name in servers if name != PLAIN for how in (UNASKED, ASKED)]
+    found: dict[str, list[list[tuple[float, float]]]] = {f"{name}_{how}": [] for name, how in kinds}
     for turn in range(rounds + 1):  # the first warms up
-        for (name, how), kind in turns.items() if turn % 2 else reversed(turns.items()):
-            server = servers[name]
+        for name, how in kinds if turn % 2 else reversed(kinds):
             keys = [secrets.token_hex(16) for _ in range(requests)] if how == ASKED else []
-            bodies = [body_of(server.model, number, tokens) for number in range(requests)]
-            for body, key in zip(bodies, keys, strict=False):
-                body["kv_transfer_params"] = ask_params(key)
-            began, used = time.monotonic(), processor_s(server.session)
-            asyncio.run(burst(server.url, bodies))
-            took, used = time.monotonic() - began, processor_s(server.session) - used
+            seen = asyncio.run(pair((servers[PLAIN], servers[name]), keys, requests, tokens, together))
             there = sum(take_states(state_path(folder / name, "", key)) is not None for key in keys)
             if turn:
-                found[kind].append((requests * tokens / took, requests * tokens / used))
+                found[f"{name}_{how}"].append(seen)
+            took = ", ".join(f"{seconds:.1f} s ({used:.1f} of the processor)" for seconds, used in seen)
             states = f", {there} of {requests} states" if keys else ""
-            print(f"{kind}: {took:.1f} s, {used:.1f} of the processor{states}", file=sys.stderr, flush=True)
+            print(f"plain, {name}_{how}: {took}{states}", file=sys.stderr, flush=True)
     return found
 
 
@@ -95,8 +104,9 @@ def cost(
     layers: Annotated[str, typer.Option(help="with commas")] = "20",
     states: Annotated[str, typer.Option(help="values, hidden, or both with a comma")] = "values,hidden",
     threads: Annotated[int, typer.Option(min=0, help="of each server; 0: half of the cores")] = 0,
+    together: Annotated[bool, typer.Option("--together", help="both bursts of a pair at once")] = False,
 ) -> None:
-    """Print one JSON object: speeds, and ratios to the plain server, median and quartiles over the bursts."""
+    """Print one JSON object: tokens per second, and ratios to the plain server's over the pairs."""
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(1))  # so that the servers go with us
     folder = Path(f"/dev/shm/apportion-cost-{secrets.token_hex(4)}")  # noqa: S108 (memory, our own name)
     chosen = tuple(int(layer) for layer in layers.split(","))
@@ -108,20 +118,30 @@ def cost(
     try:
         for server in servers.values():
             server.start()
-        found = measured(servers, folder, rounds, requests, tokens)
+        found = measured(servers, folder, rounds, requests, tokens, together)
     finally:
         for server in servers.values():
             server.stop()
         shutil.rmtree(folder, ignore_errors=True)
-    said: dict[str, Any] = {}
-    for place, unit in enumerate(("per_s", "per_processor_s")):
-        speeds = {kind: [burst[place] for burst in bursts] for kind, bursts in found.items()}
-        said[unit] = {kind: statistics.median(all_of_them) for kind, all_of_them in speeds.items()}
-        for kind in speeds.keys() - {PLAIN}:
-            ratios = [mine / theirs for mine, theirs in zip(speeds[kind], speeds[PLAIN], strict=True)]
-            low, middle, high = statistics.quantiles(ratios, n=4)
-            said[unit][f"{kind}/{PLAIN}"] = {"median": middle, "lower_quartile": low, "upper_quartile": high}
-    print(json.dumps(said))
+    units = ("per_s", "per_processor_s")[together:]
+    print(
+        json.dumps(
+            {
+                kind: {unit: figures(pairs, tokens * requests, unit) for unit in units}
+                for kind, pairs in found.items()
+            }
+        )
+    )
+
+
+def figures(pairs: list[list[tuple[float, float]]], tokens: int, unit: str) -> dict[str, float]:
+    """Medians of both servers, and their ratio: of the sums, and its median and quartiles over the pairs."""
+    place = unit == "per_processor_s"
+    plain, mine = ([tokens / burst[place] for burst in bursts] for bursts in zip(*pairs, strict=True))
+    low, middle, high = statistics.quantiles([b / a for a, b in zip(plain, mine, strict=True)], n=4)
+    whole = sum(pair[0][place] for pair in pairs) / sum(pair[1][place] for pair in pairs)
+    found = {PLAIN: statistics.median(plain), "mine": statistics.median(mine), "ratio": whole}
+    return found | {"median": middle, "lower_quartile": low, "upper_quartile": high}
 
 
 def main() -> None:

@@ -1,18 +1,25 @@
 """In vLLM's environment: value vectors that vLLM's kernels wrote into a cache, read by our connector's `ValueCache`.
 
-Writes `{form: largest difference}` on the output. Blocks are owned out of order, as a request owns them.
+Writes `{"differences": {form: the largest}, "groups": {case: group, or the refusal}}` on the output. Blocks are owned
+out of order, as a request owns them.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from types import SimpleNamespace
 
 BLOCKS, HEADS, SIZE, HEAD, TOKENS = 7, 3, 32, 64, 80
 OWNED = (5, 1, 4)  # block of the first 32 tokens, of the next, …
 
 
 def main() -> None:
+    """Both."""
+    json.dump({"differences": differences(), "groups": groups()}, sys.stdout)
+
+
+def differences() -> dict[str, float]:
     """Every form that this processor's kernels write, and the one of GPUs in both of its orders in memory."""
     import torch
     from vllm import _custom_ops as kernels
@@ -50,7 +57,47 @@ def main() -> None:
                 [key, value], dim=-1
             )
             compare(f"{name}, {split} parts", parts, SIDE_BY_SIDE, value)
-    json.dump(out, sys.stdout)
+    return out
+
+
+def groups() -> dict[str, int | str]:
+    """Which group of caches holds the layers that were asked for, of models that are not all alike."""
+    import torch
+    from vllm.v1.kv_cache_interface import (
+        FullAttentionSpec,
+        KVCacheConfig,
+        KVCacheGroupSpec,
+        MLAAttentionSpec,
+        SlidingWindowSpec,
+    )
+
+    from predictors.vllm.value_cache import ValueSource
+
+    one = {"block_size": SIZE, "num_kv_heads": HEADS, "head_size": HEAD}
+    full = FullAttentionSpec(**one, dtype=torch.bfloat16)
+    sliding = SlidingWindowSpec(**one, dtype=torch.bfloat16, sliding_window=128)
+    whole = SimpleNamespace(parallel_config=SimpleNamespace(decode_context_parallel_size=1))
+    spread = SimpleNamespace(parallel_config=SimpleNamespace(decode_context_parallel_size=2))
+
+    def named(spec: object, *layers: int) -> KVCacheGroupSpec:
+        return KVCacheGroupSpec([f"model.layers.{layer}.self_attn.attn" for layer in layers], spec)
+
+    cases = {
+        "all alike": (whole, [named(full, 0, 1, 2)], (0, 2)),
+        "full attention here and there": (whole, [named(sliding, 0, 1), named(full, 2, 5)], (5,)),
+        "a sliding window": (whole, [named(sliding, 0, 1), named(full, 2, 5)], (1, 5)),
+        "two groups": (whole, [named(full, 0, 1), named(full, 2, 3)], (1, 2)),
+        "eight bits": (whole, [named(FullAttentionSpec(**one, dtype=torch.uint8), 0, 1)], (1,)),
+        "latent": (whole, [named(MLAAttentionSpec(**one, dtype=torch.bfloat16), 0, 1)], (1,)),
+        "spread over ranks": (spread, [named(full, 0, 1)], (1,)),
+    }
+    found: dict[str, int | str] = {}
+    for name, (config, there, layers) in cases.items():
+        try:
+            found[name] = ValueSource(config, layers).group(KVCacheConfig(8, [], there))
+        except ValueError as error:
+            found[name] = str(error)
+    return found
 
 
 if __name__ == "__main__":
