@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from predictors.vllm.options import HIDDEN, VALUES
 from training.errors import TrainingError
 from training.vllm_cpu.environment import make_environment, say
 from training.vllm_cpu.models import MODELS, make_model
@@ -38,6 +39,9 @@ def serve(
         Path | None, typer.Option(help="leave hidden states of requests that ask in this folder")
     ] = None,
     layers: Annotated[str, typer.Option(help="whose states, with commas: blocks passed")] = "20",
+    values: Annotated[
+        bool, typer.Option("--values", help="value vectors out of the KV cache instead of hidden states")
+    ] = False,
     pooling: Annotated[
         bool, typer.Option("--pooling", help="serve states instead of completions, on /v1/embeddings")
     ] = False,
@@ -56,7 +60,7 @@ def serve(
         nice=nice,
         stream_interval=stream_interval,
         layers=chosen,
-        states={"folder": str(states.resolve())} if states else {},
+        states={"folder": str(states.resolve()), "states": VALUES if values else HIDDEN} if states else {},
         pooling=pooling,
     )
     server = VllmServer(size, options)
