@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from aiohttp import web
 from router.backends.stub_engine import FAULTS, Engine
 from router.backends.stub_play import PAGE, Play, limited, slowed
 from router.backends.stub_states import leave_states
-from router.backends.stub_texts import MadeUp, Played, Reply, Script, Texts, words
+from router.backends.stub_texts import MadeUp, Played, Reply, Script, Texts, Unrecorded, words
 from router.backends.stub_vectors import EmbeddingRequest, embeddings
 from router.backends.stub_wire import StubRequest, Writer
 from router.errors import ConfigError, RouterError, UnknownName
@@ -104,7 +105,7 @@ class StubServer:
         try:
             replies = tuple(self._reply(asked, seed + place, fault) for place in range(count))
         except UnknownName as error:
-            return _error(404, str(error))
+            return _error(422, str(error))  # of this text; the model is known
         return await self._play(request, asked, replies, fault)
 
     async def _early(self, asked: StubRequest, fault: str) -> web.Response | None:
@@ -257,7 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="of the recording's backends (default: all), or any name (default: stub)",
     )
     parser.add_argument(
-        "--made-up", action="store_true", help="made-up words for questions that are not in the recording"
+        "--made-up", action="store_true", help="answer texts that are not in the recording, and say so"
     )
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument(
@@ -281,7 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         texts: Texts = MadeUp(models)
         if options.recording:
-            otherwise = MadeUp(models) if options.made_up else None
+            otherwise = Unrecorded(models) if options.made_up else None
             played = Recording.load(options.recording, hidden=False)
             texts = Played(played, tuple(options.model or ()), otherwise)
         elif options.script:
@@ -299,7 +300,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             server.engine.plan_fault(kind, int(count or 1))
     except (RouterError, OSError, ValueError) as error:
         parser.exit(2, f"stub-server: {error}\n")
-    asyncio.run(serve(server, options.port))
+    try:
+        asyncio.run(serve(server, options.port))
+    except OSError as error:
+        why = (
+            f"{options.port} is taken"
+            if error.errno == errno.EADDRINUSE
+            else f"{options.port}: {error.strerror}"
+        )
+        parser.exit(2, f"stub-server: --port {why}; choose another\n")
 
 
 if __name__ == "__main__":

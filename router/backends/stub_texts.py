@@ -96,6 +96,20 @@ class MadeUp:
         return Reply(tokens, len(words(prompt)))
 
 
+@dataclass(frozen=True, slots=True)
+class Unrecorded:
+    """A sentence that says so, for texts that a recording does not hold; its answer is the one of `MadeUp`."""
+
+    models: tuple[str, ...]
+
+    def reply(self, model: str, prompt: str, question: str, seed: int) -> Reply:
+        """See `Texts`; 17 tokens or so."""
+        made_up = MadeUp(self.models).reply(model, prompt, question, seed)
+        answer = next(token.text for token in reversed(made_up.tokens) if token.text.strip().isdigit())
+        said = f"This text is not in the recording, so this is made up. The answer is{answer}."
+        return Reply(tuple(Token("text", word) for word in words(said)), made_up.tokens_in)
+
+
 class ScriptedTool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A tool call of a script's line; `arguments` is JSON text."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -152,10 +153,34 @@ def test_a_recording_is_played(record):
             "number 2",
         ]
         assert reply["usage"]["completion_tokens"] == 4 + 5 + 6
-        with pytest.raises(BackendUnavailable, match="HTTP 404"):
+        with pytest.raises(BackendUnavailable, match="HTTP 422"):
             ask(stub, model="small", messages=[{"role": "user", "content": "unheard of"}])
-        with pytest.raises(BackendUnavailable, match="HTTP 404"):
+        with pytest.raises(BackendUnavailable, match="HTTP 422"):
             ask(stub, model="large")
+        with pytest.raises(BackendUnavailable, match="HTTP 404"):
+            ask(stub, model="huge")
+
+
+def test_a_text_that_is_not_in_the_recording_gets_a_sentence_that_says_so_where_it_may(record):
+    queries = [{"query_id": "a", "query": "What is 2 + 2?"}]
+    samples = [{"query_id": "a", "backend": "small", "sample_idx": 0, "text": "four", "tokens_out": 1}]
+    with StubProcess("--recording", str(record(queries, samples)), "--made-up") as stub:
+        assert ask(stub, model="small")["choices"][0]["message"]["content"] == "four"
+        unheard = ask(stub, model="small", messages=[{"role": "user", "content": "unheard of"}], n=20)
+        said = [choice["message"]["content"] for choice in unheard["choices"]]
+        assert all(
+            re.fullmatch(r"This text is not in the recording, so this is made up. The answer is \d+\.", text)
+            for text in said
+        )
+        assert 1 < len(set(said)) < 20
+
+
+def test_a_port_that_is_taken_is_named(stub, capsys):
+    port = stub.url.rsplit(":", 1)[1]
+    with pytest.raises(SystemExit) as ended:
+        main(["--port", port])
+    assert ended.value.code == 2
+    assert f"--port {port} is taken; choose another" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
