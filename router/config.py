@@ -205,6 +205,8 @@ class ServerConfig(Section, frozen=True):
     admin_listen: str = "127.0.0.1:50052"
     http_listen: str = ""  # the OpenAI door; empty: off
     forward: Mapping[str, str] = {}  # of that door: { "/v1/embeddings" = "BACKEND" } is sent on as it is
+    # of that door: names that clients say already, { "Qwen/Qwen2.5-32B-Instruct" = "auto" }; "*": every other name
+    models: Mapping[str, str] = {}
     console: bool = (
         True  # /console on http_listen; while callers are not authenticated, for this machine alone
     )

@@ -15,6 +15,7 @@ from router.configuration.plans import check_signal, signals_of
 from router.configuration.plugin_options import POLICY, build_plugin
 from router.configuration.problems import Problems, unknown
 from router.errors import ConfigError
+from router.openai_door.models import AUTO, BACKEND, alias_problem
 from router.policies import Policy
 
 MOST_WEIGHT = 1000  # as on the wire
@@ -60,6 +61,7 @@ def check_service(config: Config, problems: Problems) -> None:
     check_jwt(config.auth.jwt, problems)
     check_tls(config.tls, problems)
     _check_forward(config, problems)
+    _check_models(config, problems)
     endpoint = config.tracing.endpoint
     if endpoint and not _ENDPOINT.fullmatch(endpoint):
         problems.add(
@@ -134,6 +136,17 @@ def _check_forward(config: Config, problems: Problems) -> None:
             )
         if name not in servers:
             problems.add(place, unknown("vllm backend", name, servers))
+
+
+def _check_models(config: Config, problems: Problems) -> None:
+    alone = {
+        plan.stages[0].backend for plan in config.plans if len({stage.backend for stage in plan.stages}) == 1
+    }
+    own = (AUTO, *(plan.name for plan in config.plans), *(BACKEND + name for name in sorted(alone)))
+    for alias, name in config.server.models.items():
+        problem = alias_problem(alias, name, own)
+        if problem is not None:
+            problems.add(("server", "models", alias), problem)
 
 
 def _check_defaults(config: Config, problems: Problems) -> None:

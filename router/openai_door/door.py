@@ -59,7 +59,7 @@ class Door:
         self.config, self._certificates = config, certificates
         chats = Chats(
             answers=answers,
-            models=Models.of(plans),
+            models=Models.of(plans, config.models),
             known=known,
             admission=admission,
             replays=Replays(config.replay_s, monotonic_s),

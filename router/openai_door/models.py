@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from predictors.observation import Constraints, Preferences
@@ -14,6 +14,7 @@ from router.errors import ConfigError, InvalidQuery, UnknownName
 
 AUTO = "auto"  # the policy chooses
 BACKEND = "backend/"
+ANY = "*"  # as an alias: every name that is not known
 WISHES = f"{AUTO}:"  # auto:cost=0.3, auto:risk=0.05, auto:quality=0.9,latency=2
 SHOWN_WISHES = (f"{WISHES}cost=0.3", f"{WISHES}risk=0.05")
 NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
@@ -25,19 +26,23 @@ RANGES = {"cost": Range(0), "latency": Range(0), "risk": SHARE, "quality": SHARE
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Plans in the order of the configuration, and the backends that some plan needs alone."""
+    """Plans in the order of the configuration, backends that some plan needs alone, names that clients say already."""
 
     plans: tuple[str, ...]
     backends: tuple[str, ...]
+    aliases: Mapping[str, str] = field(default_factory=dict)  # what clients say -> what it stands for
 
     @classmethod
-    def of(cls, plans: Iterable[Plan]) -> Self:
-        """Raises `ConfigError` where a plan's name stands for something else here."""
+    def of(cls, plans: Iterable[Plan], aliases: Mapping[str, str] | None = None) -> Self:
+        """Raises `ConfigError` where a plan's name or an alias stands for something else here."""
         menu = tuple(plans)
         alone = dict.fromkeys(plan.backends[0] for plan in menu if len(plan.backends) == 1)
-        models = cls(tuple(plan.name for plan in menu), tuple(alone))
+        models = cls(tuple(plan.name for plan in menu), tuple(alone), dict(aliases or {}))
+        for alias, name in models.aliases.items():
+            if (problem := alias_problem(alias, name, models.own)) is not None:
+                raise ConfigError(f"server.models: {problem}")
         for name in models.plans:
-            if models.names.count(name) > 1 or name.startswith(WISHES):
+            if models.own.count(name) > 1 or name.startswith(WISHES):
                 raise ConfigError(
                     f"plans: {name!r} is a model's name of the OpenAI door and stands for another choice; "
                     "rename the plan, or leave server.http_listen out"
@@ -45,19 +50,31 @@ class Models:
         return models
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Every name, `auto` first; of the wishes those that show how they are written."""
+    def own(self) -> tuple[str, ...]:
+        """Every name of ours, `auto` first; of the wishes those that show how they are written."""
         return (AUTO, *SHOWN_WISHES, *self.plans, *(BACKEND + name for name in self.backends))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Ours, then what clients say already."""
+        return (*self.own, *(alias for alias in self.aliases if alias != ANY))
+
+    def meant(self, model: str) -> str:
+        """The name of ours that `model` stands for; itself, where it is one or stands for none."""
+        if model in self.own or model.startswith(WISHES):
+            return model
+        return self.aliases.get(model) or self.aliases.get(ANY, model)
 
     def known(self, model: str) -> bool:
         """Whether a request may name it."""
         try:
-            return model in self.names or bool(wishes(model))
+            return self.meant(model) in self.own or bool(wishes(self.meant(model)))
         except InvalidQuery:
             return False
 
     def wanted(self, model: str, wants: Constraints, likes: Preferences) -> tuple[Constraints, Preferences]:
         """Both with what `model` asks for. Raises `UnknownName` and, where both differ, `InvalidQuery`."""
+        model = self.meant(model)
         if model == AUTO:
             return wants, likes
         if model.startswith(WISHES):
@@ -80,6 +97,16 @@ class Models:
         return replace(wants, allowed_backends=(backend,)), likes
 
 
+def alias_problem(alias: str, name: str, own: Collection[str]) -> str | None:
+    """What is wrong with letting `alias` stand for `name`, which must be one of `own` or a wish."""
+    if alias in own or alias.startswith(WISHES) or not alias.strip():
+        return f"{alias!r} stands for a choice of ours already, or for nothing"
+    try:
+        return None if name in own or wishes(name) else str(UnknownName("model", name, tuple(own)))
+    except InvalidQuery as error:
+        return str(error)
+
+
 def wishes(model: str) -> dict[str, float]:
     """What stands behind `auto:`, none where nothing does. Raises `InvalidQuery`."""
     found: dict[str, float] = {}
@@ -98,19 +125,19 @@ def wishes(model: str) -> dict[str, float]:
 def _wished(model: str, wants: Constraints, likes: Preferences) -> tuple[Constraints, Preferences]:
     said = wishes(model)
     limits = {LIMITS[name]: value for name, value in said.items() if name in LIMITS}
-    for field, value in limits.items():
-        if getattr(wants, field) not in (None, value):
+    for name, value in limits.items():
+        if getattr(wants, name) not in (None, value):
             raise InvalidQuery(
                 "model",
-                f"{model!r}, but router.constraints.{field} is {getattr(wants, field)}",
+                f"{model!r}, but router.constraints.{name} is {getattr(wants, name)}",
                 "one of both",
             )
     weights = {WEIGHTS[name]: value for name, value in said.items() if name in WEIGHTS}
-    for field, value in weights.items():
-        if getattr(likes, field) not in (1.0, value):
+    for name, value in weights.items():
+        if getattr(likes, name) not in (1.0, value):
             raise InvalidQuery(
                 "model",
-                f"{model!r}, but router.preferences.{field} is {getattr(likes, field)}",
+                f"{model!r}, but router.preferences.{name} is {getattr(likes, name)}",
                 "one of both",
             )
     return (

@@ -56,6 +56,11 @@ WRONG = [
     ("[backends.small]\nkind = 'recorded'\nrecording = '.' #!\n" + ONE, "recording: ", "meta.json"),
     ("[backends.small]\nkind = 'scripted'\nscript = [] #!\n" + ONE, "script is empty"),
     (backend("hidden = 'telepathy'"), "backends.small.hidden: unknown source of hidden states 'telepathy'"),
+    (
+        GOOD + "[server]\nmodels = { 'Qwen/Big' = 'on' } #!\n",
+        "Qwen/Big",
+        "unknown model 'on'; choose from auto",
+    ),
     (search("large = 'big'"), "backends.both.compose: large: unknown backend to compose 'big'"),
     (
         search("scorer = 'logprob', large = 'big'"),

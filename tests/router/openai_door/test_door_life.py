@@ -8,10 +8,11 @@ import contextlib
 import openai
 import pytest
 
+from predictors.observation import Constraints, Preferences
 from router.checks.queries import Known
 from router.config import ServerConfig
 from router.domain.plan import Plan, Stage
-from router.errors import ConfigError
+from router.errors import ConfigError, UnknownName
 from router.openai_door.door import Door
 from router.openai_door.models import Models
 from router.reports import Reports
@@ -113,6 +114,32 @@ async def test_an_address_that_cannot_be_had_is_refused(house, address: str, pie
 
 def plan(name: str, *backends: str) -> Plan:
     return Plan(name, tuple(Stage(backend, Never(), First()) for backend in backends))
+
+
+def test_names_that_clients_say_already_stand_for_names_of_ours():
+    models = Models.of([plan("small", "s")], {"Qwen/Big": "auto:risk=0.05", "*": "small"})
+    assert models.names[-1] == "Qwen/Big"
+    assert models.known("gpt-4o")
+    assert models.wanted("Qwen/Big", Constraints(), Preferences())[0].max_risk == 0.05
+    assert models.wanted("gpt-4o", Constraints(), Preferences())[0].plan == "small"
+    assert models.wanted("auto", Constraints(), Preferences())[0].plan == ""
+    with pytest.raises(UnknownName, match="unknown model 'gpt-4o'"):
+        Models.of([plan("small", "s")], {"Qwen/Big": "auto"}).wanted("gpt-4o", Constraints(), Preferences())
+
+
+@pytest.mark.parametrize(
+    ("alias", "name", "says"),
+    [
+        ("Qwen/Big", "smal", "unknown model 'smal'"),
+        ("Qwen/Big", "auto:risk=x", "'risk=x' is no wish"),
+        ("small", "auto", "'small' stands for a choice of ours already"),
+        ("auto:x", "auto", "stands for a choice of ours already"),
+        (" ", "auto", "or for nothing"),
+    ],
+)
+def test_an_alias_must_not_hide_a_name_and_must_stand_for_one(alias: str, name: str, says: str):
+    with pytest.raises(ConfigError, match=rf"server\.models: .*{says}"):
+        Models.of([plan("small", "s")], {alias: name})
 
 
 def test_a_plan_must_not_be_called_like_another_choice():
