@@ -10,7 +10,7 @@ from router.configuration.budgets import build_accounts, ledger_address
 from router.ledger.databases import open_shared
 from router.ledger.leased import Leased, Terms
 
-LEASE_BEYOND_S = 150.0  # of a lease beyond a request's time: so long a replica serves while the store is away
+LEASE_BEYOND_S = 600.0  # of a lease beyond a request's time: so long a replica serves while the store is away
 
 
 def open_ledger(

@@ -95,6 +95,8 @@ class Balance:
     queries: int = 0  # reserved for since the account began, over all replicas
     queries_here: int = 0  # of these, by this replica since its start
     age_s: float = 0.0  # since the last look at the store
+    in_hand: int | None = None  # may be reserved here while the store is away; None: it is there
+    in_hand_s: float = 0.0  # for so long
 
     @property
     def left(self) -> int | None:

@@ -225,8 +225,8 @@ class Hand:
         rate = 1.0 if self.account.unit == DOLLARS else self.account.dollars_per_unit
         return micro_units if rate == 1.0 else int(micro_units * rate)
 
-    def balance(self, now: float) -> Balance:
-        """The account as of the last answer, and this replica's part as of now."""
+    def balance(self, now: float, *, away: bool = False) -> Balance:
+        """The account as of the last answer, and this replica's part as of now; `away`: the store is."""
         answer, ask, account = self._answer, self._ask, self.account
         leaving: tuple[tuple[float, int], ...] = ()
         if answer is None or ask is None:
@@ -259,6 +259,8 @@ class Hand:
             queries=queries,
             queries_here=self.queries,
             age_s=now - self._answered_at,
+            in_hand=(max(0, self.free) if now < self.usable_until else 0) + self.credit if away else None,
+            in_hand_s=max(0.0, self.usable_until - now) if away else 0.0,
         )
 
 

@@ -150,12 +150,12 @@ class Leased:
         return least
 
     def balance(self, account: str = ALL) -> Balance:
-        return self._hand(self.accounts.named(account)).balance(self._clock())
+        return self._hand(self.accounts.named(account)).balance(self._clock(), away=bool(self.away))
 
     def balances(self) -> tuple[Balance, ...]:
         """Of all accounts that are configured or in use here, by name."""
         now = self._clock()
-        return tuple(self._hands[name].balance(now) for name in sorted(self._hands))
+        return tuple(self._hands[name].balance(now, away=bool(self.away)) for name in sorted(self._hands))
 
     def wait_s(self, amount: Amount, tenant: str = "") -> float | None:
         if self.store.immediate and not self.away:

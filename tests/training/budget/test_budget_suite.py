@@ -72,9 +72,16 @@ def test_the_price_loses_little_against_the_best_fixed_one_in_hindsight(found, n
     assert found[name]["regret"] < 0.03
 
 
-@pytest.mark.parametrize("name", ["steady", "diurnal", "bursty", "drifting", "replicas8", "heavy_tail"])
+@pytest.mark.parametrize(
+    "name", ["steady", "diurnal", "bursty", "drifting", "replicas8", "heavy_tail", "outage"]
+)
 def test_most_of_what_spending_until_nothing_is_left_loses_is_not_lost(found, name):
     assert found[name]["loss_avoided"] > 0.6
+
+
+def test_while_the_store_is_away_what_is_in_hand_serves_a_good_part_of_the_queries(found):
+    scenario = SCENARIOS["outage"]
+    assert found["outage"]["refused"] < 0.75 * (scenario.away[1] - scenario.away[0])
 
 
 def test_nobody_beats_the_knapsack(found):

@@ -18,6 +18,7 @@ from router.ledger.leased import Leased, Terms
 from router.ledger.shared import Memory
 from router.ledger.state import Answer, Ask
 from router.ledger.window import Kind, Window
+from router.open_ledger import LEASE_BEYOND_S
 from router.policies.utility import best
 from router.pricing.accounts import Prices
 from router.pricing.offers import Offer, offer_of
@@ -40,6 +41,12 @@ class Shared(Memory):
         if self.away:
             raise StoreError("the simulated store is away")
         return super().sync(replica, asks)
+
+    def changes(self) -> int:
+        """As `Memory`; raises `StoreError` while it is away."""
+        if self.away:
+            raise StoreError("the simulated store is away")
+        return super().changes()
 
 
 @dataclass(slots=True)
@@ -153,7 +160,11 @@ class Replica:
     def renew(self, now: float) -> None:
         """What `Renewal` does every `RETRY_S`."""
         self.ledger.expire()
-        changes = self.ledger.store.changes()
+        try:
+            changes = self.ledger.store.changes()
+        except StoreError as error:
+            self.ledger.lost_store(str(error))
+            return
         if now >= self.due or self.ledger.away or changes != self.seen:
             self.seen, self.due = changes, now + self.ledger.renew_s
             self.exchange()
@@ -189,7 +200,7 @@ class House:
         """A replica more."""
         self.made += 1
         accounts = Accounts([Account(ALL, self.limit, Window(self.window), within="")])
-        terms = Terms(self.request_s, self.request_s + 150.0)
+        terms = Terms(self.request_s, self.request_s + LEASE_BEYOND_S)
         ledger = Leased(accounts, self.store, f"replica-{self.made}", self.clock, terms)
         self.store.register(ledger.replica, accounts)
         prices = (
