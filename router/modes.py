@@ -30,6 +30,7 @@ class ModesTold(msgspec.Struct, frozen=True):
     )
     default: str
     rules: tuple[tuple[str, str, float], ...] = ()  # mode, tenant, share
+    at: float = 0.0  # seconds since the epoch; 0: not said
 
 
 @dataclass(slots=True)
@@ -52,21 +53,22 @@ class Modes:
         return allowed if wanted is None else min(allowed, wanted, key=CLEVERNESS.__getitem__)
 
     def set(self, mode: Mode, tenant: str = "", share: float = 1.0) -> Mode:
-        """Let `mode` hold from now on; returns what held before for such traffic."""
+        """Let `mode` hold from now on; returns what held before for such traffic.
+
+        A mode for everybody ends all rules; a share of 0 ends those of the tenant (""; those for all tenants).
+        """
         previous = next((rule.mode for rule in self.rules if rule.tenant in ("", tenant)), self.default)
         if not tenant and share >= 1.0:
             self.default, self.rules = mode, ()
         else:
-            self.rules = (
-                ModeRule(mode, tenant, share),
-                *(rule for rule in self.rules if rule.tenant != tenant),
-            )
+            others = tuple(rule for rule in self.rules if rule.tenant != tenant)
+            self.rules = (ModeRule(mode, tenant, share), *others) if share else others
         return previous
 
-    def told(self, number: int, configured: str) -> ModesTold:
-        """What holds now."""
+    def told(self, number: int, configured: str, at: float = 0.0) -> ModesTold:
+        """What holds now, and since when."""
         rules = tuple((rule.mode.value, rule.tenant, rule.share) for rule in self.rules)
-        return ModesTold(number, configured, self.default.value, rules)
+        return ModesTold(number, configured, self.default.value, rules, at)
 
     def hear(self, told: ModesTold) -> None:
         """Let what another replica told hold from now on."""

@@ -9,6 +9,7 @@ from router.clients.read import read_forecasts, read_info, read_sample, read_use
 from router.clients.values import DecisionInfo, PlanForecast, Report, SampleSeen, Used
 from router.domain.backend_state import BackendState
 from router.domain.decision import Mode, Status
+from router.modes import ModeRule
 from router.rollout.releases import BundleState
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.checks import from_duration
@@ -38,6 +39,9 @@ class ServerStatus:
     budget_window_s: float
     degraded: tuple[str, ...]
     draining: bool
+    mode_rules: tuple[ModeRule, ...] = ()  # the first that matches gives the mode; `mode` is for all others
+    configured_mode: Mode | None = None  # what `mode` was before operators set another; None: it does not say
+    mode_set_at: float | None = None  # seconds since the epoch; None: by no operator, or not known when
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,9 @@ def read_status(reply: pb.GetStatusReply) -> ServerStatus:
         budget_window_s=from_duration(budget.window),
         degraded=tuple(reply.degraded),
         draining=reply.draining,
+        mode_rules=tuple(ModeRule(MODES[rule.mode], rule.tenant, rule.share) for rule in reply.mode_rules),
+        configured_mode=MODES.get(reply.configured_mode),
+        mode_set_at=from_timestamp(reply.mode_set_at) if reply.HasField("mode_set_at") else None,
     )
 
 

@@ -12,8 +12,9 @@ from router.commands.tables import as_json, moment, money, short, table
 
 if TYPE_CHECKING:
     from router.clients.admin import AdminClient
-    from router.clients.admin_types import LoggedDecision
+    from router.clients.admin_types import LoggedDecision, ServerStatus
     from router.clients.values import PlanInfo
+    from router.modes import ModeRule
 
 Server = Annotated[
     str, typer.Option("--server", "-s", envvar="APPORTION_ADMIN", help="HOST:PORT of the Admin service.")
@@ -32,7 +33,7 @@ def status(server: Server = ADMIN, json: JSON = False) -> None:
     spent, reserved = money(found.budget_spent_micros), money(found.budget_reserved_micros)
     rows = [
         ("service", f"{found.version}, replica {found.replica}, since {moment(found.started_at)} UTC"),
-        ("mode", found.mode.value + (", draining" if found.draining else "")),
+        *_mode(found),
         ("policy", f"{found.policy}, bundle {found.bundle or '(none)'}, price {found.price:g} per dollar"),
         ("queries", f"{found.in_flight} in flight, {found.decisions} decided since the start"),
         ("budget", f"{spent} spent, {reserved} reserved, {budget}"),
@@ -124,22 +125,69 @@ def decisions(
 
 def mode(
     to: Annotated[
-        Literal["bypass", "observe", "apply"],
+        Literal["bypass", "observe", "apply"] | None,
         typer.Argument(
-            help="bypass: the reference plan; observe: the same, and log what apply would do; apply."
+            help="bypass: the reference plan; observe: the same, and log what apply would do; apply. "
+            "Default: show what holds.",
+            show_default=False,
         ),
-    ],
-    tenant: Annotated[str, typer.Option(help="Only for this tenant. Default: all.")] = "",
+    ] = None,
+    tenant: Annotated[str, typer.Option(help="A rule only for this tenant. Default: all.")] = "",
     share: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Only for this share of sessions (else requests).")
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="A rule only for this share of sessions (else requests); 0: the tenant's rules end.",
+        ),
     ] = 1.0,
     server: Server = ADMIN,
 ) -> None:
-    """Set how much a running service may decide; `apportion mode bypass` ends all cleverness at once."""
-    from router.domain.decision import Mode
+    """Set how much a running service may decide; `apportion mode bypass` ends all cleverness at once.
 
-    previous = ask_admin(server, lambda admin: admin.set_mode(Mode(to), tenant, share))
-    typer.echo(f"mode {to}, was {previous.value}")
+    What was set holds in all replicas and over restarts until it is set again, or until the configuration's mode (or
+    `serve --mode`) is another than when it was set. A mode for everybody ends all rules, also the configuration's
+    [[modes]]; `apportion mode` lists them, `apportion mode apply --tenant search --share 0` ends those of one tenant.
+    """
+    from router.domain.decision import Mode
+    from router.modes import ModeRule
+
+    if to is None:
+        typer.echo(table(_mode(ask_admin(server, lambda admin: admin.status()))))
+        return
+    chosen = Mode(to)
+    previous = ask_admin(server, lambda admin: admin.set_mode(chosen, tenant, share))
+    if not share:
+        typer.echo(f"{f'tenant {tenant}' if tenant else 'all tenants'}: no rule now, was {previous.value}")
+    elif tenant or share < 1:
+        typer.echo(f"{_rule(ModeRule(chosen, tenant, share))}, was {previous.value}")
+    else:
+        typer.echo(f"mode {to}, was {previous.value}")
+
+
+def _mode(found: ServerStatus) -> list[tuple[str, str]]:
+    """The mode, who set it, and the rules that come before it."""
+    text = found.mode.value + (", draining" if found.draining else "")
+    if found.configured_mode not in (None, found.mode):
+        at = "" if found.mode_set_at is None else f" at {moment(found.mode_set_at)} UTC"
+        configured = found.configured_mode.value
+        text += (
+            f" (set by an operator{at}, overrides the configured {configured}; "
+            f"`apportion mode {configured}` ends it)"
+        )
+    return [("mode", text), *(("  rule", _rule(rule)) for rule in found.mode_rules)]
+
+
+def _rule(rule: ModeRule) -> str:
+    """A rule in words.
+
+    >>> from router.domain.decision import Mode
+    >>> from router.modes import ModeRule
+    >>> print(_rule(ModeRule(Mode.OBSERVE, "search", 0.05)))
+    tenant search, 5 % of sessions: observe
+    """
+    whom = f"tenant {rule.tenant}" if rule.tenant else "all tenants"
+    return f"{whom}, {rule.share * 100:g} % of sessions: {rule.mode.value}"
 
 
 async def _latest(admin: AdminClient, tenant: str, count: int) -> list[LoggedDecision]:

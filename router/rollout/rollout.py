@@ -87,7 +87,7 @@ class Rollout:
         self._plans, self._notes, self._wall_s, self._poll_s = plans, notes, wall_s, poll_s
         self._ready = _Ready({"": configured})
         self._applied: Releases | None = None  # None: nothing was looked at yet
-        self.mode = SharedMode(config, books.modes, notes, self._elsewhere, self._lost)
+        self.mode = SharedMode(config, books.modes, notes, self._elsewhere, self._lost, wall_s)
         switch = books.chooser.feasibility.switch
         self.states = SharedStates(switch, notes, self._elsewhere, self._lost)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rollout")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import partial
 
 import msgspec
@@ -32,9 +33,15 @@ class SharedMode:
         notes: Notes,
         elsewhere: Elsewhere,
         lost: Callable[[StoreError], None],  # is told that the notes are away
+        wall_s: Callable[[], float],
     ) -> None:
         self.modes, self._notes, self._elsewhere, self._lost = modes, notes, elsewhere, lost
         self._configured = msgspec.json.encode([config.mode, config.modes]).decode()
+        self.configured = modes.default  # what operators' words take the place of
+        self.set_at: float | None = (
+            None  # seconds since the epoch; None: by no operator; 0: nobody wrote down when
+        )
+        self._wall_s = wall_s
         self._number = 0
         self._untold = False
 
@@ -44,14 +51,17 @@ class SharedMode:
         if told is not None:
             self._number = told.number
             if told.configured == self._configured:
-                self.modes.hear(told)
+                before = (self.modes.default, self.modes.rules)
+                self._hear(told)
+                if (self.modes.default, self.modes.rules) != before:
+                    self._warn()
 
     async def follow(self, notes: Mapping[str, Note], *, reachable: bool) -> None:
         """What another replica set later holds; what could not be told before is told now."""
         told = _told(notes)
         if told is not None and told.number > self._number:
             self._number, self._untold = told.number, False
-            self.modes.hear(told)
+            self._hear(told)
             log = structlog.get_logger("router.rollout")
             log.warning("mode was set by another replica", mode=told.default, rules=len(told.rules))
         elif self._untold and reachable:
@@ -60,6 +70,7 @@ class SharedMode:
     async def set(self, mode: Mode, tenant: str = "", share: float = 1.0) -> Mode:
         """Let a mode hold, here at once; others are told, now or when the shared store is back."""
         previous = self.modes.set(mode, tenant, share)
+        self.set_at = self._wall_s()
         self._number += 1
         self._untold = True
         with contextlib.suppress(TimeoutError):
@@ -67,9 +78,27 @@ class SharedMode:
                 await self._tell()
         return previous
 
+    def _hear(self, told: ModesTold) -> None:
+        self.modes.hear(told)
+        self.set_at = told.at
+
+    def _warn(self) -> None:
+        """What was set before this start is not what the configuration or `--mode` says."""
+        since = (
+            datetime.fromtimestamp(self.set_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if self.set_at else ""
+        )
+        structlog.get_logger("router.rollout").warning(
+            "the mode that an operator set overrides the configuration",
+            mode=self.modes.default.value,
+            configured=self.configured.value,
+            rules=len(self.modes.rules),
+            set_at=since or "not known",
+            to_end_it=f"apportion mode {self.configured.value}",
+        )
+
     async def _tell(self) -> None:
         for _ in range(ATTEMPTS):
-            told = self.modes.told(self._number, self._configured)
+            told = self.modes.told(self._number, self._configured, self.set_at or 0.0)
             note = Note(told.number, msgspec.json.encode(told).decode())
             try:
                 found = await self._elsewhere(partial(offered, self._notes, NAME, note))

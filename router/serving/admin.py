@@ -26,6 +26,7 @@ from router.wire.admin import (
     backend_info,
     balance_to_wire,
     bundle_info,
+    mode_rule,
     page_of,
     page_size,
     plan_info,
@@ -86,6 +87,7 @@ class AdminCalls:
         kept = health.committed + health.in_spool + health.dropped if health else self.books.decided
         switch = chooser.feasibility.switch
         away = (f"the decision store is away: {health.away}",) if health and health.away else ()
+        set_at = self.rollout.mode.set_at
         return pb.GetStatusReply(
             version=self.version,
             replica=settings.replica,
@@ -107,6 +109,9 @@ class AdminCalls:
             draining=self.admission.draining,
             queued_rows=max(0, self.books.decided - kept),
             spooled_rows=health.in_spool if health else 0,
+            mode_rules=map(mode_rule, self.books.modes.rules),
+            configured_mode=MODE_NUMBERS[self.rollout.mode.configured],
+            mode_set_at=timestamp(set_at) if set_at else None,
         )
 
     async def list_plans(self, request: pb.ListPlansRequest, call: Call) -> pb.ListPlansReply:

@@ -2443,6 +2443,9 @@ class GetStatusReply(_message.Message):
     DRAINING_FIELD_NUMBER: _builtins.int
     QUEUED_ROWS_FIELD_NUMBER: _builtins.int
     SPOOLED_ROWS_FIELD_NUMBER: _builtins.int
+    MODE_RULES_FIELD_NUMBER: _builtins.int
+    CONFIGURED_MODE_FIELD_NUMBER: _builtins.int
+    MODE_SET_AT_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     replica: _builtins.str
     mode: Global___Mode.ValueType
@@ -2462,12 +2465,22 @@ class GetStatusReply(_message.Message):
     """not yet committed"""
     spooled_rows: _builtins.int
     """kept aside while the store is away"""
+    configured_mode: Global___Mode.ValueType
+    """what `mode` was before operators set another"""
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def budget(self) -> Global___Balance: ...
     @_builtins.property
     def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def mode_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModeRule]:
+        """the first that matches gives the mode; `mode` is for all others"""
+
+    @_builtins.property
+    def mode_set_at(self) -> _timestamp_pb2.Timestamp:
+        """absent: no operator's word is newer than the configuration"""
+
     def __init__(
         self,
         *,
@@ -2487,14 +2500,44 @@ class GetStatusReply(_message.Message):
         draining: _builtins.bool = ...,
         queued_rows: _builtins.int = ...,
         spooled_rows: _builtins.int = ...,
+        mode_rules: _abc.Iterable[Global___ModeRule] | None = ...,
+        configured_mode: Global___Mode.ValueType = ...,
+        mode_set_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "started_at", b"started_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "mode_set_at", b"mode_set_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "bundle", b"bundle", "decisions", b"decisions", "degraded", b"degraded", "draining", b"draining", "in_flight", b"in_flight", "lost_rows", b"lost_rows", "mode", b"mode", "outcomes", b"outcomes", "policy", b"policy", "price", b"price", "queued_rows", b"queued_rows", "replica", b"replica", "spooled_rows", b"spooled_rows", "started_at", b"started_at", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "bundle", b"bundle", "configured_mode", b"configured_mode", "decisions", b"decisions", "degraded", b"degraded", "draining", b"draining", "in_flight", b"in_flight", "lost_rows", b"lost_rows", "mode", b"mode", "mode_rules", b"mode_rules", "mode_set_at", b"mode_set_at", "outcomes", b"outcomes", "policy", b"policy", "price", b"price", "queued_rows", b"queued_rows", "replica", b"replica", "spooled_rows", b"spooled_rows", "started_at", b"started_at", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatusReply: _TypeAlias = GetStatusReply  # noqa: Y015
+
+@_typing.final
+class ModeRule(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODE_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    mode: Global___Mode.ValueType
+    tenant: _builtins.str
+    """"": all"""
+    share: _builtins.float
+    """(0, 1] of sessions (else of requests), by hash"""
+    def __init__(
+        self,
+        *,
+        mode: Global___Mode.ValueType = ...,
+        tenant: _builtins.str = ...,
+        share: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mode", b"mode", "share", b"share", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModeRule: _TypeAlias = ModeRule  # noqa: Y015
 
 @_typing.final
 class Balance(_message.Message):
@@ -2846,7 +2889,7 @@ class SetModeRequest(_message.Message):
     tenant: _builtins.str
     """default: all"""
     share: _builtins.float
-    """[0, 1] of sessions (else of requests), by hash; default 1"""
+    """[0, 1] of sessions (else of requests), by hash; default 1; 0: the tenant's rules end"""
     def __init__(
         self,
         *,

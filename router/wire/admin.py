@@ -15,13 +15,20 @@ from router.domain.plan import Gate, Plan, Stage
 from router.domain.usage import Price
 from router.errors import InvalidQuery
 from router.ledger import Balance
+from router.modes import ModeRule
 from router.rollout.rollout import Listed
 from router.selectors import SELECTORS
 from router.stopping import STOPPING_RULES
 from router.v1 import apportion_router_pb2 as pb
 from router.verifiers import VERIFIERS
 from router.wire.checks import duration
-from router.wire.parts import BACKEND_STATE_NUMBERS, BUNDLE_STATE_NUMBERS, COMMIT_NUMBERS, sampling_to_wire
+from router.wire.parts import (
+    BACKEND_STATE_NUMBERS,
+    BUNDLE_STATE_NUMBERS,
+    COMMIT_NUMBERS,
+    MODE_NUMBERS,
+    sampling_to_wire,
+)
 
 Item = TypeVar("Item")
 
@@ -45,6 +52,11 @@ class PlanInfos:
                 self._known.clear()
             found = self._known[key] = plan_info(plan, reference=self.reference)
         return found
+
+
+def mode_rule(rule: ModeRule) -> pb.ModeRule:
+    """Whose mode it is, and of what share of their sessions."""
+    return pb.ModeRule(mode=MODE_NUMBERS[rule.mode], tenant=rule.tenant, share=rule.share)
 
 
 def plan_info(plan: Plan, *, reference: str) -> pb.PlanInfo:

@@ -267,6 +267,28 @@ def test_mode_bypass_serves_the_reference_plan_until_it_is_set_back(served):
     assert asked(served)["decision"]["plan"] == "cascade"
 
 
+def test_a_rule_is_said_as_it_is_listed_and_ends_with_a_share_of_0(served):
+    of_search = ("--tenant", "search", "--server", served.admin)
+    told = run("mode", "observe", "--share", "0.05", *of_search)
+    listed = run("mode", "--server", served.admin).output
+    status = run("status", "--server", served.admin).output
+    ended = run("mode", "apply", "--share", "0", *of_search)
+    assert told.output == "tenant search, 5 % of sessions: observe, was apply\n"
+    assert listed == "mode    apply\n  rule  tenant search, 5 % of sessions: observe\n"
+    assert re.search(r"^  rule +tenant search, 5 % of sessions: observe$", status, re.MULTILINE)
+    assert ended.output == "tenant search: no rule now, was observe\n"
+    assert run("mode", "--server", served.admin).output == "mode  apply\n"
+
+
+def test_status_says_that_an_operator_set_another_mode_and_how_it_ends(served):
+    run("mode", "bypass", "--server", served.admin)
+    status = run("status", "--server", served.admin).output
+    run("mode", "apply", "--server", served.admin)
+    said = r"^mode +bypass \(set by an operator at .+ UTC, overrides the configured apply; `apportion mode apply` ends it\)$"
+    assert re.search(said, status, re.MULTILINE)
+    assert "operator" not in run("status", "--server", served.admin).output
+
+
 def test_a_server_that_is_not_there_is_one_line_that_asks_the_right_question():
     told = run("status", "--server", "127.0.0.1:1")
     assert told.exit_code == 1

@@ -33,6 +33,12 @@ def test_an_operators_bypass_ends_all_rules():
     assert modes.mode_for("a", "k", None) is Mode.BYPASS
 
 
+def test_a_share_of_0_ends_the_rules_of_that_tenant_alone():
+    modes = Modes(Mode.APPLY, (ModeRule(Mode.OBSERVE, "a", 0.5), ModeRule(Mode.BYPASS, "b")))
+    modes.set(Mode.APPLY, "a", 0.0)
+    assert modes.rules == (ModeRule(Mode.BYPASS, "b"),)
+
+
 def test_an_operators_word_on_a_tenant_leaves_the_others_alone():
     modes = Modes(Mode.APPLY)
     assert modes.set(Mode.BYPASS, "a") is Mode.APPLY
