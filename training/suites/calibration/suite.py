@@ -54,7 +54,12 @@ class Calibration(Suite):
             notes.append(found.notes)
             run.progress(f"fold {found.job.fold + 1}", done / len(jobs))
         figures = collected.figures()
-        for name in notes[0]:
+        if not figures:
+            raise NotEnoughData(
+                f"calibration needs texts that can be held out; the {len(recording.queries)} queries of "
+                f"{recording.name} have {len({query.query for query in recording.queries})}, all in one fold"
+            )
+        for name in dict.fromkeys(name for note in notes for name in note):
             value = float(np.mean([note[name] for note in notes if name in note]))
             figures["apportion"][name.replace("brier_skill/sample_blend", "skill")] = value
         if float(str(figures["apportion"]["queries"] if run.seeds == 1 else 0)) >= ENOUGH:

@@ -141,8 +141,17 @@ def _served(
 
 
 def folds_by_text(problem: Problem) -> list[Fold]:
-    """Five folds by the hash of the normalised text: duplicates stay together."""
-    return _folds(problem, split_by_text(problem.texts, FOLDS, problem.seed))
+    """Five folds by the hash of the normalised text: duplicates stay together.
+
+    Raises NotEnoughData where the texts are so few that one fold holds them all.
+    """
+    found = _folds(problem, split_by_text(problem.texts, FOLDS, problem.seed))
+    if not found:
+        raise NotEnoughData(
+            f"routing needs texts that can be held out; the {len(problem.queries)} queries of "
+            f"{problem.recording.name} have {len(set(problem.texts))} between them, all in one fold"
+        )
+    return found
 
 
 def folds_by_task(problem: Problem) -> list[Fold]:

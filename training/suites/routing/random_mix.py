@@ -19,6 +19,7 @@ def random_mix(fold: Fold) -> Mapping[str, Decided]:
         large = int(np.argmax(fold.problem.cost[fold.train].mean(axis=0)))
     share = np.linspace(0, 1, POINTS)
     mix = np.zeros((POINTS, len(fold.problem.backends)))
-    mix[:, small], mix[:, large] = 1 - share, share
+    mix[:, small] += 1 - share
+    mix[:, large] += share  # where all cost the same both are one backend
     labels = tuple(f"share={at:.3f}" for at in share)
     return {"random_mix": Decided(labels, single_plans(fold.problem), drawn(fold, mix, "random_mix"), mix)}

@@ -43,6 +43,8 @@ def reduced(space: TextSpace, seed: int) -> tuple[NDArray[np.float32], NDArray[n
     """Training and test rows in few dense dimensions, length one (latent semantic analysis)."""
     from sklearn.decomposition import TruncatedSVD
 
+    if space.train.shape[1] < 2:  # one word in all: nothing to reduce
+        return _unit(space.train.toarray()), _unit(space.test.toarray())
     width = min(WIDTH, space.train.shape[1] - 1, space.train.shape[0] - 1)
     svd = TruncatedSVD(max(width, 1), n_iter=3, random_state=seed)
     train, test = svd.fit_transform(space.train), svd.transform(space.test)
