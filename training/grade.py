@@ -28,6 +28,7 @@ from router.recordings.format import (
     write_recording,
 )
 from router.verifiers import VERIFIERS
+from router.verifiers.agrees import Agrees
 from training.ask_ahead import ask_ahead
 from training.errors import TrainingError
 from training.graders import Grader, answer_of, case_of, named_graders, parse_grader, task_of
@@ -164,6 +165,12 @@ def grade(
     extra = dict(meta.extra) | {"graders": named} | ({"judges": judges} if judges else {})
     write_recording(out or recording, replace(meta, extra=extra), query_table, sample_table)
     _report(rows, graded)
+    if any(isinstance(grader.verifier, Agrees) for grader in graders.values()):
+        print(
+            f"these labels say who agrees with the majority of {reference!r}, not who is right: its own samples and "
+            "votes look better than they are",
+            file=sys.stderr,
+        )
 
 
 def _grade_log(log: str, graders: Sequence[str], metric: str, concurrency: int) -> None:

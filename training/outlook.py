@@ -12,7 +12,7 @@ some fifty labelled queries the parts are too small to say anything, and the int
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +64,7 @@ class Outlook:
     points: tuple[Point, ...]  # by price
     configured: float  # the price in the configuration; 0: none
     curve: tuple[Learned, ...]  # by number of labels; empty: not measured
+    agreement: bool = False  # labels say who agrees with a backend, not who is right
 
 
 def outlook(
@@ -112,7 +113,15 @@ def outlook(
         points=tuple(point_at(trial, ends, price) for price in sorted(prices)),
         configured=config.price,
         curve=tuple(_learned(trials, ends)) if wanted else (),
+        agreement=any(measures_agreement(recording) for recording in recordings),
     )
+
+
+def measures_agreement(recording: Recording) -> bool:
+    """Whether labels of the recording are `agrees`'s: whoever answers as the reference backend does is right."""
+    graders = recording.meta.extra.get("graders")  # whatever others wrote there
+    named = graders.values() if isinstance(graders, Mapping) else ()
+    return any(str(text).partition(":")[0] == "agrees" for text in named)
 
 
 def price_of(trial: Trial, ends: Ends, target: float) -> float | None:

@@ -22,6 +22,7 @@ def outlook_json(found: Outlook) -> dict[str, Any]:
         "labelled": found.labelled,
         "fitted_on": found.fitted_on,
         "configured_price": found.configured,
+        "labels_say": "agreement" if found.agreement else "rewards",
         "points": [_point(point) for point in found.points],
         "curve": [{"labelled": step.labelled, **_point(step.point)} for step in found.curve],
     }
@@ -49,20 +50,47 @@ def outlook_text(found: Outlook) -> str:
     cost = points[0].cost_reference * 1e-3
     lines = [
         f"What you would have saved on {points[0].rows} of your queries, each decided by a bundle that never saw it.",
-        f"Always {reference}: {points[0].quality_reference:.3f} right, ${cost:.4g} per 1,000 queries.",
+        f"Always {reference}: {points[0].quality_reference:.3f} {_right(found)}, ${cost:.4g} per 1,000 queries.",
         "Brackets hold 95 % of as many other such queries.",
+        *_what_labels_say(found),
         "",
         _table(found),
         "",
         f"  RISK: wrong, where {reference} would have been right; points of all queries.",
         f"  OVER MIX: points above sending queries by chance to {found.cheapest} and {reference} at the same cost.",
         "  Choose a row and write its price into router.toml: price = …",
+        *_what_the_price_does(found),
     ]
     if found.curve:
         lines += ["", "What more labels bring (where half of what can be saved is saved):", "", _curve(found)]
     if found.labelled < FEW:
         lines.append(f"  {found.labelled} labelled queries only: all of this is rough")
     return "\n".join(lines)
+
+
+def _right(found: Outlook) -> str:
+    return "in agreement" if found.agreement else "right"
+
+
+def _what_labels_say(found: Outlook) -> list[str]:
+    if not found.agreement:
+        return []
+    return [
+        "The labels say whose answers agree with a reference backend, not whose are right: that backend, and votes of",
+        "its samples most of all, look better than they are.",
+    ]
+
+
+def _what_the_price_does(found: Outlook) -> list[str]:
+    """A warning where cost counts for too little: the bill would rise."""
+    if found.configured == 0:
+        return ["  WARNING: no price is configured; cost then counts for nothing, and the dearest plans win."]
+    here = next(point for point in found.points if point.price == found.configured)
+    if here.saving.mean >= 0:
+        return []
+    times = 1.0 - here.saving.mean
+    paid = f"you would pay {times:.1f} times what always {found.reference} costs"
+    return [f"  WARNING: at the configured price {here.price:g} {paid}."]
 
 
 def _table(found: Outlook) -> str:

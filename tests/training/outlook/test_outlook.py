@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -10,8 +11,9 @@ from router.__main__ import commands
 from router.recording import Recording
 from training.errors import NotEnoughData
 from training.menu import menu_of
-from training.outlook import Outlook, outlook
+from training.outlook import Outlook, measures_agreement, outlook
 from training.outlook_text import outlook_json, outlook_text
+from training.report_intervals import Interval
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,23 @@ def test_people_are_told_the_table_the_curve_and_what_to_do(found):
     for words in ("SAVING %", "RISK", "OVER MIX", "50*", "LABELLED", "router.toml: price = "):
         assert words in text
     assert max(map(len, text.splitlines())) <= 160
+
+
+def test_a_price_at_which_the_bill_would_rise_is_told(found):
+    dear = replace(found.points[0], price=50.0, saving=Interval(-2.9, -3.5, -2.4))
+    told = outlook_text(replace(found, points=(dear,)))
+    assert "WARNING: at the configured price 50 you would pay 3.9 times what always large costs" in told
+    assert "WARNING" not in outlook_text(found)
+    assert "no price is configured" in outlook_text(replace(found, configured=0.0))
+
+
+def test_labels_of_agreement_are_not_called_right(found, pattern):
+    assert not found.agreement
+    recording = Recording.load(pattern)
+    graded = replace(recording.meta, extra={"graders": {"": "agrees"}})
+    assert measures_agreement(replace(recording, meta=graded))
+    assert "0.000 right" not in (told := outlook_text(replace(found, agreement=True)))
+    assert "not whose are right" in told
 
 
 def test_as_json_it_is_the_same(found):
