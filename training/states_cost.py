@@ -68,14 +68,21 @@ async def one_burst(server: VllmServer, bodies: list[dict[str, Any]]) -> tuple[f
 
 
 async def pair(
-    servers: tuple[VllmServer, VllmServer], keys: list[str], requests: int, tokens: int, together: bool
+    servers: tuple[VllmServer, VllmServer],
+    keys: list[str],
+    requests: int,
+    tokens: int,
+    together: bool,
+    swap: bool,
 ) -> list[tuple[float, float]]:
-    """One burst to each of both; the second is asked for states where there are keys."""
+    """One burst to each of both, `swap`: the second first; it is asked for states where there are keys."""
     bodies = [[body_of(server.model, number, tokens) for number in range(requests)] for server in servers]
     for body, key in zip(bodies[1], keys, strict=False):
         body["kv_transfer_params"] = ask_params(key)
     both = [one_burst(server, asked) for server, asked in zip(servers, bodies, strict=True)]
-    return await asyncio.gather(*both) if together else [await one for one in both]
+    order = both[::-1] if swap else both
+    seen = await asyncio.gather(*order) if together else [await one for one in order]
+    return seen[::-1] if swap else seen
 
 
 def measured(
@@ -87,7 +94,9 @@ def measured(
     for turn in range(rounds + 1):  # the first warms up
         for name, how in kinds if turn % 2 else reversed(kinds):
             keys = [secrets.token_hex(16) for _ in range(requests)] if how == ASKED else []
-            seen = asyncio.run(pair((servers[PLAIN], servers[name]), keys, requests, tokens, together))
+            seen = asyncio.run(
+                pair((servers[PLAIN], servers[name]), keys, requests, tokens, together, turn % 4 > 1)
+            )
             there = sum(take_states(state_path(folder / name, "", key)) is not None for key in keys)
             if turn:
                 found[f"{name}_{how}"].append(seen)

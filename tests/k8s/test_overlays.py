@@ -279,10 +279,10 @@ def test_model_servers_are_where_the_router_asks_and_are_called_what_it_calls_th
 
 
 def test_the_connector_is_started_as_its_own_module_says(render):
-    for name, layers in (("small", [14, 28]), ("large", [32, 64])):
+    for name, layers in (("small", [14, 18, 23]), ("large", [32, 43, 53])):
         pod = of(render("overlays/gpu"), "Deployment")[f"vllm-{name}"]["spec"]["template"]["spec"]
         (vllm,) = pod["containers"]
-        flags = server_flags(layers, {"folder": "/states"})
+        flags = server_flags(layers, {"folder": "/states", "states": "values"})
         assert vllm["args"][-len(flags) :] == flags
         (mount,) = (one for one in vllm["volumeMounts"] if one["mountPath"] == "/states")
         toml = tomllib.loads(router_toml(render("overlays/gpu")))
