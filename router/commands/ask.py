@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Server = Annotated[
     str, typer.Option("--server", "-s", envvar="APPORTION_SERVER", help="HOST:PORT of the Router service.")
 ]
+TRUTHS = dict.fromkeys(("true", "yes", "y", "t", "on", "ok", "correct", "right"), "true") | dict.fromkeys(
+    ("false", "no", "n", "f", "off", "incorrect", "wrong"), "false"
+)  # what people write for a truth value: kept as the label that it is, but said
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 
 
@@ -91,7 +94,7 @@ def outcome(
     server: Server = ROUTER,
     json: JSON = False,
 ) -> None:
-    """Report how a decision turned out; it is committed when this returns.
+    """Report how a decision turned out; it is committed when this returns, also before its decision is.
 
     apportion outcome 0192f0… correct true --source grader
     """
@@ -111,6 +114,12 @@ def outcome(
         typer.echo(as_json(said))
         return
     typer.echo(f"{'known already' if said.duplicate else 'committed'}, key {said.key}")
+    if said.decision_known is False:
+        whose = f" of tenant {tenant!r}" if tenant else ""
+        typer.echo(f"but no decision {decision_id!r}{whose} is known here: is its id right?", err=True)
+    if kind is None and isinstance(read, str) and (meant := TRUTHS.get(read.strip().lower())):
+        again = f"`--supersedes {said.key}` with {meant} corrects it, `--kind label` says that it is meant"
+        typer.echo(f"{read!r} is kept as a label; did you mean {meant}? {again}", err=True)
 
 
 def _shown(events: Iterator[StreamEvent], *, json: bool) -> Reply:

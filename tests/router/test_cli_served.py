@@ -167,6 +167,21 @@ def test_an_outcome_is_seen_at_its_decision(served):
     assert re.search(r"^outcome +correct = False by test$", shown.output, re.MULTILINE)
 
 
+def test_an_outcome_of_a_decision_that_is_not_known_is_committed_and_says_so(served):
+    told = run("outcome", "123", "correct", "true", "--server", served.router)
+    known = run("outcome", asked(served)["decision_id"], "correct", "true", "--server", served.router)
+    assert told.output.startswith("committed, key ")
+    assert told.stderr == "but no decision '123' is known here: is its id right?\n"
+    assert known.stderr == ""
+
+
+def test_a_label_that_looks_like_a_truth_value_gets_a_hint(served):
+    report = ("outcome", asked(served)["decision_id"], "correct", "Yes", "--server", served.router)
+    meant = run(*report, "--kind", "label", "--source", "another")
+    assert run(*report).stderr.startswith("'Yes' is kept as a label; did you mean true? `--supersedes ")
+    assert meant.stderr == ""
+
+
 def test_an_outcome_reported_twice_is_known_already(served):
     decision_id = asked(served)["decision_id"]
     arguments = ("outcome", decision_id, "score", "0.5", "--server", served.router)
