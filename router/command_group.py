@@ -95,9 +95,16 @@ def command_line(
             "", envvar="APPORTION_CERT", help="PEM: a certificate to show to a service that wants one."
         ),
         key: str = typer.Option("", envvar="APPORTION_KEY", help="PEM: the key of --cert."),
+        wait: float | None = typer.Option(
+            None,
+            envvar="APPORTION_WAIT",
+            min=0.0,
+            help="Seconds to wait for a service where nothing listens yet. Default: 20.",
+        ),
     ) -> None:
         """Options of the whole command line."""
         said = {"APPORTION_CA": ca, "APPORTION_CERT": cert, "APPORTION_KEY": key}
+        said["APPORTION_WAIT"] = "" if wait is None else str(wait)
         os.environ.update({name: value for name, value in said.items() if value})  # where a connection looks
 
     group = typer.main.get_command(app)

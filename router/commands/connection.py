@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+import typer
+
 from router.command_group import CommandFailed
+from router.commands.starting import wait_until_it_listens
 
 if TYPE_CHECKING:
     from router.client import TLS, AdminClient, SyncClient
@@ -17,6 +21,9 @@ ROUTER = "127.0.0.1:50051"
 ADMIN = "127.0.0.1:50052"
 TOKEN = "APPORTION_TOKEN"  # noqa: S105 (a variable's name; no option, which lists of processes would show)
 CA, CERT, KEY = "APPORTION_CA", "APPORTION_CERT", "APPORTION_KEY"  # what --ca, --cert and --key say
+WAIT = "APPORTION_WAIT"  # what --wait says
+WAIT_S = 20.0  # a service is up within seconds, on a busy machine within twenty
+ASK_ALL_THE_SAME_S = 0.5  # left of a deadline for the call that says what is wrong
 
 Result = TypeVar("Result")
 
@@ -26,9 +33,10 @@ def asking(server: str, timeout_s: float) -> Iterator[SyncClient]:
     """A client of the Router port, for the time of one command."""
     from router.client import SyncClient
 
+    left_s = max(timeout_s - _started(server, timeout_s), min(timeout_s, ASK_ALL_THE_SAME_S))
     with (
         _errors_of(server),
-        SyncClient(server, timeout_s=timeout_s, token=os.environ.get(TOKEN, ""), tls=_tls()) as client,
+        SyncClient(server, timeout_s=left_s, token=os.environ.get(TOKEN, ""), tls=_tls()) as client,
     ):
         yield client
 
@@ -38,6 +46,7 @@ def ask_admin(server: str, call: Callable[[AdminClient], Awaitable[Result]]) -> 
     from router.client import AdminClient
 
     tls = _tls()
+    _started(server)
 
     async def asked() -> Result:
         async with AdminClient(server, token=os.environ.get(TOKEN, ""), tls=tls) as client:
@@ -45,6 +54,12 @@ def ask_admin(server: str, call: Callable[[AdminClient], Awaitable[Result]]) -> 
 
     with _errors_of(server):
         return asyncio.run(asked())
+
+
+def _started(server: str, most_s: float = math.inf) -> float:
+    """Wait for a service that is just starting; seconds waited."""
+    wait_s = min(float(os.environ.get(WAIT, WAIT_S)), most_s)
+    return wait_until_it_listens(server, wait_s, lambda text: typer.echo(text, err=True))
 
 
 def _tls() -> TLS | None:

@@ -304,7 +304,8 @@ def test_status_says_that_an_operator_set_another_mode_and_how_it_ends(served):
     assert "operator" not in run("status", "--server", served.admin).output
 
 
-def test_a_server_that_is_not_there_is_one_line_that_asks_the_right_question():
+def test_a_server_that_is_not_there_is_one_line_that_asks_the_right_question(monkeypatch):
+    monkeypatch.setenv("APPORTION_WAIT", "0")
     told = run("status", "--server", "127.0.0.1:1")
     assert told.exit_code == 1
     assert told.stderr.startswith("127.0.0.1:1: ")

@@ -1,0 +1,87 @@
+"""The commands that ask a service wait for one that is just starting, and for nothing else."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+import pytest
+
+from router.commands.starting import wait_until_it_listens
+
+
+@dataclass
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    now: float = 0.0
+    slept: int = 0
+    said: list[str] = field(default_factory=list)
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.slept += 1
+
+
+@pytest.fixture
+def bound() -> Iterator[socket.socket]:
+    """A port that is held and refuses connections."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held
+
+
+def address(held: socket.socket) -> str:
+    return f"127.0.0.1:{held.getsockname()[1]}"
+
+
+def test_a_service_that_begins_to_listen_is_waited_for_and_said_after_a_second(bound):
+    clock = Clock()
+
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        if clock.now > 2.9:
+            bound.listen()
+
+    waited = wait_until_it_listens(address(bound), 20.0, clock.said.append, now_s=clock, sleep=sleep)
+    assert waited == pytest.approx(3.0)
+    assert clock.said == [
+        f"{address(bound)}: nothing listens there yet; waiting up to 20 s for a service that starts"
+    ]
+
+
+def test_nothing_is_waited_for_where_somebody_listens(bound):
+    clock = Clock()
+    bound.listen()
+    wait_until_it_listens(address(bound), 20.0, clock.said.append, now_s=clock, sleep=clock.sleep)
+    assert (clock.slept, clock.said) == (0, [])
+
+
+@pytest.mark.parametrize("most_s", [0.0, 0.5, 20.0])
+def test_the_wait_ends_with_its_time(bound, most_s):
+    clock = Clock()
+    wait_until_it_listens(address(bound), most_s, clock.said.append, now_s=clock, sleep=clock.sleep)
+    assert clock.now == pytest.approx(max(0.0, most_s), abs=0.2)
+    assert clock.now <= most_s
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), socket.gaierror(), PermissionError()])
+def test_another_error_is_not_waited_for(error):
+    clock = Clock()
+
+    def connect(to: tuple[str, int], timeout: float) -> AbstractContextManager[object]:
+        raise error
+
+    wait_until_it_listens("a:1", 20.0, clock.said.append, now_s=clock, sleep=clock.sleep, connect=connect)
+    assert clock.slept == 0
+
+
+@pytest.mark.parametrize("server", ["unix:/run/apportion.sock", "dns:///router:50051", "router", "[::1]:x"])
+def test_a_target_that_is_no_host_and_port_is_left_to_the_call(server):
+    clock = Clock()
+    assert wait_until_it_listens(server, 20.0, clock.said.append, now_s=clock, sleep=clock.sleep) == 0.0
