@@ -23,6 +23,10 @@ from training.report_realised import calibration, dollars, interval, realised
 from training.report_rewards import Rewards, rewards_of
 from training.report_rows import Log, Row
 
+# Student's t is 2.26 there, within 15 % of the normal distribution's 1.96; at 5 it is 2.78, at 2 it is 12.7, and costs of
+# which the logarithm is taken then span orders of magnitude: bounds that say nothing.
+ENOUGH_SESSIONS = 10
+
 
 def report(
     log: Log, *, metric: str = "", labels: Mapping[str, float] | None = None, labelled: float = math.inf
@@ -111,10 +115,14 @@ def _observe(picked: Picked, shadows: Sequence[Row], rewards: Rewards, labelled:
     if not picked.rows:
         return {"skipped": "no row of mode observe can be used"}
     seen = observed_of(picked)
+    sessions = len(np.unique(seen.session))
+    if sessions < ENOUGH_SESSIONS:
+        why = f"too few rows: {sessions} observed queries or sessions; intervals begin at {ENOUGH_SESSIONS}"
+        return {"skipped": why}
     runs = runs_of(shadows, seen, picked.bundle)
     found: dict[str, Any] = {
         "queries": len(picked.rows),
-        "sessions": len(np.unique(seen.session)),
+        "sessions": sessions,
         "reference": picked.reference,
         "bundle": picked.bundle,
         "labelled": labelled if math.isfinite(labelled) else None,

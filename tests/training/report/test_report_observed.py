@@ -92,11 +92,19 @@ def test_a_log_of_failures_alone_says_so(log, store):
     assert "left out: 5 failed" in log.run("--store", store)
 
 
-def test_a_single_query_has_no_bounds(log, store):
-    log.write(store, [log.row(0)])
-    seen = log.facts("--store", store)["observe"]
-    assert (seen["saving"]["lo"], seen["quality_difference"]["lo"]) == (None, -100.0)
-    assert "rough" in log.run("--store", store)
+@pytest.mark.parametrize("session", ["", "same"])
+def test_from_too_few_queries_or_sessions_nothing_is_predicted(log, store, session):
+    log.write(store, [log.row(number, session_id=session) for number in range(20 if session else 9)])
+    few = 1 if session else 9
+    why = f"too few rows: {few} observed queries or sessions; intervals begin at 10"
+    assert log.facts("--store", store)["observe"] == {"skipped": why}
+    assert f"what apply would have saved: {why}\n" in log.run("--store", store)
+
+
+def test_ten_queries_are_enough_for_bounds(log, store):
+    log.write(store, [log.row(number) for number in range(10)])
+    assert log.facts("--store", store)["observe"]["saving"]["lo"] is not None
+    assert "from 10 queries or sessions only: the intervals are rough" in log.run("--store", store)
 
 
 def test_a_free_reference_has_no_saving(log, store):
