@@ -22,6 +22,8 @@ QUERIES = 24
 READY = """
 for _ in $(seq 300); do apportion status >/dev/null 2>&1 && break; sleep 0.2; done
 """
+PLAYING = r"""\1
+for _ in $(seq 300); do curl --silent http://127.0.0.1:\2/health && break; sleep 0.2; done"""
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SERVE = "apportion serve --config router.toml --http-listen 127.0.0.1:8080 &\n"
 
@@ -50,7 +52,8 @@ class Desk:
     script: list[str] = field(default_factory=list)
 
     def type(self, text: str) -> None:
-        """More lines of the script; the service is waited for wherever it is started."""
+        """More lines of the script; service and stub servers are waited for wherever they are started."""
+        text = re.sub(r"(?m)^(.*\bapportion stub-server\b.*--port (\d+).* &)$", PLAYING, text)
         self.script.append(re.sub(r"(?m)^(.*\bapportion serve\b.* &)$", rf"\1{READY}", text))
 
     def type_page(self, text: str) -> None:
