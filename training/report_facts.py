@@ -23,8 +23,8 @@ from training.report_realised import calibration, dollars, interval, realised
 from training.report_rewards import Rewards, rewards_of
 from training.report_rows import Log, Row
 
-# Student's t is 2.26 there, within 15 % of the normal distribution's 1.96; at 5 it is 2.78, at 2 it is 12.7, and costs of
-# which the logarithm is taken then span orders of magnitude: bounds that say nothing.
+# Student's t is 2.26 there, within 15 % of the normal distribution's 1.96; at 5 it is 2.78, at 2 it is 12.7, and
+# bounds on the logarithm of a cost then span orders of magnitude: they say nothing.
 ENOUGH_SESSIONS = 10
 
 

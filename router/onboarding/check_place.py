@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -15,41 +16,52 @@ from router.domain.plan import Plan
 from router.errors import RouterError
 from router.onboarding.checkup import Finding, note, ok, problem
 
+PORTS = ("listen", "admin_listen", "http_listen", "health_listen")
 SQLITE = b"SQLite format 3\0"  # how every such file begins
 
 
 def check_place(config: Config, plans: Mapping[str, Plan], folder: Path) -> Iterator[Finding]:
     """`folder` is where the configuration is."""
-    yield from check_ports(config)
-    yield from check_store(config, folder)
+    service = running(config, folder)
+    yield from check_ports(config, service)
+    yield from check_store(config, folder, service)
     yield from check_bundle(config, plans, folder)
     yield from check_recordings(config, folder)
 
 
-def check_ports(config: Config) -> Iterator[Finding]:
-    """Whether the addresses can be bound now."""
-    for key in ("listen", "admin_listen", "http_listen", "health_listen"):
+def check_ports(config: Config, owner: str) -> Iterator[Finding]:
+    """Whether the addresses can be bound now, or are the service's, whose process is `owner`; "": none runs."""
+    for key in PORTS:
         address: str = getattr(config.server, key)
         if not address:
             continue
-        host, _, port = address.rpartition(":")
-        host = host.strip("[]")
         about = f"server.{key}"
-        try:
-            family, _, _, _, place = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
-            with socket.socket(family, socket.SOCK_STREAM) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: not what lingers
-                probe.bind(place)
-                probe.listen(1)
-        except OSError as error:
+        error = _taken(address)
+        if error is None:
+            free = int(address.rpartition(":")[2])
+            yield ok(about, f"{address} is free" if free else f"{address}: any free port")
+        elif owner and error.errno == errno.EADDRINUSE:
+            yield ok(about, f"{address} is taken: the service runs (process {owner})")
+        else:
             text = f"cannot listen on {address}: {error.strerror or error}; is a service running there?"
             yield problem(about, text)
-        else:
-            yield ok(about, f"{address} is free" if int(port) else f"{address}: any free port")
 
 
-def check_store(config: Config, folder: Path) -> Iterator[Finding]:
-    """Whether the store's file can be written, is a store, and belongs to nobody now."""
+def running(config: Config, folder: Path) -> str:
+    """The process of a service of this configuration, "" where none is seen.
+
+    Inferred: somebody has its store open and a port of its is taken. An owner without a taken port is another service
+    on the same store.
+    """
+    owner = "" if config.store.sqlite == ":memory:" else _owner(folder / config.store.sqlite)
+    if not owner:
+        return ""
+    errors = [_taken(address) for key in PORTS if (address := getattr(config.server, key))]
+    return owner if any(error is not None and error.errno == errno.EADDRINUSE for error in errors) else ""
+
+
+def check_store(config: Config, folder: Path, service: str) -> Iterator[Finding]:
+    """Whether the store's file can be written, is a store, and belongs to nobody now or to `service`."""
     if config.store.sqlite == ":memory:":
         yield note(
             "store", "decisions and outcomes are kept in memory only: nothing can be learned from them"
@@ -65,7 +77,9 @@ def check_store(config: Config, folder: Path) -> Iterator[Finding]:
         yield problem("store", f"{path} is no SQLite file")
     else:
         owner = _owner(path)
-        if owner:
+        if owner and owner == service:
+            yield ok("store", f"{path}: the service runs (process {owner} has it open)")
+        elif owner:
             yield problem("store", f"{path}: process {owner} has it open; one process owns one file")
         else:
             yield ok(
@@ -109,6 +123,20 @@ def check_recordings(config: Config, folder: Path) -> Iterator[Finding]:
         else:
             samples = len(found.columns.backend)
             yield ok(about, f"recording {backend.recording}: {len(found.queries)} queries, {samples} samples")
+
+
+def _taken(address: str) -> OSError | None:
+    """Why the address cannot be bound now."""
+    host, _, port = address.rpartition(":")
+    try:
+        family, _, _, _, place = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: not what lingers
+            probe.bind(place)
+            probe.listen(1)
+    except OSError as error:
+        return error
+    return None
 
 
 def _is_store(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Mapping
 from typing import Any
@@ -143,6 +144,20 @@ def test_a_taken_port_is_a_problem(doctor):
         code, found = doctor(f'{SCRIPTED}[server]\nlisten = "{address}"\nadmin_listen = "127.0.0.1:0"\n')
     assert (code, found["server.listen"][0]) == (1, "problem")
     assert address in found["server.listen"][1]
+
+
+def test_the_ports_and_the_store_of_the_service_that_runs_are_no_problem(doctor, tmp_path):
+    owner = Owner(tmp_path / "apportion.db")
+    owner.note("replica", 7)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, found = doctor(f'{SCRIPTED}[server]\nlisten = "{address}"\nadmin_listen = "127.0.0.1:0"\n')
+    runs = f"the service runs (process {os.getpid()}"
+    assert (code, found["server.listen"][0], found["store"][0]) == (0, "ok", "ok")
+    assert found["server.listen"][1] == f"{address} is taken: {runs})"
+    assert found["store"][1].endswith(f"{runs} has it open)")
 
 
 def test_a_store_that_another_process_owns_is_a_problem_and_keeps_its_owner(doctor, tmp_path):
