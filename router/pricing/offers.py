@@ -101,20 +101,12 @@ class Lately:
 
         Where even the cheapest plans cost more: the price from which on they are all that is bought.
         """
-        return self.prices_for((mean,))[0]
-
-    def prices_for(self, means: Sequence[float]) -> list[float]:
-        """`price_for` of several means, which must not fall, in one pass."""
-        rooms = [mean * len(self._offers) - self._least for mean in means]
-        found, at, bought = [0.0] * len(rooms), 0, 0.0
+        room = mean * len(self._offers) - self._least
         for worth, more in self._steps:
-            bought += more
-            while bought > rooms[at]:
-                found[at] = -worth
-                at += 1
-                if at == len(rooms):
-                    return found
-        return found
+            room -= more
+            if room < 0:
+                return -worth
+        return 0.0
 
 
 def _slope(one: tuple[float, float], two: tuple[float, float]) -> float:

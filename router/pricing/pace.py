@@ -1,10 +1,10 @@
 """What a query may cost on average from now on: what is left, by the queries still to come.
 
 A calendar window's money is worth nothing once it has ended, and money spent too soon is missed by somebody: the first
-is lost for certain, the second is corrected as the price rises. So three quarters of a standard deviation fewer
-queries than expected are planned for; but what the cheapest plans take is kept for more queries than are expected,
-since an answer that is refused is dearer than one that is not the best. In a rolling window money comes back as it
-leaves; the pace is the slowest over horizons up to the window's length, so that a burst is not paid back at once.
+is lost for certain, the second is corrected as the price rises. So a spending one standard deviation below the
+expected one is planned for; but what the cheapest plans take is kept for more queries than are expected, since an
+answer that is refused is dearer than one that is not the best. In a rolling window money comes back as it leaves; the
+pace is the slowest over horizons up to the window's length, so that a burst is not paid back at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from router.ledger import Balance
 from router.pricing.demand import Demand
 
 HORIZONS = 16  # of a rolling window
-CAUTION = 0.75  # standard deviations: spending is planned for so many fewer queries,
+CAUTION = 1.0  # standard deviations: spending is planned for so many fewer queries,
 PRUDENCE = 2.0  # and the cheapest plans for so many more
 
 

@@ -17,7 +17,6 @@ from router.pricing.demand import Demand, Profile
 from router.pricing.offers import Lately, Offer
 from router.pricing.pace import units_per_query
 
-DOUBT = 0.25  # standard deviation of what a window's queries will want, over what those lately did
 LATELY = 512  # queries that stand for those to come
 KEEP = 1 - 1 / 2000  # of sums over queries, with each further one
 BELIEF = 50  # queries' worth of forecasts that are taken to be right before anything was charged
@@ -86,21 +85,7 @@ class AccountPrice:
         if balance.in_hand is not None:  # until the store is back, or this replica's lease ends
             lasting = max(balance.in_hand_s, balance.age_s)
             units = min(units, balance.in_hand / max(1.0, self._demand.ahead(lasting)[0]))
-        return self._fair(least * expected, units * expected, balance)
-
-    def _fair(self, least: float, mean: float, balance: Balance) -> float:
-        """The mean of what the price may turn out to be, for `mean` micro-dollars a query of which `least` are fixed.
-
-        What money is worth later is not known: queries to come may want more than those lately, or less. The price is
-        convex in the pace, so its mean lies above the price at the mean pace (the dual of a stochastic program is a
-        martingale; Rockafellar & Wets 1976). Three points of Gauss and Hermite. The doubt ends with the window; in
-        a rolling one nothing is lost by waiting, and there is none.
-        """
-        ends = balance.ends_in_s
-        rest = 0.0 if ends is None else min(1.0, max(0.0, ends / self._window_s))
-        apart = math.sqrt(3 * rest) * DOUBT * max(0.0, mean - least)
-        high, middle, low = self._offers.prices_for((mean - apart, mean, mean + apart))
-        return (high + 4 * middle + low) / 6 if middle else 0.0
+        return self._offers.price_for(units * expected)
 
     def _follow(self, wanted: float, balance: Balance, now: float) -> None:
         before = self.balance

@@ -76,12 +76,6 @@ def test_the_price_for_a_spending_is_the_lowest_that_keeps_it(mean):
         assert spent(price * (1 - 1e-9)) > mean
 
 
-def test_prices_for_several_spendings_are_those_for_each():
-    kept = Lately(500, made_offers(200, 3))
-    means = [0.5, 4.0, 4.0, 8.0, 100.0]
-    assert kept.prices_for(means) == [kept.price_for(mean) for mean in means]
-
-
 def test_only_the_newest_offers_count():
     old, new = made_offers(300, 1), made_offers(100, 2)
     kept = Lately(100, old)
