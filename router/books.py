@@ -122,6 +122,7 @@ class Books:
         except BudgetExceeded as error:
             if error.needed_micros is not None:
                 error.retry_after_s = self.ledger.wait_s(Amount(error.needed_micros), query.tenant)
+                error.args = (f"{error} (account {self.ledger.tightest(query.tenant)[1]!r})",)
             self._refused(query)
             raise
         plan, degraded = chosen.choice.plan, list(chosen.degraded)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from router.command_group import CommandFailed
-from router.commands.budget import units
-from router.commands.tables import as_json, money, table
+from router.commands.tables import as_json, money, table, units
 
 if TYPE_CHECKING:
     from router.config import Config

@@ -10,7 +10,7 @@ import typer
 from router.command_group import CommandFailed
 from router.commands.connection import ADMIN, ask_admin
 from router.commands.operators import JSON, Server
-from router.commands.tables import as_json, table
+from router.commands.tables import as_json, table, units
 
 if TYPE_CHECKING:
     from router.clients.admin import AdminClient
@@ -79,13 +79,3 @@ def _row(balance: AccountBalance) -> tuple[str, ...]:
         f"{balance.window_s:g} s, {ends}",
         str(balance.version),
     )
-
-
-def units(micro: int) -> str:
-    """Micro-units as units.
-
-    >>> units(1_250_000), units(42), units(-3_000_000)
-    ('1.25', '0.000042', '-3')
-    """
-    sign, (whole, rest) = "-" if micro < 0 else "", divmod(abs(micro), 1_000_000)
-    return f"{sign}{whole}.{rest:06d}".rstrip("0").rstrip(".")

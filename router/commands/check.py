@@ -57,7 +57,13 @@ def _report(problems: tuple[Problem, ...], *, as_json: bool) -> None:
 
 def _readable(file: Path, found: dict[str, Any]) -> str:
     budget = found["budget"]["dollars"]
-    limit = "no budget" if budget is None else f"${budget:g} per {found['budget']['window_s']:g} s"
+    limits = [] if budget is None else [f"${budget:g} per {found['budget']['window_s']:g} s"]
+    limits += [
+        f"budget {name!r} {one['amount']:g} {one['unit']} per {one['window']}"
+        for name, one in found["budgets"].items()
+        if one["amount"] is not None
+    ]
+    limit = ", ".join(limits) or "no budget"
     policy = found["policy"] if isinstance(found["policy"], str) else found["policy"]["kind"]
     rows = [
         f"{file} can be served.",

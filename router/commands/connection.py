@@ -75,7 +75,7 @@ def _tls() -> TLS | None:
 @contextmanager
 def _errors_of(server: str) -> Iterator[None]:
     """Errors of a client's calls as `CommandFailed`: SERVER: what went wrong."""
-    from router.client import ApportionError, Unavailable
+    from router.client import ApportionError, OutOfBudget, Unavailable
 
     try:
         yield
@@ -84,5 +84,8 @@ def _errors_of(server: str) -> Iterator[None]:
             "" if error.reason else " (is `apportion serve` running there?)"
         )  # a reason comes from the service
         raise CommandFailed(f"{server}: {error}{hint}") from error
+    except OutOfBudget as error:
+        later = "" if error.retry_after_s is None else f"; it may fit in {error.retry_after_s:.0f} s"
+        raise CommandFailed(f"{server}: {error}{later}") from error
     except ApportionError as error:
         raise CommandFailed(f"{server}: {error}") from error

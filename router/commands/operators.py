@@ -8,28 +8,34 @@ import typer
 
 from router.command_group import CommandFailed
 from router.commands.connection import ADMIN, ask_admin
-from router.commands.tables import as_json, moment, money, short, table
+from router.commands.tables import as_json, moment, money, short, table, units
 
 if TYPE_CHECKING:
     from router.clients.admin import AdminClient
     from router.clients.admin_types import LoggedDecision, ServerStatus
+    from router.clients.budget import AccountBalance
     from router.clients.values import PlanInfo
     from router.modes import ModeRule
 
 Server = Annotated[
     str, typer.Option("--server", "-s", envvar="APPORTION_ADMIN", help="HOST:PORT of the Admin service.")
 ]
+MOST_ACCOUNTS = 20  # in `status`; a tenant may have one each, and `apportion budget` shows all
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 
 
 def status(server: Server = ADMIN, json: JSON = False) -> None:
     """Say how a running service is: mode, policy, budget, rows, what is degraded."""
-    found = ask_admin(server, lambda admin: admin.status())
+    found, accounts = ask_admin(server, _status)
     if json:
         typer.echo(as_json(found))
         return
     limit = found.budget_limit_micros
-    budget = "no limit" if limit is None else f"limit {money(limit)} per {found.budget_window_s:g} s"
+    budget = (
+        ("no limit of all" if accounts else "no limit")
+        if limit is None
+        else f"limit {money(limit)} per {found.budget_window_s:g} s"
+    )
     spent, reserved = money(found.budget_spent_micros), money(found.budget_reserved_micros)
     rows = [
         ("service", f"{found.version}, replica {found.replica}, since {moment(found.started_at)} UTC"),
@@ -37,6 +43,7 @@ def status(server: Server = ADMIN, json: JSON = False) -> None:
         ("policy", f"{found.policy}, bundle {found.bundle or '(none)'}, price {found.price:g} per dollar"),
         ("queries", f"{found.in_flight} in flight, {found.decisions} decided since the start"),
         ("budget", f"{spent} spent, {reserved} reserved, {budget}"),
+        *_limits(accounts),
         ("rows", f"{found.queued_rows} queued, {found.spooled_rows} spooled, {found.lost_rows} lost"),
         ("outcomes", str(found.outcomes)),
         ("degraded", "; ".join(found.degraded) or "nothing"),
@@ -163,6 +170,24 @@ def mode(
         typer.echo(f"{_rule(ModeRule(chosen, tenant, share))}, was {previous.value}")
     else:
         typer.echo(f"mode {to}, was {previous.value}")
+
+
+async def _status(admin: AdminClient) -> tuple[ServerStatus, list[AccountBalance]]:
+    """With the accounts that limit somebody, besides the one of everything, which the status has."""
+    found, everything = await admin.status(), await admin.budget()
+    others = [name for name in everything.accounts if name != everything.balance.account]
+    balances = [(await admin.budget(name)).balance for name in others[:MOST_ACCOUNTS]]
+    return found, [balance for balance in balances if balance.limit is not None]
+
+
+def _limits(accounts: list[AccountBalance]) -> list[tuple[str, str]]:
+    return [
+        (
+            f"  {one.account}",
+            f"{units(one.spent)} of {units(one.limit or 0)} {one.unit} spent per {one.window_s:g} s",
+        )
+        for one in accounts
+    ]
 
 
 def _mode(found: ServerStatus) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from predictors.observation import Message, Part, Query
 from router.backend_terms import bounds_of, price_of
-from router.config import Config
+from router.config import AccountConfig, Config
 from router.configuration.service import reference_plan, untrained_plan
 from router.domain.plan import Gate, Plan, Stage
 from router.worst_case import worst_cost
@@ -28,6 +28,10 @@ def summary(config: Config, plans: Mapping[str, Plan]) -> dict[str, Any]:
         "reference": reference_plan(config),
         "untrained": untrained_plan(config),
         "budget": {"dollars": config.budget.dollars, "window_s": config.budget.window_s},
+        "budgets": {
+            account.name: {"amount": account.amount, "unit": account.unit, "window": window_text(account)}
+            for account in config.budgets
+        },
         "backends": {
             name: {
                 "kind": backend.kind,
@@ -51,6 +55,11 @@ def summary(config: Config, plans: Mapping[str, Plan]) -> dict[str, Any]:
         },
         "worst_case_prompt_bytes": PROMPT_BYTES,
     }
+
+
+def window_text(account: AccountConfig) -> str:
+    """`3600 s` or `month`."""
+    return f"{account.window_s:g} s" if account.window == "rolling" else account.window
 
 
 def stage_text(stage: Stage) -> str:

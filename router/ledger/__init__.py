@@ -131,6 +131,10 @@ class Ledger(Protocol):
         """Micro-dollars that a request of the tenant may reserve at most, as far as is known here; None: no limit."""
         ...
 
+    def tightest(self, tenant: str = "") -> tuple[int | None, str]:
+        """The same, and the account that says so."""
+        ...
+
     @property
     def troubles(self) -> Sequence[str]:
         """What is not as it should be, in words."""

@@ -139,15 +139,18 @@ class Leased:
     # ---------------------------------------------------------------------------------------------------- looking
 
     def left(self, tenant: str = "") -> int | None:
-        now, least = self._clock(), None
+        return self.tightest(tenant)[0]
+
+    def tightest(self, tenant: str = "") -> tuple[int | None, str]:
+        now, least, account = self._clock(), None, ALL
         for hand in self._branches.get(tenant) or self._branch(tenant):
             if hand.unlimited:
                 continue
             in_hand = (max(0, hand.free) if now < hand.usable_until else 0) + hand.credit
             left = hand.dollars(in_hand + (0 if self.away else hand.available(now)))
             if left is not None and (least is None or left < least):
-                least = left
-        return least
+                least, account = left, hand.account.name
+        return least, account
 
     def balance(self, account: str = ALL) -> Balance:
         return self._hand(self.accounts.named(account)).balance(self._clock(), away=bool(self.away))

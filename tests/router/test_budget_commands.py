@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +40,10 @@ unit = "tokens"
 amount = 5000.0
 window = "day"
 tenants = ["w"]
+[[budgets]]
+name = "cents"
+amount = 0.00025
+tenants = ["poor"]
 """
 
 
@@ -53,7 +58,7 @@ def run(*arguments: str) -> tuple[int, str, str]:
 
 
 @pytest.fixture(scope="module")
-def left(tmp_path_factory) -> tuple[Path, dict[str, str]]:
+def left(tmp_path_factory) -> tuple[Path, dict[str, Any]]:
     """A folder in which a service ran, and what commands said meanwhile."""
     folder = tmp_path_factory.mktemp("budgets")
     config = folder / "router.toml"
@@ -68,7 +73,10 @@ def left(tmp_path_factory) -> tuple[Path, dict[str, str]]:
         with SyncClient(found[1]) as client:
             for number in range(4):
                 client.generate(f"{number}: 2 + 2?", tenant="w" if number % 2 else "other")
+        poor = ("ask", "2 + 2?", "--tenant", "poor", "--server", found[1])
         said = {
+            "poor": [run(*poor) for _ in range(6)],
+            "status": run("status", "--server", found[2])[1],
             "all": run("budget", "--server", found[2])[1],
             "json": run("budget", "words", "--server", found[2], "--json")[1],
             "set": run("budget", "words", "--set", "77", "--server", found[2])[1],
@@ -85,7 +93,11 @@ def left(tmp_path_factory) -> tuple[Path, dict[str, str]]:
 
 def test_all_accounts_are_listed(left):
     rows = left[1]["all"].splitlines()
-    assert [row.split()[:3] for row in rows[1:]] == [["all", "USD", "1"], ["words", "tokens", "5000"]]
+    assert [row.split()[:3] for row in rows[1:]] == [
+        ["all", "USD", "1"],
+        ["cents", "USD", "0.00025"],
+        ["words", "tokens", "5000"],
+    ]
 
 
 def test_one_account_is_told_in_full(left):
@@ -106,7 +118,23 @@ def test_a_limit_is_set(left):
 
 def test_an_amount_or_account_that_cannot_be_is_told(left):
     assert "--set: wants an amount from 0 to 1e12, or none, got '-3'" in left[1]["bad"]
-    assert "unknown account 'nobody'; choose from all, words" in left[1]["none"]
+    assert "unknown account 'nobody'; choose from all, cents, words" in left[1]["none"]
+
+
+def test_a_refusal_names_the_account_that_is_used_up_and_when_it_may_fit(left):
+    (first, _, _), *_, (last, _, refusal) = left[1]["poor"]
+    assert (first, last) == (0, 1)
+    assert re.search(r"\d+ are left \(account 'cents'\); it may fit in 36\d\d s$", refusal)
+
+
+def test_status_names_the_accounts_with_a_limit(left):
+    assert re.search(r"^  cents +0\.\d+ of 0\.00025 USD spent per 3600 s$", left[1]["status"], re.MULTILINE)
+    assert re.search(r"^  words +\d+ of 5000 tokens spent per 86400 s$", left[1]["status"], re.MULTILINE)
+
+
+def test_check_names_the_accounts_with_a_limit(left):
+    said = run("check", str(left[0] / "router.toml"))[1]
+    assert "$1 per 3600 s, budget 'words' 5000 tokens per day, budget 'cents' 0.00025 USD per 3600 s" in said
 
 
 def test_what_a_service_left_adds_up(left):
@@ -116,11 +144,11 @@ def test_what_a_service_left_adds_up(left):
 
 
 def test_usage_is_told_by_tenant_plan_and_backend(left):
-    for by, names in (("tenant", {"w", "other"}), ("plan", {"one"}), ("backend", {"small"})):
+    for by, names in (("tenant", {"w", "other", "poor"}), ("plan", {"one"}), ("backend", {"small"})):
         code, out, _ = run("usage", "--by", by, "--config", str(left[0] / "router.toml"), "--json")
         sums = json.loads(out)
         assert (code, set(sums)) == (0, names)
-        assert sum(one["queries"] for one in sums.values()) == 4
+        assert sum(one["queries"] for one in sums.values()) == 4 + sum(not one[0] for one in left[1]["poor"])
         assert all(one["cost"] > 0 for one in sums.values())
     assert run("usage", "--config", str(left[0] / "router.toml"))[1].startswith("TENANT  QUERIES")
 
