@@ -19,7 +19,7 @@ help: ## list the targets
 # --- environment ------------------------------------------------------------------------------------------------------
 
 .PHONY: setup
-setup: $(SETUP) ## make .venv with all pinned packages (a few minutes once, then nothing to do)
+setup: $(SETUP) ## make .venv with all pinned packages (1.8 GB, a few minutes once, then nothing to do)
 
 $(SETUP):
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("make setup: $(PYTHON) is Python %d.%d, Apportion needs 3.11 or newer; choose another with make PYTHON=python3.12" % v[:2])'
@@ -68,7 +68,7 @@ format: $(SETUP) ## let ruff format and mend what it can
 	$(BIN)/ruff format --quiet .
 
 .PHONY: test
-test: $(SETUP) ## every test but those marked gpu and vllm; ARGS="-k words" for a part
+test: $(SETUP) ## every test but those marked gpu and vllm (ten minutes on two idle cores); ARGS="-k words" for a part
 	.ci/install_chromium.sh
 	$(BIN)/python -m pytest -n $(or $(JOBS),2) -m "not gpu and not vllm" $(ARGS)
 
@@ -116,11 +116,11 @@ store-bench: $(SETUP) ## a million logged decisions: bytes a row, export, outcom
 # --- running it -------------------------------------------------------------------------------------------------------
 
 .PHONY: demo
-demo: $(SETUP) ## fit, serve, ask and compare on recorded answers: no GPU, five minutes
+demo: $(SETUP) ## fit, serve, ask and compare on recorded answers: no GPU (three minutes on two idle cores)
 	$(BIN)/python -m training demo $(ARGS)
 
 .PHONY: demo-loop
-demo-loop: $(SETUP) ## a service with a bad bundle learns from its own log, and again when its backends change: five minutes
+demo-loop: $(SETUP) ## a service with a bad bundle learns from its own log, and again when its backends change (four minutes)
 	$(BIN)/python -m training demo-loop $(ARGS)
 
 .PHONY: cold-start

@@ -157,7 +157,7 @@ def collect_command(
         tokens, dollars = worst_case(work)
         for server, items in zip(servers, work, strict=True):
             print(f"{server.name}: {to_draw(items)} of {server.model}", file=sys.stderr)
-        print(f"at most {tokens} output tokens and ${dollars:.4f}", file=sys.stderr)
+        print(f"at most {tokens} output tokens{_costs(servers, dollars)}", file=sys.stderr)
         if max_dollars and dollars > max_dollars:
             raise TrainingError(f"the worst case of ${dollars:.4f} is above --max-dollars {max_dollars:g}")
         if estimate:
@@ -165,7 +165,7 @@ def collect_command(
         progress = asyncio.run(_with_bar(work, journal, drawing))
     looked = f", {progress.looked} snapshots" if progress.looked else ""
     said = f"{progress.drawn} drawn{looked}, {progress.retried} retried, {progress.refused} refused"
-    print(f"{said}; {progress.tokens_out} output tokens, ${progress.dollars:.4f}", file=sys.stderr)
+    print(f"{said}; {progress.tokens_out} output tokens{_costs(servers, progress.dollars)}", file=sys.stderr)
     if progress.misspelt:
         why = "no log-probabilities came, or their tokens do not spell the text"
         print(f"{progress.misspelt} samples have no snapshots: {why}", file=sys.stderr)
@@ -176,6 +176,19 @@ def collect_command(
         print(f"{out}: recording {meta.name!r} written", file=sys.stderr)
     if progress.refused:
         raise TrainingError(f"{progress.refused} samples were refused; the last: {progress.last_refusal}")
+
+
+def _costs(servers: Sequence[Server], dollars: float) -> str:
+    """What it costs, and whose prices that does not know.
+
+    >>> _costs([], 0.0125)
+    ' and $0.0125'
+    """
+    free = [server.name for server in servers if not server.price_in and not server.price_out]
+    if not free:
+        return f" and ${dollars:.4f}"
+    told = f"no prices of {', '.join(free)} were given (price_in=…,price_out=… behind the url)"
+    return f"; {told}" if len(free) == len(servers) else f" and ${dollars:.4f}; {told}"
 
 
 def to_draw(items: Sequence[Item]) -> str:

@@ -1,4 +1,4 @@
-"""`apportion demo`: fit, serve, ask, score and compare on recorded answers of real models; no GPU, a few minutes.
+"""`apportion demo`: fit, serve, ask, score and compare on recorded answers of real models; no GPU.
 
 The recording is split by text, five times. On the first split a bundle is fitted on one half, the real server is
 started over recorded backends that know no rewards, and the other half is sent to it through the real client, at three
@@ -13,21 +13,19 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from training.demonstration import walk
 from training.demonstration.kind_words import without_kind_words
 from training.demonstration.plot import draw
 from training.demonstration.prepare import Split, blind_copy, prepare
 from training.demonstration.score import Result
+from training.demonstration.steps import shown_steps
 from training.demonstration.table import print_tables, summary
 from training.errors import TrainingError
 
@@ -51,7 +49,7 @@ def demo(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
 ) -> None:
-    """Fit, serve, ask and compare on recorded answers of real models: no GPU, a few minutes."""
+    """Fit, serve, ask and compare on recorded answers of real models: no GPU, three minutes on two idle cores."""
     if not (recording / "meta.json").is_file():
         raise TrainingError(f"demo: there is no recording in {recording}; make one with `make recording`")
     console = Console(stderr=as_json, width=None if sys.stdout.isatty() else 110)
@@ -62,7 +60,7 @@ def demo(
         if without_kinds:
             without_kind_words(recording, work / "unnamed" / recording.resolve().name)
             recording = work / "unnamed" / recording.resolve().name
-        served, results, first = _work(recording, work, seed, SPLITS_QUICK if quick else SPLITS, console)
+        served, results, first = _work(recording, work, seed, SPLITS_QUICK if quick else SPLITS)
         keep(first, work / recording.resolve().name, out)
     found = summary(results, labels) | {
         "recording": recording.resolve().name,
@@ -85,64 +83,70 @@ def demo(
         f"Replayed: {served.same_as_replay} of these decisions are the same. {found['seconds']:.0f} s in all."
     )
     console.print(f"Picture: {out / 'demo.png'}   Figures: {out / 'demo.json'}", highlight=False)
-    console.print(NEXT.format(out=out, query=_example(first, out)), highlight=False, markup=False)
+    apportion = command(Path.cwd(), Path(sys.executable), shutil.which("apportion"))
+    told = NEXT.format(apportion=apportion, out=out, query=_example(first, out))
+    console.print(told, highlight=False, markup=False, soft_wrap=True)
 
 
 NEXT = """
 How to go on:
-  apportion serve --config {out}/router.toml            the same server, over the recorded answers
-  apportion ask "{query}"    a query of the recording, in another terminal
-  apportion replay --recording {out}/recording --config {out}/router.toml --price 0
-  make bench RECORDING=training/recordings/house        every way to route, with intervals
-Your own models: collect → grade → fit → serve, five steps in README.md."""
+  {apportion} serve --config {out}/router.toml --http-listen 127.0.0.1:8080
+      the same server, over the recorded answers; its console: http://127.0.0.1:8080/console/
+  {apportion} ask "{query}"
+      a query of the recording, in another terminal
+  {apportion} replay --recording {out}/recording --config {out}/router.toml --price 0
+  make bench RECORDING=training/recordings/house
+      every way to route, with intervals
+Your own models: collect, grade, fit, serve: five steps in README.md."""
 
 
-def _work(
-    source: Path, work: Path, seed: int, count: int, console: Console
-) -> tuple[walk.Served, list[Result], Split]:
+def command(here: Path, python: Path, on_path: str | None) -> str:
+    """How `apportion` is called in the folder `here`: by its name alone where that is this environment's own.
+
+    >>> command(Path("/a"), Path("/a/.venv/bin/python"), None)
+    '.venv/bin/apportion'
+    >>> command(Path("/a"), Path("/b/bin/python"), "/b/bin/apportion")
+    'apportion'
+    """
+    own = python.parent / "apportion"
+    if on_path is not None and Path(on_path) == own:
+        return "apportion"
+    return str(own.relative_to(here) if own.is_relative_to(here) else own)
+
+
+def _work(source: Path, work: Path, seed: int, count: int) -> tuple[walk.Served, list[Result], Split]:
     """All splits, two at a time; the first is served."""
     blind = work / source.resolve().name  # decisions go by the name of the folder
     blind_copy(source, blind)
     splits = [prepare(source, blind, work / f"split-{number}", seed + number) for number in range(count)]
     first = splits[0]
     asked = len(first.test_ids) * len(WEIGHTS)
-    with _bars(console) as bars, ThreadPoolExecutor(WORKERS) as pool:
-        steps = bars.add_task(f"fit {count} bundles, replay and score", total=3 * count)
-        queries = bars.add_task("queries answered by the server", total=asked)
-
-        def advance() -> None:
-            bars.advance(steps)
+    title = f"fit {count} bundles, replay and score"
+    with (
+        shown_steps(title, 3 * count, asked, Console(stderr=True)) as steps,
+        ThreadPoolExecutor(WORKERS) as pool,
+    ):
 
         def serve() -> tuple[walk.Served, Result]:
             walk.fit(first)
-            advance()
-            found = walk.served(first, source, blind, WEIGHTS, lambda: bars.advance(queries))
-            bars.advance(steps, 2)
+            steps.did("split 1 is fitted, and served")
+            found = walk.served(first, source, blind, WEIGHTS, steps.query)
+            steps.did("split 1 is answered and scored", 2)
             return found
 
-        def replay(split: Split) -> Result:
+        def replay(number: int, split: Split) -> Result:
             walk.fit(split)
-            advance()
+            steps.did(f"split {number} is fitted")
             decisions = walk.replayed(split, blind, WEIGHTS)
-            advance()
+            steps.did(f"split {number} is replayed")
             result = walk.scored(split, source, WEIGHTS, decisions)
-            advance()
+            steps.did(f"split {number} is scored")
             return result
 
         serving = pool.submit(serve)
-        others = [pool.submit(replay, split) for split in splits[1:]]
+        others = [pool.submit(replay, *one) for one in enumerate(splits[1:], start=2)]
         served, result = serving.result()
         return served, [result, *(other.result() for other in others)], first
-
-
-@contextmanager
-def _bars(console: Console) -> Iterator[Progress]:
-    shown = Console(stderr=True)
-    columns = (TextColumn("{task.description:36}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=shown, disable=not shown.is_terminal) as bars:
-        if not shown.is_terminal:
-            console.print("demo: fitting, serving, replaying; a few minutes", style="dim")
-        yield bars
 
 
 def keep(split: Split, blind: Path, out: Path) -> None:

@@ -222,6 +222,17 @@ def test_an_estimate_draws_nothing(
     assert lines(tmp_path / "r" / "journal.jsonl") == 0
 
 
+def test_whose_prices_are_not_known_is_said_instead_of_no_dollars(
+    url: str, queries: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    free, paid = f"small={url}", f"large={url},price_out=10"
+    collect_command([free], queries, tmp_path / "a", samples=2, estimate=True)
+    collect_command([free, paid], queries, tmp_path / "b", samples=2, max_tokens=100, estimate=True)
+    first, second = (line for line in capsys.readouterr().err.splitlines() if line.startswith("at most"))
+    assert "output tokens; no prices of small were given" in first
+    assert "output tokens and $0.0120; no prices of small were given" in second
+
+
 def test_a_worst_case_above_the_limit_is_refused_before_anything_is_drawn(
     url: str, queries: Path, tmp_path: Path
 ) -> None:
