@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     from router.client import BatchQuery, BatchResult, BatchStatus, SyncClient
 
 POLL_S = 0.5
-KEYS = ("prompt", "task", "tenant", "metadata")
+KEYS = ("prompt", "query", "task", "tenant", "metadata")
+OF_COLLECT = {"query_id", "gold"}  # a file for `apportion collect` may be used as it is: these are not sent
 
 
 def allocate(
     queries: Annotated[
         Path,
-        typer.Argument(help='A line of JSON per query: {"prompt": "…", "task": "…", "metadata": {…}}.'),
+        typer.Argument(
+            help='A line of JSON per query: {"prompt": "…", "task": "…", "metadata": {…}}; a file for collect, '
+            'which says "query", will do.'
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Results, a line of JSON each, as they come.")],
     dollars: Annotated[
@@ -89,19 +93,20 @@ def _read(path: Path) -> Iterator[BatchQuery]:
             found = json_text.loads(line)
         except ValueError as error:
             raise CommandFailed(f"{path}:{number}: {error}") from error
-        if not isinstance(found, dict) or not isinstance(found.get("prompt"), str):
-            raise CommandFailed(f'{path}:{number}: wants {{"prompt": "…"}}')
-        if unknown := set(found) - set(KEYS):
+        texts = [found[key] for key in ("prompt", "query") if key in found] if isinstance(found, dict) else []
+        if len(texts) != 1 or not isinstance(texts[0], str):
+            raise CommandFailed(f'{path}:{number}: wants {{"prompt": "…"}} or {{"query": "…"}}')
+        if unknown := set(found) - set(KEYS) - OF_COLLECT:
             raise CommandFailed(
                 f"{path}:{number}: unknown key {min(unknown)!r}; choose from {', '.join(KEYS)}"
             )
         metadata = {str(key): str(value) for key, value in (found.get("metadata") or {}).items()}
         ask: Ask = {
-            "task_hint": str(found.get("task", "")),
+            "task_hint": str(found.get("task") or ""),
             "tenant": str(found.get("tenant", "")),
             "metadata": metadata,
         }
-        yield BatchQuery(found["prompt"], ask)
+        yield BatchQuery(texts[0], ask)
 
 
 def _known(out: Path) -> set[int]:

@@ -82,6 +82,13 @@ def test_asked_again_it_writes_what_is_missing(served, questions, tmp_path):
     assert sorted(line["position"] for line in lines(out)) == list(range(20))
 
 
+def test_a_file_for_collect_will_do(served, tmp_path):
+    path, out = tmp_path / "queries.jsonl", tmp_path / "out.jsonl"
+    path.write_text('{"query_id": "q", "query": "What is 2 + 2?", "task": null, "gold": "4"}\n')
+    assert run("allocate", path, "--out", out, "--dollars", "1", "--server", served) == 0
+    assert [line["answer"] for line in lines(out)] == ["4"]
+
+
 def test_a_budget_that_ends_says_how_to_go_on(served, questions, tmp_path, capsys):
     out = tmp_path / "out.jsonl"
     command = ["allocate", questions, "--out", out, "--dollars", "0", "--batch", "poor", "--server", served]
@@ -94,6 +101,8 @@ def test_a_budget_that_ends_says_how_to_go_on(served, questions, tmp_path, capsy
     [
         ("{", ":1:"),
         ('{"prompt": 3}', "wants"),
+        ('{"prompt": "x", "query": "y"}', 'wants {"prompt": "…"} or {"query": "…"}'),
+        ('{"query_id": "q"}', 'wants {"prompt": "…"} or {"query": "…"}'),
         ('{"prompt": "x", "promt": "y"}', "unknown key 'promt'; choose from prompt"),
     ],
 )
