@@ -70,12 +70,18 @@ def bundles(
         one = ask_admin(server, lambda admin: admin.promote_bundle(version, state, share))
     else:
         one = ask_admin(server, lambda admin: admin.rollback_bundle(version))
-    name = one.version or "(what the configuration names)"
-    typer.echo(as_json(one) if json else f"bundle {name}: {one.state.value}, {one.share:.0%} of traffic")
+    typer.echo(as_json(one) if json else _said(one))
 
 
 async def _all(admin: AdminClient) -> tuple[BundleSeen, ...]:
     return await admin.bundles()
+
+
+def _said(one: BundleSeen) -> str:
+    if not one.version:
+        return "no bundle decides now: the configuration names none, plans are chosen untrained"
+    whose = ", the configuration's" if one.note == "configured" else ""
+    return f"bundle {one.version}: {one.state.value}{whose}, {one.share:.0%} of traffic"
 
 
 def _row(one: BundleSeen) -> tuple[str, ...]:

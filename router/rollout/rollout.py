@@ -154,11 +154,9 @@ class Rollout:
             places = {BundleState.ACTIVE: found.active, BundleState.CANARY: found.canary}
             versions = [*cards, *(name for name in places.values() if name and name not in cards)]
             listed = [self._listed(version, found, cards) for version in versions]
-            configured = self._ready.by_version[""].predictions.version
-            if not found.active and configured and configured not in cards:
-                listed.append(
-                    Listed(configured, BundleState.ACTIVE, None, 1.0 - found.canary_share, "configured")
-                )
+            configured = self._configured(found, cards)
+            if not found.active and configured.version and configured.version not in cards:
+                listed.append(configured)
             return listed
 
         return await self._elsewhere(read)
@@ -203,7 +201,7 @@ class Rollout:
                     self._swap(await self._elsewhere(partial(self._loaded, wanted)))
                     shown = wanted.active if version is None else version
                     cards = await self._elsewhere(self._shelf().cards)
-                    return self._listed(shown, wanted, cards)
+                    return self._listed(shown, wanted, cards) if shown else self._configured(wanted, cards)
         raise StoreError("releases: other replicas change them all the time; try again")
 
     # --------------------------------------------------------------------------------------------------- inside
@@ -212,6 +210,12 @@ class Rollout:
         if self.shelf is None:
             raise BundleRefused('no folder of bundles is configured: say bundles = "bundles" in router.toml')
         return self.shelf
+
+    def _configured(self, found: Releases, cards: Mapping[str, BundleCard]) -> Listed:
+        """What decides while no version is active; its version is "" where the configuration names no bundle."""
+        version = self._ready.by_version[""].predictions.version
+        state = BundleState.ACTIVE if version else BundleState.RETIRED
+        return Listed(version, state, cards.get(version), 1.0 - found.canary_share, "configured")
 
     def _listed(self, version: str, found: Releases, cards: Mapping[str, BundleCard]) -> Listed:
         step, refused = found.latest(version), self._ready.refused.get(version, "")

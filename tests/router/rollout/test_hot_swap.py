@@ -12,6 +12,7 @@ import pytest
 from predictors.bundle_files import save_bundle
 from predictors.observation import Message, Part, Query
 from router.client import ApportionError, Reply
+from router.commands.bundles import _said
 from router.domain.decision import Mode
 from router.domain.events import Done
 from router.domain.options import Options
@@ -77,6 +78,24 @@ async def test_one_command_goes_back_to_the_bundle_before(serving, three_bundles
         await house.admin.promote_bundle(other, BundleState.ACTIVE)
         assert (await house.admin.rollback_bundle()).version == one
         assert await bundle_of(house) == one
+
+
+async def test_rollback_of_the_only_bundle_says_that_none_decides(serving, three_bundles):
+    async with serving() as house:
+        await house.admin.promote_bundle(three_bundles[0].version, BundleState.ACTIVE)
+        back = await house.admin.rollback_bundle()
+        assert (back.version, back.state, back.share) == ("", BundleState.RETIRED, 1.0)
+        assert await bundle_of(house) == ""
+    assert _said(back) == "no bundle decides now: the configuration names none, plans are chosen untrained"
+
+
+async def test_rollback_to_the_bundle_of_the_configuration_names_it(serving, shelf, three_bundles):
+    one, other = (bundle.version for bundle in three_bundles[:2])
+    async with serving(top=f'bundle = "bundles/{one}"') as house:
+        await house.admin.promote_bundle(other, BundleState.ACTIVE)
+        back = await house.admin.rollback_bundle()
+        assert await bundle_of(house) == one
+    assert _said(back) == f"bundle {one}: active, the configuration's, 100% of traffic"
 
 
 async def test_a_restarted_replica_serves_the_bundle_that_was_promoted(serving, three_bundles):
