@@ -45,8 +45,7 @@ from router.clients.errors import (
     Unavailable,
     translated,
 )
-from router.clients.read import read_decided, read_estimate, read_event, read_reply
-from router.clients.reported import read_reported, read_reported_many
+from router.clients.read import read_decided, read_estimate, read_event, read_reply, read_reported_many
 from router.clients.request import Ask, generate_request, message, outcome_request
 from router.clients.retry import Attempts
 from router.clients.sync import SyncClient
@@ -308,7 +307,7 @@ class Client:
             tenant=tenant,
         )
         reply = await self._call(self._stub.ReportOutcome, outcome_request(report), timeout_s, retries)
-        return read_reported(reply)
+        return Reported(reply.key, reply.duplicate)
 
     async def report_many(
         self, reports: Sequence[Report], *, timeout_s: float | None = None, retries: int | None = None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from router.decisions import DecisionStore
 from router.domain.decision import Keep, Outcome
-from router.errors import Overloaded, StoreError
+from router.errors import Overloaded
 from router.outcome_rates import OutcomeRates
 
 TEXTS = ("comment", "demonstration")  # kinds that are somebody's words
@@ -41,19 +41,6 @@ class Reports:
                 for onlooker in self.onlookers:
                     onlooker(outcome)
         return new
-
-    async def decision_known(self, outcome: Outcome) -> bool | None:
-        """Whether its tenant's decision is in the store; None: it is about none, or the store cannot say.
-
-        One read by primary key: for one report, not for streams of them.
-        """
-        if not outcome.decision_id:
-            return None
-        try:
-            decision = await self.store.decision(outcome.decision_id)
-        except StoreError:  # the outcome is committed all the same
-            return None
-        return decision is not None and decision.tenant == outcome.tenant
 
     async def _admit(self, outcomes: Sequence[Outcome], *, patient: bool) -> None:
         if self.rates is None:

@@ -179,3 +179,9 @@ def read_estimate(reply: pb.EstimateCostReply) -> types.Estimate:
         worst_cost_micros=reply.worst_cost,
         infeasible={item.plan: item.why for item in reply.infeasible},
     )
+
+
+def read_reported_many(reply: pb.ReportOutcomesReply) -> types.ReportedMany:
+    """How many reports are committed."""
+    refusals = tuple((item.position, item.field, item.problem) for item in reply.refusals)
+    return types.ReportedMany(reply.committed, reply.duplicates, reply.refused, refusals)

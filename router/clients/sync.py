@@ -16,8 +16,7 @@ from router.clients.advised import Charged, usage_request
 from router.clients.batches import SyncBatches
 from router.clients.channel import DEFAULT_RETRIES, DEFAULT_TARGET, DEFAULT_TIMEOUT_S, blocking_channel
 from router.clients.errors import translated
-from router.clients.read import read_decided, read_estimate, read_event, read_reply
-from router.clients.reported import read_reported, read_reported_many
+from router.clients.read import read_decided, read_estimate, read_event, read_reply, read_reported_many
 from router.clients.request import Ask, generate_request, outcome_request
 from router.clients.retry import Attempts
 from router.clients.tls import TLS
@@ -192,7 +191,7 @@ class SyncClient:
             tenant=tenant,
         )
         reply = self._call(self._stub.ReportOutcome, outcome_request(report), timeout_s, retries)
-        return read_reported(reply)
+        return Reported(reply.key, reply.duplicate)
 
     def report_many(
         self, reports: Sequence[Report], *, timeout_s: float | None = None, retries: int | None = None

@@ -252,7 +252,6 @@ class Reported:
 
     key: str
     duplicate: bool  # the key was known; nothing changed
-    decision_known: bool | None = None  # whether the tenant's decision is in the store; None: not said
 
 
 @dataclass(frozen=True, slots=True)

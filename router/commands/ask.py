@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from router.command_group import CommandFailed
-from router.commands.connection import ROUTER, asking
+from router.commands.connection import ADMIN, ROUTER, asking, unknown_decision
 from router.commands.tables import as_json
 
 if TYPE_CHECKING:
@@ -92,9 +92,17 @@ def outcome(
     supersedes: Annotated[str, typer.Option(help="The key of an earlier report that this corrects.")] = "",
     tenant: Annotated[str, typer.Option(help="Whose decision, while authentication is off.")] = "",
     server: Server = ROUTER,
+    admin: Annotated[
+        str,
+        typer.Option(
+            envvar="APPORTION_ADMIN", help="HOST:PORT of the Admin service, asked for the decision."
+        ),
+    ] = ADMIN,
     json: JSON = False,
 ) -> None:
     """Report how a decision turned out; it is committed when this returns, also before its decision is.
+
+    Where the Admin service can be asked, a decision that is not known is told.
 
     apportion outcome 0192f0… correct true --source grader
     """
@@ -114,7 +122,7 @@ def outcome(
         typer.echo(as_json(said))
         return
     typer.echo(f"{'known already' if said.duplicate else 'committed'}, key {said.key}")
-    if said.decision_known is False:
+    if unknown_decision(admin, decision_id, tenant):
         whose = f" of tenant {tenant!r}" if tenant else ""
         typer.echo(f"but no decision {decision_id!r}{whose} is known here: is its id right?", err=True)
     if kind is None and isinstance(read, str) and (meant := TRUTHS.get(read.strip().lower())):

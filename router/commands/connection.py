@@ -23,6 +23,7 @@ TOKEN = "APPORTION_TOKEN"  # noqa: S105 (a variable's name; no option, which lis
 CA, CERT, KEY = "APPORTION_CA", "APPORTION_CERT", "APPORTION_KEY"  # what --ca, --cert and --key say
 WAIT = "APPORTION_WAIT"  # what --wait says
 WAIT_S = 20.0  # a service is up within seconds, on a busy machine within twenty
+LOOK_S = 2.0  # for what is only a hint
 ASK_ALL_THE_SAME_S = 0.5  # left of a deadline for the call that says what is wrong
 
 Result = TypeVar("Result")
@@ -54,6 +55,25 @@ def ask_admin(server: str, call: Callable[[AdminClient], Awaitable[Result]]) -> 
 
     with _errors_of(server):
         return asyncio.run(asked())
+
+
+def unknown_decision(server: str, decision_id: str, tenant: str) -> bool:
+    """Whether the Admin port says that the tenant ("": whoever) has no such decision; it may be silent, or refuse."""
+    from router.client import AdminClient, ApportionError
+    from router.clients.errors import NotFound
+
+    tls = _tls()
+
+    async def asked() -> bool:
+        async with AdminClient(server, timeout_s=LOOK_S, token=os.environ.get(TOKEN, ""), tls=tls) as client:
+            try:
+                return tenant not in {"", (await client.decision(decision_id)).tenant}
+            except NotFound:
+                return True
+            except ApportionError:
+                return False
+
+    return asyncio.run(asked())
 
 
 def _started(server: str, most_s: float = math.inf) -> float:

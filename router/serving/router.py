@@ -158,8 +158,7 @@ class RouterCalls:
         outcome = read_outcome(report, self.new_id, self.wall_s())
         (new,) = await self.reports.take([outcome])
         call.decision_id = outcome.decision_id
-        known = await self.reports.decision_known(outcome)
-        return pb.ReportOutcomeReply(key=outcome.key, duplicate=not new, decision_known=known)
+        return pb.ReportOutcomeReply(key=outcome.key, duplicate=not new)
 
     async def report_outcomes(
         self, reports: AsyncIterator[pb.ReportOutcomeRequest | InvalidQuery], call: Call

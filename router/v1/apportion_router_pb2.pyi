@@ -1980,28 +1980,20 @@ class ReportOutcomeReply(_message.Message):
 
     KEY_FIELD_NUMBER: _builtins.int
     DUPLICATE_FIELD_NUMBER: _builtins.int
-    DECISION_KNOWN_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     duplicate: _builtins.bool
     """the key was known; nothing changed"""
-    decision_known: _builtins.bool
-    """Whether the tenant's decision is in the service's store; what comes before its decision is joined later. Absent: the
-    report is not about a decision, or the store could not be asked.
-    """
     def __init__(
         self,
         *,
         key: _builtins.str = ...,
         duplicate: _builtins.bool = ...,
-        decision_known: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_decision_known", b"_decision_known", "decision_known", b"decision_known"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_decision_known", b"_decision_known", "decision_known", b"decision_known", "duplicate", b"duplicate", "key", b"key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duplicate", b"duplicate", "key", b"key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__decision_known: _TypeAlias = _typing.Literal["decision_known"]  # noqa: Y015
-    _WhichOneofArgType__decision_known: _TypeAlias = _typing.Literal["_decision_known", b"_decision_known"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__decision_known) -> _WhichOneofReturnType__decision_known | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReportOutcomeReply: _TypeAlias = ReportOutcomeReply  # noqa: Y015
 

@@ -168,8 +168,11 @@ def test_an_outcome_is_seen_at_its_decision(served):
 
 
 def test_an_outcome_of_a_decision_that_is_not_known_is_committed_and_says_so(served):
-    told = run("outcome", "123", "correct", "true", "--server", served.router)
-    known = run("outcome", asked(served)["decision_id"], "correct", "true", "--server", served.router)
+    told = run("outcome", "123", "correct", "true", "--server", served.router, "--admin", served.admin)
+    known = run(
+        *("outcome", asked(served)["decision_id"], "correct", "true"),
+        *("--server", served.router, "--admin", served.admin),
+    )
     assert told.output.startswith("committed, key ")
     assert told.stderr == "but no decision '123' is known here: is its id right?\n"
     assert known.stderr == ""

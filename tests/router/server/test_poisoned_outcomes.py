@@ -14,7 +14,7 @@ from router.config import RewardsConfig
 from router.decisions.memory import Memory
 from router.decisions.sqlite import SQLite
 from router.domain.decision import Keep, Outcome
-from router.errors import Overloaded, StoreError
+from router.errors import Overloaded
 from router.outcome_rates import MOST_TENANTS, OutcomeRates
 from router.reports import Reports
 from router.v1 import apportion_router_pb2 as pb
@@ -163,26 +163,3 @@ async def test_words_of_a_tenant_that_wants_none_kept_are_not_stored(keep, kind)
     for tenant in ("private", "open"):
         await reports.take([Outcome(tenant, "m", "their words", kind, "d", key=tenant, tenant=tenant)])
     assert [outcome.value for outcome in await store.outcomes("d")] == ["", "their words"]
-
-
-async def test_a_report_says_whether_the_decision_is_known_to_its_tenant(house):
-    decision_id = (await house.client.generate("2 + 2?", tenant="a")).decision_id
-    reported = [
-        await house.client.report(decision_id, "correct", True, tenant="a"),
-        await house.client.report(decision_id, "correct", True, tenant="b"),
-        await house.client.report("another", "correct", True, tenant="a"),
-    ]
-    assert [one.decision_known for one in reported] == [True, False, False]
-
-
-class Unreadable(Memory):
-    """Takes reports and can read no decision."""
-
-    async def decision(self, decision_id: str) -> None:
-        raise StoreError("decision store: away")
-
-
-async def test_where_the_store_cannot_be_read_a_committed_report_stays_committed():
-    reports = Reports(Unreadable())
-    assert await reports.take([told()]) == (True,)
-    assert await reports.decision_known(told()) is None
