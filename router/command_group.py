@@ -15,6 +15,8 @@ from typer.core import TyperCommand, TyperGroup
 
 _FIRST_LINE = r'^(?:async )?def {name}\(.*?"""(.*?)(?:\n|""")'
 
+_ERRNO = re.compile(r"\[Errno -?\d+\] ")  # Python's, before the words that say it
+
 
 class CommandFailed(Exception):
     """A command cannot go on; the message is all that its user needs."""
@@ -24,12 +26,16 @@ class LazyCommand(TyperCommand):
     """A name and a line of help, until it is run: then the function behind it is imported."""
 
     def __init__(self, name: str, target: str, panel: str) -> None:
-        super().__init__(name, help=first_line(target), rich_help_panel=panel)
+        super().__init__(name, help=as_written(first_line(target)), rich_help_panel=panel)
         self.target = target
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """The context of the real command, which is what will be run."""
-        return load_command(self.name or "", self.target).make_context(info_name, args, parent, **extra)
+        command = load_command(self.name or "", self.target)
+        for said in (command, *command.params):
+            if getattr(said, "help", None):
+                said.help = as_written(said.help)
+        return command.make_context(info_name, args, parent, **extra)
 
 
 def load_command(name: str, target: str) -> Any:
@@ -38,6 +44,13 @@ def load_command(name: str, target: str) -> Any:
     app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
     app.command(name)(getattr(importlib.import_module(module), function))
     return typer.main.get_command(app)
+
+
+def as_written(text: str) -> str:
+    """For the help: what stands in brackets are our sections, as in [auth], and no markup."""
+    from rich.markup import escape
+
+    return escape(text)
 
 
 def first_line(target: str) -> str:
@@ -101,6 +114,9 @@ def command_line(
             min=0.0,
             help="Seconds to wait for a service where nothing listens yet. Default: 20.",
         ),
+        version: bool = typer.Option(  # noqa: ARG001 (its callback does it)
+            False, "--version", is_eager=True, callback=_say_version, help="Say which version this is."
+        ),
     ) -> None:
         """Options of the whole command line."""
         said = {"APPORTION_CA": ca, "APPORTION_CERT": cert, "APPORTION_KEY": key}
@@ -117,6 +133,14 @@ def command_line(
     return group
 
 
+def _say_version(ctx: typer.Context, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"{ctx.command.name} {version(str(ctx.command.name))}")
+        raise typer.Exit
+
+
 def _is_there(target: str) -> bool:
     module, _, function = target.partition(":")
     source = _source_of(module)
@@ -130,7 +154,11 @@ def _line(error: Exception) -> str:
         return f"{error}; is the extra installed? (pip install 'apportion[train]')"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror or error}"
-    return str(error) or type(error).__name__
+    text, cause = _ERRNO.sub("", str(error)), error.__cause__
+    if isinstance(cause, OSError) and cause.filename:
+        without = text.replace(f": {cause.filename!r}", "")
+        text = without if str(cause.filename) in without else text
+    return text or type(error).__name__
 
 
 def _source_of(module: str) -> str | None:

@@ -85,7 +85,8 @@ def read_tokens(path: Path) -> Mapping[str, Holder]:
     try:
         document = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Document)
     except (OSError, ValueError, RecursionError) as error:  # of UTF-8, of TOML, of the shape, of nesting
-        raise ConfigError(f"{path}: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{path}: {why}") from error
     found: dict[str, Holder] = {}
     for number, entry in enumerate(document.tokens):
         where = f"{path}: tokens[{number}]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from router.errors import InvalidQuery
 
 MAX_ID_BYTES = 128
 SHOWN_CHARS = 60  # of a caller's value in a message: the value may be megabytes long
+MEANT_OF = 200  # names that are compared with one that is not known: callers send it, and it takes time
 SHOWN_CHOICES = 40  # of the names that are allowed: an error travels in an HTTP/2 header of 8 kB
 
 
@@ -59,11 +61,19 @@ def choices(names: Iterable[str]) -> str:
     return ", ".join(every[:SHOWN_CHOICES]) + more
 
 
+def meant(name: str, names: Iterable[str]) -> str:
+    """` (did you mean 'messages'?)`, or nothing where no name is near; of a few hundred names at most."""
+    near = difflib.get_close_matches(name[:SHOWN_CHARS], sorted(names)[:MEANT_OF], n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
 def one_of(field: str, kind: str, name: str, names: Iterable[str]) -> str:
     """`name`, which must be one of `names`."""
     if name not in names:
         raise InvalidQuery(
-            field, f"unknown {kind} {shown(name)}", choices(names) or f"no {kind} is configured"
+            field,
+            f"unknown {kind} {shown(name)}{meant(name, names)}",
+            choices(names) or f"no {kind} is configured",
         )
     return name
 

@@ -108,4 +108,5 @@ def _errors_of(server: str) -> Iterator[None]:
         later = "" if error.retry_after_s is None else f"; it may fit in {error.retry_after_s:.0f} s"
         raise CommandFailed(f"{server}: {error}{later}") from error
     except ApportionError as error:
-        raise CommandFailed(f"{server}: {error}") from error
+        hint = f" (set {TOKEN} to your token)" if error.status == "UNAUTHENTICATED" else ""
+        raise CommandFailed(f"{server}: {error}{hint}") from error

@@ -80,13 +80,13 @@ def key_text(path: Path) -> str:
 
 
 def unknown(kind: str, name: str, choices: Iterable[str]) -> str:
-    """`unknown stopping rule 'agrement'; choose from agreement, any_of (did you mean 'agreement'?)`."""
+    """`unknown stopping rule 'agrement' (did you mean 'agreement'?); choose from agreement, any_of`."""
     known = sorted(set(choices))
     if not known:
         return f"unknown {kind} {name!r}; there are none"
     near = difflib.get_close_matches(name, known, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"unknown {kind} {name!r}; choose from {', '.join(known)}{hint}"
+    return f"unknown {kind} {name!r}{hint}; choose from {', '.join(known)}"
 
 
 def shown(value: Any) -> str:

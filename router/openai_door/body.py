@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
-from router.checks.fields import SHOWN_CHARS, choices
+from router.checks.fields import SHOWN_CHARS, choices, meant
 from router.errors import InvalidQuery
 from router.openai_door import asked as shapes
 
@@ -62,6 +62,8 @@ def typed(sent: Mapping[str, Any], shape: type[Shape]) -> Shape:
             raise InvalidQuery(field or "body", problem) from error
         place = re.split(r"[.\[]", re.sub(r"\[[^\]]*\]$", "", field))[-1]
         here = shape if not field else _SHAPES.get(place)
-        allowed = choices(here.__struct_fields__) if here else ""
+        names = here.__struct_fields__ if here else ()
         named = f"{field}.{unknown[1][:SHOWN_CHARS]}".removeprefix(".")
-        raise InvalidQuery(named, "is not known here", allowed) from error
+        raise InvalidQuery(
+            named, f"is not known here{meant(unknown[1], names)}", choices(names) if here else ""
+        ) from error

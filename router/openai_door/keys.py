@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from router.checks.fields import choices, shown
+from router.checks.fields import choices, meant, shown
 from router.errors import InvalidQuery
 
 # What OpenAI's own service does with them does not change the answer.
@@ -42,7 +42,7 @@ def sort_out(sent: Mapping[str, Any], read: Collection[str], extra_allowed: froz
         elif key not in IGNORED:
             raise InvalidQuery(
                 shown(key)[1:-1],
-                "is not supported here, and no backend passes it on",
+                f"is not supported here, and no backend passes it on{meant(key, (*read, *extra_allowed))}",
                 choices((*read, *extra_allowed)),
             )
     return extra

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -121,6 +122,15 @@ def test_an_unknown_command_is_answered_with_the_nearest():
 
 def test_version_names_the_distribution():
     assert run("version").output.startswith("apportion 0.")
+    assert re.fullmatch(r"apportion 0\.\S+\n", run("--version").output)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"), [(("token",), "[auth] tokens"), (("mode",), "[[modes]]"), ((), "[auth] tokens")]
+)
+def test_what_stands_in_brackets_is_no_markup_of_the_help(arguments, words):
+    shown = " ".join(run(*arguments, "--help").output.replace("│", "").split())
+    assert words in shown
 
 
 # ------------------------------------------------------------------------------------------------ errors
@@ -169,6 +179,18 @@ def test_a_missing_file_is_named(failing):
     assert (told.exit_code, told.stderr) == (1, "/no/such/file: No such file or directory\n")
 
 
+def test_a_systems_error_is_told_without_its_number_and_with_its_file_once(tmp_path):
+    told = run("allocate", "/no/such.jsonl", "--out", str(tmp_path / "out"))
+    assert (told.exit_code, told.stderr) == (1, "/no/such.jsonl: No such file or directory\n")
+
+
+def test_a_file_of_tokens_that_is_not_there_is_told_in_words(good):
+    Path(good).write_text(GOOD + '[auth]\ntokens = "tokens.toml"\n')
+    told = run("check", good)
+    assert told.exit_code == 1
+    assert told.stderr.endswith("tokens.toml: No such file or directory\n")
+
+
 # ------------------------------------------------------------------------------------------------ check
 
 
@@ -179,8 +201,8 @@ def test_check_names_every_problem_and_exits_with_1(bad):
     assert told.stderr.splitlines() == [
         f"{bad}:4: backends.small.price_out: wants a number ($ per 1M tokens) from 0 to 1000000, got '2 $'; write 2",
         (
-            f"{bad}:11: plans[1].stages[0].stop: unknown stopping rule 'agrement'; choose from {rules} "
-            "(did you mean 'agreement'?)"
+            f"{bad}:11: plans[1].stages[0].stop: unknown stopping rule 'agrement' (did you mean 'agreement'?); "
+            f"choose from {rules}"
         ),
     ]
 

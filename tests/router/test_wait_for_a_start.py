@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from router.client import ApportionError
+from router.command_group import CommandFailed
+from router.commands.connection import _errors_of
 from router.commands.starting import wait_until_it_listens
 
 
@@ -85,3 +88,9 @@ def test_another_error_is_not_waited_for(error):
 def test_a_target_that_is_no_host_and_port_is_left_to_the_call(server):
     clock = Clock()
     assert wait_until_it_listens(server, 20.0, clock.said.append, now_s=clock, sleep=clock.sleep) == 0.0
+
+
+def test_who_shows_no_token_is_told_where_commands_find_it():
+    said = r"say who you are \(set APPORTION_TOKEN to your token\)"
+    with pytest.raises(CommandFailed, match=said), _errors_of("127.0.0.1:1"):
+        raise ApportionError("say who you are", status="UNAUTHENTICATED")

@@ -99,7 +99,7 @@ WRONG = [
         "plans[0].name: a plan's name is",
     ),
     (top("reference = 'two'"), "reference: unknown plan 'two'; choose from one"),
-    (top("untrained = 'on'"), "untrained: unknown plan 'on'; choose from one (did you mean 'one'?)"),
+    (top("untrained = 'on'"), "untrained: unknown plan 'on' (did you mean 'one'?); choose from one"),
     (
         "#!\n" + SMALL + "[[plans]]\nname = 'vote'\nstages = [{ backend = 'small', max_samples = 3 }]\n",
         "say which plan is the reference",

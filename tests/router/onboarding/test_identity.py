@@ -67,7 +67,7 @@ async def test_the_chosen_one_of_several_models_is_taken(two_models):
 
 
 async def test_a_model_that_is_not_there_is_named_with_the_choices(two_models):
-    with pytest.raises(ConfigError, match=r"unknown model 'too'; choose from one, two .did you mean 'two'"):
+    with pytest.raises(ConfigError, match=r"unknown model 'too' .did you mean 'two'..; choose from one, two"):
         await meet(two_models.url, "too")
 
 

@@ -73,6 +73,13 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         "image_url, text, type",
     ),
     ("messages[1].colour", turns(HI, {**HI, "colour": "red"}), "tool_call_id"),
+    ("messges", {"messges": []}, "no backend passes it on (did you mean 'messages'?)"),
+    ("router.constraint", ours(constraint={}), "is not known here (did you mean 'constraints'?)"),
+    (
+        "router.constraints.plan",
+        ours(constraints={"plan": "smal"}),
+        "unknown plan 'smal' (did you mean 'small'?)",
+    ),
     ("messages[0].function_call", turns({**HI, "function_call": {"name": "f"}}), "null"),
     ("messages[0].tool_call_id", turns({"role": "tool", "content": "4"}), "the id of the call"),
     (
