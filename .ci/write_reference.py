@@ -129,7 +129,8 @@ def metrics() -> str:
     return (
         "# Metrics\n\n"
         + MADE
-        + "Prometheus reads them at `/metrics`; `apportion metrics` prints this table.\n\n"
+        + "Off until `[metrics]` in router.toml says `listen` (a port of their own) or `on_door = true` (at the\n"
+        + "OpenAI door); Prometheus then reads them at `/metrics`. `apportion metrics` prints this table.\n\n"
         + reference()
     )
 

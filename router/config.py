@@ -226,7 +226,7 @@ class MetricsConfig(Section, frozen=True):
     """[metrics]: Prometheus' `/metrics`."""
 
     listen: str = ""  # "HOST:PORT" of a port of its own for it, which shows all workers together; empty: none
-    on_door: bool = False  # also at the OpenAI door, to everybody who reaches that
+    on_door: bool = False  # also at the OpenAI door; under [auth] for operators alone
     tenants: int = 20  # that have a label of their own, the first ones; the others are `other`
 
 

@@ -23,6 +23,7 @@ from router.openai_door.openapi import PATH, document
 
 OPEN = ("/health", PATH)
 CONSOLE = "/console"
+ELSEWHERE = {"/metrics": "they are shown where [metrics] says on_door = true, or at the port of its listen; "}
 INSTEAD = "/v1/responses is not served; ask POST /v1/chat/completions, with the same messages and tools"
 
 
@@ -134,7 +135,8 @@ def _by_status(request: web.Request, error: web.HTTPException) -> Refusal:
         return Refusal(error.status, error_object(message, INVALID, None, "method_not_allowed"), headers)
     if error.status == 404:
         served = sorted({route.resource.canonical for route in request.app.router.routes() if route.resource})
-        message = f"nothing is served at {request.path!r}; choose from {', '.join(served)}"
+        hint = ELSEWHERE.get(request.path, "")
+        message = f"nothing is served at {request.path!r}; {hint}choose from {', '.join(served)}"
         return Refusal(404, error_object(message, INVALID, None, "unknown_path"))
     code = error.reason.lower().replace(" ", "_")
     return Refusal(error.status, error_object(error.text or error.reason, INVALID, None, code))

@@ -120,6 +120,7 @@ async def test_the_models_are_auto_the_plans_and_the_backends(house):
         ("POST", "/v1/responses", 501, "/v1/chat/completions"),
         ("POST", "/v1/embeddings", 404, "/v1/chat/completions"),
         ("GET", "/", 404, "/v1/models"),
+        ("GET", "/metrics", 404, "on_door = true"),
         ("GET", "/v1/chat/completions", 405, "POST"),
         ("POST", "/v1/models", 405, "GET"),
         ("GET", "/v1/models/%ff%00", 404, "unknown model"),
