@@ -215,7 +215,8 @@ async def _with_bar(work: Sequence[Sequence[Item]], journal: Journal, drawing: D
         task = bar.add_task("collect", total=requests, said="")
 
         def shown(progress: Progress) -> None:
-            said = f"${progress.dollars:.4f}, {progress.tokens_out} tokens, {progress.retried} retried"
+            paid = f"${progress.dollars:.4f}, " if progress.dollars else ""
+            said = f"{paid}{progress.tokens_out} tokens, {progress.retried} retried"
             done = progress.drawn + progress.looked
             bar.update(task, completed=done, total=requests - progress.spared, said=said)
 
