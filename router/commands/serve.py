@@ -44,7 +44,9 @@ def serve(
     ] = None,
     mode: Annotated[
         Literal["bypass", "observe", "apply"] | None,
-        typer.Option(help="How much may be decided. Default: the configuration's mode."),
+        typer.Option(
+            help="How much may be decided, where no operator set it (see mode). Default: the configuration's."
+        ),
     ] = None,
     log: Annotated[
         Literal["text", "json"] | None,
