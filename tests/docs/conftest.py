@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HOUSE = ROOT / "training" / "recordings" / "house"
 QUERIES = 24
 READY = """
-for _ in $(seq 300); do apportion status >/dev/null 2>&1 && break; sleep 0.2; done
+for _ in $(seq 300); do apportion --wait 0 status >/dev/null 2>&1 && break; sleep 0.2; done
 """
 PLAYING = r"""\1
 for _ in $(seq 300); do curl --silent http://127.0.0.1:\2/health && break; sleep 0.2; done"""
@@ -73,16 +75,21 @@ class Desk:
         log = self.folder / "said.log"
         begin = "PS4='+ $SECONDS s: '\nset -eu\ntrap 'kill $(jobs -p) $(cat servers.pid 2>/dev/null) 2>/dev/null || true' EXIT\n"
         with log.open("wb") as said:
-            ran = subprocess.run(
+            ran = subprocess.Popen(
                 [*self.alone, "bash", "-xc", begin + "".join(self.script)],
                 cwd=self.folder,
                 env={"PATH": f"{tools}:{os.environ['PATH']}", "HOME": str(self.folder), "LANG": "C.UTF-8"},
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                check=False,
-                timeout=timeout_s,
+                start_new_session=True,
             )
+            try:
+                ran.wait(timeout_s)
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(ran.pid, signal.SIGKILL)  # whatever the script has left behind
+                ran.wait()
         text = log.read_text(errors="replace")
         assert ran.returncode == 0, text[-5000:]
         assert "Traceback" not in text, text[-5000:]
