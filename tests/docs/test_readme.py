@@ -66,7 +66,7 @@ def test_the_five_steps_work_as_written(desk):
             script += body + "\n"
     assert script.count("apportion ") >= 12
     router, admin = (f"127.0.0.1:{free_port()}" for _ in range(2))
-    ready = "\nfor _ in $(seq 300); do apportion status >/dev/null 2>&1 && break; sleep 0.2; done\n"
+    ready = "\nfor _ in $(seq 300); do apportion --wait 0 status >/dev/null 2>&1 && break; sleep 0.2; done\n"
     script = (
         script.replace("http://127.0.0.1:8001", f"{small.url},model=small")
         .replace("http://127.0.0.1:8002", f"{large.url},model=large")
