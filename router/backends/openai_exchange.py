@@ -98,7 +98,7 @@ class Exchange:
             if accepted:
                 self._book()
             if response is not None and self.ended:
-                let_end(response)
+                await let_end(response)
             elif response is not None:
                 response.close()  # not release: what has not been read is not wanted
 
