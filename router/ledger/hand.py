@@ -179,6 +179,10 @@ class Hand:
 
     # ------------------------------------------------------------------------------------------------------- looking
 
+    def in_hand(self, now: float) -> int:
+        """May be reserved here without the store."""
+        return (max(0, self.free) if now < self.usable_until else 0) + self.credit
+
     def available(self, now: float) -> int:
         """In the store for the taking, as of the last answer; with what has left the window since."""
         answer = self._answer
@@ -259,7 +263,7 @@ class Hand:
             queries=queries,
             queries_here=self.queries,
             age_s=now - self._answered_at,
-            in_hand=(max(0, self.free) if now < self.usable_until else 0) + self.credit if away else None,
+            in_hand=self.in_hand(now) if away else None,
             in_hand_s=max(0.0, self.usable_until - now) if away else 0.0,
         )
 

@@ -146,8 +146,7 @@ class Leased:
         for hand in self._branches.get(tenant) or self._branch(tenant):
             if hand.unlimited:
                 continue
-            in_hand = (max(0, hand.free) if now < hand.usable_until else 0) + hand.credit
-            left = hand.dollars(in_hand + (0 if self.away else hand.available(now)))
+            left = hand.dollars(hand.in_hand(now) + (0 if self.away else hand.available(now)))
             if left is not None and (least is None or left < least):
                 least, account = left, hand.account.name
         return least, account
