@@ -67,7 +67,9 @@ async def test_while_draining_health_says_so_new_calls_are_refused_and_running_o
     running = asyncio.create_task(house.client.generate("hi", constraints=GATED))
     await house.gated.entered.acquire()
     draining = asyncio.create_task(house.servers.drain())
-    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        while await health(house.channel, "") != NOT_SERVING:
+            pass  # batches and shadow runs are cut first
     for service in SERVICES:
         assert await health(house.channel, service) == NOT_SERVING
     with pytest.raises(Unavailable) as caught:
