@@ -91,7 +91,7 @@ fuzz: $(SETUP) ## every reader of what others write, under 100,000 damaged input
 
 .PHONY: chaos
 chaos: $(SETUP) ## ten faults of real processes under load: what callers see, what is kept (ten minutes); ARGS="--only NAME --json"
-	GRPC_ENABLE_FORK_SUPPORT=0 $(BIN)/python -m training.chaos $(ARGS)
+	$(BIN)/python -m training.chaos $(ARGS)
 
 .PHONY: soak
 soak: $(SETUP) ## half an hour of mixed load at four fifths of what it can do: memory, errors, outcomes; MINUTES=10

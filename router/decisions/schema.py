@@ -148,8 +148,9 @@ def open_reader(path: Path, busy_s: float) -> sqlite3.Connection:
 
 
 def _check_identity(path: Path, connection: sqlite3.Connection) -> None:
-    (identity,) = connection.execute("PRAGMA application_id").fetchone()
+    # in this order: its owner may be making the file, tables and mark at once
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (identity,) = connection.execute("PRAGMA application_id").fetchone()
     if identity != APPLICATION_ID and tables:
         raise StoreError(f"decision store {path}: this is another program's SQLite file; choose another path")
 

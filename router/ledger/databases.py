@@ -51,8 +51,9 @@ def sqlite(path: Path, wall_s: Callable[[], float]) -> Dialect:
     def connect() -> Any:
         connection = sqlite3.connect(path, WAIT_S, isolation_level=None, check_same_thread=False)
         try:
-            (identity,) = connection.execute("PRAGMA application_id").fetchone()
+            # in this order: another process may be making the file, and puts our mark on it before its tables
             (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            (identity,) = connection.execute("PRAGMA application_id").fetchone()
             if identity != APPLICATION_ID and tables:
                 raise StoreError(f"store of budgets {path}: this is another program's SQLite file")
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")

