@@ -31,6 +31,7 @@ from training.collect_burst import burst
 from training.errors import TrainingError
 from training.vllm_cpu.server import ServerOptions, VllmServer
 
+LATEST_S = 1.0  # after a burst, for its states
 PLAIN, UNASKED, ASKED = "plain", "unasked", "asked"
 
 
@@ -97,13 +98,22 @@ def measured(
             seen = asyncio.run(
                 pair((servers[PLAIN], servers[name]), keys, requests, tokens, together, turn % 4 > 1)
             )
-            there = sum(take_states(state_path(folder / name, "", key)) is not None for key in keys)
+            there = read([state_path(folder / name, "", key) for key in keys])
             if turn:
                 found[f"{name}_{how}"].append(seen)
             took = ", ".join(f"{seconds:.1f} s ({used:.1f} of the processor)" for seconds, used in seen)
             states = f", {there} of {requests} states" if keys else ""
             print(f"plain, {name}_{how}: {took}{states}", file=sys.stderr, flush=True)
     return found
+
+
+def read(paths: list[Path]) -> int:
+    """How many states come; one is written in the step after its request's last, by a thread of its own."""
+    until, missing = time.monotonic() + LATEST_S, paths
+    while missing and time.monotonic() < until:
+        missing = [path for path in missing if take_states(path) is None]
+        time.sleep(0.01)
+    return len(paths) - len(missing)
 
 
 def cost(
