@@ -1,7 +1,9 @@
-"""P(right) from a hidden state of the model: standardised, its main directions, logistic regression on them.
+"""P(right) from a hidden state of the model: standardised, logistic regression on all of it, and its main directions.
 
-The top principal components of the standardised states are found by randomised subspace iteration (Halko, Martinsson
-& Tropp 2011); a linear probe reads from them whether the model knows (Kadavath et al. 2022; Azaria & Mitchell 2023).
+A linear probe reads from the state whether the model knows (Kadavath et al. 2022; Azaria & Mitchell 2023). What tells
+is spread over many directions of little variance: on 64 main ones the regression ranks worse than on all numbers with a
+penalty that grows with their count (so that a margin has a variance of `doubt` before anything was seen). The main
+directions (randomised subspace iteration, Halko, Martinsson & Tropp 2011) are for readers that want few numbers.
 When it fails: states of another model or layer (the width may even agree), and few rows, where the ends of a text's
 form tell as much.
 """
@@ -21,6 +23,7 @@ from predictors.linear import Linear
 Floats = NDArray[np.float64]
 _SPARE, _TURNS = 8, 4  # further directions while iterating; iterations
 _MOST_ROWS = 8_000  # for the directions, evenly spaced
+_MOST_NUMBERS = 64_000_000  # for the regression: of wider states fewer rows, evenly spaced
 _CUT = 6.0  # standard deviations
 
 
@@ -29,7 +32,7 @@ class HiddenProbe:
     """A predictor over states (n, width); `directions` is how many components are kept at most."""
 
     directions: int = 64
-    penalty: float = 30.0  # L2 of the regression, in rows
+    doubt: float = 2.0  # prior variance of the regression's margin: its L2 penalty is width / doubt, in rows
     mean: NDArray[np.float32] = field(
         default_factory=lambda: np.zeros(0, np.float32), compare=False
     )  # (width,)
@@ -38,6 +41,7 @@ class HiddenProbe:
     )  # (width,)
     basis: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32), compare=False)
     linear: Linear = field(default_factory=Linear, compare=False)
+    whole: bool = True  # the regression reads the whole state; else (a bundle of before) the main directions
 
     def fit(self, x: NDArray[np.float32], y: Floats, weight: Floats, seed: int) -> Self:
         """`x` (n, width); a value that is not finite counts as the mean. Raises `FitError` for fewer than 2 rows."""
@@ -53,14 +57,17 @@ class HiddenProbe:
         z = self._standardised(x)
         rows = z[:: max(1, -(-len(z) // _MOST_ROWS))]
         self.basis = _main_directions(rows, min(self.directions, len(rows) - 1, x.shape[1]), seed)
-        self.linear = Linear(penalty=self.penalty).fit(z @ self.basis, y, weight, seed)
+        step = max(1, -(-z.size // _MOST_NUMBERS))
+        z, y, weight = z[::step], y[::step], weight[::step]
+        penalty = z.shape[1] / self.doubt * float(weight.mean())
+        self.linear = Linear(penalty=penalty).fit(z, y, weight, seed)
         return self
 
     def predict(self, x: NDArray[np.float32]) -> Floats:
         """P(right) of each state, (n,)."""
         if x.ndim != 2 or x.shape[1] != len(self.mean):
             raise ValueError(f"states have shape {x.shape}; the probe was fitted on (n, {len(self.mean)})")
-        return self.linear.predict(self.inside(x))
+        return self.linear.predict(self._standardised(x) if self.whole else self.inside(x))
 
     def inside(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """The states (n, width) along the main directions, (n, directions)."""
@@ -73,7 +80,8 @@ class HiddenProbe:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What was learned."""
         plain = {"mean": self.mean, "scale": self.scale, "basis": self.basis}
-        return plain | {f"linear_{name}": array for name, array in self.linear.arrays().items()}
+        name = "whole" if self.whole else "linear"
+        return plain | {f"{name}_{key}": array for key, array in self.linear.arrays().items()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -84,17 +92,17 @@ class HiddenProbe:
             raise BundleError(
                 f"hidden probe: mean, scale and basis are needed, got {sorted(arrays)}"
             ) from error
+        whole = "whole_mean" in arrays
+        prefix = "whole_" if whole else "linear_"
         linear = Linear.from_arrays(
-            {
-                name.removeprefix("linear_"): array
-                for name, array in arrays.items()
-                if name.startswith("linear_")
-            }
+            {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
         )
-        fits = mean.ndim == 1 and mean.shape == scale.shape and basis.shape == (len(mean), len(linear.mean))
-        if not fits:
-            raise BundleError(f"hidden probe: {mean.shape}, {scale.shape}, {basis.shape} do not fit together")
-        return cls(mean=mean, scale=scale, basis=basis, linear=linear)
+        fits = mean.ndim == 1 and mean.shape == scale.shape and basis.ndim == 2 and len(basis) == len(mean)
+        if not fits or len(linear.mean) != basis.shape[0 if whole else 1]:
+            raise BundleError(
+                f"hidden probe: {mean.shape}, {scale.shape}, {basis.shape}, {linear.mean.shape} do not fit together"
+            )
+        return cls(mean=mean, scale=scale, basis=basis, linear=linear, whole=whole)
 
 
 def _main_directions(z: NDArray[np.float32], count: int, seed: int) -> NDArray[np.float32]:

@@ -1,8 +1,8 @@
 """What a probe on chosen pieces of one backend's hidden states says: logistic regression and a small net, calibrated.
 
-Both read the main directions of the standardised states (`hidden_probe`); their blend is found on held-out queries,
-with the base rate as a member, so that states that say nothing say the base rate. When it fails: another model, layer
-or part than it was fitted on; it then says nothing at all.
+The regression reads the whole standardised state, the net its main directions (`hidden_probe`); their blend is found
+on held-out queries, with the base rate as a member, so that states that say nothing say the base rate. When it fails:
+another model, layer or part than it was fitted on; it then says nothing at all.
 """
 
 from __future__ import annotations
@@ -49,8 +49,7 @@ class StateProbe:
 
     def members(self, x: NDArray[np.float32]) -> Floats:
         """What the members say, (n, 3)."""
-        inside = self.probe.inside(x)
-        linear, net = self.probe.linear.predict(inside), self.net.predict(inside)
+        linear, net = self.probe.predict(x), self.net.predict(self.probe.inside(x))
         return np.stack([np.full(len(x), self.base), linear, net], axis=1)
 
     def one(self, vector: Any, have: Sequence[Piece]) -> float | None:
@@ -86,7 +85,7 @@ class StateProbe:
             pieces = read_pieces(json.loads(plain["pieces"].astype(np.uint8).tobytes()))
         except (KeyError, ValueError) as error:
             raise BundleError(f"state probe: its pieces cannot be read: {error}") from error
-        widths = sum(piece.width for piece in pieces), len(probe.mean), len(probe.linear.mean), len(net.mean)
+        widths = sum(piece.width for piece in pieces), len(probe.mean), probe.basis.shape[1], len(net.mean)
         if (pieces and widths[0] != widths[1]) or widths[2] != widths[3] or plain["blend"].shape != (3,):
             raise BundleError(f"state probe: widths {widths} do not fit together")
         curve = Curve.from_arrays(unpacked(arrays, "curve"))

@@ -77,8 +77,7 @@ def _members(
 
 def _say(fitted: tuple[float, HiddenProbe, SmallNet], x: NDArray[np.float32]) -> Floats:
     base, probe, net = fitted
-    inside = probe.inside(x)
-    return np.stack([np.full(len(x), base), probe.linear.predict(inside), net.predict(inside)], axis=1)
+    return np.stack([np.full(len(x), base), probe.predict(x), net.predict(probe.inside(x))], axis=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import pytest
 
 from predictors.errors import BundleError, FitError
 from predictors.hidden_probe import HiddenProbe
+from predictors.linear import Linear
 
 
 def planted(n: int = 600, width: int = 200, seed: int = 0):
@@ -32,6 +33,34 @@ def share_in_order(p: np.ndarray, y: np.ndarray) -> float:
 def test_what_a_direction_says_is_found(probe):
     x, y = planted(seed=1)
     assert share_in_order(probe.predict(x), y) > 0.85
+
+
+def test_what_many_weak_directions_say_together_is_found():
+    rng = np.random.default_rng(4)
+    y = (rng.random(1_200) < 0.5).astype(float)
+    loud, quiet = rng.normal(size=(20, 200)), rng.normal(size=(40, 200)) / 10
+    x = rng.normal(size=(1_200, 20)) @ loud + (rng.normal(size=(1_200, 40)) + 0.4 * y[:, None]) @ quiet
+    x = (x + 0.01 * rng.normal(size=x.shape)).astype(np.float32)
+    found = HiddenProbe(directions=16).fit(x[:600], y[:600], np.ones(600), 0)
+    assert share_in_order(found.predict(x[600:]), y[600:]) > 0.8
+    inside = Linear(penalty=8.0).fit(found.inside(x[:600]), y[:600], np.ones(600), 0)
+    assert share_in_order(inside.predict(found.inside(x[600:])), y[600:]) < 0.7
+
+
+def test_the_penalty_does_not_depend_on_how_rows_are_weighed_in_total():
+    x, y = planted(n=100)
+    once, thrice = (HiddenProbe(directions=16).fit(x, y, np.full(100, weight), 0) for weight in (1.0, 3.0))
+    assert np.allclose(once.predict(x), thrice.predict(x), atol=0.02)
+
+
+def test_a_probe_of_a_bundle_before_reads_its_main_directions(probe):
+    x, y = planted(seed=5)
+    linear = Linear(penalty=30.0).fit(probe.inside(x), y, np.ones(len(y)), 0)
+    kept = {name: array for name, array in probe.arrays().items() if not name.startswith("whole_")}
+    kept |= {f"linear_{name}": array for name, array in linear.arrays().items()}
+    old = HiddenProbe.from_arrays(kept)
+    assert np.array_equal(old.predict(x), linear.predict(probe.inside(x)))
+    assert sorted(old.arrays()) == sorted(kept)
 
 
 def test_the_basis_is_orthonormal_and_no_wider_than_asked(probe):
