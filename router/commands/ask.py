@@ -102,7 +102,7 @@ def outcome(
 ) -> None:
     """Report how a decision turned out; it is committed when this returns, also before its decision is.
 
-    Where the Admin service can be asked, a decision that is not known is told.
+    Where the Admin service can be asked (another server's only by --admin), a decision that is not known is told.
 
     apportion outcome 0192f0… correct true --source grader
     """
@@ -122,7 +122,8 @@ def outcome(
         typer.echo(as_json(said))
         return
     typer.echo(f"{'known already' if said.duplicate else 'committed'}, key {said.key}")
-    if unknown_decision(admin, decision_id, tenant):
+    beside = admin != ADMIN or server == ROUTER  # else it may be another service's
+    if beside and unknown_decision(admin, decision_id, tenant):
         whose = f" of tenant {tenant!r}" if tenant else ""
         typer.echo(f"but no decision {decision_id!r}{whose} is known here: is its id right?", err=True)
     if kind is None and isinstance(read, str) and (meant := TRUTHS.get(read.strip().lower())):
