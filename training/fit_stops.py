@@ -145,7 +145,7 @@ def _at_most(problem: Problem, expected: Expected, seed: int) -> Known:
     """Not more runs than weights need: of many queries some, of few every one in many orders."""
     count = len(problem.queries)
     some = np.sort(np.random.default_rng(seed).permutation(count)[: MOST_RUNS // 10])
-    kept = replace(problem, queries=problem.queries[some], first=problem.first[some], have=problem.have[some])
+    kept = replace(problem, queries=problem.queries[some], rows=problem.rows[some], have=problem.have[some])
     mine = Expected(expected.right[some], expected.both[some])
     orders = max(2, min(ORDERS, MOST_RUNS // len(some)))
     return Known.of(runs_of(kept, orders), lambda split: mine)

@@ -6,6 +6,7 @@ not help, which makes the hull non-decreasing (RouterBench, Hu et al. 2024).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -44,8 +45,8 @@ class Hull:
         return float(np.interp(cost, self.cost, self.accuracy))
 
     def cost_of(self, accuracy: float) -> float:
-        """The least cost that reaches an accuracy; NaN if none does."""
-        if accuracy > self.accuracy[-1]:
+        """The least cost that reaches an accuracy; NaN if none does, and for NaN."""
+        if not accuracy <= self.accuracy[-1]:
             return float("nan")
         return float(np.interp(accuracy, self.accuracy, self.cost))
 
@@ -76,13 +77,15 @@ def equal_cost(cheapest: Single, best: Single) -> float:
 def cost_figures(points: Sequence[tuple[float, float]], cheapest: Single, best: Single) -> dict[str, float]:
     """`aiq`, `quality_drop@…` and `gain_at_cost@100` (percent, points), `cost_at_quality@…` (percent).
 
-    `points`: (mean cost, accuracy) of the operating points. NaN where the policy does not reach that far.
+    `points`: (mean cost, accuracy) of the operating points. NaN where the policy does not reach that far, and where
+    the best backend gets nothing right: a share of nothing has no meaning.
     """
     hull = Hull.of([cost for cost, _ in points], [accuracy for _, accuracy in points])
     figures = {"aiq": hull.area(cheapest.cost, best.cost)}
+    whole = best.accuracy if best.accuracy > 0 else math.nan
     for cut in DROPS:
-        figures[f"quality_drop@{cut}"] = 100 * (1 - hull.at(best.cost * (1 - cut / 100)) / best.accuracy)
+        figures[f"quality_drop@{cut}"] = 100 * (1 - hull.at(best.cost * (1 - cut / 100)) / whole)
     for level in LEVELS:
-        figures[f"cost_at_quality@{level}"] = 100 * hull.cost_of(best.accuracy * level / 100) / best.cost
+        figures[f"cost_at_quality@{level}"] = 100 * hull.cost_of(whole * level / 100) / best.cost
     figures["gain_at_cost@100"] = 100 * (hull.at(best.cost) - best.accuracy)
     return figures

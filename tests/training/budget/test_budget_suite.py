@@ -7,9 +7,12 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from router.recording import Recording
+from router.recordings.cost import Prices
+from router.recordings.format import QUERIES, SAMPLES, write_recording
 from training.benchmark import Skipped, run_suite, to_json
 from training.errors import TrainingError
 from training.figures.spread import Spread
@@ -117,6 +120,24 @@ def test_the_knapsack_of_two_queries_is_worked_out_by_hand():
     assert knapsack(world, np.array([0, 1]), 350) == pytest.approx(1.0 + 0.4 * 0.75)
 
 
+def test_the_knapsack_takes_what_is_free():
+    one = np.array([[1.0, 1.0], [1.0, 1.0]])
+    paid = np.array([[0, 300], [0, 300]])
+    world = World(("a", "b"), one, one, np.array([[0.5, 0.9], [0.5, 0.6]]), paid, one, one)
+    assert knapsack(world, np.array([0, 1]), 0) == pytest.approx(1.0)
+    assert knapsack(world, np.array([0, 1]), 150) == pytest.approx(1.0 + 0.4 / 2)
+
+
+def test_where_no_answer_is_right_nothing_is_said_of_lost_quality(world):
+    found = measure(replace(world, reward=np.zeros_like(world.reward)), "steady", 1, SCALE)
+    assert found["overspend"] == 0 and not {"regret", "below_knapsack", "loss_avoided"} & set(found)
+
+
+def test_where_the_plans_that_are_wanted_are_free_nothing_is_said_of_unspent_money(world):
+    found = measure(replace(world, cost=0 * world.cost, paid=0 * world.paid), "steady", 1, SCALE)
+    assert found["overspend"] == 0 and found["refused"] == 0 and "utilisation" not in found
+
+
 def test_a_budget_below_the_cheapest_plans_has_no_best_price(world):
     with pytest.raises(TrainingError, match="do not cover even the cheapest"):
         best_fixed(world, np.arange(10), 10)
@@ -135,6 +156,22 @@ def test_the_suite_runs_on_a_recording_and_says_so_in_json(pattern):
     assert set(told) == {"steady", "outage"}
     assert set(told["steady"]["utilisation"]) == {"mean", "sd", "lo", "hi"}
     assert isinstance(figures["outage"]["overspend"], Spread) and figures["outage"]["overspend"].mean == 0
+
+
+def test_a_recording_whose_answers_are_free_is_skipped(pattern, tmp_path):
+    recording = Recording.load(pattern)
+    free = replace(recording.meta, prices=dict.fromkeys(recording.backends, Prices(0.0, 0.0)))
+    tables = [pq.read_table(pattern / name) for name in (QUERIES, SAMPLES)]
+    write_recording(tmp_path / "free", free, *tables)
+    outcome = run_suite("budget", [tmp_path / "free"], Run(workers=1))["free"]
+    assert isinstance(outcome, Skipped) and "are free" in outcome.why
+
+
+def test_every_scenario_is_told_before_it_is_played(pattern):
+    told: list[tuple[str, float]] = []
+    run = Run(workers=1, progress=lambda what, share: told.append((what, share)))
+    Budget(("steady", "bursty"), 0.05).run(Recording.load(pattern), pattern, run)
+    assert told == [("seed 0, steady", 0.0), ("seed 0, bursty", 0.5), ("seed 0", 1.0)]
 
 
 def test_a_recording_without_two_backends_is_skipped(made, tmp_path):

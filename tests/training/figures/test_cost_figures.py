@@ -89,6 +89,12 @@ def test_a_policy_that_never_gets_there_has_no_cost_at_quality() -> None:
     assert math.isnan(found["cost_at_quality@100"])
 
 
+def test_of_a_best_that_gets_nothing_right_no_share_is_told() -> None:
+    found = cost_figures([(2, 0.0), (10, 0.0)], Single(0.0, 2), Single(0.0, 10))
+    assert math.isnan(found["quality_drop@40"]) and math.isnan(found["cost_at_quality@95"])
+    assert found["aiq"] == 0.0
+
+
 def test_gain_at_the_bests_cost_is_in_points() -> None:
     found = cost_figures([(2, 0.4), (8, 0.83)], Single(0.4, 2), Single(0.8, 10))
     assert found["gain_at_cost@100"] == pytest.approx(3.0)

@@ -22,11 +22,13 @@ from training.decisions_file import DecisionsFile, read_decisions
 from training.figures.spread import Spread
 from training.suites import Figures, Run
 from training.suites.sampling import SUBJECTS
+from training.suites.sampling.decided import Decided, Order, as_rows
 from training.suites.sampling.figures import SamplingFigures
 from training.suites.sampling.problem import Problem, problems_of
 from training.suites.sampling.run_splits import Job, decide_splits
-from training.suites.sampling.runs import runs_of
+from training.suites.sampling.runs import local_classes, runs_of
 from training.suites.sampling.suite import Sampling
+from training.suites.sampling.worth import Lattice, worth_of
 
 VOTE_SUBJECTS = tuple(
     name for name in SUBJECTS if name in ("fixed", "beta", "window", "dirichlet", "majority_certificate")
@@ -120,7 +122,7 @@ def test_the_reference_is_the_mean_majority_of_eight_of_ten(problem: Problem) ->
 
 
 def test_an_order_is_a_permutation_of_the_querys_samples(problem: Problem) -> None:
-    assert (np.sort(problem.order(3), axis=1) == problem.first[:, None] + np.arange(10)).all()
+    assert (np.sort(problem.order(3), axis=1) == problem.rows).all()
     assert (problem.order(3) != problem.order(4)).any()
 
 
@@ -210,6 +212,70 @@ def test_queries_with_fewer_samples_are_left_out_and_counted(tmp_path: Path) -> 
     )
     (found,) = problems_of(Recording.load(tmp_path / "cut"), 0)
     assert (found.most, len(found.queries), found.left_out) == (10, 65, 5)
+
+
+def rewarded(recording: Recording, reward: np.ndarray) -> Recording:
+    columns = replace(recording.columns, reward=reward.astype(np.float32))
+    return replace(recording, columns=columns)
+
+
+def test_samples_without_a_label_are_not_drawn_and_do_not_cost_their_query(tmp_path: Path) -> None:
+    recording = Recording.load(write_world(tmp_path / "world", [[0.8, 0.2]] * 70, 10))
+    blind = np.arange(700) % 10 == (np.arange(700) // 10) % 10  # one of every query, at another place in each
+    (found,) = problems_of(rewarded(recording, np.where(blind, np.nan, recording.columns.reward)), 0)
+    assert (found.most, len(found.queries), found.left_out) == (9, 70, 0)
+    drawn = found.order(3)
+    assert not blind[drawn].any()
+    assert (found.recording.columns.query[drawn] == found.queries[:, None]).all()
+    assert all(len(set(row)) == 9 for row in drawn.tolist())
+
+
+def test_a_half_so_small_that_nobody_is_drawn_is_no_error(tmp_path: Path) -> None:
+    """At half a sample per query one query gets none."""
+    folder = write_world(tmp_path / "one", [[0.8, 0.2]] * 70, 4)
+    recording = Recording.load(folder)
+    texts = ("And that?", *["What is it?"] * 69)
+    queries = tuple(replace(one, query=text) for one, text in zip(recording.queries, texts, strict=True))
+    figures = SamplingFigures(replace(recording, queries=queries))
+    (problem,) = problems_of(figures.recording, 0)
+    local = local_classes(problem)
+    for number in range(8):
+        for point, subject in (("verified@0.5", "apportion"), ("verified@0.5", "round_robin")):
+            one = Decided(subject, number, point, "none", np.array([0]), np.array([0], np.int16))
+            figures.take(as_rows(one, Order.of(problem, local, number), problem, subject))
+    gain = figures.figures()["apportion"]["allocation_gain@0.5"]
+    assert isinstance(gain, Spread) and gain.mean == 0.0
+
+
+def test_the_reference_is_that_of_the_seeds_that_ran(mixed: Path) -> None:
+    recording = Recording.load(mixed)
+    (problem,) = problems_of(recording, 7)
+    found = Sampling(("fixed",), splits=2).run(recording, mixed, Run(seed=7, workers=1))
+    assert mean(found, "fixed", "reference") == pytest.approx(runs_of(problem, 50).reference.mean())
+
+
+def test_where_answers_are_missing_the_table_is_still_the_rules_own(tmp_path: Path) -> None:
+    """One posterior serves every number of votes that may be there at the end."""
+    recording = Recording.load(write_world(tmp_path / "world", [[0.5, 0.3, 0.2]] * 60, 8))
+    silent = np.random.default_rng(0).random(480) < 0.4
+    columns = replace(
+        recording.columns, answer=np.where(silent, -1, recording.columns.answer).astype(np.int32)
+    )
+    (problem,) = problems_of(replace(recording, columns=columns), 0)
+    runs = runs_of(problem, 10)
+    worth = worth_of(runs, Lattice((3,), (5.0, 0.4), (-30, -20)))
+    checked = 0
+    for odds in (4, 9, 14):
+        for setting in (0, 1):
+            rule = worth.rule(odds, setting)
+            for state, (votes, drawn) in enumerate(zip(runs.votes, runs.drawn.tolist(), strict=True)):
+                if votes:
+                    assert worth.settled[odds, setting, state] == rule.settled(votes, 8 - drawn), (
+                        votes,
+                        drawn,
+                    )
+                    checked += 1
+    assert checked > 500
 
 
 def test_too_few_samples_or_queries_are_skipped(tmp_path: Path) -> None:

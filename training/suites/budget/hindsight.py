@@ -35,10 +35,13 @@ def knapsack(world: World, rows: NDArray[np.int64], limit: int) -> float:
     """
     count = np.bincount(rows, minlength=len(world))
     steps: list[tuple[float, float]] = []
+    room, earned = float(limit), 0.0
     for times, paid, reward in zip(count.tolist(), world.paid.tolist(), world.reward.tolist(), strict=True):
+        earned += times * max(
+            (gave for cost, gave in zip(paid, reward, strict=True) if cost == 0), default=0.0
+        )
         offer = offer_of([(0.0, 0.0), *zip(paid, reward, strict=True)])
         steps += [(worth, more * times) for worth, more in offer.steps] if times else []
-    room, earned = float(limit), 0.0
     for worth, more in sorted(steps, reverse=True):
         taken = min(room, more)
         earned += worth * MICRO * taken

@@ -5,6 +5,7 @@ The ledger is renewed as `router.ledger.renewal` does it, by events instead of t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,7 +71,7 @@ class Menu:
     def of(cls, world: World, worst_over_mean: float) -> Menu:
         """The worst case of a plan: so many times its mean, and no less than was ever recorded of it."""
         worst = [
-            max(int(worst_over_mean * mean) + 1, int(most))
+            max(math.ceil(worst_over_mean * mean), int(most))
             for mean, most in zip(world.paid.mean(axis=0), world.paid.max(axis=0), strict=True)
         ]
         plans = [Plan(name, (Stage(name, Never(), First()),)) for name in world.plans]

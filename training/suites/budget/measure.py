@@ -4,7 +4,8 @@
 fixed price in hindsight (below 0: a price that follows the money can beat every fixed one); `below_knapsack` the same
 against somebody who knows every outcome; `loss_avoided` of the quality that is lost by always taking the best plan
 until the money has run out, against unlimited money, the part that is not lost; `refused` share of the queries;
-`price_swing` standard deviation over mean of the price in the middle half of the window.
+`price_swing` standard deviation over mean of the price in the middle half of the window. What would be divided by
+nothing (no money, no quality to be had) is left out.
 """
 
 from __future__ import annotations
@@ -49,18 +50,22 @@ def figures(
     """Of one window, played at the price that follows the money and at none."""
     every = np.arange(len(world))
     best = float(world.reward[every, world.at_price(0.0)][traffic.row].sum())
-    found = {
-        "overspend": float(ours.overspend),
-        "utilisation": ours.spent / ours.limit,
+    found = {"overspend": float(ours.overspend)}
+    if ours.limit:
+        found["utilisation"] = ours.spent / ours.limit
+    found |= {
         "refused": ours.refused / ours.queries,
         "quality": ours.quality / ours.queries,
         "quality_until_empty": until_empty.quality / until_empty.queries,
         "price_swing": _swing(ours, scenario.window_s),
     }
     if scenario.lowered is None:
-        fixed = best_fixed(world, traffic.row, ours.limit)[1]
-        found["regret"] = 1 - ours.quality / fixed
-        found["below_knapsack"] = 1 - ours.quality / knapsack(world, traffic.row, ours.limit)
+        for name, had in (
+            ("regret", best_fixed(world, traffic.row, ours.limit)[1]),
+            ("below_knapsack", knapsack(world, traffic.row, ours.limit)),
+        ):
+            if had > 0:
+                found[name] = 1 - ours.quality / had
     if best > until_empty.quality:
         found["loss_avoided"] = 1 - (best - ours.quality) / (best - until_empty.quality)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -46,7 +47,10 @@ class Budget(Suite):
         every: list[Found] = []
 
         def here(job: Job) -> Found:
-            return _measured(world_of(recording, job.seed), job)
+            def tell(what: str, share: float) -> None:
+                run.progress(f"seed {job.seed}, {what}", (len(every) + share) / len(jobs))
+
+            return _measured(world_of(recording, job.seed), job, tell)
 
         for found in results_in_order(jobs, run.workers, here, run_job):
             every.append(found)
@@ -59,8 +63,12 @@ def run_job(job: Job) -> Found:
     return _measured(world_of(Recording.load(job.folder, verify=False), job.seed), job)
 
 
-def _measured(world: World, job: Job) -> Found:
-    return {name: measure(world, name, job.seed, job.scale) for name in job.scenarios}
+def _measured(world: World, job: Job, tell: Callable[[str, float], None] = lambda what, share: None) -> Found:
+    found: Found = {}
+    for name in job.scenarios:
+        tell(name, len(found) / len(job.scenarios))
+        found[name] = measure(world, name, job.seed, job.scale)
+    return found
 
 
 def _spreads(values: list[dict[str, float]]) -> dict[str, Spread | float]:

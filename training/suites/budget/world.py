@@ -55,7 +55,14 @@ class World:
 
 
 def world_of(recording: Recording, seed: int) -> World:
-    """Of the test queries of one fold, another with each seed. Raises `NotEnoughData`."""
+    """Of the test queries of one fold, another with each seed. Raises `NotEnoughData`, also where all is free."""
+    world = _world_of(recording, seed)
+    if not world.paid.any():
+        raise NotEnoughData(f"budget needs answers that cost something; those of {recording.name} are free")
+    return world
+
+
+def _world_of(recording: Recording, seed: int) -> World:
     try:
         problem = allocation_problem(recording, seed)
     except NotEnoughData:

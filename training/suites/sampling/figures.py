@@ -76,7 +76,7 @@ class SamplingFigures:
     def take(self, rows: DecisionRows) -> None:
         """Add a block."""
         key, seen = rows.key, self.recording.columns
-        backend = self.recording.backends[int(seen.backend[rows.sample_row[0]])]
+        backend = key.subject.partition(":")[2] or next(iter(self._problems_at(0)))
         self._backend[key.subject] = backend
         samples = np.diff(rows.samples_from).astype(np.float64)
         if key.operating_point.startswith(POINT):
@@ -121,8 +121,9 @@ class SamplingFigures:
                     if name == subject
                 }
             if subject.partition(":")[0] == FIXED:
+                seeds = sorted({seed for measured in points.values() for seed, _ in measured.by_split})
                 reference = np.stack(
-                    [self._reference_at(seed, problem.backend)[problem.queries] for seed in self._problems]
+                    [self._reference_at(seed, problem.backend)[problem.queries] for seed in seeds]
                 )
                 values["reference"] = float(reference.mean())
                 values["most"] = float(problem.most)

@@ -22,6 +22,7 @@ SPLITS = 50
 REFERENCE_SHARE = 0.8  # of N
 TUNING, MEASURED = 0, 1  # halves of a split
 NO_VOTE = -1
+NO_ROW = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,11 @@ class Problem:
     seed: int
     most: int  # N
     queries: NDArray[np.int32] = field(compare=False)  # (n,) index into Recording.queries
-    first: NDArray[np.int64] = field(compare=False)  # (n,) row of the columns; the query's others follow
+    rows: NDArray[np.int64] = field(
+        compare=False
+    )  # (n, K) rows of the columns, `NO_ROW` after a query's last
     have: NDArray[np.int64] = field(compare=False)  # (n,) samples, N at least
-    left_out: int  # queries with fewer, or without labels
+    left_out: int  # queries with fewer labelled samples
 
     @property
     def reference(self) -> int:
@@ -52,7 +55,7 @@ class Problem:
         rng = np.random.default_rng([self.seed, number, *self.backend.encode()])
         keys = rng.random((len(self.queries), int(self.have.max())))
         keys[np.arange(keys.shape[1]) >= self.have[:, None]] = 2.0  # never drawn
-        return np.asarray(self.first[:, None] + np.argsort(keys, axis=1)[:, : self.most], np.int64)
+        return np.take_along_axis(self.rows, np.argsort(keys, axis=1)[:, : self.most], axis=1)
 
     def halves(self, split: int) -> NDArray[np.int64]:
         """`TUNING` or `MEASURED` for every query, shape (n,), by its normalised text.
@@ -94,30 +97,31 @@ def problem_of(
 ) -> Problem | None:
     """The problem of one backend; None where 60 queries have no samples, or fewer than are asked for.
 
+    Samples without a label are never drawn: what cannot be scored says nothing of its query's others.
     `most`: N, where it is not the largest that there is; `among`: the queries that may be looked at, (queries,).
     """
-    seen = recording.columns
-    first, have = [], []
+    labelled = np.isfinite(recording.columns.reward)
+    found = []
     for place in range(len(recording.queries)):
-        rows = recording.rows(place, backend)
-        labelled = bool(np.isfinite(seen.reward[rows]).all())
-        first.append(rows.start)
-        looked_at = labelled and (among is None or bool(among[place]))
-        have.append(rows.stop - rows.start if looked_at else 0)
-    count = np.array(have, dtype=np.int64)
+        own = recording.rows(place, backend) if among is None or among[place] else slice(0, 0)
+        found.append(own.start + np.flatnonzero(labelled[own]))
+    count = np.array([len(rows) for rows in found], dtype=np.int64)
     enough = np.sort(count)[::-1][LEAST_QUERIES - 1 : LEAST_QUERIES]
     there = int(enough[0]) if len(enough) else 0
     if there < max(1, most or 0):
         return None
     most = most or there
     kept = np.flatnonzero(count >= most)
+    rows = np.full((len(kept), int(count[kept].max())), NO_ROW, dtype=np.int64)
+    for at, place in enumerate(kept):
+        rows[at, : count[place]] = found[place]
     return Problem(
         recording=recording,
         backend=backend,
         seed=seed,
         most=most,
         queries=kept.astype(np.int32),
-        first=np.array(first, dtype=np.int64)[kept],
+        rows=rows,
         have=count[kept],
         left_out=len(count) - len(kept),
     )

@@ -114,10 +114,10 @@ def local_classes(problem: Problem) -> NDArray[np.int16]:
     """For every row of the columns the answer's number within its query, by row; -1 without a vote."""
     groups = answer_groups(problem.recording)
     found = np.full(len(groups), NO_VOTE, np.int16)
-    for first, have in zip(problem.first.tolist(), problem.have.tolist(), strict=True):
-        own = groups[first : first + have]
+    for rows, have in zip(problem.rows, problem.have.tolist(), strict=True):
+        own = groups[rows[:have]]
         _, numbers = np.unique(own, return_inverse=True)
-        found[first : first + have] = np.where(own >= 0, numbers - int((own < 0).any()), NO_VOTE)
+        found[rows[:have]] = np.where(own >= 0, numbers - int((own < 0).any()), NO_VOTE)
     return found
 
 

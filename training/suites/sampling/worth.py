@@ -72,16 +72,20 @@ def worth_of(runs: Runs, lattice: Lattice) -> Worth:
     settings, most = len(lattice.settings), runs.problem.most
     silent = runs.drawn - np.array([sum(votes) for votes in runs.votes])
     groups = [
-        _Group.of(runs, np.flatnonzero(silent == count), most - int(count), lattice.costs)
+        _Group.of(runs, states, most - int(count), lattice.costs)
         for count in np.unique(silent)
+        if len(states := np.flatnonzero((silent == count) & (runs.drawn > silent)))
     ]
+    # fewer votes at the end: the first of the same states, so that one posterior serves all groups
+    every = vote_states(max((group.most for group in groups), default=1))
     settled = np.zeros((len(ODDS), settings, len(runs.votes)), np.bool_)
     for (at, step), (turn, rho) in product(enumerate(ODDS), enumerate(lattice.rhos)):
         right, size = 1 / (1 + exp(-step * LOGIT_STEP)), 1 / (rho * RHO_STEP) - 1
         model = VoteModel(right * size, (1 - right) * size, *lattice.spread)
         mine = settled[at, turn * len(lattice.costs) : (turn + 1) * len(lattice.costs)]
-        for states, solved, group in _solvable(model, groups):
-            mine[:, group.states] = _stops(states, solved, group).T
+        solved = posterior(model, every)
+        for group in groups:
+            mine[:, group.states] = _stops(every, solved, group).T
     used = min(len(runs.state), max(1, LARGEST // (runs.shape[1] * most)))
     samples = np.empty((len(ODDS), settings, runs.shape[1]))
     right_mean = np.empty_like(samples)
@@ -108,11 +112,10 @@ class _Group:
 
     @classmethod
     def of(cls, runs: Runs, states: NDArray[np.int64], total: int, steps: Sequence[int]) -> _Group:
-        """`total` votes at the end; more than the rule tells apart are taken in proportion, as it does."""
-        kept = np.array([state for state in states if runs.votes[state]], np.int64)
+        """`states` have a vote; `total` votes at the end; more than the rule tells apart are taken in proportion."""
         most = min(total, MOST)
         numbers, scale = [], 1.0
-        for state in kept.tolist():
+        for state in states.tolist():
             votes: Sequence[int] = runs.votes[state]
             if total > MOST:
                 votes, _, scaled = in_proportion(votes, total - sum(votes), 1.0)
@@ -120,29 +123,17 @@ class _Group:
             numbers.append(vote_states(most).number(votes))
         costs = (scale * 2 ** (step / COSTS_PER_DOUBLING) for step in steps)
         rounded = tuple(2 ** (round(COSTS_PER_DOUBLING * log2(cost)) / COSTS_PER_DOUBLING) for cost in costs)
-        return cls(kept, np.array(numbers, np.int64), most, rounded)
-
-
-def _solvable(
-    model: VoteModel, groups: Sequence[_Group]
-) -> list[tuple[VoteStates, tuple[Floats, Floats], _Group]]:
-    by_most = {most: vote_states(most) for most in {group.most for group in groups if group.most >= 1}}
-    solved = {most: posterior(model, states) for most, states in by_most.items()}
-    return [
-        (by_most[group.most], solved[group.most], group)
-        for group in groups
-        if group.most >= 1 and len(group.states)
-    ]
+        return cls(states, np.array(numbers, np.int64), most, rounded)
 
 
 def _stops(states: VoteStates, solved: tuple[Floats, Floats], group: _Group) -> NDArray[np.bool_]:
     """Whether going on does not pay, (group's states, costs): `vote_value.vote_values` for several costs."""
     right, chances = solved
     costs = np.array(group.costs)
-    leader = right[:, 0]
+    leader = right[: states.layers[group.most + 1], 0]
     value = np.repeat(np.append(leader, 0.0)[:, None], len(costs), axis=1)  # (states + 1, costs)
     gain = np.broadcast_to(-costs, (len(leader), len(costs))).copy()
-    after = np.where(states.after >= 0, states.after, len(leader))
+    after = np.where(states.after[: len(leader)] >= 0, states.after[: len(leader)], len(leader))
     for votes in range(group.most - 1, 0, -1):
         layer = slice(states.layers[votes], states.layers[votes + 1])
         going_on = np.einsum("sk,skc->sc", chances[layer], value[after[layer]]) - costs
