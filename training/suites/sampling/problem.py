@@ -113,8 +113,8 @@ def problem_of(
     most = most or there
     kept = np.flatnonzero(count >= most)
     rows = np.full((len(kept), int(count[kept].max())), NO_ROW, dtype=np.int64)
-    for at, place in enumerate(kept):
-        rows[at, : count[place]] = found[place]
+    for at, query in enumerate(kept.tolist()):
+        rows[at, : count[query]] = found[query]
     return Problem(
         recording=recording,
         backend=backend,
