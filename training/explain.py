@@ -17,6 +17,7 @@ from router.decisions.onlooker import look_at
 from router.decisions.rows import subject_of, subjects_of, to_outcome
 from router.domain.decision import Decision, Outcome
 from training.errors import TrainingError
+from training.explain_signals import signals_in_words
 
 CONFIG = Path("router.toml")
 ABOUT_S = 60.0  # an id says when it was given, to the millisecond, by the clock of the replica
@@ -88,9 +89,8 @@ def in_words(row: Decision, outcomes: list[Outcome]) -> Iterator[str]:
     if row.would_plan:
         yield f"apply would have drawn {row.would_plan} (odds {row.would_propensity:.3g})"
     if row.signals:
-        yield "what was predicted: " + ", ".join(
-            f"{name} {value:.3g}" for name, value in sorted(row.signals.items())
-        )
+        yield "what was predicted:"
+        yield from signals_in_words(row.signals)
     yield "what happened:"
     yield from _samples(row)
     yield from _ending(row)

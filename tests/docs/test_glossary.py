@@ -9,6 +9,7 @@ import pytest
 
 from predictors.bundle import signal_names
 from router.stopping.self_eval import SIGNAL
+from training.explain_signals import MEANINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "router" / "docs" / "glossary.md").read_text()
@@ -35,6 +36,10 @@ def test_every_signal_stands_in_it():
 
 def test_no_signal_stands_in_it_that_nothing_emits():
     assert LISTED - emitted() - GIVEN == {"sample_confidence"} - emitted()
+
+
+def test_what_explain_puts_into_words_stands_in_it():
+    assert set(MEANINGS) <= LISTED
 
 
 def test_a_bundle_says_nothing_that_does_not_stand_in_it(small_bundle):

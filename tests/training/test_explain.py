@@ -14,6 +14,7 @@ from router.domain.events import Done
 from router.domain.options import Options
 from training.errors import TrainingError
 from training.explain import explain, found_in, in_words
+from training.explain_signals import signals_in_words
 
 TOML = """
 [backends.small]
@@ -58,6 +59,17 @@ async def test_a_decision_is_told_with_odds_votes_the_stop_and_its_outcomes(aske
     assert "votes class 0: 2" in said
     assert "it stopped: enough: Agreement" in said
     assert "outcome: thumbs = True by user" in said
+
+
+def test_what_was_predicted_is_told_kind_by_kind_with_what_it_means():
+    said = list(
+        signals_in_words({"odd/x": 2.0, "p_correct/b": 0.5, "p_correct/a": 0.25, "sample_confidence": 1.0})
+    )
+    assert said == [
+        "  a single sample is right (p_correct): a 0.25, b 0.5",
+        "  the sample that came is right (sample_confidence): 1",
+        "  odd: x 2",
+    ]
 
 
 async def test_the_json_form_has_the_row_and_its_outcomes(asked, capsys):
