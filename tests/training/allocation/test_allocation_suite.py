@@ -18,6 +18,7 @@ from training.figures.spread import Spread
 from training.suites import Figures, Run
 from training.suites.allocation.figures import AllocationFigures
 from training.suites.allocation.known import know
+from training.suites.allocation.operating_points import told_apart
 from training.suites.allocation.problem import NO_ROW, allocation_problem
 from training.suites.allocation.route_only import prompts_of
 from training.suites.allocation.run_fold import Job, decide_fold
@@ -98,6 +99,15 @@ def test_the_figures_come_out_of_the_decisions_file_again(
         for name, value in found.items():
             if name != "left_out":
                 assert recomputed[subject][name] == value, (subject, name)
+
+
+def test_no_two_operating_points_of_a_subject_have_one_name(
+    pattern: Path, measured: tuple[Figures, Path]
+) -> None:
+    """Neighbouring blocks with one key would be read as one point."""
+    blocks = [rows.key for rows in read_decisions(measured[1], {"pattern": Recording.load(pattern)})]
+    assert len(set(blocks)) == len(blocks) > 5 * len(SUBJECTS)
+    assert told_apart(["a", "b", "a", "a"]) == ("a", "b", "a #2", "a #3")
 
 
 def test_every_answer_is_the_majority_of_the_samples_that_stand_with_it(

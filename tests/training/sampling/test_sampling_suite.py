@@ -19,6 +19,7 @@ from router.stopping.vote_replay import stops
 from training.benchmark import Skipped, run_suite
 from training.decision_rows import cost_of_samples
 from training.decisions_file import DecisionsFile, read_decisions
+from training.errors import NotEnoughData
 from training.figures.spread import Spread
 from training.suites import Figures, Run
 from training.suites.sampling import SUBJECTS
@@ -281,6 +282,14 @@ def test_where_answers_are_missing_the_table_is_still_the_rules_own(tmp_path: Pa
 def test_too_few_samples_or_queries_are_skipped(tmp_path: Path) -> None:
     few = run_suite("sampling", [write_world(tmp_path / "few", [[0.9, 0.1]] * 59)], Run(workers=1))["few"]
     assert isinstance(few, Skipped) and "60 queries" in few.why
+
+
+def test_one_text_for_all_queries_is_skipped(tmp_path: Path) -> None:
+    folder = write_world(tmp_path / "one", [[0.8, 0.2]] * 60, 4)
+    recording = Recording.load(folder)
+    queries = tuple(replace(one, query="What is it?") for one in recording.queries)
+    with pytest.raises(NotEnoughData, match="all in one half"):
+        Sampling(("fixed",), splits=2).run(replace(recording, queries=queries), folder, Run(workers=1))
 
 
 def test_every_subject_resolves() -> None:

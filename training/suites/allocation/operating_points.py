@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -97,11 +98,25 @@ def joined(families: Sequence[Family], chosen: Sequence[tuple[int, int]]) -> Dec
         label = one.label if len(families) == 1 else f"{turn}/{one.label}"
         points.append(label)
     return Decided(
-        tuple(points),
+        told_apart(points),
         labels,
         np.stack([moved[turn][one.plan] for turn, one in taken]),
         np.stack([one.path for _, one in taken]),
     )
+
+
+def told_apart(points: Sequence[str]) -> tuple[str, ...]:
+    """The same with a number behind what is there already: who reads the file knows a point by its name alone.
+
+    >>> told_apart(["match=0.3", "match=0.3", "best", "match=0.3"])
+    ('match=0.3', 'match=0.3 #2', 'best', 'match=0.3 #3')
+    """
+    times: Counter[str] = Counter()
+    found = []
+    for point in points:
+        times[point] += 1
+        found.append(point if times[point] == 1 else f"{point} #{times[point]}")
+    return tuple(found)
 
 
 def measure(known: Known, setting: Candidate) -> tuple[float, float]:
@@ -137,7 +152,7 @@ def with_ends(known: Known, decided: Decided) -> Decided:
     labels = tuple(dict.fromkeys((*decided.labels, *extra.labels)))
     moved = np.array([labels.index(label) for label in extra.labels], dtype=np.int16)
     return Decided(
-        (*decided.points, *(one.label for one in extra.settings)),
+        told_apart((*decided.points, *(one.label for one in extra.settings))),
         labels,
         np.concatenate([decided.plan, *(moved[one.plan][None] for one in extra.settings)]),
         np.concatenate([decided.path, *(one.path[None] for one in extra.settings)]),

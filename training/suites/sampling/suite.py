@@ -69,4 +69,9 @@ class Sampling(Suite):
                     if run.write is not None:
                         run.write(rows)
             run.progress(f"{job.backend}", done / len(jobs))
-        return collected.figures()
+        figures = collected.figures()
+        if not figures:
+            raise NotEnoughData(
+                f"sampling needs texts that can be split; those of {recording.name} are all in one half"
+            )
+        return figures
