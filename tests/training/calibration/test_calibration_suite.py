@@ -215,7 +215,7 @@ def test_hidden_states_are_a_subject_where_they_are_recorded(pattern: Path, tmp_
     assert value(collected.figures(), "hidden", "auroc") > 0.75
 
 
-def test_samples_without_a_state_get_the_base_rate(pattern: Path, tmp_path: Path) -> None:
+def test_samples_without_a_state_get_their_backends_base_rate(pattern: Path, tmp_path: Path) -> None:
     recording = Recording.load(with_states(tmp_path / "states", pattern))
     rows = np.arange(len(recording.columns))
     train, test = rows[rows % 2 == 0], rows[rows % 2 == 1]
@@ -223,7 +223,10 @@ def test_samples_without_a_state_get_the_base_rate(pattern: Path, tmp_path: Path
     held_out, found = probed(recording, train, y, train // 8 % 3, test, 0)
     missing = np.array([recording.hidden(int(row)) is None for row in test])
     assert 0 < missing.sum() < len(test)
-    assert np.all(found[missing] == y.mean()) and np.ptp(found[~missing]) > 0.2
+    of_train, of_test = (recording.columns.backend[part] for part in (train, test))
+    bases = [y[of_train == place].mean() for place in range(2)]
+    assert bases[0] != bases[1]
+    assert np.all(found[missing] == np.array(bases)[of_test[missing]]) and np.ptp(found[~missing]) > 0.2
     assert held_out.shape == train.shape
 
 

@@ -1,4 +1,7 @@
-"""Hidden vectors of a recording, and what a probe on them says: one probe per backend and width."""
+"""Hidden vectors of a recording, and what a probe on them says: one probe per backend and width.
+
+Samples without a vector, or with one of a kind too rare to fit, get their backend's base rate.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +31,12 @@ def probed(
     seed: int,
 ) -> tuple[Floats, Floats]:
     """P(right) of the training rows, each while its fold was held out, and of the test rows; calibrated."""
-    base = float(y.mean())
-    held_out, found = np.full(len(train), base), np.full(len(test), base)
-    width_train, width_test = _widths(recording, train), _widths(recording, test)
     backend = recording.columns.backend
+    bases = np.full(len(recording.backends), float(y.mean()))
+    for place in np.unique(backend[train]):
+        bases[place] = y[backend[train] == place].mean()
+    held_out, found = bases[backend[train]], bases[backend[test]]
+    width_train, width_test = _widths(recording, train), _widths(recording, test)
     for at in sorted(
         {(int(backend[row]), int(width)) for row, width in zip(train, width_train, strict=True)}
     ):
