@@ -70,6 +70,7 @@ def _fitted(name: str, traces: Traces, kept: NDArray[np.bool_], seed: int) -> Ex
         looks = one.there & (kept & (fold == part))[:, None]
         if head is not None and looks.any():
             score[looks] = head.expect(features[looks], one.taken(traces.tokens, 0.0)[looks]).safe
+    score[~one.answered] = np.nan
     counted = kept & (traces.draws() == 0)
     harmed = (one.reward[:, :-1] < RIGHT) & (traces.final >= RIGHT)[:, None]
     losses = counted_losses(score[counted], harmed[counted])

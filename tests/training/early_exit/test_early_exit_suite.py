@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,60 +31,6 @@ from training.suites.early_exit.suite import EarlyExit
 from training.suites.early_exit.traces import traces_of
 from training.suites.early_exit.watch import Watch, watched
 
-EVERY, LENGTH = 50, 500
-
-
-def write_traces(
-    folder: Path,
-    traces: int = 160,
-    *,
-    settles: float = 0.3,
-    relapses: float = 0.0,
-    seed: int = 0,
-    cut: int = 0,
-) -> Path:
-    """Each trace settles on its answer after the share `settles` of its length, 8 of 10 on the right one.
-
-    `relapses`: the share of them that was right before the end and is wrong there. `cut`: the first so many hit a
-    limit. The confidence of a tentative answer is .95 once it has settled, .4 before.
-    """
-    rng = np.random.default_rng(seed)
-    rows: list[tuple[Any, ...]] = []
-    for number in range(traces):
-        right = bool(rng.random() < 0.8)
-        final = "gold" if right else "wrong"
-        length = int(rng.integers(LENGTH // 2, LENGTH))
-        for prefix in range(EVERY, length, EVERY):
-            done = prefix >= settles * length
-            answer = final if done else f"guess {int(rng.integers(20))}"
-            rows.append((number, prefix, answer, float(answer == "gold"), None, 0.95 if done else 0.4, None))
-        if right and rng.random() < relapses:
-            final = "wrong"
-        reason = "length" if number < cut else "stop"
-        rows.append((number, None, final, float(final == "gold"), length, None, reason))
-    numbers, prefixes, answers, rewards, lengths, confidences, reasons = zip(*rows, strict=True)
-    names = [f"q{one:04d}" for one in range(traces)]
-    write_recording(
-        folder,
-        RecordingMeta(name=folder.name, prices={"one": Prices(1.0, 2.0)}),
-        pa.table({"query_id": names, "query": [f"question {one} of this kind" for one in range(traces)]}),
-        pa.table(
-            {
-                "query_id": [names[one] for one in numbers],
-                "backend": ["one"] * len(rows),
-                "sample_idx": pa.array([0] * len(rows), pa.int32()),
-                "prefix_tokens": pa.array(prefixes, pa.int32()),
-                "answer": answers,
-                "reward": pa.array(rewards, pa.float32()),
-                "tokens_in": pa.array([10] * len(rows), pa.int32()),
-                "tokens_out": pa.array(lengths, pa.int32()),
-                "confidence": pa.array(confidences, pa.float32()),
-                "finish_reason": reasons,
-            }
-        ),
-    )
-    return folder
-
 
 def figures_of(folder: Path, **more: object) -> Figures:
     return EarlyExit(splits=6, **more).run(Recording.load(folder), folder, Run(workers=1))  # type: ignore[arg-type]
@@ -94,11 +39,6 @@ def figures_of(folder: Path, **more: object) -> Figures:
 def mean(figures: Figures, subject: str, figure: str) -> float:
     value = figures[subject][figure]
     return value.mean if isinstance(value, Spread) else value
-
-
-@pytest.fixture(scope="module")
-def settled(tmp_path_factory) -> Path:
-    return write_traces(tmp_path_factory.mktemp("made") / "settled")
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +68,7 @@ def test_hindsight_saves_no_less_than_what_keeps_to_the_loss(found):
     assert all(mean(found, subject, "hindsight_share") <= 1.05 for subject in kept)
 
 
-def test_where_every_way_to_stop_loses_nothing_is_stopped(tmp_path):
+def test_where_every_way_to_stop_loses_nothing_is_stopped(write_traces, tmp_path):
     """Guesses to the end: half a point cannot be kept by stopping anywhere."""
     figures = figures_of(
         write_traces(tmp_path / "guesses", settles=1.0), subjects=("converged", "best@0.5pt")
@@ -137,7 +77,7 @@ def test_where_every_way_to_stop_loses_nothing_is_stopped(tmp_path):
     assert mean(figures, "best@0.5pt", "realised_loss") < 3
 
 
-def test_a_risk_is_kept_where_stopping_early_does_harm(tmp_path):
+def test_a_risk_is_kept_where_stopping_early_does_harm(write_traces, tmp_path):
     """Nobody can tell which of the guesses is right: a third of the traces would be harmed by stopping at once."""
     folder = write_traces(tmp_path / "late", settles=0.8)
     figures = figures_of(folder, subjects=("confident@0.10",))
@@ -145,12 +85,12 @@ def test_a_risk_is_kept_where_stopping_early_does_harm(tmp_path):
     assert mean(figures, "confident@0.10", "splits_over_risk") <= 0.35
 
 
-def test_traces_that_get_worse_are_better_stopped(tmp_path):
+def test_traces_that_get_worse_are_better_stopped(write_traces, tmp_path):
     figures = figures_of(write_traces(tmp_path / "relapse", relapses=0.3), subjects=("stated", "full"))
     assert mean(figures, "stated", "realised_loss") < -5
 
 
-def test_traces_that_a_limit_cut_are_left_out_and_counted(tmp_path):
+def test_traces_that_a_limit_cut_are_left_out_and_counted(write_traces, tmp_path):
     figures = figures_of(write_traces(tmp_path / "cut", cut=40), subjects=("full",))
     assert (mean(figures, "full", "traces"), mean(figures, "full", "left_out_cut")) == (120, 40)
 
@@ -199,7 +139,7 @@ def test_no_query_both_tunes_and_is_measured(settled):
         assert set(measured.values()) == {1}
 
 
-def test_a_recording_without_snapshots_is_skipped(tmp_path):
+def test_a_recording_without_snapshots_is_skipped(write_traces, tmp_path):
     folder = write_traces(tmp_path / "short", traces=60)
     table = Recording.load(folder).sample_table
     whole = table.filter(pa.compute.is_null(table["prefix_tokens"]))
@@ -263,7 +203,7 @@ def test_the_head_knows_what_is_settled_and_what_is_left_and_comes_back_from_its
     assert (again.expect(np.array(rows[:9], np.float32), arrays[2][:9]).left == told.left[:9]).all()
 
 
-def test_long_traces_stand_for_those_that_were_cut(tmp_path):
+def test_long_traces_stand_for_those_that_were_cut(write_traces, tmp_path):
     traces = next(traces_of(Recording.load(write_traces(tmp_path / "cut", cut=60))))
     assert traces.cut == 60
     order = np.argsort(traces.length, kind="stable")

@@ -148,6 +148,27 @@ def check_answers(rows: DecisionRows, group: Together) -> None:
         )
 
 
+def test_samples_beyond_those_that_grow_together_are_not_counted_as_saved(tmp_path: Path) -> None:
+    """Every second query has eight samples, the others four: four grow together, of every query."""
+    whole = Recording.load(write_grown(tmp_path / "whole", telling=True))
+    rows = [
+        row for row in whole.sample_table.to_pylist() if row["sample_idx"] < 4 or int(row["query_id"][1:]) % 2
+    ]
+    queries = pa.table(
+        {
+            "query_id": [query.query_id for query in whole.queries],
+            "query": [query.query for query in whole.queries],
+        }
+    )
+    table = pa.Table.from_pylist(rows, whole.sample_table.schema)
+    write_recording(
+        tmp_path / "uneven", RecordingMeta(name="uneven", prices={"one": Prices(1.0, 1.0)}), queries, table
+    )
+    group = group_of(tmp_path / "uneven")
+    assert group.last.shape == (QUERIES, 4)
+    assert mean(figures_of(group, "fewer@half"), "fewer@half", "tokens_saved") == pytest.approx(50, abs=3)
+
+
 def test_every_figure_comes_out_of_the_decisions_file_again(telling: Together, tmp_path: Path) -> None:
     with DecisionsFile(tmp_path / "out.parquet") as file:
         for rows in pruned(telling, "prune@stated", "prune@stated", 0):

@@ -43,7 +43,9 @@ class Half:
 
     number: int
     tuning: NDArray[np.bool_] = field(compare=False)  # (n,)
-    safe: tuple[Floats, ...] = field(compare=False)  # per watch (n, L'): P(stopping here loses nothing)
+    safe: tuple[Floats, ...] = field(
+        compare=False
+    )  # per watch (n, L'): P(stopping here loses nothing), if it may
     right: tuple[Floats, ...] = field(compare=False)  # per watch (n, L'): P(the tentative answer is right)
     gain: tuple[Floats, ...] = field(compare=False)  # per watch (n, L'): E[reward at the end - reward now]
     left: tuple[Floats, ...] = field(compare=False)  # per watch (n, L'): expected further tokens to the end
@@ -75,6 +77,8 @@ def half_of(known: Known, number: int) -> Half | None:
             told = head.expect(known.features[place][looks], one.taken(one.traces.tokens, 0.0)[looks])
             for name in names:
                 found[name][place][looks] = getattr(told, name)
+    for place, one in enumerate(known.watched):
+        found["safe"][place][~one.answered] = np.nan
     return Half(number, tuning, *(tuple(found[name]) for name in names))
 
 

@@ -28,6 +28,7 @@ KEEP = 0.5  # of the samples
 LEAST_SAMPLES = 4  # of a query
 ORDERS = 20  # in which a query's samples are numbered: ties of votes and strengths go to the earlier one
 SUBJECTS = ("prune@stated", "prune@logprob", "prune@random", "fewer@half")
+TOGETHER = "together"  # signal: samples of the query that grow side by side; it may have more
 _NOBODY = Query("", (Message("user"),))
 
 Rows = NDArray[np.int64]
@@ -122,7 +123,7 @@ def pruned(group: Together, subject: str, name: str, seed: int) -> Iterator[Deci
             probabilities=Named(
                 (label,), np.arange(n + 1, dtype=np.int32), np.zeros(n, np.int32), np.ones(n)
             ),
-            signals=Named.dense({}, n),
+            signals=Named.dense({TOGETHER: np.full(n, most)}, n),
         )
         yield replace(block, cost=cost_of_samples(block, group.recording))
 

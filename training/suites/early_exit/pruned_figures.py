@@ -1,9 +1,9 @@
 """The figures of pruning, from decision rows and the recording alone; `pruned` says what is compared.
 
-`accuracy` of the vote over what is left, `full_accuracy` of the vote over all of the query's samples, the difference
-in points (`realised_loss`) and `tokens_saved`, in percent of all samples' tokens: a dropped sample costs its tokens up
-to the check-point, and every look at a sample that is asked for its answer, or dropped, 20 tokens more. Means over
-orders; the 95 % intervals are over queries.
+`accuracy` of the vote over what is left, `full_accuracy` of the vote over all samples that grew together, the
+difference in points (`realised_loss`) and `tokens_saved`, in percent of all samples' tokens: a dropped sample costs its
+tokens up to the check-point, and every look at a sample that is asked for its answer, or dropped, 20 tokens more. Means
+over orders; the 95 % intervals are over queries.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from router.recordings.cost import SNAPSHOT_TOKENS
 from training.decision_rows import DecisionRows
 from training.figures.spread import Spread
 from training.suites import Figures
+from training.suites.early_exit.pruned import TOGETHER
 from training.suites.sampling.figures import over_queries
 from training.suites.sampling.problem import answer_groups
 
@@ -42,6 +43,7 @@ class PrunedFigures:
         backend = self.recording.backends[int(seen.backend[rows.sample_row[0]])]
         values = {name: np.zeros(len(rows)) for name in _SUMS}
         known = {text: place for place, text in enumerate(self.recording.answers)}
+        together = rows.signals.column(TOGETHER)
         for place in range(len(rows)):
             mine = rows.sample_row[owner == place]
             finished = mine[seen.finished[mine]]
@@ -59,9 +61,10 @@ class PrunedFigures:
             values["spent"][place] = sum(spent.values()) + SNAPSHOT_TOKENS * float(
                 (~seen.finished[mine]).sum()
             )
-            every = self.recording.rows(int(rows.query[place]), backend)
+            first = self.recording.rows(int(rows.query[place]), backend).start
+            every = np.arange(first, first + int(together[place]))
             values["length"][place] = float(seen.tokens_out[every].sum())
-            values["full"][place] = self._voted(np.arange(every.start, every.stop))
+            values["full"][place] = self._voted(every)
         self._by_order[rows.key.subject].append(values)
         self._queries[rows.key.subject] = rows.query
 

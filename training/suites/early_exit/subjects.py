@@ -11,11 +11,12 @@ from training.suites.early_exit.converged import converged
 from training.suites.early_exit.decided import Decided
 from training.suites.early_exit.halves import Half, Known
 from training.suites.early_exit.settings import CAUTION, TARGET, Settings
+from training.suites.early_exit.traces import Floats
 from training.suites.early_exit.utility import utility
 
 Decide = Callable[[Half], Decided | None]
 MORE_CAUTION = (
-    1.0  # standard errors, where the best of all families is chosen: the more settings, the luckier
+    0.75  # standard errors, where the best of all families is chosen: the more settings, the luckier
 )
 TUNED = f"{TARGET:g}pt"  # the operating point tuned for so many points of loss
 
@@ -33,31 +34,34 @@ def full(_known: Known) -> Decide:
 
 def by_run_length(known: Known) -> Decide:
     """Equal tentative answers in a row."""
-    settings = converged(known)
+    settings = converged(known).or_none()
     return lambda half: tuned(settings, half)
 
 
 def by_stated(known: Known) -> Decide:
     """The tentative answer's own probability; not where it was not recorded."""
     settings = confident.stated(known)
-    return lambda half: None if settings is None else tuned(settings, half)
+    if settings is None:
+        return lambda _half: None
+    offered = settings.or_none()
+    return lambda half: tuned(offered, half)
 
 
 def by_utility(known: Known) -> Decide:
     """What the end is expected to gain against the tokens that it takes."""
-    return lambda half: tuned(utility(known, half), half)
+    return lambda half: tuned(utility(known, half).or_none(), half)
 
 
 def best(known: Known) -> Decide:
-    """Whatever rule saves most on the tuning half."""
+    """Whatever rule saves most on the tuning half, and neither there nor to the head seems to lose too much."""
     unlearned = converged(known)
     said = confident.stated(known)
     if said is not None:
         unlearned += said
 
     def decide(half: Half) -> Decided:
-        learned = confident.safe(known, half) + utility(known, half)
-        return tuned(unlearned + learned, half, MORE_CAUTION)
+        settings = (unlearned + confident.safe(known, half) + utility(known, half)).or_none()
+        return tuned(settings, half, MORE_CAUTION, settings.expected(known, half))
 
     return decide
 
@@ -88,10 +92,12 @@ def at_risk(known: Known, half: Half, risk: float) -> Decided:
     return Decided(point, label, mine, kept.watched.place[mine], kept.stops[mine], could / length)
 
 
-def tuned(settings: Settings, half: Half, caution: float = CAUTION) -> Decided:
+def tuned(
+    settings: Settings, half: Half, caution: float = CAUTION, expected: Floats | None = None
+) -> Decided:
     """The setting that the tuning half takes, and what the best one of the same family would have saved."""
-    settings, mine = settings.or_none(), half.measured
-    chosen = settings.chosen(half.tuning, caution=caution)
+    mine = half.measured
+    chosen = settings.chosen(half.tuning, caution=caution, expected=expected)
     hindsight = settings.chosen(~half.tuning, caution=0.0)
     could = max(0.0, settings.saved(hindsight, ~half.tuning))
     watched = settings.watched[chosen]

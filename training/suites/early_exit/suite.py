@@ -83,7 +83,12 @@ class EarlyExit(Suite):
                     if run.write is not None:
                         run.write(rows)
             run.progress(job.backend, done / len(jobs))
-        return {**with_counts(figures.figures(), problems, first), **self._pruned(recording, run)}
+        found = {**with_counts(figures.figures(), problems, first), **self._pruned(recording, run)}
+        if not found:
+            raise NotEnoughData(
+                f"early_exit halves the queries by their texts; those of {recording.name} are too few or too alike"
+            )
+        return found
 
     def _pruned(self, recording: Recording, run: Run) -> Figures:
         """What pruning loses, where queries have several samples."""

@@ -1,7 +1,8 @@
 """The traces of one backend as arrays: what each would have answered on its way, and what it answered in the end.
 
 A trace that `max_tokens` cut has no end of its own: such traces are left out and counted, because what going on would
-have given is not known of them. Their lengths are told by the others', which stand for them (Kaplan-Meier).
+have given is not known of them. Their lengths are told by the others', which stand for them (Kaplan-Meier). A trace
+whose end has no reward is left out and counted as well; of the others a snapshot without one is no look.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Traces:
     final: Floats = field(compare=False)  # (n,) of the finished sample
     stands: Floats = field(compare=False)  # (n,) how many traces, with the cut ones, each length stands for
     cut: int = 0  # traces left out because max_tokens ended them
-    unlabelled: int = 0  # traces left out because rewards are missing
+    unlabelled: int = 0  # traces left out because the reward of their end is missing
 
     def __len__(self) -> int:
         return len(self.query)
@@ -80,7 +81,7 @@ def traces_of(recording: Recording) -> Iterator[Traces]:
 
 def _traces(recording: Recording, backend: str, groups: NDArray[np.int32]) -> Traces | None:
     seen = recording.columns
-    place = recording.backends.index(backend)
+    place, known = recording.backends.index(backend), np.isfinite(seen.reward)
     mine = np.flatnonzero(seen.backend == place)
     if not (~seen.finished[mine]).any():
         return None
@@ -93,12 +94,12 @@ def _traces(recording: Recording, backend: str, groups: NDArray[np.int32]) -> Tr
     for row in mine[seen.finished[mine]]:
         looks = owner.get((int(seen.query[row]), int(seen.sample_idx[row])), [])
         looks = sorted(
-            (at for at in looks if seen.prefix_tokens[at] < seen.tokens_out[row]),
+            (at for at in looks if seen.prefix_tokens[at] < seen.tokens_out[row] and known[at]),
             key=lambda at: int(seen.prefix_tokens[at]),
         )
         if recording.value(int(row), "finish_reason") == "length":
             cut.append(int(row))
-        elif not np.isfinite(seen.reward[[row, *looks]]).all():
+        elif not known[row]:
             unlabelled += 1
         else:
             kept.append((int(row), looks))

@@ -35,9 +35,8 @@ def utility(known: Known, half: Half) -> Settings:
     usual = float(known.traces.length[half.tuning].mean())
     offered = []
     for one, gain, left in zip(known.watched, half.gain, half.left, strict=True):
-        answered = one.answer >= 0
         for price in PRICES:
             with np.errstate(invalid="ignore"):
-                stops = answered & (gain <= price * left / usual)
+                stops = one.answered & (gain <= price * left / usual)
             offered.append((f"price {price:g}, {one.watch}", one, first_true(stops)))
     return Settings.of(offered)

@@ -51,6 +51,12 @@ class Watched:
         return np.asarray(self.place != NO_ROW)
 
     @property
+    def answered(self) -> NDArray[np.bool_]:
+        """Looks with a tentative answer, (n, L'), at which alone a trace may stop; all where none was recorded."""
+        given = self.answer >= 0
+        return given if given.any() else self.there
+
+    @property
     def harm(self) -> Floats:
         """What stopping at each look loses against the end, (n, L'); below 0 where the trace gets worse later."""
         return np.asarray(self.traces.final[:, None] - self.reward[:, :-1])
