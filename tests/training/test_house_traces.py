@@ -84,7 +84,9 @@ def shipped() -> Recording:
 
 def test_the_shipped_traces_are_long_enough_and_mostly_right(shipped: Recording):
     seen = shipped.columns
-    assert seen.finished.sum() >= 300
+    assert seen.finished.sum() >= 500
+    cut = sum(shipped.value(int(row), "finish_reason") == "length" for row in np.flatnonzero(seen.finished))
+    assert seen.finished.sum() - cut >= 400
     assert seen.reward[seen.finished].mean() >= 0.4
     assert np.isfinite(seen.reward).all()
     assert seen.tokens_out[seen.finished].mean() >= 120
