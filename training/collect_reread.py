@@ -91,12 +91,12 @@ class Reread:
     async def query(self, samples: Sequence[Recorded]) -> list[dict[str, Any]]:
         """The journal's rows of one query's samples."""
         body = self.server.body(samples[0].query, 0)
-        prompt = await self._tokens({"messages": body["messages"]})
+        prompt = await self.tokens({"messages": body["messages"]})
         return [await self._sample(sample, prompt) for sample in samples]
 
     async def _sample(self, sample: Recorded, prompt: list[int]) -> dict[str, Any]:
         answer = (
-            await self._tokens({"prompt": sample.text, "add_special_tokens": False}) if sample.text else []
+            await self.tokens({"prompt": sample.text, "add_special_tokens": False}) if sample.text else []
         )
         ended = sample.finish_reason != "length"  # its last token, the end, is not in the text
         exact = sample.tokens_out is None or len(answer) + ended == sample.tokens_out
@@ -109,8 +109,8 @@ class Reread:
             "temperature": 0.0,
             "kv_transfer_params": ask_params(key, split=len(prompt)),
         }
-        await self._post("/v1/completions", asked)
-        states = await self._states(state_path(self.folder, "", key))
+        await self.post("/v1/completions", asked)
+        states = await self.states(state_path(self.folder, "", key))
         return {
             "query_id": sample.query_id,
             "sample_idx": sample.sample_idx,
@@ -121,11 +121,13 @@ class Reread:
             "values": b64encode(states.values).decode(),
         }
 
-    async def _tokens(self, asked: Mapping[str, Any]) -> list[int]:
-        said = await self._post("/tokenize", {"model": self.server.model, **asked})
+    async def tokens(self, asked: Mapping[str, Any]) -> list[int]:
+        """What the server's tokenizer makes of messages or of a text."""
+        said = await self.post("/tokenize", {"model": self.server.model, **asked})
         return [int(token) for token in said["tokens"]]
 
-    async def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """One call; raises `TrainingError` with what the server said for anything but 200."""
         async with self.session.post(self.server.url + path, json=body) as response:
             if response.status != 200:
                 said = (await response.text(errors="replace"))[:300]
@@ -133,7 +135,8 @@ class Reread:
             found: dict[str, Any] = await response.json(content_type=None)
             return found
 
-    async def _states(self, path: Path) -> States:
+    async def states(self, path: Path) -> States:
+        """What the connector leaves at `path`, waited for; raises `TrainingError` where it does not come."""
         for _ in range(int(WAIT_S / 0.01)):
             found = take_states(path)
             if found is not None:

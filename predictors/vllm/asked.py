@@ -7,7 +7,7 @@ key is drawn by whoever asks (128 random bits) and names the result; without it 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,11 +56,15 @@ def child_index(request_id: str) -> int:
     return int(found.group(1)) if found else 0
 
 
-def ask_params(key: str, tenant: str = "", split: int | None = None) -> dict[str, Any]:
-    """The `kv_transfer_params` to send."""
+def ask_params(
+    key: str, tenant: str = "", split: int | None = None, marks: Sequence[int] = ()
+) -> dict[str, Any]:
+    """The `kv_transfer_params` to send; at most `MOST_MARKS` marks are read."""
     said: dict[str, Any] = {"key": key, "tenant": tenant}
     if split is not None:
         said["split"] = split
+    if marks:
+        said["marks"] = list(marks)
     return {FIELD: said}
 
 

@@ -30,4 +30,5 @@ SUBJECTS = {
     "confident@0.10": "training.suites.early_exit.subjects:at_risk_10",
     "utility": "training.suites.early_exit.subjects:by_utility",
     "best@0.5pt": "training.suites.early_exit.subjects:best",
+    "states@0.5pt": "training.suites.early_exit.subjects:best_with_states",
 }

@@ -6,7 +6,7 @@ expected of the measured half from all of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,15 @@ class Known:
     seed: int
     watched: tuple[Watched, ...]
     features: tuple[NDArray[np.float32], ...] = field(compare=False)  # per watch (n, L', d)
+
+    def seeing(self, extra: Floats) -> Known:
+        """The same with further features, (n, L, k) at the snapshots."""
+        wider = []
+        for one, features in zip(self.watched, self.features, strict=True):
+            at_looks = np.take_along_axis(extra, np.maximum(one.place, 0)[:, :, None], axis=1)
+            told = np.where(one.there[:, :, None], at_looks, 0.0).astype(np.float32)
+            wider.append(np.concatenate([features, told], axis=2))
+        return replace(self, features=tuple(wider))
 
     @classmethod
     def of(cls, traces: Traces, seed: int) -> Known:

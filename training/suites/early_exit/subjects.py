@@ -11,6 +11,7 @@ from training.suites.early_exit.converged import converged
 from training.suites.early_exit.decided import Decided
 from training.suites.early_exit.halves import Half, Known
 from training.suites.early_exit.settings import CAUTION, TARGET, Settings
+from training.suites.early_exit.states import half_with_states, states_at
 from training.suites.early_exit.traces import Floats
 from training.suites.early_exit.utility import utility
 
@@ -54,16 +55,33 @@ def by_utility(known: Known) -> Decide:
 
 def best(known: Known) -> Decide:
     """Whatever rule saves most on the tuning half, and neither there nor to the head seems to lose too much."""
-    unlearned = converged(known)
-    said = confident.stated(known)
-    if said is not None:
-        unlearned += said
+    unlearned = by_answers(known)
+    return lambda half: best_of(unlearned, known, half)
 
-    def decide(half: Half) -> Decided:
-        settings = (unlearned + confident.safe(known, half) + utility(known, half)).or_none()
-        return tuned(settings, half, MORE_CAUTION, settings.expected(known, half))
+
+def best_with_states(known: Known) -> Decide:
+    """The same with a head that sees states at the looks; not where there are none."""
+    unlearned, states = by_answers(known), states_at(known.traces)
+    if states is None:
+        return lambda _half: None
+
+    def decide(half: Half) -> Decided | None:
+        told = half_with_states(known, states, half)
+        return None if told is None else best_of(unlearned, *told)
 
     return decide
+
+
+def by_answers(known: Known) -> Settings:
+    """Settings for which nothing is learned."""
+    said = confident.stated(known)
+    return converged(known) if said is None else converged(known) + said
+
+
+def best_of(unlearned: Settings, known: Known, half: Half) -> Decided:
+    """Of these settings and those of the head."""
+    settings = (unlearned + confident.safe(known, half) + utility(known, half)).or_none()
+    return tuned(settings, half, MORE_CAUTION, settings.expected(known, half))
 
 
 def at_risk_05(known: Known) -> Decide:

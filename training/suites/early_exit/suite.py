@@ -120,7 +120,7 @@ def with_counts(figures: Figures, problems: dict[str, Traces], first: str) -> Fi
 
 def run_job(job: Job) -> Result:
     """Called in the worker."""
-    recording = Recording.load(job.folder, verify=False, hidden=False)
+    recording = Recording.load(job.folder, verify=False)
     return decide(next(one for one in traces_of(recording) if one.backend == job.backend), job)
 
 
