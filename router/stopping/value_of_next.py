@@ -19,6 +19,7 @@ MOST = 40  # votes that are told apart; more are looked at in proportion
 LOGIT_STEP, FURTHEST = 0.5, 4.5  # P(right) is rounded in logits, so that queries share what was computed
 RHO_STEP = 0.1
 COSTS_PER_DOUBLING = 4  # the cost is rounded too, to 9 %
+FEW, COST_OF_FEW, COST_OF_MORE = 10, 0.0055, 0.0033  # what a sample must add where nobody says it
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +32,15 @@ class ValueOfNext(StoppingRule):
     backwards (Adaptive inference-time compute, Manvi et al. 2024, and the introspection utility E[reward] - cost of
     ZIP-RC, 2025, by votes instead of a self-evaluation). A `sample_confidence` that differs from what the votes alone
     say of that answer moves the pass rate by `trust` of the difference in logits. A sample costs
-    `price` x `sample_cost/<backend>` (quality per $, micro-dollars), and at least `cost`.
+    `price` x `sample_cost/<backend>` (quality per $, micro-dollars), and at least `cost`; where that is 0, what was
+    seen to lose at most .2 points: .0055 of at most 10 votes, .0033 of more.
 
     Where going on does not pay: ENOUGH if the leader is right with probability >= `keep`, else ESCALATE (on the last
     stage that ends the plan as well). Fails where wrong answers agree more than the model expects (systematic errors:
     raise `alike`, lower `concentration`), and on free text, where no two answers agree.
     """
 
-    cost: float = 0.0033  # quality that a sample must add at least, (0, 1)
+    cost: float = 0.0  # quality that a sample must add at least, [0, 1); 0: by the number of samples
     keep: float = 0.5  # P(leader right), [.5, 1]
     trust: float = 0.25  # in the samples' confidence, [0, 1]
     right: float = 0.5  # P(a sample is right) without a prediction, (0, 1)
@@ -49,7 +51,9 @@ class ValueOfNext(StoppingRule):
     reads_content: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        for name in ("cost", "right", "alike"):
+        if not 0 <= self.cost < 1:
+            raise ConfigError(f"value_of_next: cost must be in [0, 1), got {self.cost}")
+        for name in ("right", "alike"):
             if not 0 < getattr(self, name) < 1:
                 raise ConfigError(
                     f"value_of_next: {name} must lie between 0 and 1, got {getattr(self, name)}"
@@ -80,7 +84,7 @@ class ValueOfNext(StoppingRule):
             left,
             p_correct=p,
             p_two_correct=p2,
-            cost=max(self.cost, signals.get("price", 0.0) * micros * 1e-6),
+            cost=max(self.least(sum(tally.counts) + left), signals.get("price", 0.0) * micros * 1e-6),
             confidence=confidence,
             own=votes_of(latest, tally.counts),
         )
@@ -94,6 +98,10 @@ class ValueOfNext(StoppingRule):
         Where a query has predictions, of a rule whose `right`, `alike` and `cost` are what they say.
         """
         return left <= 0 or self.outlook(counts, left)[0] <= 0
+
+    def least(self, votes: int) -> float:
+        """What a sample must add, of a stage that ends with so many votes."""
+        return self.cost or (COST_OF_FEW if votes <= FEW else COST_OF_MORE)
 
     def outlook(
         self,
@@ -112,10 +120,11 @@ class ValueOfNext(StoppingRule):
         in quality, default the rule's own.
         """
         ranked = sorted(counts, reverse=True)
-        votes, cost = sum(ranked), self.cost if cost is None else cost
+        votes = sum(ranked)
         p = self.right if p_correct is None else p_correct
         rho = self.alike if p_correct is None or p_two_correct is None else correlation(p, p_two_correct)
         total = votes + left
+        cost = self.least(total) if cost is None else cost
         column = rank(ranked, own)
         if total > MOST:
             ranked, total, cost = in_proportion(ranked, left, cost)

@@ -213,6 +213,14 @@ def test_the_price_and_the_cost_of_a_sample_count():
     assert ValueOfNext().verdict(seen(1), unsure | {"price": 2000.0}) != MORE  # .2 quality per sample
 
 
+def test_where_no_cost_is_said_few_samples_must_add_more_each_than_many():
+    few, many = ValueOfNext(cost=0.0055), ValueOfNext(cost=0.0033)
+    for votes in ((1,), (2, 1), (3, 1), (2, 2, 1), (5, 1)):
+        for most, same in ((8, few), (10, few), (11, many), (40, many)):
+            assert ValueOfNext().outlook(votes, most - sum(votes)) == same.outlook(votes, most - sum(votes))
+    assert few.outlook((3, 1), 6)[0] < many.outlook((3, 1), 6)[0]
+
+
 def test_a_confident_sample_ends_it_and_a_doubtful_one_does_not():
     known = {"p_correct/small": 0.6, "p_two_correct/small": 0.45}
     rule = ValueOfNext(cost=0.006, trust=0.5)
@@ -252,7 +260,7 @@ def test_a_landslide_of_many_votes_is_enough():
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        ({"cost": 0.0}, "cost"),
+        ({"cost": -0.1}, "cost"),
         ({"keep": 0.4}, "keep"),
         ({"trust": 2.0}, "trust"),
         ({"right": 1.0}, "right"),

@@ -14,7 +14,7 @@ from training.suites.sampling.learned import Expected
 from training.suites.sampling.problem import Problem
 from training.suites.sampling.runs import Runs, leaders
 from training.suites.sampling.verified import allocated, shrunk
-from training.suites.sampling.worth import ODDS, Lattice, first_true, worth_of
+from training.suites.sampling.worth import ODDS, OWN, Lattice, first_true, worth_of
 
 
 def runs_like(problem_most: int, queries: int, seed: int) -> Runs:
@@ -54,6 +54,8 @@ def runs_like(problem_most: int, queries: int, seed: int) -> Runs:
     [
         (12, 25, Lattice((5,), TUNED.spread, (-36, -24))),
         (12, 25, Lattice((2, 8), UNTUNED.spread, (-36,))),
+        (10, 25, Lattice((2, 8), UNTUNED.spread, (OWN,))),
+        (12, 25, Lattice((5,), UNTUNED.spread, (OWN,))),
         (42, 3, Lattice((4,), UNTUNED.spread, (-36,))),  # more votes than the rule tells apart
     ],
 )
@@ -74,7 +76,7 @@ def test_untuned_is_the_rule_as_it_is_configured_without_a_word() -> None:
     runs = runs_like(10, 10, seed=3)
     rule = worth_of(runs, UNTUNED).rule(ODDS.index(0), round(USUAL.alike * 10) - 1)
     assert (rule.right, rule.concentration, rule.discount) == (0.5, USUAL.concentration, USUAL.discount)
-    assert rule.alike == pytest.approx(USUAL.alike) and rule.cost == pytest.approx(USUAL.cost, rel=0.1)
+    assert rule.alike == pytest.approx(USUAL.alike) and rule.cost == USUAL.cost == 0
 
 
 def test_tuning_takes_the_fewest_samples_that_lose_no_more_than_wanted() -> None:

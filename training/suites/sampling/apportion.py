@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
-from math import log2
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +19,14 @@ from training.suites.sampling.candidates import Candidates
 from training.suites.sampling.known import Known
 from training.suites.sampling.runs import Runs
 from training.suites.sampling.split import Split
-from training.suites.sampling.worth import ODDS, Lattice, Worth, first_true
+from training.suites.sampling.worth import ODDS, OWN, Lattice, Worth, first_true
 
 Places = NDArray[np.int64]
 SLOPES = (0.0, 1.0, 2.0)
 SHIFTS = (-2, 0, 2)  # steps of log-odds
 TUNED = Lattice((5,), (5.0, 0.4), tuple(range(-44, -15, 2)))  # costs from .0005 to .06
 USUAL = ValueOfNext()
-UNTUNED = Lattice(
-    tuple(range(1, 10)),
-    (USUAL.concentration, USUAL.discount),
-    (round(COSTS_PER_DOUBLING * log2(USUAL.cost)),),
-)
+UNTUNED = Lattice(tuple(range(1, 10)), (USUAL.concentration, USUAL.discount), (OWN,))
 
 
 def value_of_next(known: Known) -> Callable[[Split], Candidates]:

@@ -28,6 +28,7 @@ from training.suites.sampling.runs import Runs
 
 Floats = NDArray[np.float64]
 ODDS = tuple(range(-9, 10))  # steps of log-odds
+OWN = 0  # in the place of a step of the cost: what the rule takes where nobody says it
 LARGEST = 3_000_000  # run samples that are averaged over
 
 
@@ -37,7 +38,7 @@ class Lattice:
 
     rhos: tuple[int, ...]
     spread: tuple[float, float]
-    costs: tuple[int, ...]
+    costs: tuple[int, ...]  # below 0, or `OWN`
 
     @property
     def settings(self) -> tuple[tuple[int, int], ...]:
@@ -59,7 +60,7 @@ class Worth:
         rho, cost = self.lattice.settings[setting]
         concentration, discount = self.lattice.spread
         return ValueOfNext(
-            cost=2 ** (cost / COSTS_PER_DOUBLING),
+            cost=0.0 if cost == OWN else 2 ** (cost / COSTS_PER_DOUBLING),
             right=1 / (1 + exp(-ODDS[odds] * LOGIT_STEP)),
             alike=rho * RHO_STEP,
             concentration=concentration,
@@ -121,7 +122,8 @@ class _Group:
                 votes, _, scaled = in_proportion(votes, total - sum(votes), 1.0)
                 scale = scaled
             numbers.append(vote_states(most).number(votes))
-        costs = (scale * 2 ** (step / COSTS_PER_DOUBLING) for step in steps)
+        own = ValueOfNext().least(total)
+        costs = (scale * (own if step == OWN else 2 ** (step / COSTS_PER_DOUBLING)) for step in steps)
         rounded = tuple(2 ** (round(COSTS_PER_DOUBLING * log2(cost)) / COSTS_PER_DOUBLING) for cost in costs)
         return cls(states, np.array(numbers, np.int64), most, rounded)
 
