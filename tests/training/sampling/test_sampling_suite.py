@@ -255,6 +255,13 @@ def test_the_reference_is_that_of_the_seeds_that_ran(mixed: Path) -> None:
     assert mean(found, "fixed", "reference") == pytest.approx(runs_of(problem, 50).reference.mean())
 
 
+def test_progress_is_told_from_the_start(mixed: Path) -> None:
+    told: list[float] = []
+    run = Run(workers=1, progress=lambda what, share: told.append(share))
+    Sampling(("fixed",), splits=2).run(Recording.load(mixed), mixed, run)
+    assert told == [0.0, 0.5, 1.0]
+
+
 def test_where_answers_are_missing_the_table_is_still_the_rules_own(tmp_path: Path) -> None:
     """One posterior serves every number of votes that may be there at the end."""
     recording = Recording.load(write_world(tmp_path / "world", [[0.5, 0.3, 0.2]] * 60, 8))

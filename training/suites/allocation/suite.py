@@ -43,6 +43,7 @@ class Allocation(Suite):
         def here(job: Job) -> Result:
             return decide_fold(problems[job.seed], job)
 
+        run.progress(f"{len(jobs)} folds", 0.0)  # the first may take minutes
         results = results_in_order(jobs, run.workers, here, run_job)
         for done, result in enumerate(results, 1):
             job = result.job

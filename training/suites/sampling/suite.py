@@ -53,6 +53,7 @@ class Sampling(Suite):
         def here(job: Job) -> Result:
             return decide_splits(problems[job.seed, job.backend], job)
 
+        run.progress(f"{len(jobs)} parts", 0.0)  # the first may take minutes
         results = results_in_order(jobs, run.workers, here, run_job)
         for done, result in enumerate(results, 1):
             job = result.job
