@@ -215,15 +215,11 @@ def test_queries_with_fewer_samples_are_left_out_and_counted(tmp_path: Path) -> 
     assert (found.most, len(found.queries), found.left_out) == (10, 65, 5)
 
 
-def rewarded(recording: Recording, reward: np.ndarray) -> Recording:
-    columns = replace(recording.columns, reward=reward.astype(np.float32))
-    return replace(recording, columns=columns)
-
-
 def test_samples_without_a_label_are_not_drawn_and_do_not_cost_their_query(tmp_path: Path) -> None:
     recording = Recording.load(write_world(tmp_path / "world", [[0.8, 0.2]] * 70, 10))
     blind = np.arange(700) % 10 == (np.arange(700) // 10) % 10  # one of every query, at another place in each
-    (found,) = problems_of(rewarded(recording, np.where(blind, np.nan, recording.columns.reward)), 0)
+    reward = np.where(blind, np.nan, recording.columns.reward).astype(np.float32)
+    (found,) = problems_of(replace(recording, columns=replace(recording.columns, reward=reward)), 0)
     assert (found.most, len(found.queries), found.left_out) == (9, 70, 0)
     drawn = found.order(3)
     assert not blind[drawn].any()
