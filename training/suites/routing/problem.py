@@ -96,12 +96,12 @@ def routing_problem(recording: Recording, seed: int) -> Problem:
     )
     if len(kept) < 2:
         raise NotEnoughData(
-            f"routing needs two backends with labelled answers; {recording.name} has {len(kept)}"
+            f"plans are compared over two backends with labelled answers; {recording.name} has {len(kept)}"
         )
     everywhere = np.flatnonzero((count[:, kept] > 0).all(axis=1))
     if len(everywhere) < LEAST_QUERIES:
         raise NotEnoughData(
-            f"routing needs {LEAST_QUERIES} queries that every backend answered; "
+            f"plans are compared over {LEAST_QUERIES} queries that every backend answered; "
             f"{recording.name} has {len(everywhere)}"
         )
 
@@ -148,7 +148,7 @@ def folds_by_text(problem: Problem) -> list[Fold]:
     found = _folds(problem, split_by_text(problem.texts, FOLDS, problem.seed))
     if not found:
         raise NotEnoughData(
-            f"routing needs texts that can be held out; the {len(problem.queries)} queries of "
+            f"plans are compared on texts that can be held out; the {len(problem.queries)} queries of "
             f"{problem.recording.name} have {len(set(problem.texts))} between them, all in one fold"
         )
     return found
