@@ -174,7 +174,9 @@ def test_a_recording_with_one_backend_is_skipped_and_the_rest_goes_on(
     (tmp_path / "broken").mkdir()
     good = made.write_pattern(tmp_path / "good", 100)
     found = to_json(run_suite("routing", [small, tmp_path / "broken", good], Run(workers=1)))
-    assert found["tiny"] == {"skipped": "plans are compared over 50 queries that every backend answered; tiny has 30"}
+    assert found["tiny"] == {
+        "skipped": "plans are compared over 50 queries that every backend answered; tiny has 30"
+    }
     assert "meta.json" in found["broken"]["error"]
     assert set(found["good"]["always:small"]["accuracy"]) == {"mean", "sd", "lo", "hi"}
 
