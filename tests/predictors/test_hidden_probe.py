@@ -39,8 +39,8 @@ def test_what_many_weak_directions_say_together_is_found():
     rng = np.random.default_rng(4)
     y = (rng.random(1_200) < 0.5).astype(float)
     loud, quiet = rng.normal(size=(20, 200)), rng.normal(size=(40, 200)) / 10
-    x = rng.normal(size=(1_200, 20)) @ loud + (rng.normal(size=(1_200, 40)) + 0.4 * y[:, None]) @ quiet
-    x = (x + 0.01 * rng.normal(size=x.shape)).astype(np.float32)
+    said = rng.normal(size=(1_200, 20)) @ loud + (rng.normal(size=(1_200, 40)) + 0.4 * y[:, None]) @ quiet
+    x = (said + 0.01 * rng.normal(size=said.shape)).astype(np.float32)
     found = HiddenProbe(directions=16).fit(x[:600], y[:600], np.ones(600), 0)
     assert share_in_order(found.predict(x[600:]), y[600:]) > 0.8
     inside = Linear(penalty=8.0).fit(found.inside(x[:600]), y[:600], np.ones(600), 0)
