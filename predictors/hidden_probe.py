@@ -56,7 +56,7 @@ class HiddenProbe:
         self.scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0.0).astype(np.float32)
         z = self._standardised(x)
         rows = z[:: max(1, -(-len(z) // _MOST_ROWS))]
-        self.basis = _main_directions(rows, min(self.directions, len(rows) - 1, x.shape[1]), seed)
+        self.basis = main_directions(rows, min(self.directions, len(rows) - 1, x.shape[1]), seed)
         step = max(1, -(-z.size // _MOST_NUMBERS))
         z, y, weight = z[::step], y[::step], weight[::step]
         penalty = z.shape[1] / self.doubt * float(weight.mean())
@@ -105,7 +105,7 @@ class HiddenProbe:
         return cls(mean=mean, scale=scale, basis=basis, linear=linear, whole=whole)
 
 
-def _main_directions(z: NDArray[np.float32], count: int, seed: int) -> NDArray[np.float32]:
+def main_directions(z: NDArray[np.float32], count: int, seed: int) -> NDArray[np.float32]:
     """An orthonormal basis (width, count) of about the space where `z` (n, width) varies most."""
     rng = np.random.default_rng(seed)
     width = min(count + _SPARE, z.shape[1])

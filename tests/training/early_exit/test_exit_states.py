@@ -12,7 +12,7 @@ from router.recording import Recording
 from router.recordings.format import RecordingMeta, write_recording
 from training.figures.spread import Spread
 from training.suites import Run
-from training.suites.early_exit.states import LEAST_SHARE, main_directions, states_at
+from training.suites.early_exit.states import LEAST_SHARE, along_directions, states_at
 from training.suites.early_exit.suite import EarlyExit
 from training.suites.early_exit.traces import traces_of
 
@@ -81,7 +81,7 @@ def test_directions_are_those_of_the_tuning_half(told: Path):
     tuning = np.arange(len(traces)) % 2 == 0
     other = states.copy()
     other[~tuning] *= 50
-    first, second = main_directions(states, tuning), main_directions(other, tuning)
+    first, second = along_directions(states, tuning, 0), along_directions(other, tuning, 0)
     np.testing.assert_allclose(first[tuning], second[tuning])
     assert (first[~tuning] != second[~tuning]).any()
     assert np.isfinite(first).all()
@@ -91,7 +91,7 @@ def test_some_states_may_be_missing_but_not_most(settled: Path, tmp_path: Path):
     (some,) = traces_of(Recording.load(with_states(settled, tmp_path / "some", share=LEAST_SHARE + 0.2)))
     states = states_at(some)
     assert states is not None
-    found = main_directions(states, np.ones(len(some), dtype=bool))
+    found = along_directions(states, np.ones(len(some), dtype=bool), 0)
     assert (found[~np.isfinite(states).all(axis=2)] == 0).all()
     (few,) = traces_of(Recording.load(with_states(settled, tmp_path / "few", share=LEAST_SHARE - 0.2)))
     assert states_at(few) is None

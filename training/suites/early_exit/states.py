@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from predictors.hidden_probe import main_directions
 from training.suites.early_exit.halves import Half, Known, half_of
 from training.suites.early_exit.traces import Floats, Traces
 
@@ -37,7 +38,7 @@ def states_at(traces: Traces) -> NDArray[np.float32] | None:
     return found
 
 
-def main_directions(states: NDArray[np.float32], tuning: NDArray[np.bool_]) -> Floats:
+def along_directions(states: NDArray[np.float32], tuning: NDArray[np.bool_], seed: int) -> Floats:
     """The standardised states along the main directions of the tuning half's, (n, L, k); 0 where there is none."""
     known = np.isfinite(states).all(axis=2)
     own = states[known & tuning[:, None]].astype(np.float64)
@@ -46,16 +47,15 @@ def main_directions(states: NDArray[np.float32], tuning: NDArray[np.bool_]) -> F
         return np.zeros((*known.shape, 0))
     mean, spread = own.mean(axis=0), own.std(axis=0)
     scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0.0)
-    z = np.clip((own - mean) * scale, -_CUT, _CUT)
-    _, vectors = np.linalg.eigh(z.T @ z)
+    z = np.clip((own - mean) * scale, -_CUT, _CUT).astype(np.float32)
     found = np.zeros((*known.shape, k))
     every = np.clip((states[known] - mean) * scale, -_CUT, _CUT)
-    found[known] = every @ vectors[:, ::-1][:, :k]
+    found[known] = every @ main_directions(z, k, seed)
     return found
 
 
 def half_with_states(known: Known, states: NDArray[np.float32], half: Half) -> tuple[Known, Half] | None:
     """The same half, expected of by a head that sees the states too."""
-    seeing = known.seeing(main_directions(states, half.tuning))
+    seeing = known.seeing(along_directions(states, half.tuning, half.number))
     told = half_of(seeing, half.number)
     return None if told is None else (seeing, told)
