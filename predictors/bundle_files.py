@@ -107,6 +107,9 @@ def load_bundle(folder: str | Path, check: Callable[[Path, bytes], None] | None 
     outside = [name for name in card.files if Path(name).name != name]
     if outside:
         raise BundleError(f"{place / CARD} names a file outside of its folder: {outside[0]!r}")
+    unreadable = [name for name in card.files if not name.isprintable()]  # a null, half of a surrogate pair
+    if unreadable:
+        raise BundleError(f"{place / CARD}: no file is named {unreadable[0]!r}")
     files = {name: _arrays(place / name, expected) for name, expected in card.files.items()}
     try:
         return _assembled(card, files)

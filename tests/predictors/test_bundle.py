@@ -258,6 +258,13 @@ def test_a_card_may_not_point_outside_of_its_folder(copy):
         Bundle.load(copy)
 
 
+@pytest.mark.parametrize("name", ["a\0b.npz", "\ud800.npz"])
+def test_a_card_may_not_name_what_no_file_can_be_named(copy, name):
+    rewrite(copy, lambda card: card["files"].update({name: "0"}))
+    with pytest.raises(BundleError, match="no file is named"):
+        Bundle.load(copy)
+
+
 def test_a_configuration_that_fits_differs_in_nothing(bundle):
     assert bundle.check(("small", "large"), {}) == []
 
