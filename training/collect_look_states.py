@@ -22,7 +22,7 @@ import aiohttp
 from predictors.vllm.asked import MOST_MARKS, ask_params
 from predictors.vllm.state_file import state_path
 from router.recording import Recording
-from training.collect_reread import Reread
+from training.collect_reread import Reread, done_keys
 from training.openai_samples import Server
 
 WIDTH = 8  # traces that are read at the same time
@@ -94,20 +94,12 @@ def rows_read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
 
 
-def opened(journal: Path) -> list[dict[str, Any]]:
-    """The rows that are there already; a torn last line is cut off."""
-    rows = rows_read(journal)
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    journal.write_bytes(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
-    return rows
-
-
 async def read_all(
     traces: Sequence[Trace], server: Server, layers: Sequence[int], folder: Path, journal: Path, ends: float
 ) -> int:
     """Append what the journal lacks; return how many traces were read before `ends` (monotonic seconds)."""
-    rows = opened(journal)
-    done = {(row["query_id"], row["sample_idx"]) for row in rows}
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    done = done_keys(journal)
     waiting, read = iter([one for one in traces if (one.query_id, one.sample_idx) not in done]), 0
     # A server closes connections that rest for 5 s; one that it is about to close must not be asked.
     connector = aiohttp.TCPConnector(keepalive_timeout=2.0)
