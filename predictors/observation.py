@@ -221,11 +221,6 @@ class Tally:
         """Samples that voted."""
         return sum(self.counts)
 
-    @property
-    def leader_share(self) -> float:
-        """The leader's share of the votes, in [0, 1]; 0 without votes."""
-        return max(self.counts) / sum(self.counts) if self.counts else 0.0
-
 
 @dataclass(frozen=True, slots=True)
 class Observation:

@@ -56,14 +56,3 @@ def any_right(rate: Beta, n: int) -> float:
     return 1.0 - exp(
         lgamma(rate.b + n) - lgamma(rate.b) + lgamma(rate.a + rate.b) - lgamma(rate.a + rate.b + n)
     )
-
-
-def majority_right(rate: Beta, n: int) -> float:
-    """E[more than half of n samples are right], a tie counting half; wrong answers agree (the worst case)."""
-    total = 0.0
-    norm = lgamma(rate.a + rate.b) - lgamma(rate.a) - lgamma(rate.b) - lgamma(rate.a + rate.b + n)
-    for right in range((n + 1) // 2, n + 1):
-        choose = lgamma(n + 1) - lgamma(right + 1) - lgamma(n - right + 1)
-        share = exp(choose + norm + lgamma(rate.a + right) + lgamma(rate.b + n - right))
-        total += share if 2 * right > n else share / 2
-    return min(1.0, total)

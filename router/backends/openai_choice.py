@@ -42,7 +42,6 @@ class GrowingChoice:
     entries: list[TokenLogprob] = field(default_factory=list)  # where the query asks for them
     finish_reason: str = ""
     first_token_s: float | None = None
-    last_token_s: float = 0.0
 
     @property
     def tokens(self) -> int:
@@ -69,7 +68,6 @@ class GrowingChoice:
         before = self.tokens
         if text or thought or (piece and piece.tool_calls):
             self.pieces += 1
-            self.last_token_s = elapsed_s
             if self.first_token_s is None:
                 self.first_token_s = elapsed_s
         if usage is not None:

@@ -45,7 +45,6 @@ class ReplicaAudit:
 
     spent: int = 0
     lost: int = 0  # lapsed: booked although it did not say so
-    told_late: int = 0  # of that: what it said afterwards
     held: int = 0
 
 
@@ -123,11 +122,9 @@ class _Replay:
             return
         if row.amount <= 0:
             found.problems.append(f"at {row.at}: {row.kind.value} of {row.amount}")
-        one = found.by_replica.setdefault(row.replica, ReplicaAudit())
         if row.kind is Moved.LATE:
-            one.told_late += row.amount
-            return
-        self._move(row, one)
+            return  # what lapsed was booked already
+        self._move(row, found.by_replica.setdefault(row.replica, ReplicaAudit()))
         if row.kind in BOOKED:
             self.slices.append((row.leaves_at, row.amount))
             if found.limit is not None:

@@ -72,8 +72,3 @@ def cost_of(
     price_out = np.array([price.price_out for price in prices])
     cost: Floats = (tokens_in * price_in[backend] + tokens_out * price_out[backend]) / 1e6
     return cost
-
-
-def stopped_cost(price: Prices, tokens_in: float, prefix_tokens: float, looks: int) -> float:
-    """Dollars of one trace stopped after `prefix_tokens`, `looks` snapshots of it having been looked at."""
-    return price.cost(tokens_in, prefix_tokens + SNAPSHOT_TOKENS * looks)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from predictors.pass_rate import Beta, any_right, correlation, majority_right, pass_rate, posterior
+from predictors.pass_rate import Beta, any_right, correlation, pass_rate, posterior
 
 TRUE = Beta(0.6, 1.4)
 M1 = TRUE.mean
@@ -20,23 +20,14 @@ def test_at_least_one_of_eight_is_702_where_the_naive_formula_says_942():
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 8])
-def test_formulas_agree_with_simulation(n):
+def test_the_formula_agrees_with_simulation(n):
     rng = np.random.default_rng(0)
     right = rng.binomial(n, rng.beta(*TRUE, 400_000))
     assert any_right(TRUE, n) == pytest.approx((right > 0).mean(), abs=0.003)
-    assert majority_right(TRUE, n) == pytest.approx(
-        (2 * right > n).mean() + (2 * right == n).mean() / 2, abs=0.003
-    )
 
 
 def test_one_sample_is_right_as_often_as_m1_says():
     assert any_right(pass_rate(0.37, 0.2), 1) == pytest.approx(0.37)
-    assert majority_right(pass_rate(0.37, 0.2), 1) == pytest.approx(0.37)
-
-
-def test_a_majority_gains_where_most_samples_are_right_and_loses_where_most_are_wrong():
-    assert majority_right(pass_rate(0.7, 0.5), 9) > 0.7
-    assert majority_right(pass_rate(0.3, 0.1), 9) < 0.3
 
 
 def test_a_wrong_sample_lowers_and_a_right_one_raises_the_next():

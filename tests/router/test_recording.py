@@ -13,7 +13,7 @@ import pytest
 
 from router.errors import RecordingError, UnknownName
 from router.recording import Recording
-from router.recordings.cost import Prices, stopped_cost
+from router.recordings.cost import Prices
 from router.recordings.format import ChangedRecording, RecordingMeta, sha256_of, write_recording
 
 PRICES = {"small": Prices(0.1, 0.2), "large": Prices(1.0, 2.0)}
@@ -164,11 +164,6 @@ def test_a_snapshot_costs_its_prefix_and_is_not_a_finished_sample(
         None,
     ]
     assert recording.snapshots("a", "small", 1) == ()
-
-
-def test_every_look_at_a_snapshot_costs_twenty_output_tokens() -> None:
-    cost = stopped_cost(Prices(1.0, 2.0), tokens_in=10, prefix_tokens=64, looks=3)
-    assert cost == pytest.approx((10 + 2 * (64 + 60)) / 1e6)
 
 
 def test_unknown_columns_and_meta_keys_are_kept(tmp_path: Path) -> None:

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from router.decisions.names import Code, Names
 from training.log.schema import NAME
 
-NAN = float("nan")
-
 
 def offsets(lengths: Iterable[int]) -> Any:
     """Where each list begins and the last one ends."""
