@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from predictors.observation import Message, Part, Query, Sample, Sampling
-from router.assemble import build_backends
+from router.assemble_parts import build_backends
 from router.backends import Backend, Call
 from router.backends.vllm import VLLM
 from router.config import BackendConfig

@@ -113,7 +113,7 @@ def serve(
 
 def _serve_by(workers: int, config: Config, base: Path, options: Sequence[str]) -> int:
     """Own the store and watch the workers; the exit code. Raises `ConfigError`."""
-    from router.assemble import own_store
+    from router.assemble_parts import own_store
     from router.configuration.budgets import ledger_address
     from router.ledger.databases import IN_MEMORY
     from router.telemetry.front import MetricsFront

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from predictors.errors import PredictorError
-from router.assemble import load_predictions
+from router.assemble_parts import load_predictions
 from router.config import Config
 from router.domain.plan import Plan
 from router.errors import RouterError

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from predictors.observation import Message, Part, Query
-from router.assemble import NO_BUNDLE, assemble, build_backends
+from router.assemble import assemble
+from router.assemble_parts import NO_BUNDLE, build_backends
 from router.backends.recorded import Recorded
 from router.configuration.file import load
 from router.decisions.memory import Memory

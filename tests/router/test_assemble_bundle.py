@@ -16,7 +16,8 @@ from predictors.bundle_files import load_bundle, save_bundle
 from predictors.errors import BundleError
 from predictors.observation import Message, Part, Query
 from predictors.untrained import Untrained
-from router.assemble import assemble, load_predictions
+from router.assemble import assemble
+from router.assemble_parts import load_predictions
 from router.configuration.build_plans import build_plans
 from router.configuration.file import load
 from router.domain.events import Done

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from router.assemble import online_verifiers
+from router.assemble_parts import online_verifiers
 from router.config import Config
 from router.configuration.build_plans import build_plans
 from router.configuration.file import load

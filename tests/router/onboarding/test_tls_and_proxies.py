@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from predictors.observation import Message, Part, Query, Sampling
-from router.assemble import build_backends
+from router.assemble_parts import build_backends
 from router.backends import Call
 from router.backends.vllm import VLLM
 from router.config import BackendConfig, Config

@@ -19,7 +19,8 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from predictors.observation import Sample
-from router.assemble import Service, assemble, build_backends
+from router.assemble import Service, assemble
+from router.assemble_parts import build_backends
 from router.backends import Call, Capabilities
 from router.backends.stub_process import StubProcess
 from router.config import Config

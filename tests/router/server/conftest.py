@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from predictors.observation import Sample
-from router.assemble import Service, assemble, build_backends
+from router.assemble import Service, assemble
+from router.assemble_parts import build_backends
 from router.backends import Call, Capabilities
 from router.client import AdminClient, Client
 from router.config import Config

@@ -13,7 +13,8 @@ import aiohttp
 import msgspec
 import pytest
 
-from router.assemble import assemble, build_backends
+from router.assemble import assemble
+from router.assemble_parts import build_backends
 from router.client import Busy, Client, Constraints, Started
 from router.config import Config
 from router.server import Addresses, Servers
