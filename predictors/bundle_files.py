@@ -61,9 +61,22 @@ def fingerprint(bundle: Bundle) -> str:
     return digest.hexdigest()
 
 
-def save_bundle(bundle: Bundle, folder: str | Path) -> BundleCard:
-    """Write the folder, in place of one that is there; return the card with its checksums."""
+def check_place(folder: str | Path) -> None:
+    """Raise `BundleError` where a bundle must not be written: what is replaced is thrown away, so only a bundle is."""
     place = Path(folder)
+    if place.exists() and not place.is_dir():
+        raise BundleError(f"{place} is a file: a bundle is a folder")
+    if place.is_dir() and any(place.iterdir()) and not (place / CARD).is_file():
+        raise BundleError(f"{place} is there and is no bundle, for it has no {CARD}: it is not replaced")
+
+
+def save_bundle(bundle: Bundle, folder: str | Path) -> BundleCard:
+    """Write the folder, in place of a bundle that is there; return the card with its checksums.
+
+    Raises `BundleError` where something else is there.
+    """
+    place = Path(folder)
+    check_place(place)
     place.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     try:

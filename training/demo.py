@@ -52,6 +52,7 @@ def demo(
     """Fit, serve, ask and compare on recorded answers of real models: no GPU, three minutes on two idle cores."""
     if not (recording / "meta.json").is_file():
         raise TrainingError(f"demo: there is no recording in {recording}; make one with `make recording`")
+    check_place(out)
     console = Console(stderr=as_json, width=None if sys.stdout.isatty() else 110)
     began = time.monotonic()
     labels = [walk.label(weight) for weight in WEIGHTS]
@@ -147,6 +148,15 @@ def _work(source: Path, work: Path, seed: int, count: int) -> tuple[walk.Served,
         others = [pool.submit(replay, *one) for one in enumerate(splits[1:], start=2)]
         served, result = serving.result()
         return served, [result, *(other.result() for other in others)], first
+
+
+def check_place(out: Path) -> None:
+    """Raise `TrainingError` where the demo would throw away what it has not made."""
+    there = [name for name in ("recording", "bundle", "router.toml") if (out / name).exists()]
+    if there and not (out / "demo.json").is_file():
+        raise TrainingError(
+            f"demo: {out / there[0]} is there and is no demo's: name another folder with --out"
+        )
 
 
 def keep(split: Split, blind: Path, out: Path) -> None:

@@ -84,7 +84,10 @@ def fit_held_out(
     """
     labelled = int(np.isfinite(rows.reward).any(axis=1).sum())
     if labelled < FEWEST:
-        raise FitError(f"{labelled} of {len(rows.texts)} queries have a reward; at least {FEWEST} are needed")
+        how = "" if labelled else "; `apportion grade` gives rewards"
+        raise FitError(
+            f"{labelled} of {len(rows.texts)} queries have a reward; at least {FEWEST} are needed{how}"
+        )
     spec = spec or FeatureSpec(bits=FeatureSpec().bits if len(rows.backends) < FROM else _NARROW_BITS)
     featurizer = Featurizer(spec)
     features = tuple(featurizer.of_text(text) for text in rows.texts)

@@ -22,7 +22,9 @@ def fit(
     recording: Annotated[
         list[Path], typer.Option("--recording", help="A recording's folder; may be repeated.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="The bundle's folder; replaced if it is there.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="The bundle's folder; a bundle that is there is replaced.")
+    ],
     queries: Annotated[
         Path | None, typer.Option("--queries", help="Query ids to fit on, one a line; default: all.")
     ] = None,
@@ -61,11 +63,13 @@ def fit(
     counted. Without --config the plans are those of a menu made from the recording, the same that `replay` makes; with
     several recordings, no plans.
     """
+    from predictors.bundle_files import check_place
     from router.configuration.file import load
     from router.recording import Recording
     from training.fit import fit as fit_recordings
     from training.menu import menu_of
 
+    check_place(out)  # before minutes of work
     ids = None if queries is None else read_ids(queries)
     recordings = [Recording.load(folder, hidden=False) for folder in recording]
     settings = None if config is None else load(config)

@@ -161,6 +161,19 @@ def test_saving_over_a_bundle_leaves_one_whole_bundle_and_no_drafts(bundle, copy
     Bundle.load(copy)
 
 
+def test_only_a_bundle_or_an_empty_folder_is_replaced(bundle, tmp_path):
+    (tmp_path / "empty").mkdir()
+    bundle.save(tmp_path / "empty")
+    bundle.save(tmp_path / "empty")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(BundleError, match=r"is no bundle, for it has no card\.json"):
+        bundle.save(tmp_path / "mine")
+    with pytest.raises(BundleError, match="is a file: a bundle is a folder"):
+        bundle.save(tmp_path / "mine" / "notes.txt")
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
+
+
 def test_a_failed_save_leaves_the_old_bundle(bundle, copy, monkeypatch):
     def full(*_: object) -> bytes:
         raise OSError("no space left")

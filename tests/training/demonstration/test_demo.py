@@ -15,10 +15,11 @@ import pytest
 
 from router.configuration.file import load
 from router.recording import Recording
+from training.demo import check_place
 from training.demonstration.prepare import balance_price, blind_copy, prepare
 from training.demonstration.score import Curve
 from training.demonstration.table import MeanSd
-from training.errors import NotEnoughData
+from training.errors import NotEnoughData, TrainingError
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +141,12 @@ def test_a_missing_recording_says_how_to_make_one(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "make recording" in done.stderr
+
+
+def test_a_folder_with_a_recording_of_ones_own_is_not_written_over(tmp_path: Path) -> None:
+    check_place(tmp_path / "new")
+    (tmp_path / "recording").mkdir()
+    with pytest.raises(TrainingError, match="recording is there and is no demo's"):
+        check_place(tmp_path)
+    (tmp_path / "demo.json").write_text("{}")
+    check_place(tmp_path)

@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 
 from predictors.bundle import Bundle
+from predictors.errors import FitError
 from router.__main__ import commands
 from training.errors import TrainingError
 from training.fit import fit_bundle
@@ -71,3 +73,17 @@ def test_backends_with_a_head_of_their_own_are_told_with_what_it_brings(rows):
 def test_a_card_can_be_told_as_json(rows):
     card = fit_bundle(rows.taken(range(50))).card
     assert json.loads(json.dumps(card.to_json())) == json.loads(json.dumps(asdict(card)))
+
+
+def test_a_folder_that_is_no_bundle_is_not_replaced_and_nothing_is_read_before(tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "queries.parquet").write_text("years of work")
+    code = run("--recording", tmp_path / "nowhere", "--out", tmp_path / "mine")
+    assert code == 1
+    assert f"{tmp_path / 'mine'} is there and is no bundle" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "queries.parquet").read_text() == "years of work"
+
+
+def test_samples_that_nobody_has_graded_are_answered_with_the_command_that_does(rows):
+    with pytest.raises(FitError, match=r"0 of 600 queries have a reward; .*apportion grade"):
+        fit_bundle(replace(rows, reward=np.full_like(rows.reward, np.nan)))
