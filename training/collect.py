@@ -72,6 +72,16 @@ def check_texts(queries: Sequence[CollectedQuery], journal: Journal) -> None:
             )
 
 
+def check_all_asked(queries: Sequence[CollectedQuery], journal: Journal, path: Path) -> None:
+    """Refuse, before anything is drawn, a query file that lacks queries of the journal: no recording could be made."""
+    gone = sorted(journal.marks.keys() - {query.query_id for query in queries})
+    if gone:
+        raise TrainingError(
+            f"{journal.path}: {len(gone)} of its queries are not in {path}, the first is {gone[0]!r}; "
+            "for other queries choose another --out"
+        )
+
+
 def worst_case(work: Sequence[Sequence[Item]]) -> tuple[int, float]:
     """Most output tokens and dollars that the missing samples and their snapshots can use.
 
@@ -150,6 +160,8 @@ def collect_command(
     with Journal(out) as journal:
         check_run(out, servers, seed)
         check_texts(asked, journal)
+        if not no_finish:
+            check_all_asked(asked, journal, queries)
         work = [
             list(missing(chosen, server, own or samples, journal))
             for server, (_, own) in zip(servers, parsed, strict=True)

@@ -33,13 +33,19 @@ def read_queries(path: Path) -> list[CollectedQuery]:
     if not path.is_file():
         raise TrainingError(f"{path}: there is no such file")
     found: list[CollectedQuery] = []
-    ids: set[str] = set()
-    for number, row in enumerate(_rows(path), 1):
-        query = _query(f"{path}: row {number}", row)
-        if query.query_id in ids:
-            raise TrainingError(f"{path}: row {number}: query_id {query.query_id!r} occurs more than once")
-        ids.add(query.query_id)
-        found.append(query)
+    places: dict[str, int] = {}  # query_id -> row
+    try:
+        for number, row in enumerate(_rows(path), 1):
+            query = _query(f"{path}: row {number}", row)
+            before = places.setdefault(query.query_id, number)
+            if before != number:
+                raise TrainingError(
+                    f"{path}: row {number} has the query_id {query.query_id!r} of row {before}; a query without one "
+                    "is named by its text: leave repeated ones out, or give each a query_id"
+                )
+            found.append(query)
+    except UnicodeDecodeError as error:
+        raise TrainingError(f"{path}: is not UTF-8: byte 0x{error.object[error.start]:02x}") from error
     if not found:
         raise TrainingError(f"{path}: it has no queries")
     return found
@@ -49,7 +55,11 @@ def _query(where: str, row: object) -> CollectedQuery:
     if not isinstance(row, dict):
         raise TrainingError(f"{where}: an object is expected, got {type(row).__name__}")
     rest = dict(row)
-    text = rest.pop("query", None)
+    if "query" not in rest:
+        raise TrainingError(
+            f"{where}: there is no `query` in it; it has {', '.join(map(str, rest)) or 'nothing'}"
+        )
+    text = rest.pop("query")
     if not isinstance(text, str) or not text.strip():
         raise TrainingError(f"{where}: `query` must be a text that is not empty, got {text!r}")
     query_id = (
@@ -71,10 +81,10 @@ def _rows(path: Path) -> Iterable[object]:
 
         yield from pq.read_table(path).to_pylist()
     elif path.suffix == ".csv":
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             yield from csv.DictReader(file)
     else:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import csv
 import json
 import math
 import os
@@ -15,7 +14,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -24,7 +22,6 @@ from training.collect import collect_command
 from training.collect_backend import parse_backend
 from training.collect_items import sample_seed
 from training.collect_journal import Journal, read_rows
-from training.collect_queries import read_queries
 from training.collect_run import Pace
 from training.errors import TrainingError
 from training.openai_reply import Reply
@@ -266,6 +263,18 @@ def test_an_id_may_not_change_its_text(url: str, queries: Path, tmp_path: Path) 
         collect_command([f"small={url}"], queries, tmp_path / "r", samples=2)
 
 
+def test_another_query_file_is_refused_before_anything_is_drawn(
+    url: str, queries: Path, tmp_path: Path
+) -> None:
+    collect_command([f"small={url}"], queries, tmp_path / "r", samples=1)
+    before = (tmp_path / "r" / "journal.jsonl").read_bytes()
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"query": "What else?"}\n')
+    with pytest.raises(TrainingError, match=r"6 of its queries are not in .*other\.jsonl, the first is 'q0'"):
+        collect_command([f"small={url}"], other, tmp_path / "r", samples=1)
+    assert (tmp_path / "r" / "journal.jsonl").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -290,43 +299,6 @@ def test_a_backends_options_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert (server.url, server.model, samples, server.price_in) == ("https://h", "m", 8, 0.5)
     assert server.way.api_key_env == "A_KEY" and "secret" not in repr(server)
-
-
-def test_query_files_of_all_formats_say_the_same(tmp_path: Path) -> None:
-    rows = [
-        {"query_id": "a", "query": "What, now?", "task": "t", "gold": "4"},
-        {"query_id": "b", "query": "é", "task": "", "gold": ""},
-    ]
-    (tmp_path / "q.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "q.parquet")
-    with (tmp_path / "q.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    read = [read_queries(tmp_path / f"q.{suffix}") for suffix in ("jsonl", "parquet", "csv")]
-    assert read[0] == read[1] == read[2]
-    assert (read[0][1].task, read[0][1].gold) == (None, None)
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ("", "it has no queries"),
-        ("{", "line 1 is not JSON"),
-        ("[]", "row 1: an object is expected"),
-        ('{"text": "x"}', "row 1: `query` must be a text"),
-        ('{"query": "  "}', "`query` must be a text that is not empty"),
-        (
-            '{"query": "x", "query_id": 1}\n{"query": "y", "query_id": 1}',
-            "row 2: query_id '1' occurs more than once",
-        ),
-    ],
-)
-def test_a_wrong_query_file_is_refused_with_its_place(tmp_path: Path, content: str, words: str) -> None:
-    (tmp_path / "q.jsonl").write_text(content)
-    with pytest.raises(TrainingError) as refused:
-        read_queries(tmp_path / "q.jsonl")
-    assert "q.jsonl" in str(refused.value) and words in str(refused.value)
 
 
 def test_entropy_is_that_of_the_alternatives_scaled_to_one() -> None:
