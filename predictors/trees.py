@@ -3,7 +3,8 @@
 Minimises cross-entropy with soft targets. What is kept is LightGBM's own model text as bytes: no pickle. One row goes
 through the C library's single-row call (see `tree_library`), a quarter of the time of `Booster.predict` and the same
 number; LightGBM's Python package is imported to fit and to predict many rows. When it fails: few rows (below a few
-hundred the linear learner is better), and values outside of what was seen (trees do not extrapolate).
+hundred the linear learner is better, unless thresholds are drawn), and values outside of what was seen (trees do not
+extrapolate).
 """
 
 from __future__ import annotations

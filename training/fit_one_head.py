@@ -21,7 +21,6 @@ from predictors.trees import Trees
 from training.sample_rows import SampleRows
 
 Floats = NDArray[np.float64]
-_ENOUGH_FOR_TREES = 600
 _ENOUGH = 40
 
 
@@ -46,14 +45,14 @@ class Members:
     base: float
     hashed: HashedRidge
     linear: Linear
-    trees: Trees | None
-    blind_trees: Trees | None
+    trees: Trees
+    blind_trees: Trees | None  # None: nothing was expected, the others are blind, too
 
     def predict(self, rows: SampleRows) -> Floats:
-        """One column per member of the head, (m, 5); where there are no trees, what the others say."""
+        """One column per member of the head, (m, 5); where there are no blind trees, what the others say."""
         x = complete_rows(rows.x, self.hashed, rows.words, rows.prior)
         linear = self.linear.predict(x)
-        trees = linear if self.trees is None else self.trees.predict(x)
+        trees = self.trees.predict(x)
         unseeing = trees if self.blind_trees is None else self.blind_trees.predict(blind(x))
         return np.stack([np.full(len(rows), self.base), rows.prior, linear, trees, unseeing], axis=1)
 
@@ -114,8 +113,6 @@ def fit_members(rows: SampleRows, seed: int) -> Members:
     x = np.column_stack([rows.x, said, prior_columns(rows.prior)]).astype(np.float32)
     base = float(np.average(rows.y, weights=rows.weight))
     linear = Linear(penalty=10.0).fit(x, rows.y, rows.weight, seed)
-    if len(rows) < _ENOUGH_FOR_TREES:
-        return Members(base, crossed.full, linear, None, None)
     trees = _trees().fit(x, rows.y, rows.weight, seed)
     unseeing = None
     if float(np.ptp(rows.prior)) > 0:
@@ -132,8 +129,6 @@ def _head(backends: tuple[str, ...], members: Members, blend: Floats, curve: Cur
     blend = blend.copy()
     if members.blind_trees is None:  # a member that was not grown said what another did: so it is counted
         blend[3], blend[4] = blend[3] + blend[4], 0.0
-    if members.trees is None:
-        blend[2], blend[3] = blend[2] + blend[3], 0.0
     return SampleHead(
         backends,
         members.base,

@@ -11,6 +11,7 @@ from predictors.answer_words import AnswerWords
 from predictors.errors import BundleError
 from predictors.observation import Sample, Tally
 from predictors.sample_head import SampleHead, sample_row
+from training.figures.ranking import auroc
 from training.fit_one_head import SampleFit, fit_on_rows
 from training.fit_own_heads import ENOUGH, better, with_own_heads
 from training.fit_rows import FitRows, LabelledSample
@@ -185,3 +186,15 @@ def test_backends_that_write_alike_share_a_head():
     assert found.head is not None
     assert found.head.own == {}
     assert not [name for name in found.metrics if "/sample_own/" in name]
+
+
+def test_a_hundred_labelled_queries_are_enough_to_see_what_no_sum_of_features_says():
+    """Right is whether the sum holds, or the contrary: which of them depends on the backend."""
+    few, fresh = world(100, seed=5), world(300, seed=6)
+    seen, judged = (
+        sample_rows(one, PRIOR[: len(one.texts)], TOKENS[: len(one.texts)], FOLDS[: len(one.texts)],
+                    np.random.default_rng(0)) for one in (few, fresh)
+    )  # fmt: skip
+    found = fit_on_rows(seen, BACKENDS, 0).head
+    assert found is not None
+    assert auroc(found.many(judged.x, judged.words, judged.prior), judged.y > 0) > 0.75
