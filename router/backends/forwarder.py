@@ -82,8 +82,8 @@ class Forwarder:
                             headers={"Content-Type": content_type} if body else {},
                             allow_redirects=False,  # the key and the text go where the operator said
                         )
-            except BackendUnavailable:
-                endpoint.failed(loop.time())
+            except BackendUnavailable as error:
+                endpoint.failed(loop.time(), str(error))
                 if self._endpoints.pick(loop.time(), tried) is None:
                     raise
                 continue

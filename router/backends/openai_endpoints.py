@@ -6,10 +6,13 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 
+import structlog
+
 REST_S, LONGEST_REST_S = (
     5.0,
     60.0,
 )  # after a failure a url is asked last for so long; doubled with each further one
+TOLD = 300  # characters of what a server said, in the log and in the status
 SLACK = 4  # requests: a session's own url may have so many more than another, and is asked all the same
 
 STREAM_OPTIONS: tuple[dict[str, bool] | None, ...] = (
@@ -34,17 +37,26 @@ class Endpoint:
     in_flight: int = 0
     asked: int = 0
     failures: int = 0  # since the last success
+    why: str = ""  # what the last failure was
     resting_until: float = 0.0
     options: int = len(STREAM_OPTIONS) - 1
     confirmed: bool = False
 
-    def failed(self, now: float) -> None:
+    def failed(self, now: float, why: str = "") -> None:
         """It could not be reached, said nothing in time, or something that is not the protocol."""
+        self.why = why[:TOLD]
+        if not self.failures:
+            structlog.get_logger("router.backends").warning(
+                "a model server fails", url=self.url, why=self.why
+            )
         self.failures += 1
         self.resting_until = now + min(LONGEST_REST_S, REST_S * 2.0 ** (self.failures - 1))
 
     def worked(self) -> None:
         """A request came to its end."""
+        if self.failures:
+            log = structlog.get_logger("router.backends")
+            log.info("a model server answers again", url=self.url, failures=self.failures)
         self.failures, self.resting_until = 0, 0.0
 
     def open(self, now: float) -> bool:
@@ -67,6 +79,16 @@ class Endpoints:
     def of(cls, urls: Collection[str]) -> Endpoints:
         """Endpoints for urls without the trailing /v1."""
         return cls(tuple(Endpoint(url.rstrip("/").removesuffix("/v1")) for url in urls))
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with those whose last request failed; "" where nothing is."""
+        failing = [member for member in self.members if member.failures]
+        if not failing:
+            return ""
+        return (
+            f"{len(failing)} of {len(self.members)} servers failed last: {failing[0].why or failing[0].url}"
+        )
 
     def pick(self, now: float, tried: Collection[str] = (), session: str = "") -> Endpoint | None:
         """The next url that is not in `tried`, or None."""

@@ -55,9 +55,9 @@ def of_status(who: str, status: int, content_type: str, body: bytes) -> BackendE
     if status in TIMED_OUT:
         return BackendTimeout(message)
     if status in {401, 403}:
-        return BackendUnavailable(f"{message}; is the key in `api_key_env` right?")
+        return BackendUnavailable(f"{message.rstrip('.')}; is the key in `api_key_env` right?")
     if status == 404:
-        return BackendUnavailable(f"{message}; are `urls` and `model` right?")
+        return BackendUnavailable(f"{message.rstrip('.')}; are `urls` and `model` right?")
     if status == 429 or status >= 500:
         return BackendUnavailable(message)
     return BackendGarbled(message)

@@ -121,6 +121,11 @@ class VLLM:
         resting = sum(member.resting_until > now for member in members)
         return len(members) - resting, resting
 
+    @property
+    def trouble(self) -> str:
+        """Which servers failed when they were last asked, and why; "" where none did."""
+        return self._endpoints.trouble
+
     async def load(self, wait_s: float) -> ServerLoad | None:
         """What its servers' `/metrics` say together; None where none says anything within `wait_s`."""
 
@@ -237,7 +242,7 @@ class VLLM:
                     yield event
         except BackendError as error:
             if failed(error, exchange.call):
-                endpoint.failed(asyncio.get_running_loop().time())
+                endpoint.failed(asyncio.get_running_loop().time(), str(error))
             raise
         endpoint.worked()
         self._takes_n = self._takes_n and not exchange.unfinished

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
@@ -105,6 +105,7 @@ class AdminCalls:
             + away
             + tuple(self.books.ledger.troubles)
             + self.rollout.troubles
+            + tuple(f"backend {name!r}: {why}" for name, why in self._troubles())
             + tuple(map(switch.objection, switch.closed())),
             draining=self.admission.draining,
             queued_rows=max(0, self.books.decided - kept),
@@ -138,6 +139,12 @@ class AdminCalls:
         await self.rollout.states.set(name, state)
         structlog.get_logger().warning("backend state was set", backend=name, state=state.value)
         return pb.SetBackendStateReply(backend=self._backend(name))
+
+    def _troubles(self) -> Iterator[tuple[str, str]]:
+        """Backends whose servers failed when they were last asked, and why."""
+        for name, backend in self.backends.items():
+            if why := getattr(backend, "trouble", ""):  # what is no server has none
+                yield name, why
 
     def _backend(self, name: str) -> pb.BackendInfo:
         return backend_info(

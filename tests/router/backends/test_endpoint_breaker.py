@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from structlog.testing import capture_logs
+
 from router.backends.openai_endpoints import LONGEST_REST_S, REST_S, SLACK, Endpoints
 
 URLS = ("http://a:1", "http://b:1", "http://c:1")
@@ -68,3 +70,18 @@ def test_when_a_url_fails_only_its_own_sessions_move():
     after = {name: endpoints.pick(1.0, session=name) for name in before}
     assert all(after[name] is home for name, home in before.items() if home is not lost)
     assert all(home is not lost for home in after.values())
+
+
+def test_its_trouble_is_told_until_it_answers_and_both_are_logged_once():
+    endpoints = Endpoints.of(URLS[:2])
+    a, _ = endpoints.members
+    assert endpoints.trouble == ""
+    with capture_logs() as lines:
+        a.failed(now=0.0, why="no route")
+        a.failed(now=1.0, why="no way " * 100)
+        assert endpoints.trouble.startswith("1 of 2 servers failed last: no way")
+        assert len(endpoints.trouble) < 350
+        a.worked()
+        a.worked()
+    assert endpoints.trouble == ""
+    assert [line["event"] for line in lines] == ["a model server fails", "a model server answers again"]
