@@ -101,7 +101,8 @@ def in_words(row: Decision, outcomes: list[Outcome]) -> Iterator[str]:
 def _samples(row: Decision) -> Iterator[str]:
     votes: dict[int, Counter[str]] = {}
     for sample in row.samples:
-        said = "no answer" if sample.answer is None else f"{sample.answer[:60]!r}"
+        lost = "no answer" if sample.answer_class is None else "an answer (not kept)"
+        said = lost if sample.answer is None else f"{sample.answer[:60]!r}"
         sure = "" if sample.confidence is None else f", confidence {sample.confidence:.2f}"
         part = "" if sample.prefix_tokens is None else f" after {sample.prefix_tokens} tokens"
         counted = votes.setdefault(sample.stage, Counter())
@@ -119,7 +120,7 @@ def _ending(row: Decision) -> Iterator[str]:
     yield f"it stopped: {row.stop_reason or 'nothing was asked'}"
     sure = "" if row.confidence is None else f" with confidence {row.confidence:.2f}"
     yield f"answer: {'(not kept)' if row.answer is None else row.answer[:300]}{sure}"
-    yield f"cost ${row.cost * 1e-6:.6f}, {row.reserved} micro-dollars set aside, {row.latency_s:.3f} s"
+    yield f"cost ${row.cost * 1e-6:.6f} of ${row.reserved * 1e-6:.6f} set aside, {row.latency_s:.3f} s"
     if row.degraded:
         yield f"not as it should be: {'; '.join(row.degraded)}"
     if row.error:

@@ -17,23 +17,24 @@ export function metrics(rows) {
 
 export const answered = (rows) => rows.filter((row) => row.status === "STATUS_ANSWERED");
 
-// What plans really cost over what was forecast, by plan; a plan with few rows has the ratio of all. Memory of the last call.
+// What plans really cost over what was forecast, by bundle and plan: another bundle, or none, forecasts otherwise. A plan with
+// few rows has the ratio of all plans of its bundle. Memory of the last call.
 let corrected = { rows: null, ratios: null };
-export function costRatio(rows, plan) {
+export function costRatio(rows, plan, bundle) {
   if (corrected.rows !== rows) {
-    const ratios = new Map(), all = [0, 0];
+    const ratios = new Map();
     for (const row of answered(rows)) {
       const forecast = row.forecasts[row.plan]?.cost;
       if (!(forecast > 0)) continue;
-      const own = ratios.get(row.plan) ?? [0, 0, 0];
-      ratios.set(row.plan, [own[0] + row.cost, own[1] + forecast, own[2] + 1]);
-      all[0] += row.cost;
-      all[1] += forecast;
+      for (const key of [row.bundle, `${row.bundle} ${row.plan}`]) {
+        const own = ratios.get(key) ?? [0, 0, 0];
+        ratios.set(key, [own[0] + row.cost, own[1] + forecast, own[2] + 1]);
+      }
     }
-    corrected = { rows, ratios, all: all[1] > 0 ? all[0] / all[1] : 1 };
+    corrected = { rows, ratios };
   }
-  const own = corrected.ratios.get(plan);
-  return own && own[2] >= 10 ? own[0] / own[1] : corrected.all;
+  const own = corrected.ratios.get(`${bundle} ${plan}`), all = corrected.ratios.get(bundle);
+  return own && own[2] >= 10 ? own[0] / own[1] : all ? all[0] / all[1] : 1;
 }
 
 // What the last rows cost, against the reference plan's forecasts for the same queries (at what it really costs), and what was expected of them.
@@ -42,7 +43,7 @@ export function totals(rows, reference) {
   const compared = done.filter((row) => row.forecasts[reference]);
   const expected = done.filter((row) => (row.forecasts[row.plan]?.quality ?? null) !== null);
   const own = sum(compared.map((row) => row.cost));
-  const other = sum(compared.map((row) => row.forecasts[reference].cost)) * costRatio(rows, reference);
+  const other = sum(compared.map((row) => row.forecasts[reference].cost * costRatio(rows, reference, row.bundle)));
   const metric = metrics(rows)[0] ?? "";
   const rewards = done.map((row) => reward(row, metric)).filter((value) => value !== null);
   return {
@@ -110,7 +111,7 @@ export function frontier(rows) {
   });
   if (known.length < 10) return null;
   const names = plansOf(known.flatMap((row) => Object.keys(row.forecasts).map((plan) => ({ plan }))));
-  const cost = (row, name) => row.forecasts[name].cost * costRatio(rows, name);
+  const cost = (row, name) => row.forecasts[name].cost * costRatio(rows, name, row.bundle);
   const everywhere = names.filter((name) => known.every((row) => row.forecasts[name]));
   const plans = everywhere.map((name) => ({
     name, cost: mean(known.map((row) => cost(row, name))), quality: mean(known.map((row) => row.forecasts[name].quality)),

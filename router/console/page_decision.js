@@ -59,7 +59,7 @@ function came(row) {
       if (one.finished && one.group !== undefined) tally.set(one.group, (tally.get(one.group) ?? 0) + 1);
       const votes = [...tally].sort((a, b) => b[1] - a[1]).map(([group, size]) => `${letter(group)} ${size}`).join(" · ");
       return h("li", {}, h("i", { class: `vote ${one.finished ? "" : "cut"} ${won.has(one.id) ? "won" : ""}`, style: { "--hue": colour(row.plan) } }, letter(one.group)),
-        h("div", {}, h("p", { class: "answer" }, one.answer ?? (one.finished ? "no answer found" : "cut")), one.text && one.text !== one.answer ? h("details", {}, h("summary", {}, "Text"), h("pre", {}, one.text)) : null,
+        h("div", {}, h("p", { class: "answer" }, one.answer ?? (!one.finished ? "cut" : one.group !== undefined ? "an answer, not kept" : "no answer found")), one.text && one.text !== one.answer ? h("details", {}, h("summary", {}, "Text"), h("pre", {}, one.text)) : null,
           h("p", { class: "below" }, [one.confidence !== null ? `confidence ${share(one.confidence)}` : "", one.out ? `${one.out} tokens` : "", one.latency !== null ? span(one.latency) : "", cents(one.cost), one.why].filter(Boolean).join(" · "))),
         h("p", { class: "tally" }, votes));
     })));

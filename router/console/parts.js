@@ -45,9 +45,10 @@ export function card(title, about, ...children) {
   return h("section", { class: "card", "aria-label": title }, h("header", {}, h("h2", {}, title), about ? h("p", { class: "below" }, about) : null), children);
 }
 
-// The saving of one row against what the reference plan was expected to cost for the same query.
+// The saving of one row against what the reference plan was expected to cost for the same query; without an answer there is none.
 export function saving(row) {
-  const other = (row.forecasts[reference()]?.cost ?? 0) * costRatio(state.rows, reference());
+  if (row.status !== "STATUS_ANSWERED") return null;
+  const other = (row.forecasts[reference()]?.cost ?? 0) * costRatio(state.rows, reference(), row.bundle);
   return other > 0 ? { share: 1 - row.cost / other, dollars: other - row.cost, other } : null;
 }
 

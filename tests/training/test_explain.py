@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -85,3 +86,14 @@ async def test_the_json_form_has_the_row_and_its_outcomes(asked, capsys):
 async def test_a_decision_that_is_not_there_is_named(asked, name):
     with pytest.raises(TrainingError, match=name):
         found_in(str(asked[0] / "decisions.db"), name)
+
+
+async def test_an_answer_whose_text_is_not_kept_is_told_as_one_and_money_in_dollars(asked):
+    folder, name = asked
+    row, outcomes = found_in(str(folder / "decisions.db"), name)
+    unkept = tuple(replace(sample, answer=None) for sample in row.samples)
+    said = "\n".join(in_words(replace(row, samples=unkept, answer=None, reserved=2516), outcomes))
+    assert "small #0: an answer (not kept)" in said and "no answer" not in said
+    assert " of $0.002516 set aside" in said
+    mute = tuple(replace(sample, answer=None, answer_class=None) for sample in row.samples)
+    assert "small #0: no answer" in "\n".join(in_words(replace(row, samples=mute), outcomes))

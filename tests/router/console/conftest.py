@@ -227,12 +227,12 @@ def serve() -> Callable[..., Any]:
     return served
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make() -> Callable[..., Any]:
     return made
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def store_of() -> Callable[..., Any]:
     return fill
 
