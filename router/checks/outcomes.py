@@ -46,6 +46,7 @@ def checked_outcome(
     subject_id = short_text(subject, subject_id)
     metric = matching("metric", metric, METRIC)
     sample_id, source = short_text("sample_id", sample_id), short_text("source", source)
+    supersedes = short_text("supersedes", supersedes)
     return Outcome(
         outcome_id=outcome_id,
         metric=metric,
@@ -58,13 +59,19 @@ def checked_outcome(
         source=source,
         weight=weight,
         observed_at=observed_at,
-        key=short_text("key", key) or default_key(subject, subject_id, sample_id, metric, source),
-        supersedes=short_text("supersedes", supersedes),
+        key=short_text("key", key)
+        or default_key(subject, subject_id, sample_id, metric, source, supersedes=supersedes),
+        supersedes=supersedes,
         tenant=short_text("tenant", tenant) or DEFAULT_TENANT,
     )
 
 
-def default_key(subject: str, subject_id: str, sample_id: str, metric: str, source: str) -> str:
-    """The key of a report that names none: equal for equal subject (a sample is one of its own), metric and source."""
-    text = f"{subject}\0{subject_id}\0{sample_id}\0{metric}\0{source}"
+def default_key(
+    subject: str, subject_id: str, sample_id: str, metric: str, source: str, *, supersedes: str = ""
+) -> str:
+    """The key of a report that names none: equal for equal subject (a sample is one of its own), metric and source.
+
+    A correction has one of its own, else it would be taken for the report that it corrects, sent again.
+    """
+    text = f"{subject}\0{subject_id}\0{sample_id}\0{metric}\0{source}" + (supersedes and f"\0{supersedes}")
     return hashlib.blake2b(text.encode(), digest_size=KEY_BYTES).hexdigest()

@@ -122,6 +122,8 @@ def outcome(
         typer.echo(as_json(said))
         return
     typer.echo(f"{'known already' if said.duplicate else 'committed'}, key {said.key}")
+    if said.duplicate:
+        typer.echo(f"what was reported first stays; `--supersedes {said.key}` corrects it", err=True)
     beside = admin != ADMIN or server == ROUTER  # else it may be another service's
     if beside and unknown_decision(admin, decision_id, tenant):
         whose = f" of tenant {tenant!r}" if tenant else ""

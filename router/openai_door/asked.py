@@ -203,6 +203,6 @@ class FeedbackAsked(Asked, frozen=True, kw_only=True):
     source: str | None = None
     weight: float | None = None  # (0, 1000]
     observed_at: float | None = None  # seconds since the epoch
-    key: str | None = None  # makes the report idempotent; default: from what it is about
+    key: str | None = None  # makes the report idempotent; default: from what it is about and corrects
     supersedes: str | None = None  # the key of a report that this one corrects
     tenant: str | None = None

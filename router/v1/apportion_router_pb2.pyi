@@ -1926,7 +1926,7 @@ class ReportOutcomeRequest(_message.Message):
     weight: _builtins.float
     """(0, 1000]; default 1"""
     key: _builtins.str
-    """idempotency, at most 128 bytes; default: one made of subject, metric and source"""
+    """idempotency, at most 128 bytes; default: made of subject, metric, source and supersedes"""
     supersedes: _builtins.str
     """the key of an earlier report that this corrects"""
     tenant: _builtins.str

@@ -189,7 +189,31 @@ def test_an_outcome_reported_twice_is_known_already(served):
     decision_id = asked(served)["decision_id"]
     arguments = ("outcome", decision_id, "score", "0.5", "--server", served.router)
     assert run(*arguments).output.startswith("committed")
-    assert run(*arguments).output.startswith("known already")
+    again = run(*arguments)
+    assert again.output.startswith("known already")
+    assert again.stderr.startswith("what was reported first stays; `--supersedes ")
+
+
+def test_a_report_is_corrected_as_the_hint_says(served):
+    decision_id = asked(served)["decision_id"]
+    where = ("--server", served.router)
+    key = run("outcome", decision_id, "correct", "true", *where).output.split()[-1]
+    assert run("outcome", decision_id, "correct", "false", *where).output.startswith("known already")
+    corrected = run("outcome", decision_id, "correct", "false", "--supersedes", key, *where)
+    assert corrected.output.startswith("committed")
+    shown = run("decisions", decision_id, "--server", served.admin).output
+    assert re.findall(r"^outcome +(.*)$", shown, re.MULTILINE) == ["correct = False"]
+
+
+def test_the_other_services_port_is_named(served):
+    assert (
+        "another service is there; this command asks the Admin service"
+        in run("status", "--server", served.router).stderr
+    )
+    assert (
+        "this command asks the Router service, at `listen`"
+        in run("ask", "hi", "--server", served.admin).stderr
+    )
 
 
 @pytest.mark.parametrize(
