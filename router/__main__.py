@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 
 from predictors.errors import PredictorError
@@ -27,6 +28,9 @@ def commands() -> CommandGroup:
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a locale without ± must not end a command
     sys.exit(commands().main(prog_name="apportion"))
 
 

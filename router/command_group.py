@@ -6,6 +6,8 @@ import importlib
 import importlib.util
 import os
 import re
+import select
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -76,8 +78,12 @@ class CommandGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the sub-command."""
         try:
-            return super().invoke(ctx)
+            found = super().invoke(ctx)
+            sys.stdout.flush()  # else what cannot be written is found out too late to be silent about
+            return found
         except self.expected as error:
+            if isinstance(error, BrokenPipeError) and _nobody_reads():
+                raise typer.Exit(1) from None
             if ctx.params.get("debug"):
                 raise
             typer.echo(_line(error), err=True)
@@ -147,6 +153,17 @@ def _is_there(target: str) -> bool:
     return (
         source is not None and re.search(rf"^(?:async )?def {function}\(", source, re.MULTILINE) is not None
     )
+
+
+def _nobody_reads() -> bool:
+    """Whether whoever read standard output has enough, as `head` has; then no more is said, not even at the end."""
+    out = select.poll()
+    out.register(sys.stdout.fileno(), 0)  # an error on it is told all the same
+    if not out.poll(0):
+        return False
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    return True
 
 
 def _line(error: Exception) -> str:

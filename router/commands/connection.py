@@ -34,9 +34,10 @@ def asking(server: str, timeout_s: float) -> Iterator[SyncClient]:
     """A client of the Router port, for the time of one command."""
     from router.client import SyncClient
 
+    _check_target(server)
     left_s = max(timeout_s - _started(server, timeout_s), min(timeout_s, ASK_ALL_THE_SAME_S))
     with (
-        _errors_of(server),
+        _errors_of(server, "the Router service, at `listen`"),
         SyncClient(server, timeout_s=left_s, token=os.environ.get(TOKEN, ""), tls=_tls()) as client,
     ):
         yield client
@@ -46,6 +47,7 @@ def ask_admin(server: str, call: Callable[[AdminClient], Awaitable[Result]]) -> 
     """What `call` gets from the Admin port."""
     from router.client import AdminClient
 
+    _check_target(server)
     tls = _tls()
     _started(server)
 
@@ -53,7 +55,7 @@ def ask_admin(server: str, call: Callable[[AdminClient], Awaitable[Result]]) -> 
         async with AdminClient(server, token=os.environ.get(TOKEN, ""), tls=tls) as client:
             return await call(client)
 
-    with _errors_of(server):
+    with _errors_of(server, "the Admin service, at `admin_listen`"):
         return asyncio.run(asked())
 
 
@@ -76,6 +78,14 @@ def unknown_decision(server: str, decision_id: str, tenant: str) -> bool:
     return asyncio.run(asked())
 
 
+def _check_target(server: str) -> None:
+    """What is no address of gRPC's would be looked up, and waited for, as a host of that name."""
+    bare = server.partition("://")[2] if server.startswith(("http://", "https://")) else server
+    if bare != server or ":" not in server:
+        hint = f"; write {bare.rstrip('/')}" if ":" in bare else ""
+        raise CommandFailed(f"--server: wants HOST:PORT, got {server!r}{hint}")
+
+
 def _started(server: str, most_s: float = math.inf) -> float:
     """Wait for a service that is just starting; seconds waited."""
     wait_s = min(float(os.environ.get(WAIT, WAIT_S)), most_s)
@@ -93,8 +103,8 @@ def _tls() -> TLS | None:
 
 
 @contextmanager
-def _errors_of(server: str) -> Iterator[None]:
-    """Errors of a client's calls as `CommandFailed`: SERVER: what went wrong."""
+def _errors_of(server: str, wanted: str) -> Iterator[None]:
+    """Errors of a client's calls as `CommandFailed`: SERVER: what went wrong; `wanted` is the service and its key."""
     from router.client import ApportionError, OutOfBudget, Unavailable
 
     try:
@@ -103,10 +113,16 @@ def _errors_of(server: str) -> Iterator[None]:
         hint = (
             "" if error.reason else " (is `apportion serve` running there?)"
         )  # a reason comes from the service
+        if not error.reason and "http1.x server" in str(error):
+            raise CommandFailed(
+                f"{server}: HTTP is spoken there, not gRPC; this command asks {wanted}"
+            ) from error
         raise CommandFailed(f"{server}: {error}{hint}") from error
     except OutOfBudget as error:
         later = "" if error.retry_after_s is None else f"; it may fit in {error.retry_after_s:.0f} s"
         raise CommandFailed(f"{server}: {error}{later}") from error
     except ApportionError as error:
+        if error.status == "UNIMPLEMENTED":
+            raise CommandFailed(f"{server}: another service is there; this command asks {wanted}") from error
         hint = f" (set {TOKEN} to your token)" if error.status == "UNAUTHENTICATED" else ""
         raise CommandFailed(f"{server}: {error}{hint}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -289,3 +290,36 @@ def test_a_mode_on_the_command_line_holds_for_everybody(tmp_path):
     (tmp_path / "router.toml").write_text(GOOD + '[[modes]]\nmode = "apply"\ntenant = "a"\n')
     chosen = overridden(load(tmp_path / "router.toml"), mode="bypass")
     assert (chosen.mode, chosen.modes) == ("bypass", ())
+
+
+@pytest.mark.parametrize(
+    ("server", "words"),
+    [
+        ("http://127.0.0.1:50051/", "got 'http://127.0.0.1:50051/'; write 127.0.0.1:50051"),
+        ("localhost", "wants HOST:PORT, got 'localhost'"),
+    ],
+)
+def test_what_is_no_address_is_refused_at_once(server, words):
+    for command in (("ask", "hi"), ("status",)):
+        assert words in run(*command, "--server", server).stderr
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    reads, writes = os.pipe()
+    os.close(reads)
+    command = [sys.executable, "-m", "router", "metrics"]
+    found = subprocess.run(command, check=False, stdout=writes, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writes)
+    assert (found.returncode, found.stderr) == (1, "")
+
+
+def test_what_a_locale_cannot_write_is_replaced_and_ends_no_command():
+    plain = os.environ | {"PYTHONIOENCODING": "ascii"}
+    found = subprocess.run(
+        [sys.executable, "-m", "router", "outcome", "--help"],
+        check=True,
+        env=plain,
+        capture_output=True,
+        timeout=60,
+    )
+    assert found.stdout.isascii()
