@@ -86,7 +86,7 @@ def _what_the_price_does(found: Outlook) -> list[str]:
     if found.configured == 0:
         return ["  WARNING: no price is configured; cost then counts for nothing, and the dearest plans win."]
     here = next(point for point in found.points if point.price == found.configured)
-    if here.saving.mean >= 0:
+    if here.saving.mean > -0.05:  # as much as always the reference, within what can be known
         return []
     times = 1.0 - here.saving.mean
     paid = f"you would pay {times:.1f} times what always {found.reference} costs"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from router.commands.tables import distribution, moment, table
 
 FEW = 30  # queries; intervals from fewer are rough
@@ -159,7 +161,13 @@ def _outcomes(outcomes: Mapping[str, Any]) -> str:
 
 
 def _money(dollars: float) -> str:
-    return f"${dollars:.4g}"
+    """Four digits that count, never as a power of ten.
+
+    >>> _money(0.000026), _money(12.34567), _money(0.0)
+    ('$0.000026', '$12.35', '$0')
+    """
+    text = np.format_float_positional(dollars, precision=4, unique=False, fractional=False, trim="-")
+    return f"${text}"
 
 
 def _interval(found: Mapping[str, float | None], form: str, unit: str = "") -> str:

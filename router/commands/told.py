@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from router.commands.tables import distribution, moment, money, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from router.clients.admin_types import LoggedDecision
     from router.clients.values import DecisionInfo, Reply, Report, SampleSeen, Used
+
+FEW = 8  # signals that are shown
 
 
 def reply_text(reply: Reply) -> str:
@@ -71,8 +73,15 @@ def _decision(info: DecisionInfo) -> Iterator[tuple[str, str]]:
     yield "stopped", info.stop_reason
     first = "" if info.first_text_s is None else f", first text after {info.first_text_s:.3f} s"
     yield "latency", f"{info.latency_s:.3f} s{first}"
-    yield "signals", ", ".join(f"{name} {value:.3g}" for name, value in info.signals.items())
+    yield "signals", _signals(info.signals)
     yield "degraded", "; ".join(info.degraded)
+
+
+def _signals(signals: Mapping[str, float]) -> str:
+    """Few of them by name; a bundle's are dozens."""
+    if len(signals) > FEW:
+        return f"{len(signals)}; `apportion explain DECISION` says them in words"
+    return ", ".join(f"{name} {value:.3g}" for name, value in sorted(signals.items()))
 
 
 def _cost(used: Used) -> str:

@@ -78,7 +78,7 @@ def check_speed(
     speed = found.speed
     if speed.tokens_per_second:
         factor = config.tokens_per_second / speed.tokens_per_second
-        text = f"{speed.tokens_per_second:.3g} tokens/s measured, {config.tokens_per_second:g} configured"
+        text = f"{speed.tokens_per_second:,.0f} tokens/s measured, {config.tokens_per_second:g} configured"
         far = not 1 / SPEED_FACTOR <= factor <= SPEED_FACTOR
         more = ": forecasts are off until lengths and speeds are learned" if far else ""
         yield (note if far else ok)(f"{about}.tokens_per_second", text + more)

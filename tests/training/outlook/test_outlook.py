@@ -104,3 +104,8 @@ def test_the_command_prints_it_after_the_bundle(made, tmp_path, capsys):
     assert "bundle" in said
     assert "What you would have saved on 60 of your queries" in said
     assert (tmp_path / "b" / "card.json").is_file()
+
+
+def test_a_bill_that_would_stay_as_it_is_gives_no_warning(found):
+    same = replace(found.points[0], price=50.0, saving=Interval(-0.03, -0.2, 0.1))
+    assert "WARNING" not in outlook_text(replace(found, points=(same,)))
