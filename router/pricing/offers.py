@@ -101,12 +101,32 @@ class Lately:
 
         Where even the cheapest plans cost more: the price from which on they are all that is bought.
         """
-        room = mean * len(self._offers) - self._least
+        return self._prices_for((mean,))[0]
+
+    def mean_price_for(self, mean: float, deviation: float) -> float:
+        """The mean of `price_for` where the spending is normal with this mean and deviation, micro-dollars, >= 0.
+
+        Three points of Gauss and Hermite: exact where the price is a polynomial of the spending of degree 5 or less.
+        0 where the mean pays for everything: what costs nothing now is not given up for a doubt.
+        """
+        if deviation <= 0:
+            return self.price_for(mean)
+        apart = math.sqrt(3) * deviation
+        high, middle, low = self._prices_for((mean - apart, mean, mean + apart))
+        return (high + 4 * middle + low) / 6 if middle else 0.0
+
+    def _prices_for(self, means: Sequence[float]) -> list[float]:
+        """Of spendings that rise, in one pass."""
+        rooms = [mean * len(self._offers) - self._least for mean in means]
+        found, at, bought = [0.0] * len(rooms), 0, 0.0
         for worth, more in self._steps:
-            room -= more
-            if room < 0:
-                return -worth
-        return 0.0
+            bought += more
+            while bought > rooms[at]:
+                found[at] = -worth
+                at += 1
+                if at == len(rooms):
+                    return found
+        return found
 
 
 def _slope(one: tuple[float, float], two: tuple[float, float]) -> float:

@@ -17,6 +17,7 @@ from router.pricing.demand import Demand, Profile
 from router.pricing.offers import Lately, Offer
 from router.pricing.pace import units_per_query
 
+DOUBT = 0.2  # standard deviation of what a window's queries will want above the cheapest plans, over what it is now
 LATELY = 512  # queries that stand for those to come
 KEEP = 1 - 1 / 2000  # of sums over queries, with each further one
 BELIEF = 50  # queries' worth of forecasts that are taken to be right before anything was charged
@@ -43,7 +44,7 @@ class AccountPrice:
         self._used = self._squares = self._reserved = 0.0  # micro-units, decayed
         self._mine = self._all = 0.0  # queries here and everywhere, decayed
         self._looked: Balance | None = None
-        self._looked_at = now
+        self._began = self._looked_at = now
         self.limited = account.limit is not None
         self.balance: Balance | None = None  # as it was at the last update
 
@@ -85,7 +86,21 @@ class AccountPrice:
         if balance.in_hand is not None:  # until the store is back, or this replica's lease ends
             lasting = max(balance.in_hand_s, balance.age_s)
             units = min(units, balance.in_hand / max(1.0, self._demand.ahead(lasting)[0]))
-        return self._offers.price_for(units * expected)
+        return self._offers.mean_price_for(
+            units * expected, self._doubt(balance) * max(0.0, units - least) * expected
+        )
+
+    def _doubt(self, balance: Balance) -> float:
+        """Standard deviation of what is to come, over what is expected; see `DOUBT`.
+
+        What money is worth later is not known, and the price is convex in the pace: its mean lies above the price at
+        the mean pace. The doubt ends with the window; a rolling one loses nothing by waiting. Of several replicas each
+        guesses for itself, from its share of the queries: their prices already scatter so much the more.
+        """
+        if balance.ends_in_s is None:
+            return 0.0
+        rest = min(1.0, max(0.0, balance.ends_in_s / self._window_s))
+        return DOUBT * math.sqrt(rest * self._share)
 
     def _follow(self, wanted: float, balance: Balance, now: float) -> None:
         before = self.balance
@@ -94,6 +109,7 @@ class AccountPrice:
             or before.limit != balance.limit
             or (before.in_hand is None) != (balance.in_hand is None)
             or (balance.ends_in_s or 0.0) > (before.ends_in_s or 0.0)
+            or now - self._began < SMOOTHED * self._window_s  # the first guesses are no habit to keep
         )
         part = 1.0 if anew else 1 - math.exp(-(now - self.updated_at) / (SMOOTHED * self._window_s))
         self.price += part * (wanted - self.price)

@@ -13,7 +13,7 @@ from router.ledger.accounts import TOKENS, Account
 from router.ledger.window import Window
 from router.pricing.demand import Demand, Profile, hourly_shares
 from router.pricing.offers import Offer, offer_of
-from router.pricing.price import AccountPrice
+from router.pricing.price import DOUBT, AccountPrice
 
 HOUR = 3600.0
 QUERIES = 4000
@@ -28,6 +28,8 @@ class Bank:
     queries: int = 0
     gain: float = 1.0  # of quality, by the dear plan
     bias: float = 1.0  # charged over expected
+    power: int = 1  # of an even worth: the higher, the fewer queries gain much
+    replicas: int = 1  # that see as many queries each
     account: Account = field(default_factory=lambda: Account(ALL, 1, Window("hour"), within=""))
     trace: list[tuple[float, float]] = field(default_factory=list)
 
@@ -42,13 +44,13 @@ class Bank:
             0,
             window_s=HOUR,
             ends_in_s=HOUR - now,
-            queries=self.queries,
+            queries=self.queries * self.replicas,
             queries_here=self.queries,
         )
 
     def ask(self, now: float) -> None:
-        """A query that costs 100, or 1,000 where that is worth it: the worth is even in [0, gain]."""
-        worth = self.gain * self.rng.random()
+        """A query that costs 100, or 1,000 where that is worth it."""
+        worth = self.gain * self.rng.random() ** self.power
         offer = offer_of([(100.0, 0.0), (1000.0, worth)])
         price = self.price.price
         cost = int(self.bias * offer.cost_at(price))
@@ -74,9 +76,14 @@ class Bank:
         return [price for at, price in self.trace if start <= at < end]
 
 
-def truth(mean: float, gain: float = 1.0) -> float:
-    """The price at which a query costs `mean` on average: steps are worth even shares of [0, gain / $.0009]."""
-    return gain * (1 - (mean - 100) / 900) / 900e-6
+def truth(mean: float, gain: float = 1.0, power: int = 1, doubt: float = 0.0) -> float:
+    """The price at which a query costs `mean` on average: steps are worth [0, gain / $.0009], evenly for power 1.
+
+    With a doubt about what is spent above 100: the mean of that price, for powers up to 3.
+    """
+    bought = (mean - 100) / 900
+    curve = (1 - bought) ** power + math.comb(power, 2) * (1 - bought) ** (power - 2) * (doubt * bought) ** 2
+    return float(gain * curve / 900e-6)
 
 
 @pytest.mark.parametrize("mean", [200, 400, 700])
@@ -182,6 +189,32 @@ def test_while_the_store_is_away_what_is_in_hand_is_made_to_last():
     bank.price.update(replace(calm, in_hand=10**9, in_hand_s=300.0), now + 2)
     bank.price.update(calm, now + 3)
     assert bank.price.price == pytest.approx(before, rel=0.1)
+
+
+@pytest.mark.parametrize("replicas", [1, 4])
+def test_early_in_a_window_money_is_worth_what_it_may_turn_out_to_be_worth(replicas):
+    bank = Bank(700 * QUERIES * replicas, replicas=replicas)
+    typical = [offer_of([(100.0, 0.0), (1000.0, ((at + 0.5) / 500) ** 3)]) for at in range(500)]
+    price = AccountPrice(bank.account, Profile(), typical, 0.0)
+    for at in range(400):  # of 4,000 here; the pace was kept
+        now = at * HOUR / QUERIES
+        price.refused()
+        bank.queries += 1
+        price.update(replace(bank.balance(now), spent=700 * at * replicas), now)
+    rest = 0.9
+    apart = 1 / math.sqrt(rest * QUERIES * replicas)  # a deviation fewer queries are planned for
+    mean = 100 + (600 - 200 * apart) / (1 - apart)  # and the cheapest plans for two more
+    even = truth(mean, power=3)
+    expected = truth(mean, power=3, doubt=DOUBT * math.sqrt(rest / replicas))
+    assert expected > (1 + 0.3 / replicas) * even
+    assert price.price == pytest.approx(expected, rel=0.02)
+
+
+def test_the_price_of_a_new_process_is_not_held_up_by_its_first_guess():
+    bank = Bank(300 * QUERIES)
+    bank.run(0, HOUR / 100)
+    early = bank.prices(HOUR / 300, HOUR / 100)
+    assert sum(early) / len(early) > 0.8 * truth(300)
 
 
 def test_a_rolling_window_keeps_its_pace():

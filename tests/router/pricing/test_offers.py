@@ -76,6 +76,23 @@ def test_the_price_for_a_spending_is_the_lowest_that_keeps_it(mean):
         assert spent(price * (1 - 1e-9)) > mean
 
 
+def cubic_offers(count: int = 4000) -> list[Offer]:
+    """Worth 1e6 u**3 quality per dollar, u even in [0, 1], of 100 micro-dollars beyond 10: the price of a spending
+    of 10 + 100 x is 1e6 (1 - x)**3."""
+    return [offer_of([(10.0, 0.0), (110.0, 100 * ((at + 0.5) / count) ** 3)]) for at in range(count)]
+
+
+@pytest.mark.parametrize(("bought", "deviation"), [(0.2, 10.0), (0.5, 0.0), (0.5, 20.0), (0.7, 15.0)])
+def test_the_mean_price_of_a_doubt_is_that_of_the_curve(bought, deviation):
+    rest, apart = 1 - bought, deviation / 100
+    found = Lately(4000, cubic_offers()).mean_price_for(10 + 100 * bought, deviation)
+    assert found == pytest.approx(1e6 * (rest**3 + 3 * rest * apart**2), rel=5e-3)
+
+
+def test_what_costs_nothing_at_the_mean_is_not_given_up_for_a_doubt():
+    assert Lately(100, cubic_offers(100)).mean_price_for(111.0, 30.0) == 0.0
+
+
 def test_only_the_newest_offers_count():
     old, new = made_offers(300, 1), made_offers(100, 2)
     kept = Lately(100, old)

@@ -19,6 +19,7 @@ from training.figures.spread import Spread
 from training.simulate import simulate
 from training.suites import Run
 from training.suites.budget.hindsight import best_fixed, budget_for, knapsack
+from training.suites.budget.house import typical_offers
 from training.suites.budget.measure import measure, play
 from training.suites.budget.scenarios import SCENARIOS, traffic_of
 from training.suites.budget.suite import Budget
@@ -51,6 +52,15 @@ def found(world) -> dict[str, dict[str, float]]:
     return {name: measure(world, name, 1, SCALE) for name in short} | {
         "heavy_tail": measure(world, "heavy_tail", 1)
     }
+
+
+def test_prices_begin_with_queries_from_all_over_a_recording_that_is_in_order(world):
+    cost = np.stack([np.linspace(10.0, 1000.0, 4000), np.full(4000, 5000.0)], axis=1)
+    quality = np.full((4000, 2), [0.5, 0.9])
+    ordered = replace(world, typical_quality=quality, typical_cost=cost)
+    least = [offer.least for offer in typical_offers(ordered)]
+    assert np.mean(least) == pytest.approx(505.0, rel=0.1)
+    assert np.std(least) == pytest.approx(np.std(cost[:, 0]), rel=0.1)
 
 
 def test_nothing_is_ever_overspent(found):

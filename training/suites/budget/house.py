@@ -10,6 +10,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from predictors.typical_queries import MOST
 from router.domain.choice import Forecast, Situation
 from router.domain.plan import Plan, Stage
 from router.errors import BudgetExceeded, StoreError
@@ -26,8 +29,6 @@ from router.pricing.offers import Offer, offer_of
 from router.selectors.first import First
 from router.stopping.never import Never
 from training.suites.budget.world import World
-
-TYPICAL = 256  # queries that prices begin with
 
 
 class Shared(Memory):
@@ -224,8 +225,9 @@ class House:
 
 
 def typical_offers(world: World) -> list[Offer]:
-    """Of other queries than the window's, as a bundle keeps them."""
-    quality, cost = world.typical_quality[:TYPICAL], world.typical_cost[:TYPICAL]
+    """Of other queries than the window's, drawn as a bundle draws them: recordings may be in order of their tasks."""
+    some = np.random.default_rng(0).permutation(len(world.typical_quality))[:MOST]
+    quality, cost = world.typical_quality[some], world.typical_cost[some]
     return [
         offer_of(zip(costs, row, strict=True))
         for costs, row in zip(cost.tolist(), quality.tolist(), strict=True)
