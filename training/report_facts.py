@@ -27,6 +27,10 @@ from training.report_rows import Log, Row
 # bounds on the logarithm of a cost then span orders of magnitude: they say nothing.
 ENOUGH_SESSIONS = 10
 
+# A plan that never ran is believed as far as the reference's forecast proved right; this far off it gives no bounds.
+FAR_OFF = 4.0  # times
+UNSEEN = 0.1  # of the expected cost: less than that may be guessed
+
 
 def report(
     log: Log, *, metric: str = "", labels: Mapping[str, float] | None = None, labelled: float = math.inf
@@ -130,7 +134,9 @@ def _observe(picked: Picked, shadows: Sequence[Row], rewards: Rewards, labelled:
         "drawn": _shares(row.would_plan for row in picked.rows),
     }
     if seen.cost.sum() > 0:
-        found |= _money(predict_money(seen, runs, labelled))
+        money = predict_money(seen, runs, labelled)
+        guess = _guess(seen, money)
+        found |= _money(money) if not guess else {"saving": {"skipped": guess}}
     else:
         found["saving"] = {"skipped": "the reference cost nothing: do its backends have prices?"}
     found |= _worth(predict_worth(seen, labelled), seen)
@@ -146,6 +152,22 @@ def _observe(picked: Picked, shadows: Sequence[Row], rewards: Rewards, labelled:
         found["reference_reward"] = interval(wilson(float(known[:, 0].mean()), len(known)))
         found["reference_expected_there"] = float(known[:, 1].mean())
     return found
+
+
+def _guess(seen: Observed, money: Money) -> str:
+    """Why the cost of plans that never ran is only a guess; "" where it is not, or hardly matters."""
+    ratio = money.ratios[seen.plans[seen.reference]].real_over_forecast
+    never = np.array([money.ratios[plan].runs == 0 for plan in seen.plans]) & (seen.probability > 0).any(
+        axis=0
+    )
+    unseen = float((seen.probability * seen.forecast)[:, never].sum(axis=1).mean())
+    if 1 / FAR_OFF <= ratio <= FAR_OFF or unseen <= UNSEEN * money.apply.mean:
+        return ""
+    plans = ", ".join(plan for plan, missing in zip(seen.plans, never, strict=True) if missing)
+    return (
+        f"not known: {seen.plans[seen.reference]} cost {ratio:.2g} of its forecast, and {plans} never ran, so that "
+        "their cost is a guess: fit a bundle, which learns lengths, or let [shadow] run them"
+    )
 
 
 def _shares(names: Iterable[str]) -> dict[str, float]:

@@ -123,6 +123,21 @@ def test_without_a_bundle_quality_is_not_known(log, store):
     assert "untrained" in log.run("--store", store)
 
 
+def test_guessed_costs_of_plans_that_never_ran_give_no_saving(log, store):
+    """Without a bundle a forecast may be fifty times what the reference then costs."""
+    log.write(store, [log.row(number, cost=20.0) for number in range(40)])
+    seen = log.facts("--store", store)["observe"]
+    assert "cost_apply" not in seen
+    assert "large cost 0.02 of its forecast, and small never ran" in seen["saving"]["skipped"]
+    assert "  saving: not known: large cost" in log.run("--store", store)
+
+
+def test_costs_of_plans_that_ran_give_a_saving_however_far_off_their_forecasts_are(log, store):
+    rows = [log.row(number, cost=20.0) for number in range(40)]
+    log.write(store, [*rows, *(log.shadow(number, cost=2.0) for number in range(40))])
+    assert log.facts("--store", store)["observe"]["saving"]["mean"] == pytest.approx(72.0)
+
+
 def test_shadow_runs_are_neither_traffic_nor_queries(log, store):
     log.write(
         store, [*(log.row(number) for number in range(40)), *(log.shadow(number) for number in range(40))]
