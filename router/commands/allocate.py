@@ -15,12 +15,14 @@ import typer
 from router.command_group import CommandFailed
 from router.commands.ask import Server
 from router.commands.connection import ROUTER, asking
+from router.commands.tables import money
 
 if TYPE_CHECKING:
     from router.client import BatchQuery, BatchResult, BatchStatus, SyncClient
 
 POLL_S = 0.5
 KEYS = ("prompt", "query", "task", "tenant", "metadata")
+BEGINS = b'{"position": '  # a line of results
 OF_COLLECT = {"query_id", "gold"}  # a file for `apportion collect` may be used as it is: these are not sent
 
 
@@ -49,7 +51,7 @@ def allocate(
     asked = list(_read(queries))
     batch_id = batch or f"file-{hashlib.sha256(queries.read_bytes()).hexdigest()[:16]}"
     budget = None if dollars is None else int(dollars * 1e6 + 1e-6)
-    known = _known(out)
+    known = _known(out, batch_id)
     with asking(server, timeout_s=60.0) as client:
         status = client.batches.create(asked, batch_id=batch_id, budget_micros=budget)
         with out.open("a", encoding="utf-8") as file:
@@ -71,7 +73,7 @@ def _follow(client: SyncClient, status: BatchStatus, file: Any, known: set[int])
                 seen += 1
                 if result.position not in known:
                     known.add(result.position)
-                    file.write(json_text.dumps(_told(result), ensure_ascii=False) + "\n")
+                    file.write(json_text.dumps(_told(result, status.batch_id), ensure_ascii=False) + "\n")
             file.flush()
             show(status.done + status.failed, _summary(status))
             if not status.running:
@@ -83,16 +85,20 @@ def _read(path: Path) -> Iterator[BatchQuery]:
     from router.client import Ask, BatchQuery
 
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandFailed(f"{path}: {error}") from error
+        lines = path.read_text(encoding="utf-8-sig").split(
+            "\n"
+        )  # splitlines() would also split at U+2028 in a text
+    except UnicodeDecodeError as error:
+        raise CommandFailed(f"{path}: is not UTF-8: byte 0x{error.object[error.start]:02x}") from error
+    if not any(map(str.strip, lines)):
+        raise CommandFailed(f"{path}: it has no queries")
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             found = json_text.loads(line)
         except ValueError as error:
-            raise CommandFailed(f"{path}:{number}: {error}") from error
+            raise CommandFailed(f"{path}:{number}: is not JSON: {error}") from error
         texts = [found[key] for key in ("prompt", "query") if key in found] if isinstance(found, dict) else []
         if len(texts) != 1 or not isinstance(texts[0], str):
             raise CommandFailed(f'{path}:{number}: wants {{"prompt": "…"}} or {{"query": "…"}}')
@@ -109,23 +115,39 @@ def _read(path: Path) -> Iterator[BatchQuery]:
         yield BatchQuery(texts[0], ask)
 
 
-def _known(out: Path) -> set[int]:
-    """Positions that are written already; a line that a kill cut short is taken off."""
+def _known(out: Path, batch_id: str) -> set[int]:
+    """Positions that are written already; a line that a kill cut short is taken off.
+
+    A file that holds anything but this batch's results is refused, and stays as it is.
+    """
     if not out.exists():
         return set()
-    whole = out.read_bytes()
-    complete = whole[: whole.rfind(b"\n") + 1]
-    if len(complete) < len(whole):
-        out.write_bytes(complete)
-    return {json_text.loads(line)["position"] for line in complete.splitlines()}
+    *whole, torn = out.read_bytes().split(b"\n")
+    known: set[int] = set()
+    for number, line in enumerate(whole, 1):
+        try:
+            found = json_text.loads(line if line.startswith(BEGINS) else b"")
+        except ValueError as error:
+            raise CommandFailed(f"{out}:{number}: is no result of a batch; choose another --out") from error
+        if found.get("batch", batch_id) != batch_id:
+            raise CommandFailed(
+                f"{out}:{number}: is of batch {found['batch']}, this is {batch_id}; choose another --out"
+            )
+        known.add(found["position"])
+    if torn and not torn.startswith(BEGINS[: len(torn)]):
+        raise CommandFailed(f"{out}: is no file of results; choose another --out")
+    if torn:
+        out.write_bytes(b"".join(line + b"\n" for line in whole))
+    return known
 
 
-def _told(result: BatchResult) -> dict[str, Any]:
+def _told(result: BatchResult, batch_id: str) -> dict[str, Any]:
+    place = {"position": result.position, "batch": batch_id}
     if result.reply is None:
-        return {"position": result.position, "error": result.message, "code": result.code}
+        return {**place, "error": result.message, "code": result.code}
     reply = result.reply
     return {
-        "position": result.position,
+        **place,
         "answer": reply.text,
         "confidence": reply.answers[0].confidence if reply.answers else None,
         "plan": reply.decision.plan,
@@ -135,9 +157,9 @@ def _told(result: BatchResult) -> dict[str, Any]:
 
 
 def _summary(status: BatchStatus) -> str:
-    of = "" if status.budget_micros is None else f" of ${status.budget_micros / 1e6:.4f}"
+    of = "" if status.budget_micros is None else f" of {money(status.budget_micros)}"
     failed = f", {status.failed} failed" if status.failed else ""
-    return f"{status.done} of {status.total} answered{failed}, ${status.spent_micros / 1e6:.4f}{of} spent"
+    return f"{status.done} of {status.total} answered{failed}, {money(status.spent_micros)}{of} spent"
 
 
 @contextmanager

@@ -89,6 +89,32 @@ def test_a_file_for_collect_will_do(served, tmp_path):
     assert [line["answer"] for line in lines(out)] == ["4"]
 
 
+@pytest.mark.parametrize("theirs", ["notes\nof mine", "notes", '{"position": 0, "ans\nmore'])
+def test_a_file_of_something_else_is_refused_and_stays_as_it_is(served, questions, tmp_path, capsys, theirs):
+    out = tmp_path / "notes.md"
+    out.write_text(theirs)
+    assert run("allocate", questions, "--out", out, "--server", served) == 1
+    assert "choose another --out" in capsys.readouterr().err
+    assert out.read_text() == theirs
+
+
+def test_results_of_another_file_are_not_taken_for_this_ones(served, questions, tmp_path, capsys):
+    other, out = tmp_path / "other.jsonl", tmp_path / "out.jsonl"
+    other.write_text('{"prompt": "another"}\n')
+    assert run("allocate", other, "--out", out, "--server", served) == 0
+    assert "$0.00000" in capsys.readouterr().err  # fractions of a cent are told
+    assert run("allocate", questions, "--out", out, "--server", served) == 1
+    assert re.search(r"out\.jsonl:1: is of batch file-\w+, this is file-", capsys.readouterr().err)
+    assert len(lines(out)) == 1
+
+
+def test_a_text_may_hold_any_character_and_the_file_a_mark_before_it(served, tmp_path):
+    path, out = tmp_path / "queries.jsonl", tmp_path / "out.jsonl"
+    path.write_text('{"prompt": "one\u2028line\x85 only"}\n', "utf-8-sig")
+    assert run("allocate", path, "--out", out, "--server", served) == 0
+    assert len(lines(out)) == 1
+
+
 def test_a_budget_that_ends_says_how_to_go_on(served, questions, tmp_path, capsys):
     out = tmp_path / "out.jsonl"
     command = ["allocate", questions, "--out", out, "--dollars", "0", "--batch", "poor", "--server", served]
@@ -99,7 +125,8 @@ def test_a_budget_that_ends_says_how_to_go_on(served, questions, tmp_path, capsy
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", ":1:"),
+        ("{", ":1: is not JSON"),
+        ("\n", "it has no queries"),
         ('{"prompt": 3}', "wants"),
         ('{"prompt": "x", "query": "y"}', 'wants {"prompt": "…"} or {"query": "…"}'),
         ('{"query_id": "q"}', 'wants {"prompt": "…"} or {"query": "…"}'),
@@ -111,3 +138,10 @@ def test_a_bad_line_is_named(tmp_path, capsys, text, message):
     path.write_text(text)
     assert run("allocate", path, "--out", tmp_path / "out") == 1
     assert message in capsys.readouterr().err
+
+
+def test_bytes_that_are_no_utf8_are_named(tmp_path, capsys):
+    path = tmp_path / "queries.jsonl"
+    path.write_bytes(b'{"prompt": "caf\xe9"}')
+    assert run("allocate", path, "--out", tmp_path / "out") == 1
+    assert "is not UTF-8: byte 0xe9" in capsys.readouterr().err
