@@ -1,4 +1,4 @@
-"""LightGBM's C library for one row at a time, without its Python package.
+"""LightGBM's C library for predictions, of one row at a time above all, without its Python package.
 
 The package imports pandas and scikit-learn where they are installed: a second and a hundred megabytes in every serving
 process, for two calls. The library's interface is C and stable; it is called with the interpreter's lock held, which
@@ -73,13 +73,28 @@ class RowModel:
         weakref.finalize(row, free).atexit = False
         return row
 
+    def rows(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The predictions in [0, 1] of many rows (n, columns), contiguous, shape (n,)."""
+        found, length = np.empty(len(x)), ctypes.c_int64()
+        self._checked(
+            self._library.LGBM_BoosterPredictForMat(
+                self._handle,
+                ctypes.c_void_p(address(x)),
+                *(ctypes.c_int(_FLOAT32), ctypes.c_int32(len(x)), ctypes.c_int32(x.shape[1]), ctypes.c_int(1)),
+                *(ctypes.c_int(_NORMAL), ctypes.c_int(0), ctypes.c_int(-1), ctypes.c_char_p(b"num_threads=1")),
+                ctypes.byref(length), ctypes.c_void_p(found.ctypes.data),
+            ),
+            "no predictions",
+        )  # fmt: skip
+        return np.clip(found, 0.0, 1.0)
+
     def _checked(self, failed: int, what: str) -> None:
         if failed:
             raise BundleError(f"lightgbm: {what}: {_told(self._library)}")
 
 
 def address(x: NDArray[np.float32]) -> int:
-    """Where a contiguous row of float32 stands in memory. Raises `ValueError` for any other."""
+    """Where a contiguous row of float32, or several, stand in memory. Raises `ValueError` for any other."""
     if x.dtype != np.float32 or not x.flags.c_contiguous:
         raise ValueError(f"a contiguous float32 row is needed, got {x.dtype}")
     return int(x.__array_interface__["data"][0])

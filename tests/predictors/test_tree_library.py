@@ -46,6 +46,28 @@ def test_a_row_at_an_address_is_the_row_and_what_stands_behind_it_does_not_matte
     assert found == trees.predict(rows[:, :5]).tolist()
 
 
+def test_many_rows_are_predicted_as_by_the_package(trees: Trees) -> None:
+    import lightgbm
+
+    x = np.random.default_rng(2).normal(size=(300, 5)).astype(np.float32)
+    booster = lightgbm.Booster(model_str=trees.arrays()["model"].tobytes().decode())
+    assert trees.predict(x).tolist() == np.clip(booster.predict(x), 0.0, 1.0).tolist()
+
+
+def test_rows_that_do_not_stand_side_by_side_are_predicted_all_the_same(trees: Trees) -> None:
+    x = np.random.default_rng(3).normal(size=(40, 10)).astype(np.float32)
+    assert trees.predict(x[::2, 5:]).tolist() == trees.predict(x[::2, 5:].copy()).tolist()
+
+
+def test_trees_that_read_columns_are_those_that_read_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(4).normal(size=(900, 12)).astype(np.float32)
+    y, weight, found = (x[:, 0] * x[:, 1] > 0).astype(float), np.ones(900), []
+    for few in (0.0, 1.0):
+        monkeypatch.setattr("predictors.trees._FEW", few)
+        found.append(Trees(rounds=30, features=0.3).fit(x, y, weight, seed=1).predict(x).tolist())
+    assert found[0] == found[1]
+
+
 def test_a_function_of_rows_outlives_its_model(trees: Trees) -> None:
     row = RowModel(trees.arrays()["model"].tobytes().decode()).row()
     x = np.full(5, 0.25, dtype=np.float32)
