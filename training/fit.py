@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from predictors.bundle import Bundle
 from predictors.bundle_files import fingerprint, save_bundle
@@ -179,6 +180,20 @@ def fit(
     With a configuration its plans are replayed by the live allocator over the recordings to fit plan heads. Raises
     `FitError` where the rows cannot be fitted.
     """
+    # threads that share matrices of a hundred columns wait for one another longer than they multiply, and sums would
+    # be a matter of how many there are
+    with threadpool_limits(1):
+        return save_bundle(_fitted(recordings, query_ids, config, seed, created), out)
+
+
+def _fitted(
+    recordings: Sequence[Recording],
+    query_ids: Sequence[str] | None,
+    config: Config | None,
+    seed: int,
+    created: str,
+) -> Bundle:
+    """What `fit` writes."""
     recorded_as = None
     if config is not None:
         recorded_as = {name: section.recorded_as or name for name, section in config.backends.items()}
@@ -202,4 +217,4 @@ def fit(
         from training.fit_plans import with_plan_heads
 
         bundle = versioned(with_plan_heads(after_an_answer(fitted), recordings, config, seed))
-    return save_bundle(bundle, out)
+    return bundle

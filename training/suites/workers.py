@@ -9,6 +9,8 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+from threadpoolctl import threadpool_limits
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -22,7 +24,10 @@ def results_in_order(
     """One result per job; their order, and so files and figures, do not depend on which worker was faster."""
     workers = min(workers, len(jobs))
     if workers <= 1:
-        yield from map(here, jobs)
+        for job in jobs:
+            with threadpool_limits(1):
+                result = here(job)
+            yield result
         return
     with one_thread_each(), ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         yield from pool.map(there, jobs)

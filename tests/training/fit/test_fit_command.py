@@ -5,13 +5,15 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from predictors.bundle import Bundle
 from predictors.errors import FitError
 from router.__main__ import commands
 from training.errors import TrainingError
-from training.fit import fit_bundle
+from training.fit import fit, fit_bundle
 from training.fit_command import own_heads, read_ids
+from training.fit_rows import rows_of
 
 # --- the command ----------------------------------------------------------------------------------------------------
 
@@ -21,6 +23,19 @@ def run(*arguments: object) -> int:
     with pytest.raises(SystemExit) as left:
         commands().main(args=["fit", *map(str, arguments)], prog_name="apportion")
     return int(left.value.code or 0)
+
+
+def test_a_fit_multiplies_in_one_thread_whatever_the_machine_has(tmp_path, made, monkeypatch):
+    counts: list[int] = []
+
+    def counted(*arguments):
+        counts.extend(pool["num_threads"] for pool in threadpool_info())
+        return rows_of(*arguments)
+
+    monkeypatch.setattr("training.fit.rows_of", counted)
+    with threadpool_limits(4):
+        fit([made], None, None, 0, tmp_path / "b")
+    assert counts and set(counts) == {1}
 
 
 def test_the_command_writes_a_bundle_and_prints_its_card(tmp_path, capsys, record):
