@@ -154,18 +154,25 @@ class Chooser:
         if query.constraints.plan:
             self.menu.named(query.constraints.plan)
         servable: list[Forecast] = []
-        removed: list[tuple[Forecast, str]] = []
+        removed: list[tuple[str, str]] = []
+        unpaid: list[Forecast] = []
         late: list[tuple[Forecast, str]] = []
         forecasts = self.forecaster.of(query, signals)
         objections = self.feasibility.of(query, limits)
         for plan in self.menu.plans:
+            unwanted = objections.unwanted(plan)
+            if unwanted:  # before it is forecast: a caller that wants one plan does not wait for the others'
+                removed.append((plan.name, unwanted))
+                continue
             forecast = forecasts.forecast(plan)
             why = objections.objection(forecast)
             slow = None if why else self.feasibility.too_slow(query, forecast, limits)
             if slow:
                 late.append((forecast, slow))
             elif why:
-                removed.append((forecast, why))
+                removed.append((plan.name, why))
+                if why.startswith(OVER_BUDGET):
+                    unpaid.append(forecast)
             else:
                 servable.append(forecast)
         degraded: tuple[str, ...] = ()
@@ -174,19 +181,18 @@ class Chooser:
             quickest, why_late = min(late, key=lambda entry: entry[0].latency_s)
             servable, degraded = [quickest], (f"plan {quickest.plan.name!r} may be late: {why_late}",)
             late = [entry for entry in late if entry[0] is not quickest]
-        infeasible = tuple((forecast.plan.name, why) for forecast, why in (*removed, *late))
+        infeasible = (*removed, *((forecast.plan.name, why) for forecast, why in late))
         closed = [self.feasibility.switch.objection(name) for name in self.feasibility.switch.closed()]
         degraded += tuple(why for why in closed if any(why == said for _, said in infeasible))
         if not servable and closed and all(why in closed for why in reasons(infeasible).values()):
             raise BackendUnavailable(f"no plan is left: {in_words(reasons(infeasible))}")
-        unpaid = tuple([forecast for forecast, why in removed if why.startswith(OVER_BUDGET)])
         if not servable:
             refuse(infeasible, [forecast.worst_cost for forecast in unpaid])
         safe = within_risk(servable, query.constraints.max_risk)
         risky = left_out(servable, safe, "its expected loss is above max_risk")
         useful = safe if query.constraints.plan else helpful(safe, signals)
         useless = left_out(safe, useful, MORE_DOES_NOT_HELP)
-        return tuple(useful), infeasible + risky + useless, degraded, unpaid
+        return tuple(useful), infeasible + risky + useless, degraded, tuple(unpaid)
 
 
 def left_out(

@@ -9,7 +9,7 @@ from predictors.observation import PartKind, Query
 from router.backend_switch import BackendSwitch
 from router.backends import Capabilities
 from router.domain.choice import Forecast
-from router.domain.plan import Commit, Stage
+from router.domain.plan import Commit, Plan, Stage
 from router.forecast import Forecaster, prompt_tokens_guess
 from router.worst_case import output_tokens_bound
 
@@ -63,11 +63,14 @@ class Objections:
         self._backends: dict[str, str] = {}
         self._rooms: dict[tuple[str, int | None], str] = {}
 
+    def unwanted(self, plan: Plan) -> str:
+        """That the caller wants another plan, in words; empty where it does not."""
+        wanted = self._query.constraints.plan
+        return f"the caller wants plan {wanted!r}" if wanted and plan.name != wanted else ""
+
     def objection(self, forecast: Forecast) -> str:
-        """What forbids the plan, in words; empty where nothing does."""
-        plan, wanted = forecast.plan, self._query.constraints.plan
-        if wanted and plan.name != wanted:
-            return f"the caller wants plan {wanted!r}"
+        """What forbids a plan that the caller may want, in words; empty where nothing does."""
+        plan = forecast.plan
         for stage in plan.stages:
             why = self._backends.get(stage.backend)
             if why is None:

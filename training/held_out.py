@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from predictors import Look
+from predictors.bundle import Bundle
 from predictors.observation import Observation, Query, Signals
 from router.backends.recorded import QUERY_ID
 from training.fit import Fitted
@@ -22,6 +23,15 @@ class HeldOut:
     fitted: Fitted = field(compare=False)
     places: Mapping[str, int] = field(compare=False)  # query id -> index into the fit's rows
     version: str = "held-out"
+    _without: Mapping[int, Bundle] = field(
+        init=False, repr=False, compare=False
+    )  # fold -> the bundle that judges samples without having seen it
+
+    def __post_init__(self) -> None:
+        bundle, heads = self.fitted.bundle, self.fitted.samples.folds
+        folds = set(self.fitted.folds.tolist())
+        without = {part: replace(bundle, sample_head=heads.get(part)) for part in folds}
+        object.__setattr__(self, "_without", without)
 
     def look(self, query: Query) -> Look:
         place = self.places[query.metadata[QUERY_ID]]
@@ -49,5 +59,4 @@ class HeldOut:
 
     def confidence(self, seen: Observation, look: Look) -> Signals:
         place = self.places[seen.query.metadata[QUERY_ID]]
-        head = self.fitted.samples.folds.get(int(self.fitted.folds[place]))
-        return replace(self.fitted.bundle, sample_head=head).confidence(seen, look)
+        return self._without[int(self.fitted.folds[place])].confidence(seen, look)

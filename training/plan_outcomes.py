@@ -20,6 +20,7 @@ from router.domain.options import Options
 from router.domain.plan import Plan
 from router.errors import RouterError
 from router.recording import Recording
+from training.remembered import remember
 from training.replay_run import recorded_query, recorded_service
 
 Floats = NDArray[np.float64]
@@ -58,6 +59,7 @@ async def _replay(
     samples = np.full((len(query_ids), sum(stages)), np.nan)
     unlearned = msgspec.structs.replace(config, bundle="")
     service = recorded_service(unlearned, recording, predictions, Path(), whole=False)
+    remember(service)
     first = np.append(0, np.cumsum(stages))
     try:
         for row, query_id in enumerate(query_ids):

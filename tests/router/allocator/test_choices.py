@@ -13,6 +13,7 @@ from router.errors import (
     NoPlan,
     UnknownName,
 )
+from router.forecast import Forecasts
 
 WORST = 191  # micro-dollars of one sample: 15 bytes of prompt + 16 of template, 16 tokens out
 
@@ -105,3 +106,17 @@ async def test_an_estimate_leaves_no_trace(build, ask, one):
     estimate = world.allocator.estimate(ask(), Options())
     assert estimate.forecasts[0].worst_cost > estimate.forecasts[0].cost
     assert world.store.rows == []
+
+
+async def test_a_caller_that_wants_one_plan_waits_for_no_forecast_of_another(build, ask, one, monkeypatch):
+    world = build({"small": ["a"], "large": ["b"]}, {"small": [one("small")], "large": [one("large")]})
+    forecast, plans = Forecasts.forecast, []
+
+    def counted(self, plan):
+        plans.append(plan.name)
+        return forecast(self, plan)
+
+    monkeypatch.setattr(Forecasts, "forecast", counted)
+    chosen = world.allocator.estimate(ask(constraints=Constraints(plan="large")), Options())
+    assert plans == [one.plan.name for one in chosen.forecasts] == ["large"]
+    assert chosen.infeasible == (("small", "the caller wants plan 'large'"),)
