@@ -72,7 +72,11 @@ def generate_request(prompt: str | Sequence[Message], ask: Ask) -> pb.GenerateRe
     >>> generate_request("2 + 2?", {"request_id": "a", "answers": 2}).answers
     2
     """
-    turns = (message("user", prompt),) if isinstance(prompt, str) else prompt
+    if unknown := ask.keys() - Ask.__annotations__.keys():  # a limit that is misspelt must not be no limit
+        raise refused(
+            f"unknown option {min(unknown)!r}; choose from {', '.join(sorted(Ask.__annotations__))}"
+        )
+    turns = _turns(prompt)
     try:
         request = pb.GenerateRequest(
             request_id=ask.get("request_id") or uuid.uuid4().hex,
@@ -137,6 +141,14 @@ def fitting(request: Request) -> Request:
     if request.ByteSize() > MAX_MESSAGE_BYTES:
         raise refused(f"request: {request.ByteSize():,} bytes; allowed: at most {MAX_MESSAGE_BYTES:,} bytes")
     return request
+
+
+def _turns(prompt: object) -> Sequence[Message]:
+    if isinstance(prompt, str):
+        return (message("user", prompt),)
+    if isinstance(prompt, Sequence) and all(isinstance(turn, Message) for turn in prompt):
+        return prompt
+    raise refused(f"prompt: wants a text or a sequence of Message, got {prompt!r:.100}")
 
 
 def refused(problem: str) -> InvalidRequest:

@@ -29,7 +29,7 @@ from router.client import (
     Unavailable,
     message,
 )
-from router.clients.errors import Busy, OutOfBudget
+from router.clients.errors import Busy, InvalidRequest, OutOfBudget
 from router.clients.retry import Attempts
 from router.errors import BudgetExceeded, Draining, Overloaded, RouterError
 from router.serving.calls import Calls
@@ -97,6 +97,18 @@ async def client(target: str) -> AsyncIterator[Client]:
 
 def shed() -> Overloaded:
     return Overloaded("busy", retry_after_s=0.001)
+
+
+async def test_an_option_that_is_misspelt_is_refused_and_nothing_is_asked(client, flaky):
+    with pytest.raises(InvalidRequest, match=r"unknown option 'constrains'; choose from .*constraints"):
+        await client.generate("2 + 2?", constrains={"max_cost_micros": 5})
+    assert not flaky.requests
+
+
+@pytest.mark.parametrize("prompt", [None, ["2 + 2?"], [{"role": "user", "content": "2 + 2?"}]])
+async def test_a_prompt_of_another_type_is_refused_with_those_that_there_are(client, prompt):
+    with pytest.raises(InvalidRequest, match="prompt: wants a text or a sequence of Message, got "):
+        await client.generate(prompt)
 
 
 async def test_what_was_shed_is_tried_again_under_the_same_id(client, flaky):
