@@ -24,8 +24,7 @@ from training.fit_joint import fit_joint
 from training.fit_rows import FitRows
 
 Floats = NDArray[np.float64]
-_ENOUGH_FOR_LINEAR = 40  # labelled queries; with fewer a head is its base rate
-_ENOUGH_FOR_TREES = 400
+_ENOUGH = 40  # labelled queries; with fewer a head is its base rate
 MEMBERS = ("base", "linear", "trees")  # of a blend
 _ROUNDS = {2: 100, 4: 60, 10: 40}  # most backends -> trees per head: DESIGN's budget of trees is shared
 _FEWEST_ROUNDS = 30
@@ -145,27 +144,25 @@ def _fit_head(
     held_out = np.full(len(y), base)
     alone = _Head(base, np.array([1.0, 0.0, 0.0]), None, constant_curve(base), held_out)
     parts = np.unique(folds[known])
-    if count < _ENOUGH_FOR_LINEAR or float(np.ptp(y[known])) == 0 or len(parts) < 2:
+    if count < _ENOUGH or float(np.ptp(y[known])) == 0 or len(parts) < 2:
         return alone
     y_known, fold_known = y[known], folds[known]
     weight = np.ones(count)
-    bases, trees = np.full(len(y), base), np.full(len(y), base)
-    grown = count >= _ENOUGH_FOR_TREES and shared is None
-    trees = _cross_fitted(x, y, base, folds, seed, rounds) if grown else trees if shared is None else shared
+    bases = np.full(len(y), base)
+    trees = _cross_fitted(x, y, base, folds, seed, rounds) if shared is None else shared
     for part in np.unique(folds):
         inside, outside = fold_known != part, folds == part
         if not inside.any():
             continue
         bases[outside] = (y_known[inside].sum() + 0.5) / (inside.sum() + 1)
-    members = np.stack([bases, linear, trees][: 3 if grown or shared is not None else 2], axis=1)
+    members = np.stack([bases, linear, trees], axis=1)
     blend, mixed = guarded_blend(members[known], y_known, weight, fold_known)
     if blend[0] == 1.0:
         return alone
     lost = _lost(members[known], y_known, weight, fold_known, mixed)
     everywhere = members @ blend
-    blend = np.append(blend, np.zeros(3 - len(blend)))
     everywhere[known] = mixed
-    served = _trees(rounds).fit(x[known], y_known, weight, seed) if grown and blend[2] > 0 else None
+    served = _trees(rounds).fit(x[known], y_known, weight, seed) if shared is None and blend[2] > 0 else None
     curve = fit_curve(mixed, y_known, weight, fold_known)
     for part in np.unique(folds):
         inside, outside = fold_known != part, folds == part
@@ -182,7 +179,7 @@ def _lost(
     """The ablation: by how much the held-out Brier skill falls when a member is left out of the blend."""
     whole = brier_skill(mixed, y)
     lost = {}
-    for place, name in enumerate(MEMBERS[: members.shape[1]]):
+    for place, name in enumerate(MEMBERS):
         if place:
             _, rest = guarded_blend(np.delete(members, place, axis=1), y, weight, folds)
             lost[name] = whole - brier_skill(rest, y)
@@ -210,7 +207,7 @@ def _coordinates_help(
     They do where queries come in kinds; where every text is unlike the others they are noise to grow on.
     """
     known = np.isfinite(y)
-    if known.sum() < _ENOUGH_FOR_TREES:
+    if known.sum() < _ENOUGH:
         return True  # no trees will be grown
     errors = []
     for columns in (plain, x.shape[1]):
