@@ -74,7 +74,7 @@ def fold_figures(
     kept = np.arange(len(train.made))
     if labels:
         kept = np.sort(np.random.default_rng([seed, labels]).permutation(kept)[:labels])
-    some = train.made.taken(kept)
+    some = counted_once(train.made.taken(kept), train.seen)
     said = {
         "text": _said(only(KINDS["text"], some), only(KINDS["text"], test.made), train.seen, seed),
         "text+logprobs": _said(only(BOTH, some), only(BOTH, test.made), train.seen, seed),
@@ -91,6 +91,12 @@ def fold_figures(
             _with(only(BOTH, some), probe.held_out), _with(only(BOTH, test.made), found), train.seen, seed
         )
     return {name: auroc(p, test.made.y >= RIGHT) for name, p in said.items()}
+
+
+def counted_once(rows: SampleRows, seen: FitRows) -> SampleRows:
+    """The rows so weighted that a query counts once, however many of its samples are among them."""
+    query = np.array([seen.samples[number].query for number in rows.number])
+    return replace(rows, weight=1.0 / np.bincount(query)[query])
 
 
 def _with(rows: SampleRows, probability: Floats) -> SampleRows:
