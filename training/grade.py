@@ -199,4 +199,5 @@ def _report(rows: Sequence[Mapping[str, Any]], graded: Graded) -> None:
         print(f"{backend}: {len(rewards)} {what}, mean reward {mean:.3f}", file=sys.stderr)
     unlabelled = sum(reward is None for reward in graded.rewards)
     if unlabelled:
-        print(f"{unlabelled} samples of {len(rows)} have no label", file=sys.stderr)
+        none = "" if unlabelled < len(rows) else ": have the queries no gold? `agrees` needs none"
+        print(f"{unlabelled} samples of {len(rows)} have no label{none}", file=sys.stderr)

@@ -64,6 +64,13 @@ def test_the_command_line_takes_options(tmp_path):
     assert "regex without pattern judges nothing" in wrong.stderr.replace("\n", " ")
 
 
+def test_where_nothing_got_a_label_the_reason_is_asked_after(tmp_path, capsys):
+    grade(made(tmp_path / "r"), ["exact"])
+    assert capsys.readouterr().err == (
+        "6 samples of 6 have no label: have the queries no gold? `agrees` needs none\n"
+    )
+
+
 def test_the_same_pattern_may_see_another_kind_of_answer(tmp_path):
     folder = made(tmp_path / "r")
     grade(folder, ['year={ kind = "regex", pattern = "[0-9]{4}" }:number'])
