@@ -79,9 +79,9 @@ def unknown_decision(server: str, decision_id: str, tenant: str) -> bool:
 
 
 def _check_target(server: str) -> None:
-    """What is no address of gRPC's would be looked up, and waited for, as a host of that name."""
+    """An URL would be looked up as a host of that name; without a port it is 443, where only TLS is spoken."""
     bare = server.partition("://")[2] if server.startswith(("http://", "https://")) else server
-    if bare != server or ":" not in server:
+    if bare != server or (":" not in server and _tls() is None):
         hint = f"; write {bare.rstrip('/')}" if ":" in bare else ""
         raise CommandFailed(f"--server: wants HOST:PORT, got {server!r}{hint}")
 

@@ -92,5 +92,5 @@ def test_a_target_that_is_no_host_and_port_is_left_to_the_call(server):
 
 def test_who_shows_no_token_is_told_where_commands_find_it():
     said = r"say who you are \(set APPORTION_TOKEN to your token\)"
-    with pytest.raises(CommandFailed, match=said), _errors_of("127.0.0.1:1"):
+    with pytest.raises(CommandFailed, match=said), _errors_of("127.0.0.1:1", "the Router service"):
         raise ApportionError("say who you are", status="UNAUTHENTICATED")
