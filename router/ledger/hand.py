@@ -31,7 +31,17 @@ class Hand:
             "used_at",
             "queries",
         ),
-        *("_answer", "_answered_at", "_ask", "_rate", "_rated_at", "_rated_spent", "_peak", "_largest"),
+        *(
+            "_answer",
+            "_answered",
+            "_answered_at",
+            "_ask",
+            "_rate",
+            "_rated_at",
+            "_rated_spent",
+            "_peak",
+            "_largest",
+        ),
     )
 
     def __init__(self, account: Account, now: float) -> None:
@@ -48,8 +58,9 @@ class Hand:
         self.used_at = now
         self.queries = 0  # reserved for since the start
         self._answer: Answer | None = None
+        self._answered: Ask | None = None  # what `_answer` was the answer to
         self._answered_at = now
-        self._ask: Ask | None = None
+        self._ask: Ask | None = None  # the last one, answered or not
         self._rate = 0.0  # micro-units a second
         self._rated_at, self._rated_spent = now, 0
         self._peak = 0  # most that was reserved since the last request
@@ -139,7 +150,7 @@ class Hand:
         limit_came = self.unlimited and answer.limit is not None
         self.honoured = max(0, -self.free) if limit_came else 0
         self.unlimited, self.usable_until, self.credit = answer.limit is None, usable_until, 0
-        self._answer, self._answered_at = answer, now
+        self._answer, self._answered, self._answered_at = answer, ask, now
         back = max(0, self.free)
         if answer.limit is None or answer.booked + answer.held <= answer.limit or not back:
             return False
@@ -231,7 +242,7 @@ class Hand:
 
     def balance(self, now: float, *, away: bool = False) -> Balance:
         """The account as of the last answer, and this replica's part as of now; `away`: the store is."""
-        answer, ask, account = self._answer, self._ask, self.account
+        answer, ask, account = self._answer, self._answered, self.account
         leaving: tuple[tuple[float, int], ...] = ()
         if answer is None or ask is None:
             limit, booked, held, reserved, lost, version, ends = (account.limit, 0, 0, 0, 0, 0, None)

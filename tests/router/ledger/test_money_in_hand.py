@@ -54,3 +54,15 @@ def test_the_stated_allowance_is_in_hand():
     ledger = made([1e9], allowance=0.01)
     ledger.lost_store("nobody answers")
     assert ledger.balance().in_hand == 100 + 64
+
+
+def test_a_question_to_the_store_that_is_on_its_way_or_lost_changes_no_figure():
+    ledger = made([1e9])
+    ledger.settle(ledger.reserve("q1", Amount(30)), Amount(20))
+    ledger.reserve("q2", Amount(40))
+    before = ledger.balance()
+    assert (before.spent, before.reserved, before.queries) == (20, 40, 2)
+    ledger.asks()
+    assert ledger.balance() == before
+    ledger.exchange()
+    assert (ledger.balance().spent, ledger.balance().reserved, ledger.balance().queries) == (20, 40, 2)
