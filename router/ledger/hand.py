@@ -31,17 +31,7 @@ class Hand:
             "used_at",
             "queries",
         ),
-        *(
-            "_answer",
-            "_answered",
-            "_answered_at",
-            "_ask",
-            "_rate",
-            "_rated_at",
-            "_rated_spent",
-            "_peak",
-            "_largest",
-        ),
+        *("_answer", "_answered", "_answered_at", "_rate", "_rated_at", "_rated_spent", "_peak", "_largest"),
     )
 
     def __init__(self, account: Account, now: float) -> None:
@@ -60,7 +50,6 @@ class Hand:
         self._answer: Answer | None = None
         self._answered: Ask | None = None  # what `_answer` was the answer to
         self._answered_at = now
-        self._ask: Ask | None = None  # the last one, answered or not
         self._rate = 0.0  # micro-units a second
         self._rated_at, self._rated_spent = now, 0
         self._peak = 0  # most that was reserved since the last request
@@ -118,7 +107,7 @@ class Hand:
         spare = self._spare(target, leave=leave)
         self.returned += spare
         want = 0 if spare or leave or self._hungry else max(0, target - self.hold)
-        self._ask = Ask(
+        return Ask(
             account=self.account.name,
             limit=self.account.limit,
             window=self.account.window,
@@ -136,12 +125,10 @@ class Hand:
             queries=self.queries,
             leave=leave,
         )
-        return self._ask
 
-    def hear(self, answer: Answer, usable_until: float, now: float) -> bool:
-        """Take in what the store answered to the last `ask`; whether there is something to give back at once."""
-        ask = self._ask
-        if ask is not None and self.lease and answer.lease != self.lease:
+    def hear(self, ask: Ask, answer: Answer, usable_until: float, now: float) -> bool:
+        """Take in what the store answered to `ask`; whether there is something to give back at once."""
+        if self.lease and answer.lease != self.lease:
             self.spent -= (
                 ask.spent
             )  # the old lease had lapsed: all that it held is booked, and a new one begins

@@ -216,7 +216,7 @@ class Leased:
         self.away, again = "", False
         for ask, answer in zip(asks, answers, strict=True):
             hand = self._hands[ask.account]
-            again = hand.hear(answer, usable_until if not ask.leave else float("-inf"), now) or again
+            again = hand.hear(ask, answer, usable_until if not ask.leave else float("-inf"), now) or again
             if ask.leave and ask.account not in self.accounts.by_name:
                 self._forget(hand)
         return again
