@@ -1,8 +1,8 @@
 """What a query alone tells: calibrated heads over one shared table of n-grams and one row of numbers.
 
-The ridge scores of a text are, per backend, its expected reward and log(1 + output tokens). A head blends up to three
-members: its base rate, a linear combination of scores, and boosted trees over dense features, scores and the text's
-coordinates among the texts of the fit; then comes a calibration curve. With many backends the trees are shared.
+The ridge scores of a text are, per backend, its expected reward and log(1 + output tokens). A head blends up to four
+members: its base rate, a linear combination of scores, and boosted trees and a ridge over dense features, scores and
+the text's coordinates among those of the fit; then comes a calibration curve. With many backends the trees are shared.
 Heads are P(right) of each backend and (gain + 1) / 2 of pairs of backends: the difference in reward is learned
 itself, not only each side of it. Shared trees see all sides at once: then there are no gain heads.
 """
@@ -22,6 +22,7 @@ from predictors.features import QueryFeatures
 from predictors.hashed import HashedRidge
 from predictors.joint_trees import JointTrees
 from predictors.packing import packed, unpacked
+from predictors.row_ridge import RowRidge
 from predictors.text_space import WIDTH, TextSpace
 from predictors.tree_library import address
 from predictors.trees import Trees
@@ -39,12 +40,13 @@ class QueryHeads:
     mix: Floats = field(compare=False)  # (heads, t): ridge scores to each head's linear member
     shift: Floats = field(compare=False)  # (heads,)
     base: Floats = field(compare=False)  # (heads,) base rates
-    blend: Floats = field(compare=False)  # (heads, 3): base rate, linear, trees
+    blend: Floats = field(compare=False)  # (heads, 4): base rate, linear, trees, ridge over numbers
     trees: tuple[Trees | None, ...] = field(
         compare=False
     )  # None: the blend gives them nothing, or they are shared
     curves: tuple[Curve, ...] = field(compare=False)
     joint: JointTrees | None = field(default=None, compare=False)  # of the first B heads, and of the lengths
+    numbers: RowRidge | None = field(default=None, compare=False)  # None: no blend gives it anything
     _tree_shares: list[float] = field(init=False, repr=False, compare=False)  # blend[:, 2]
 
     def __post_init__(self) -> None:
@@ -66,6 +68,8 @@ class QueryHeads:
             raw += self.blend[:, 2] * shared
             pieces.append(lengths)
         row = np.concatenate(pieces, dtype=np.float32, casting="same_kind")
+        if self.numbers is not None:
+            raw += self.blend[:, 3] * self.numbers.of(row)
         values, at, shares = raw.tolist(), address(row), self._tree_shares
         for number, trees in enumerate(self.trees):
             value = values[number]
@@ -84,6 +88,8 @@ class QueryHeads:
         }
         if self.joint is not None:
             parts["joint"] = self.joint.arrays()
+        if self.numbers is not None:
+            parts["numbers"] = self.numbers.arrays()
         for place, (trees, curve) in enumerate(zip(self.trees, self.curves, strict=True)):
             parts[f"curve{place}"] = curve.arrays()
             if trees is not None:
@@ -96,7 +102,9 @@ class QueryHeads:
         plain = unpacked(arrays, "heads")
         hashed = HashedRidge.from_arrays(unpacked(arrays, "hashed"))
         heads, targets = len(names), len(hashed.mean)
-        expected = {"mix": (heads, targets), "shift": (heads,), "base": (heads,), "blend": (heads, 3)}
+        if plain["blend"].shape == (heads, 3):  # of a bundle from before there was a ridge over numbers
+            plain["blend"] = np.hstack([plain["blend"], np.zeros((heads, 1))])
+        expected = {"mix": (heads, targets), "shift": (heads,), "base": (heads,), "blend": (heads, 4)}
         for name, shape in expected.items():
             if plain[name].shape != shape:
                 raise BundleError(f"query heads: {name} has shape {plain[name].shape}; {shape} is expected")
@@ -107,6 +115,10 @@ class QueryHeads:
         joint = JointTrees.from_arrays(shared, targets // 2, width + WIDTH) if shared else None
         if joint is not None and heads != targets // 2:
             raise BundleError(f"query heads: trees shared by {targets // 2} backends for {heads} heads")
+        sums = unpacked(arrays, "numbers")
+        numbers = RowRidge.from_arrays(sums, heads, width + targets + WIDTH) if sums else None
+        if numbers is None and plain["blend"][:, 3].any():
+            raise BundleError("query heads: the blend weighs a ridge over numbers that is not there")
         trees: list[Trees | None] = []
         for place in range(heads):
             found = unpacked(arrays, f"trees{place}")
@@ -120,7 +132,7 @@ class QueryHeads:
         curves = tuple(Curve.from_arrays(unpacked(arrays, f"curve{place}")) for place in range(heads))
         return cls(
             names, hashed, space, plain["mix"], plain["shift"], plain["base"], plain["blend"], tuple(trees),
-            curves, joint,
+            curves, joint, numbers,
         )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from predictors.calibration import Curve, brier_skill, constant_curve, ece_debia
 from predictors.features import Featurizer, QueryFeatures
 from predictors.hashed import CrossFit, fit_hashed
 from predictors.query_heads import QueryHeads
+from predictors.row_ridge import fit_row_ridge
 from predictors.stack import guarded_blend
 from predictors.text_space import fit_text_space
 from predictors.trees import Trees
@@ -25,7 +26,7 @@ from training.fit_rows import FitRows
 
 Floats = NDArray[np.float64]
 _ENOUGH = 40  # labelled queries; with fewer a head is its base rate
-MEMBERS = ("base", "linear", "trees")  # of a blend
+MEMBERS = ("base", "linear", "trees", "numbers")  # of a blend
 _ROUNDS = {2: 100, 4: 60, 10: 40}  # most backends -> trees per head: DESIGN's budget of trees is shared
 _FEWEST_ROUNDS = 30
 
@@ -91,22 +92,23 @@ def fit_query_heads(
     rounds = next((count for most, count in _ROUNDS.items() if len(rows.backends) <= most), _FEWEST_ROUNDS)
     fitted, metrics = [], {}
     plain = dense.shape[1] + scores.shape[1]
+    numbers = fit_row_ridge(x[:, : plain + places.shape[1]], np.stack(targets, axis=1), folds)
     grown_on = x
     if joint is None and not _coordinates_help(x, plain, targets[-1], folds, seed, rounds):
         grown_on = x[:, :plain]
     for place, name in enumerate(names):
         shared = None if joint is None else joint.rewards[:, place]
-        head = _fit_head(
-            grown_on, linear[:, place], targets[place], folds, seed + 1000 * place, rounds, shared
-        )
+        sums = np.stack([linear[:, place], numbers.held_out[:, place]], axis=1)
+        head = _fit_head(grown_on, sums, targets[place], folds, seed + 1000 * place, rounds, shared)
         fitted.append(head)
         metrics.update(_measure(name, head.held_out, targets[place], seed))
         metrics.update({f"lost_without_{member}/{name}": lost for member, lost in head.lost.items()})
+    blend = np.array([head.blend for head in fitted])
     heads = QueryHeads(
         tuple(names), crossed.full, space, mix, shift,
-        np.array([head.base for head in fitted]), np.array([head.blend for head in fitted]),
+        np.array([head.base for head in fitted]), blend,
         tuple(head.trees for head in fitted), tuple(head.curve for head in fitted),
-        None if joint is None else joint.model,
+        None if joint is None else joint.model, numbers.full if blend[:, 3].any() else None,
     )  # fmt: skip
     return QueryFit(heads, np.stack([head.held_out for head in fitted], axis=1), x, metrics)
 
@@ -130,19 +132,22 @@ def _ridge(
 
 def _fit_head(
     x: NDArray[np.float32],
-    linear: Floats,
+    sums: Floats,
     y: Floats,
     folds: NDArray[np.int64],
     seed: int,
     rounds: int,
     shared: Floats | None,
 ) -> _Head:
-    """`shared` (n,): what trees that are not this head's alone say of held-out rows; None: it grows its own."""
+    """`sums` (n, 2): what the ridges over n-grams and over numbers say of held-out rows.
+
+    `shared` (n,): what trees that are not this head's alone say of them; None: it grows its own.
+    """
     known = np.flatnonzero(np.isfinite(y))
     count = len(known)
     base = (float(y[known].sum()) + 0.5) / (count + 1)  # towards 1/2: three right of three is not certainty
     held_out = np.full(len(y), base)
-    alone = _Head(base, np.array([1.0, 0.0, 0.0]), None, constant_curve(base), held_out)
+    alone = _Head(base, np.eye(len(MEMBERS))[0], None, constant_curve(base), held_out)
     parts = np.unique(folds[known])
     if count < _ENOUGH or float(np.ptp(y[known])) == 0 or len(parts) < 2:
         return alone
@@ -155,7 +160,7 @@ def _fit_head(
         if not inside.any():
             continue
         bases[outside] = (y_known[inside].sum() + 0.5) / (inside.sum() + 1)
-    members = np.stack([bases, linear, trees], axis=1)
+    members = np.column_stack([bases, sums[:, 0], trees, sums[:, 1]])
     blend, mixed = guarded_blend(members[known], y_known, weight, fold_known)
     if blend[0] == 1.0:
         return alone
