@@ -80,18 +80,10 @@ class CrossFit:
     held_out: NDArray[np.float64] = field(compare=False)  # (n, targets)
 
 
-def fit_hashed(
-    texts: Sequence[NDArray[np.int64]],
-    size: int,
-    y: NDArray[np.float64],
-    folds: NDArray[np.int64],
-    penalty: float,
-    rarity: float,
-) -> CrossFit:
-    """Fit `y` (n, targets), NaN where unlabelled, on the buckets of n texts; `folds` (n,) are held out in turn.
-
-    `rarity` is the power of the inverse document frequency: 0 treats all n-grams alike, 1 is tf-idf.
-    """
+def weighted_sets(
+    texts: Sequence[NDArray[np.int64]], size: int, rarity: float
+) -> tuple[Any, NDArray[np.int64], NDArray[np.float64]]:
+    """The texts as a sparse matrix (n, used) of rows of length 1, the buckets of its columns, all buckets' weights."""
     from scipy import sparse
 
     lengths = np.array([len(buckets) for buckets in texts])
@@ -107,6 +99,22 @@ def fit_hashed(
     used, packed = np.unique(columns, return_inverse=True)
     starts = np.append(0, np.cumsum(lengths))
     x = sparse.csr_matrix((values.astype(np.float32), packed, starts), shape=(len(texts), len(used)))
+    return x, used, weight
+
+
+def fit_hashed(
+    texts: Sequence[NDArray[np.int64]],
+    size: int,
+    y: NDArray[np.float64],
+    folds: NDArray[np.int64],
+    penalty: float,
+    rarity: float,
+) -> CrossFit:
+    """Fit `y` (n, targets), NaN where unlabelled, on the buckets of n texts; `folds` (n,) are held out in turn.
+
+    `rarity` is the power of the inverse document frequency: 0 treats all n-grams alike, 1 is tf-idf.
+    """
+    x, used, weight = weighted_sets(texts, size, rarity)
     parts = np.unique(folds)
     known = np.isfinite(y)
     mask = np.concatenate([known & (folds != part)[:, None] for part in parts] + [known], axis=1).astype(
@@ -120,10 +128,17 @@ def fit_hashed(
     for place, part in enumerate(parts):
         rows, block = np.flatnonzero(folds == part), slice(place * width, (place + 1) * width)
         held_out[rows] = x[rows] @ solved[:, block] + mean[block]
-    table = np.zeros((size, width + 1), dtype=np.float32)
-    table[used, :-1] = solved[:, -width:] * weight[used, None]
+    return CrossFit(table_of(solved[:, -width:], used, weight, mean[-width:]), held_out)
+
+
+def table_of(
+    solved: NDArray[Any], used: NDArray[np.int64], weight: NDArray[np.float64], mean: NDArray[np.float64]
+) -> HashedRidge:
+    """What serves: coefficients `solved` (used, targets) of the columns of `weighted_sets`, and what is added."""
+    table = np.zeros((len(weight), solved.shape[1] + 1), dtype=np.float32)
+    table[used, :-1] = solved * weight[used, None]
     table[:, -1] = weight**2
-    return CrossFit(HashedRidge(table, mean[-width:]), held_out)
+    return HashedRidge(table, mean)
 
 
 def _conjugate_gradients(

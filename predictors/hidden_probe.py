@@ -47,17 +47,11 @@ class HiddenProbe:
         """`x` (n, width); a value that is not finite counts as the mean. Raises `FitError` for fewer than 2 rows."""
         if x.ndim != 2 or x.shape[1] == 0 or len(x) < 2:
             raise FitError(f"hidden probe: states of shape {x.shape}; (n >= 2, width >= 1) is needed")
-        x = np.where(np.isfinite(x), x, np.nan).astype(np.float32)
-        known = np.isfinite(x)
-        count = np.maximum(known.sum(axis=0), 1)
-        filled = np.where(known, x, 0.0)
-        self.mean = (filled.sum(axis=0, dtype=np.float64) / count).astype(np.float32)
-        spread = np.sqrt((np.where(known, x - self.mean, 0.0) ** 2).sum(axis=0, dtype=np.float64) / count)
-        self.scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0.0).astype(np.float32)
+        self.mean, self.scale = moments(x)
         z = self._standardised(x)
         rows = z[:: max(1, -(-len(z) // _MOST_ROWS))]
         self.basis = main_directions(rows, min(self.directions, len(rows) - 1, x.shape[1]), seed)
-        step = max(1, -(-z.size // _MOST_NUMBERS))
+        step = thinned(z.size)
         z, y, weight = z[::step], y[::step], weight[::step]
         penalty = z.shape[1] / self.doubt * float(weight.mean())
         self.linear = Linear(penalty=penalty).fit(z, y, weight, seed)
@@ -74,8 +68,7 @@ class HiddenProbe:
         return self._standardised(x) @ self.basis
 
     def _standardised(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        z = (x.astype(np.float32) - self.mean) * self.scale
-        return np.asarray(np.clip(np.where(np.isfinite(z), z, 0.0), -_CUT, _CUT), dtype=np.float32)
+        return standardised(x, self.mean, self.scale)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What was learned."""
@@ -103,6 +96,32 @@ class HiddenProbe:
                 f"hidden probe: {mean.shape}, {scale.shape}, {basis.shape}, {linear.mean.shape} do not fit together"
             )
         return cls(mean=mean, scale=scale, basis=basis, linear=linear, whole=whole)
+
+
+def moments(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and 1 / standard deviation of every number of states (n, width); 0 for one that does not vary."""
+    x = np.where(np.isfinite(x), x, np.nan).astype(np.float32)
+    known = np.isfinite(x)
+    count = np.maximum(known.sum(axis=0), 1)
+    filled = np.where(known, x, 0.0)
+    mean = (filled.sum(axis=0, dtype=np.float64) / count).astype(np.float32)
+    spread = np.sqrt((np.where(known, x - mean, 0.0) ** 2).sum(axis=0, dtype=np.float64) / count)
+    scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0.0).astype(np.float32)
+    return mean, scale
+
+
+def standardised(
+    x: NDArray[Any], mean: NDArray[np.float32], scale: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """States (n, width) in standard deviations, cut at 6; what is not finite counts as the mean."""
+    with np.errstate(invalid="ignore"):  # infinity times a scale of 0: float16 ends at 65,504
+        z = (x.astype(np.float32) - mean) * scale
+    return np.asarray(np.clip(np.where(np.isfinite(z), z, 0.0), -_CUT, _CUT), dtype=np.float32)
+
+
+def thinned(numbers: int) -> int:
+    """Every how many rows of states with so many numbers in all are fitted on."""
+    return max(1, -(-numbers // _MOST_NUMBERS))
 
 
 def main_directions(z: NDArray[np.float32], count: int, seed: int) -> NDArray[np.float32]:

@@ -4,7 +4,8 @@ One head for all backends, which are told apart by an indicator, and heads of si
 alone, where these judge better: what a wrong answer looks like is a matter of who writes. A ridge on the words of the
 answer gives one more feature. The head blends the prior (P(right) of the backend for this query), logistic regression,
 and boosted trees with and without the prior among their features (it may be mostly noise); it is calibrated on held-out
-queries. When it fails: an answer that is wrong in content alone, well written and with sums that hold.
+queries. Where a regression has seen more (`joint_probe`), what it said is a feature and stands for the head's own.
+When it fails: an answer that is wrong in content alone, well written and with sums that hold.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 MEMBERS = ("base", "prior", "linear", "trees", "blind_trees")
 _PRIORS = 2  # last columns of a row: the prior and its logit, which the blind trees do not see
+TOLD = -5  # before these and the words: a probability and its logit, of a regression that saw more
 
 
 def sample_row(
@@ -63,6 +65,11 @@ def bounded(prior: float) -> tuple[float, float]:
     return p, log(p / (1 - p))
 
 
+def regression(linear: Linear | None, rows: NDArray[np.float32]) -> Floats:
+    """What the linear member says of `complete_rows` (m, d), (m,)."""
+    return rows[:, TOLD].astype(np.float64) if linear is None else linear.predict(rows)
+
+
 def blind(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """The rows (…, d) without what was expected of the backend."""
     return rows[..., :-_PRIORS]
@@ -76,7 +83,7 @@ class SampleHead:
     base: float  # mean reward of the samples it was fitted on
     blend: Floats = field(compare=False)  # (5,): weights of `MEMBERS`
     hashed: HashedRidge = field(compare=False)  # words of the answer -> P(right), one target
-    linear: Linear = field(compare=False)
+    linear: Linear | None = field(compare=False)  # None: what the column `TOLD` says
     trees: Trees | None = field(compare=False)
     blind_trees: Trees | None = field(compare=False)
     curve: Curve = field(compare=False)
@@ -101,16 +108,21 @@ class SampleHead:
             seen = self.states.predict(sample, query_text, tally, position, prior, tokens)
             if seen is not None:
                 return seen
-        own = self.own.get(sample.backend)
+        row = sample_row(self.backends, sample, query_text, tally, position, tokens)
+        return self.of_row(sample.backend, [*row, *extra], self.words(sample.text), prior)
+
+    def of_row(
+        self, backend: str, numbers: Sequence[float], buckets: NDArray[np.int64], prior: float | None
+    ) -> float:
+        """The same from a backend's `sample_row`, with what is beyond it, and the buckets of the answer's words."""
+        own = self.own.get(backend)
         if own is not None:
-            return own.predict(sample, query_text, tally, position, prior, tokens, extra)
+            return own.of_row(backend, numbers, buckets, prior)
         known = self.base if prior is None else prior
-        numbers = [*sample_row(self.backends, sample, query_text, tally, position, tokens), *extra]
-        numbers += (word_score(self.hashed, self.words(sample.text)), *bounded(known))
-        row = np.array(numbers, dtype=np.float32)
+        row = np.array([*numbers, word_score(self.hashed, buckets), *bounded(known)], dtype=np.float32)
         raw = self.blend[0] * self.base + self.blend[1] * known
         if self.blend[2] > 0:
-            raw += self.blend[2] * self.linear.row(row)
+            raw += self.blend[2] * (float(row[TOLD]) if self.linear is None else self.linear.row(row))
         if self.trees is not None:
             raw += self.blend[3] * self.trees.row(row)
         if self.blind_trees is not None:
@@ -122,7 +134,7 @@ class SampleHead:
         raw = self.blend[0] * self.base + self.blend[1] * prior
         rows = complete_rows(x, self.hashed, words, prior)
         if self.blend[2] > 0:
-            raw = raw + self.blend[2] * self.linear.predict(rows)
+            raw = raw + self.blend[2] * regression(self.linear, rows)
         if self.trees is not None:
             raw = raw + self.blend[3] * self.trees.predict(rows)
         if self.blind_trees is not None:
@@ -138,12 +150,11 @@ class SampleHead:
         parts: dict[str, Mapping[str, NDArray[Any]]] = {
             "head": {"base": np.array([self.base]), "blend": self.blend},
             "hashed": self.hashed.arrays(),
-            "linear": self.linear.arrays(),
             "curve": self.curve.arrays(),
         }
-        for name, trees in (("trees", self.trees), ("blind", self.blind_trees)):
-            if trees is not None:
-                parts[name] = trees.arrays()
+        for name, member in (("linear", self.linear), ("trees", self.trees), ("blind", self.blind_trees)):
+            if member is not None:
+                parts[name] = member.arrays()
         if self.states is not None:
             parts["states"] = self.states.arrays()
         for backend, head in self.own.items():
@@ -152,12 +163,20 @@ class SampleHead:
 
     @classmethod
     def from_arrays(
-        cls, backends: tuple[str, ...], arrays: Mapping[str, NDArray[Any]], extra: int = 0
+        cls,
+        backends: tuple[str, ...],
+        arrays: Mapping[str, NDArray[Any]],
+        extra: int = 0,
+        *,
+        told: bool = False,
     ) -> Self:
-        """The inverse of `arrays`, `extra` features beyond `sample_row`; raises `BundleError` for what does not fit."""
-        shared = cls._alone(backends, arrays, extra)
+        """The inverse of `arrays`, `extra` features beyond `sample_row`, `told`: no linear member of its own.
+
+        Raises `BundleError` for what does not fit.
+        """
+        shared = cls._alone(backends, arrays, extra, told)
         own = {
-            backend: cls._alone(backends, found, extra, shared.words)
+            backend: cls._alone(backends, found, extra, told, shared.words)
             for place, backend in enumerate(backends)
             if (found := unpacked(arrays, f"own/{place}"))
         }
@@ -174,11 +193,12 @@ class SampleHead:
         backends: tuple[str, ...],
         arrays: Mapping[str, NDArray[Any]],
         extra: int,
+        told: bool,
         words: AnswerWords | None = None,
     ) -> Self:
         """Without heads of single backends and of states."""
         plain, hashed = unpacked(arrays, "head"), HashedRidge.from_arrays(unpacked(arrays, "hashed"))
-        linear = Linear.from_arrays(unpacked(arrays, "linear"))
+        linear = None if told else Linear.from_arrays(unpacked(arrays, "linear"))
         curve = Curve.from_arrays(unpacked(arrays, "curve"))
         trees, blind_trees = (
             Trees.from_arrays(found) if found else None
@@ -186,7 +206,7 @@ class SampleHead:
         )
         width = len(NAMES) + len(backends) + extra + 1 + _PRIORS
         widths = (
-            len(linear.mean),
+            width if linear is None else len(linear.mean),
             width if trees is None else trees.columns,
             width if blind_trees is None else blind_trees.columns + _PRIORS,
         )

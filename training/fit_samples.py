@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from training.fit_one_head import SampleFit, fit_on_rows
 from training.fit_own_heads import with_own_heads
 from training.fit_rows import FitRows
-from training.fit_states import state_head, state_rows
+from training.fit_states import state_rows
 from training.sample_rows import SampleRows, sample_rows
 
 Floats = NDArray[np.float64]
@@ -54,7 +54,7 @@ def with_states(
     if seen.head is None:
         return fit
     folds = {
-        part: replace(head, states=state_head(found, seen.folds[part], part)) if part in seen.folds else head
+        part: replace(head, states=found.head(seen.folds[part], part)) if part in seen.folds else head
         for part, head in fit.folds.items()
     }
     metrics = {
@@ -62,5 +62,5 @@ def with_states(
         for name, value in seen.metrics.items()
         if "/sample_blend" not in name
     }
-    with_them = replace(fit.head, states=state_head(found, seen.head))
+    with_them = replace(fit.head, states=found.head(seen.head))
     return SampleFit(with_them, fit.metrics | metrics, folds, fit.held_out)

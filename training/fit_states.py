@@ -1,4 +1,4 @@
-"""Fit the probes on hidden states, and the sample head that sees what they say; cross-fitted by query like all heads.
+"""Fit the probes that read hidden states, and the sample head that sees what they say; cross-fitted by query as all.
 
 What a probe says of a training row comes from a probe that did not see its fold. Probes are one per backend; where a
 backend's samples have vectors of several widths, the width that most have is its own.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,13 @@ from predictors.calibration import fit_curve
 from predictors.hidden_pieces import picked
 from predictors.hidden_probe import HiddenProbe
 from predictors.observation import Piece
-from predictors.sample_head import SampleHead, prior_columns
+from predictors.sample_head import SampleHead
 from predictors.small_net import SmallNet
 from predictors.stack import guarded_blend
 from predictors.state_head import PROMPT, StateHead
 from predictors.state_probe import MEMBERS, StateProbe
 from router.answers import canonical
+from training.fit_joint_probe import JointlyProbed, fit_jointly, said, with_said
 from training.fit_rows import FitRows
 from training.sample_rows import SampleRows
 
@@ -37,6 +38,10 @@ class Probed:
     probe: StateProbe
     held_out: Floats = field(compare=False)  # (n,)
     without: Mapping[int, StateProbe] = field(compare=False)
+
+    def of(self, part: int | None) -> StateProbe:
+        """The probe; with `part`, the one that was fitted without it."""
+        return self.probe if part is None else self.without.get(part, self.probe)
 
 
 def fit_probe(
@@ -85,41 +90,37 @@ class StateRows:
     """Rows of samples with what their states say, and the probes."""
 
     rows: SampleRows = field(compare=False)  # with two more features
-    probed: Mapping[str, Probed] = field(compare=False)  # by backend
+    probed: Mapping[str, JointlyProbed] = field(compare=False)  # by backend
     right: Mapping[str, Probed] = field(compare=False)
     agree: Mapping[str, Probed] = field(compare=False)
 
-    def head_parts(self, part: int | None = None) -> dict[str, dict[str, StateProbe]]:
-        """The probes of a `StateHead`; with `part`, those fitted without it."""
-        return {
-            kind: {
-                name: found.probe if part is None else found.without.get(part, found.probe)
-                for name, found in getattr(self, at).items()
-            }
-            for kind, at in (("probes", "probed"), ("right", "right"), ("agree", "agree"))
-        }
+    def head(self, head: SampleHead, part: int | None = None) -> StateHead:
+        """The probes, those fitted without `part` where one is given, with the head that was fitted on `rows`."""
+        probes = {name: found.of(part) for name, found in self.probed.items()}
+        right, agree = (
+            {name: found.of(part) for name, found in kind.items()} for kind in (self.right, self.agree)
+        )
+        return StateHead(probes, head, right, agree)
 
 
 def state_rows(made: SampleRows, rows: FitRows, seed: int) -> StateRows | None:
     """The rows whose samples have states, with what the probes say; None where there are too few."""
-    said = np.full(len(made), np.nan)
+    told = np.full(len(made), np.nan)
     probed, right, agree = {}, {}, {}
     for backend in rows.backends:
         mine, x, pieces = states_of(made, rows, backend)
         if len(mine) < ENOUGH or len(np.unique(made.fold[mine])) < 2 or float(np.ptp(made.y[mine])) == 0:
             continue
-        found = fit_probe(x, pieces, made.y[mine], made.weight[mine], made.fold[mine], seed)
-        said[mine], probed[backend] = found.held_out, found
+        found = fit_jointly(made.taken(mine), x, pieces)
+        told[mine], probed[backend] = found.held_out, found
         of_prompt = tuple(piece for piece in pieces if piece.part in PROMPT)
         if of_prompt:
             right[backend], agree[backend] = _of_prompt(made, rows, mine, x, pieces, of_prompt, seed)
-    known = np.flatnonzero(np.isfinite(said))
+    known = np.flatnonzero(np.isfinite(told))
     if not len(known):
         return None
-    some = made.taken(known)
-    more = np.column_stack([some.x, prior_columns(said[known])]).astype(np.float32)
     kept = {name: found for name, found in agree.items() if found is not None}
-    return StateRows(replace(some, x=more), probed, right, kept)
+    return StateRows(with_said(made.taken(known), told[known]), probed, right, kept)
 
 
 def states_of(
@@ -183,12 +184,6 @@ def _agreement(made: SampleRows, rows: FitRows, at: NDArray[np.int64]) -> float:
     return sum(count * (count - 1) for count in counts.values()) / (n * (n - 1))
 
 
-def state_head(found: StateRows, head: SampleHead, part: int | None = None) -> StateHead:
-    """The probes (without `part` where one is given) with the head that was fitted on `found.rows`."""
-    kinds = found.head_parts(part)
-    return StateHead(kinds["probes"], head, kinds["right"], kinds["agree"])
-
-
 def judged(head: SampleHead, made: SampleRows, rows: FitRows) -> Floats:
     """What the head says of every row of `made`: with hidden states where they are known, else without; (m,)."""
     found = head.many(made.x, made.words, made.prior)
@@ -199,6 +194,6 @@ def judged(head: SampleHead, made: SampleRows, rows: FitRows) -> Floats:
         if not len(mine) or pieces != probe.pieces or x.shape[1] != probe.width:
             continue
         some = made.taken(mine)
-        more = np.column_stack([some.x, prior_columns(probe.many(x))]).astype(np.float32)
-        found[mine] = head.states.head.many(more, some.words, some.prior)
+        more = with_said(some, said(probe, some, x))
+        found[mine] = head.states.head.many(more.x, some.words, some.prior)
     return found

@@ -36,6 +36,7 @@ class SampleRows:
     )  # (m,) a query counts once per backend, however often it was sampled
     fold: NDArray[np.int64] = field(compare=False)  # (m,) of the query
     number: NDArray[np.int64] = field(compare=False)  # (m,) index into FitRows.samples
+    told: bool = False  # x ends in what a regression said that saw more: it stands for the linear member
 
     def __len__(self) -> int:
         return len(self.y)
@@ -50,6 +51,7 @@ class SampleRows:
             self.weight[rows],
             self.fold[rows],
             self.number[rows],
+            self.told,
         )
 
 

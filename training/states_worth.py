@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from predictors import worked_numbers
 from predictors.sample_features import FORM, SAID
-from predictors.sample_head import prior_columns
 from router.recording import Recording
 from router.recordings.text_split import split_by_text
 from training.errors import TrainingError
 from training.figures.ranking import auroc
+from training.fit_joint_probe import fit_jointly, with_said
+from training.fit_joint_probe import said as told_by
 from training.fit_one_head import fit_on_rows
 from training.fit_rows import FitRows, rows_of
 from training.fit_states import fit_probe, states_of
@@ -83,13 +84,13 @@ def fold_figures(
         fitted, judged = (Part.of(recording, backend, part, seed) for part in ids)
         if not np.array_equal(fitted.made.y, train.made.y) or not np.array_equal(judged.made.y, test.made.y):
             raise TrainingError(f"{recording.name}: its samples are not those of {first.name}")
-        x = fitted.states(backend)[kept]
-        probe = fit_probe(x, (), some.y, some.weight, some.fold, seed)
-        found = probe.probe.many(judged.states(backend))
-        said[name] = found
-        said[f"text+logprobs+{name}"] = _said(
-            _with(only(BOTH, some), probe.held_out), _with(only(BOTH, test.made), found), train.seen, seed
-        )
+        x, new = fitted.states(backend)[kept], judged.states(backend)
+        alone = fit_probe(x, (), some.y, some.weight, some.fold, seed)
+        said[name] = alone.probe.many(new)
+        both = only(BOTH, some), only(BOTH, test.made)
+        joint = fit_jointly(both[0], x, ())
+        told = with_said(both[0], joint.held_out), with_said(both[1], told_by(joint.probe, both[1], new))
+        said[f"text+logprobs+{name}"] = _said(*told, train.seen, seed)
     return {name: auroc(p, test.made.y >= RIGHT) for name, p in said.items()}
 
 
@@ -97,10 +98,6 @@ def counted_once(rows: SampleRows, seen: FitRows) -> SampleRows:
     """The rows so weighted that a query counts once, however many of its samples are among them."""
     query = np.array([seen.samples[number].query for number in rows.number])
     return replace(rows, weight=1.0 / np.bincount(query)[query])
-
-
-def _with(rows: SampleRows, probability: Floats) -> SampleRows:
-    return replace(rows, x=np.column_stack([rows.x, prior_columns(probability)]).astype(np.float32))
 
 
 def _said(train: SampleRows, test: SampleRows, seen: FitRows, seed: int) -> Floats:

@@ -10,12 +10,14 @@ import pytest
 from predictors.errors import BundleError
 from predictors.hidden_pieces import as_json, picked, read_pieces
 from predictors.observation import Piece, Sample, Tally
-from predictors.sample_head import SampleHead
+from predictors.sample_head import SampleHead, prior_columns
 from predictors.small_net import SmallNet
+from predictors.state_head import StateHead
 from predictors.state_probe import StateProbe
+from training.fit_one_head import fit_on_rows
 from training.fit_rows import FitRows, LabelledSample
 from training.fit_samples import fit_sample_head
-from training.fit_states import fit_probe, judged
+from training.fit_states import fit_probe, judged, states_of
 from training.sample_rows import sample_rows
 
 A, B, C = Piece("prompt_last", 3, 4), Piece("answer_mean", 3, 6), Piece("answer_mean", 5, 6)
@@ -202,3 +204,43 @@ def test_many_rows_are_judged_as_one_by_one(fitted: SampleHead):
     with_states = np.array([together[at] for at, there in known.items() if there])
     without = np.array([together[at] for at, there in known.items() if not there])
     assert np.ptp(with_states) > 0.5 > np.ptp(without)
+
+
+def test_a_live_sample_is_judged_as_its_recorded_row_to_the_last_bit(fitted: SampleHead):
+    rows = made_rows(seed=1)
+    firsts = replace(rows, samples=rows.samples[::2])
+    priors = np.linspace(0.0, 1.0, 160)[:, None]
+    folds = np.zeros(160, dtype=np.int64)
+    made = sample_rows(firsts, priors, np.full((160, 1), 5.0), folds, np.random.default_rng(0))
+    together = judged(fitted, made, firsts)
+    assert np.ptp(together) > 0.5
+    for at, number in enumerate(made.number.tolist()):
+        sample = replace(firsts.samples[number].sample, answer_class=0)
+        said = fitted.predict(
+            sample, rows.texts[number], Tally((1,), ("4",), 1), 0, float(made.prior[at]), 5.0
+        )
+        assert said == together[at]
+
+
+def test_a_head_of_before_whose_probes_read_states_alone_is_read_and_judges_as_it_did(fitted: SampleHead):
+    rows = made_rows()
+    folds = np.arange(160) % 5
+    made = sample_rows(rows, np.full((160, 1), 0.5), np.full((160, 1), 5.0), folds, np.random.default_rng(0))
+    mine, x, pieces = states_of(made, rows, "small")
+    alone = fit_probe(x, pieces, made.y[mine], made.weight[mine], made.fold[mine], 0)
+    made = made.taken(mine)
+    more = np.column_stack([made.x, prior_columns(alone.held_out)]).astype(np.float32)
+    of_before = fit_on_rows(replace(made, x=more), ("small",), 0).head
+    assert of_before is not None
+    assert of_before.linear is not None
+    whole = replace(fitted, states=StateHead({"small": alone.probe}, of_before))
+    again = SampleHead.from_arrays(("small",), whole.arrays())
+    assert np.array_equal(judged(again, made, rows), judged(whole, made, rows))
+    said = np.array([confidence(again, row.sample) for row in made_rows(seed=1).samples])
+    assert order(said, np.array([row.reward for row in made_rows(seed=1).samples])) > 0.85
+
+
+def test_a_head_without_a_linear_member_is_refused_where_nothing_stands_for_it(fitted: SampleHead):
+    kept = {name: array for name, array in fitted.arrays().items() if not name.startswith("linear/")}
+    with pytest.raises(BundleError, match="linear"):
+        SampleHead.from_arrays(("small",), kept)
