@@ -92,23 +92,26 @@ def fit_query_heads(
     rounds = next((count for most, count in _ROUNDS.items() if len(rows.backends) <= most), _FEWEST_ROUNDS)
     fitted, metrics = [], {}
     plain = dense.shape[1] + scores.shape[1]
-    numbers = fit_row_ridge(x[:, : plain + places.shape[1]], np.stack(targets, axis=1), folds)
+    # shared trees see all backends' sides at once: beside them a ridge per head chose no better (see DECISIONS.md)
+    numbers = fit_row_ridge(x, np.stack(targets, axis=1), folds) if joint is None else None
     grown_on = x
     if joint is None and not _coordinates_help(x, plain, targets[-1], folds, seed, rounds):
         grown_on = x[:, :plain]
     for place, name in enumerate(names):
         shared = None if joint is None else joint.rewards[:, place]
-        sums = np.stack([linear[:, place], numbers.held_out[:, place]], axis=1)
+        sums = [linear[:, place]] + ([] if numbers is None else [numbers.held_out[:, place]])
         head = _fit_head(grown_on, sums, targets[place], folds, seed + 1000 * place, rounds, shared)
         fitted.append(head)
         metrics.update(_measure(name, head.held_out, targets[place], seed))
         metrics.update({f"lost_without_{member}/{name}": lost for member, lost in head.lost.items()})
-    blend = np.array([head.blend for head in fitted])
+    blend = np.zeros((len(fitted), len(MEMBERS)))
+    for place, head in enumerate(fitted):
+        blend[place, : len(head.blend)] = head.blend
     heads = QueryHeads(
         tuple(names), crossed.full, space, mix, shift,
         np.array([head.base for head in fitted]), blend,
         tuple(head.trees for head in fitted), tuple(head.curve for head in fitted),
-        None if joint is None else joint.model, numbers.full if blend[:, 3].any() else None,
+        None if joint is None else joint.model, numbers.full if numbers is not None and blend[:, 3].any() else None,
     )  # fmt: skip
     return QueryFit(heads, np.stack([head.held_out for head in fitted], axis=1), x, metrics)
 
@@ -132,14 +135,14 @@ def _ridge(
 
 def _fit_head(
     x: NDArray[np.float32],
-    sums: Floats,
+    sums: Sequence[Floats],
     y: Floats,
     folds: NDArray[np.int64],
     seed: int,
     rounds: int,
     shared: Floats | None,
 ) -> _Head:
-    """`sums` (n, 2): what the ridges over n-grams and over numbers say of held-out rows.
+    """`sums`: what the ridges over n-grams and, where there is one, over numbers say of held-out rows, (n,) each.
 
     `shared` (n,): what trees that are not this head's alone say of them; None: it grows its own.
     """
@@ -147,7 +150,7 @@ def _fit_head(
     count = len(known)
     base = (float(y[known].sum()) + 0.5) / (count + 1)  # towards 1/2: three right of three is not certainty
     held_out = np.full(len(y), base)
-    alone = _Head(base, np.eye(len(MEMBERS))[0], None, constant_curve(base), held_out)
+    alone = _Head(base, np.ones(1), None, constant_curve(base), held_out)
     parts = np.unique(folds[known])
     if count < _ENOUGH or float(np.ptp(y[known])) == 0 or len(parts) < 2:
         return alone
@@ -160,7 +163,7 @@ def _fit_head(
         if not inside.any():
             continue
         bases[outside] = (y_known[inside].sum() + 0.5) / (inside.sum() + 1)
-    members = np.column_stack([bases, sums[:, 0], trees, sums[:, 1]])
+    members = np.column_stack([bases, sums[0], trees, *sums[1:]])
     blend, mixed = guarded_blend(members[known], y_known, weight, fold_known)
     if blend[0] == 1.0:
         return alone
@@ -184,7 +187,7 @@ def _lost(
     """The ablation: by how much the held-out Brier skill falls when a member is left out of the blend."""
     whole = brier_skill(mixed, y)
     lost = {}
-    for place, name in enumerate(MEMBERS):
+    for place, name in enumerate(MEMBERS[: members.shape[1]]):
         if place:
             _, rest = guarded_blend(np.delete(members, place, axis=1), y, weight, folds)
             lost[name] = whole - brier_skill(rest, y)

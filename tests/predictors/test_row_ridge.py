@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from predictors.errors import BundleError
+from predictors.query_heads import QueryHeads
 from predictors.row_ridge import RowRidge, fit_row_ridge
 
 
@@ -133,3 +134,27 @@ def test_arrays_that_do_not_fit_are_refused(drawn, spoilt):
     spoilt(arrays)
     with pytest.raises(BundleError, match="row ridge"):
         RowRidge.from_arrays(arrays, 2, 40)
+
+
+def read_back(bundle: Any, arrays: Any) -> QueryHeads:
+    heads = bundle.query_heads
+    return QueryHeads.from_arrays(heads.names, arrays, len(bundle.featurizer.spec.names))
+
+
+def test_heads_of_a_bundle_from_before_read_as_heads_without_it(bundle):
+    arrays = bundle.query_heads.arrays()
+    before = {name: array for name, array in arrays.items() if not name.startswith("numbers/")}
+    before["heads/blend"] = arrays["heads/blend"][:, :3]
+    features = bundle.featurizer.of_text("Which prime is the largest of group 77?")
+    none = {**before, "heads/blend": arrays["heads/blend"] * [1, 1, 1, 0]}
+    assert (
+        read_back(bundle, before).predict(features)[0] == read_back(bundle, none).predict(features)[0]
+    ).all()
+
+
+def test_a_blend_that_weighs_what_is_not_there_is_refused(bundle):
+    arrays = bundle.query_heads.arrays()
+    lacking = {name: array for name, array in arrays.items() if not name.startswith("numbers/")}
+    lacking["heads/blend"] = np.full((len(bundle.query_heads.names), 4), 0.25)
+    with pytest.raises(BundleError, match="not there"):
+        read_back(bundle, lacking)

@@ -36,6 +36,32 @@ def signals(bundle: Bundle, text: str) -> dict[str, float]:
 # --- what is learned ------------------------------------------------------------------------------------------------
 
 
+def lengths_that_matter(count: int, backends: int, seed: int) -> tuple[list[str], np.ndarray]:
+    """Texts of one word, more or less often, and rewards whose chances rise slowly with how often."""
+    rng = np.random.default_rng(seed)
+    often = rng.integers(1, 60, count)
+    rewards = (rng.random((count, backends)) < (0.2 + 0.6 * often / 60)[:, None]).astype(float)
+    return [" ".join(["word"] * many) + f" {rng.integers(10**6)}" for many in often], rewards
+
+
+def test_what_a_query_s_numbers_tell_is_added_up_where_words_tell_nothing():
+    fitted = fit_held_out(plain(*lengths_that_matter(300, 2, 3)), 0, with_samples=False)
+    assert fitted.query.heads.numbers is not None
+    assert (fitted.query.heads.blend[:2, 3] > 0.2).all()
+    found = fitted.bundle.look_many([" ".join(["word"] * many) + " 123456" for many in (3, 30, 57)])
+    for backend in BACKENDS:
+        low, middle, high = found[f"p_correct/{backend}"]
+        assert low + 0.1 < middle < high - 0.1  # .23, .5 and .77 in truth, drawn together by 300 rows
+
+
+def test_trees_that_backends_share_have_no_such_sum_beside_them():
+    texts, reward = lengths_that_matter(300, 6, 4)
+    heads = fit_held_out(
+        plain(texts, reward, tuple(f"m{place}" for place in range(6))), 0, with_samples=False
+    ).query.heads
+    assert heads.numbers is None or heads.joint is None
+
+
 def test_it_learns_which_queries_are_hard_for_which_backend(rows):
     found = fit_bundle(rows).look_many(
         ["Which prime is the largest of group 9999?", "Which river is the largest of group 9999?"]
