@@ -30,7 +30,7 @@ def print_tables(suite: str, found: Mapping[str, Outcome], console: Console | No
 def _print_figures(out: Console, title: str, figures: Figures) -> None:
     names = list(dict.fromkeys(name for found in figures.values() for name in found if name not in PLAIN))
     notes = [
-        f"{name.replace('_', ' ')} {max(float(str(found[name])) for found in figures.values() if name in found):.0f}"
+        f"{name.replace('_', ' ')} {max(_mean(found[name]) for found in figures.values() if name in found):.0f}"
         for name in sorted(PLAIN)
         if any(name in found for found in figures.values())
     ]
@@ -46,6 +46,10 @@ def _print_figures(out: Console, title: str, figures: Figures) -> None:
             if any(name in found for name in part):
                 table.add_row(subject, *(_cell(found.get(name)) for name in part))
         out.print(table)
+
+
+def _mean(value: Spread | float) -> float:
+    return value.mean if isinstance(value, Spread) else float(value)
 
 
 def _cell(value: Spread | float | None) -> str:
