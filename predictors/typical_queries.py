@@ -1,7 +1,8 @@
 """What is expected of a sample of the queries a bundle was fitted on: what a price buys on traffic like it.
 
 Held-out signals, no texts. At today's prices the router works out from them which shadow price gives which expected
-quality. When it fails: on traffic that is unlike the fit's.
+quality, and, where a log told their hours, how queries change over a day. When it fails: on traffic that is unlike the
+fit's.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ HOURS = 24
 
 @dataclass(frozen=True, slots=True)
 class TypicalQueries:
-    """Signals of m queries; `chars` of their texts; `hours`: share of a day's queries in each of its hours, UTC."""
+    """Signals of m queries; `chars` of their texts; when queries come, where that is known: a log says so."""
 
     names: tuple[str, ...]
     values: Floats = field(compare=False)  # (m, names)
     chars: Floats = field(compare=False)  # (m,)
-    hours: tuple[float, ...] = ()  # 24 shares that add up to 1; none: the times are not known
+    hours: tuple[
+        float, ...
+    ] = ()  # share of a day's queries in each UTC hour, adding up to 1; none: not known
+    came: tuple[int, ...] = ()  # the UTC hour of each query, [0, 24); none: not known
 
     def signals(self) -> Iterator[dict[str, float]]:
         """The signals of each query."""
@@ -37,7 +41,8 @@ class TypicalQueries:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What was kept."""
         hours = {"hours": np.array(self.hours)} if self.hours else {}
-        return {"names": np.array(self.names), "values": self.values, "chars": self.chars} | hours
+        came = {"came": np.array(self.came, dtype=np.int8)} if self.came else {}
+        return {"names": np.array(self.names), "values": self.values, "chars": self.chars} | hours | came
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -48,4 +53,9 @@ class TypicalQueries:
         hours = tuple(arrays["hours"].tolist()) if "hours" in arrays else ()
         if len(hours) not in {0, HOURS} or not all(0 <= share <= 1 for share in hours):
             raise BundleError(f"typical queries: hours wants {HOURS} shares in [0, 1], got {len(hours)}")
-        return cls(tuple(names.tolist()), values, chars, hours)
+        came = tuple(arrays["came"].tolist()) if "came" in arrays else ()
+        if len(came) not in {0, len(chars)} or not set(came) <= set(range(HOURS)):
+            raise BundleError(
+                f"typical queries: came wants {len(chars)} hours below {HOURS}, got {len(came)}"
+            )
+        return cls(tuple(names.tolist()), values, chars, hours, came)

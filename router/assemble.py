@@ -8,7 +8,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -58,8 +58,8 @@ from router.policies import Policy
 from router.policies.fixed import Fixed
 from router.price_list import PriceList
 from router.pricing.accounts import Prices
-from router.pricing.offers import Offer
-from router.pricing.typical import typical_hours, typical_offers
+from router.pricing.hours import Typical
+from router.pricing.typical import typical_traffic
 from router.quality_price import quality_prices_of
 from router.risk_thresholds import resolve_risks
 from router.rollout.learned import Learned
@@ -152,7 +152,7 @@ def assemble(
     at = wall_s() if price_list.changes else -math.inf
     speeds = LiveSpeeds(speeds_of(config))
     forecaster = Forecaster(price_list.bounds(at), speeds)
-    offers, hours = typical_offers(predictions, menu.plans, forecaster), typical_hours(predictions)
+    typical = typical_traffic(predictions, menu.plans, forecaster)
     chooser = Chooser(
         menu=menu,
         policy=policy,
@@ -182,7 +182,7 @@ def assemble(
             if isinstance(ledger, Leased):
                 ledger.leave()
             raise
-    pricing = _pricing(config, ledger, wall_s, offers, hours)
+    pricing = _pricing(config, ledger, wall_s, typical)
     books = Books(
         chooser=replace(chooser, prices=pricing),
         bypass=replace(
@@ -277,14 +277,13 @@ def _pricing(
     config: Config,
     ledger: Ledger,
     wall_s: Callable[[], float],
-    offers: Sequence[Offer],
-    hours: Sequence[float],
+    typical: Typical,
 ) -> Prices | None:
     if config.budget.price == "fixed":
         return None
     accounts = ledger.accounts if isinstance(ledger, Leased) else Accounts()
-    urgent, hours = config.budget.urgent_share, config.budget.hours or hours
-    return Prices(accounts, ledger, wall_s, hours=hours, offers=offers, urgent_share=urgent)
+    urgent, hours = config.budget.urgent_share, config.budget.hours
+    return Prices(accounts, ledger, wall_s, hours=hours, typical=typical, urgent_share=urgent)
 
 
 def _shadows(config: Config, allocator: Allocator, monotonic_s: Callable[[], float]) -> Shadows | None:

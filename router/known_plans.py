@@ -72,7 +72,7 @@ class WithoutPlans:
             return None
         kept = [at for at, name in enumerate(typical.names) if not self._about(name)]
         names = tuple(typical.names[at] for at in kept)
-        return TypicalQueries(names, typical.values[:, kept], typical.chars, typical.hours)
+        return replace(typical, names=names, values=typical.values[:, kept])
 
     def _about(self, signal: str) -> bool:
         what, _, about = signal.partition("/")

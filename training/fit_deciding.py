@@ -72,13 +72,12 @@ def over_plans(
         table = PlanTable.of(tuple(names), difficulty, np.stack(reward, axis=1), np.stack(alone, axis=1))
         deciding = replace(deciding, table=table)
     bundle = replace(bundle, deciding=deciding)
-    return replace(bundle, deciding=replace(deciding, typical=_typical(fitted, bundle)))
+    some = np.sort(np.random.default_rng(bundle.card.seed).permutation(len(fitted.rows.texts))[:MOST])
+    return replace(bundle, deciding=replace(deciding, typical=typical_queries(fitted, bundle, some.tolist())))
 
 
-def _typical(fitted: Fitted, bundle: Bundle) -> TypicalQueries:
-    """Held-out signals of some of the fit's queries."""
-    count = len(fitted.rows.texts)
-    some = np.sort(np.random.default_rng(bundle.card.seed).permutation(count)[:MOST]).tolist()
+def typical_queries(fitted: Fitted, bundle: Bundle, some: Sequence[int]) -> TypicalQueries:
+    """Held-out signals of some rows of the fit's queries, at least one."""
     looks = [bundle.name(fitted.query.held_out[place], fitted.query.x[place]) for place in some]
     kept = [
         name

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.bundle import Bundle
+from predictors.typical_queries import MOST
 from router.config import Config
 from router.configuration.build_plans import build_plans
 from router.domain.plan import Plan
 from router.price_list import PriceList
-from router.pricing.demand import hourly_shares
+from router.pricing.demand import HOUR_S, HOURS, hourly_shares
 from router.risk_thresholds import resolve_risks
 from training.fit import Fitted, fit_held_out, versioned
-from training.fit_deciding import after_an_answer, over_plans
+from training.fit_deciding import after_an_answer, over_plans, typical_queries
 from training.fit_log_rows import CAP, LogRows, log_rows
 from training.fit_plans import fit_plan_heads, head_inputs, with_enough
 from training.fit_stops import kept_from, with_self_evals
@@ -56,11 +57,7 @@ def fit_log(
     bundle = with_self_evals(fitted.bundle, log, reward, plans)
     fitted = replace(fitted, bundle=bundle if before is None else kept_from(before, bundle))
     bundle = _with_plans(fitted, plans, found)
-    typical = bundle.deciding.typical
-    if typical is not None:
-        hours = hours_of(log.times())
-        bundle = replace(bundle, deciding=replace(bundle.deciding, typical=replace(typical, hours=hours)))
-    return versioned(bundle), found
+    return versioned(_with_hours(fitted, bundle, found, hours_of(log.times()))), found
 
 
 def hours_of(times: Floats) -> tuple[float, ...]:
@@ -70,6 +67,18 @@ def hours_of(times: Floats) -> tuple[float, ...]:
     """
     days = int((times[-1] - times[0]) // DAY_S) if len(times) else 0
     return hourly_shares(times[times > times[-1] - days * DAY_S].tolist()) if days else ()
+
+
+def _with_hours(fitted: Fitted, bundle: Bundle, found: LogRows, hours: tuple[float, ...]) -> Bundle:
+    """Where hours are known: typical queries drawn as they came, a text as often as it did, each with its hour."""
+    if not hours or not len(found.at):
+        return bundle
+    some = np.sort(np.random.default_rng(bundle.card.seed).permutation(len(found.at))[:MOST])
+    typical = typical_queries(fitted, bundle, found.asked[some].tolist())
+    came = tuple((found.at[some] // HOUR_S % HOURS).astype(int).tolist())
+    return replace(
+        bundle, deciding=replace(bundle.deciding, typical=replace(typical, hours=hours, came=came))
+    )
 
 
 def _with_plans(fitted: Fitted, plans: Mapping[str, Plan], found: LogRows) -> Bundle:

@@ -41,6 +41,8 @@ class LogRows:
 
     rows: FitRows
     outcomes: PlanOutcomes = field(compare=False)
+    asked: NDArray[np.int64] = field(compare=False)  # (t,) the row of each decision that was read, by arrival
+    at: Floats = field(compare=False)  # (t,) when it came, seconds since the epoch
     taken: int  # labelled decisions that were read
     labelled: int  # that there were
 
@@ -87,9 +89,10 @@ def log_rows(
     read = log.taken(kept)
     gathered = _Gathered(plans, tuple(backends))
     texts, digests, names = read.texts("query_text"), read.texts("digest"), read.texts("plan")
-    samples, answers = read.column("samples").to_pylist(), read.texts("answer")
+    samples, answers, times = read.column("samples").to_pylist(), read.texts("answer"), read.times()
+    asked = np.full(len(times), -1, dtype=np.int64)
     for place, value in enumerate(reward[kept].tolist()):
-        gathered.add(
+        asked[place] = gathered.add(
             texts[place] or "",
             names[place] or "",
             digests[place] or "",
@@ -103,7 +106,8 @@ def log_rows(
     gathered.counts["decisions_without_text"] = int((~text).sum())
     gathered.counts["decisions_over_the_cap"] = usable - int(kept.sum())
     rows, outcomes = gathered.rows(answer_kind)
-    return LogRows(rows, outcomes, int(kept.sum()), usable)
+    known = asked >= 0
+    return LogRows(rows, outcomes, asked[known], times[known], int(kept.sum()), usable)
 
 
 class _Gathered:
@@ -128,12 +132,12 @@ class _Gathered:
         drawn: list[dict[str, Any]],
         answer: str | None,
         reward: float,
-    ) -> None:
-        """One labelled decision."""
+    ) -> int:
+        """One labelled decision; its row, or -1 where its plan is not known."""
         known = self.plans.get(plan)
         if known is None:
             self.counts["decisions_of_unknown_plans"] += 1
-            return
+            return -1
         query = self.texts.setdefault(" ".join(text.split()), len(self.texts))
         finished = [one for one in drawn if one["prefix_tokens"] is None and one["backend"] in self.place]
         alone = len(known.stages) == 1 and known.stages[0].max_samples == 1
@@ -152,6 +156,7 @@ class _Gathered:
             self.samples.append(LabelledSample(query, _sample(one), label))
         count = tuple(sum(one["stage"] == stage for one in finished) for stage in range(len(known.stages)))
         self.ran.setdefault((query, plan), []).append((reward, count))
+        return query
 
     def rows(self, answer_kind: str) -> tuple[FitRows, PlanOutcomes]:
         """What was read, as arrays."""

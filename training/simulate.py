@@ -57,12 +57,12 @@ def _simulated(
 ) -> dict[str, Any]:
     from training.suites.budget.hindsight import budget_for
     from training.suites.budget.house import Menu
-    from training.suites.budget.measure import figures, play
+    from training.suites.budget.measure import figures, play, rng_of
     from training.suites.budget.scenarios import traffic_of
     from training.suites.budget.world import world_of
 
     world = world_of(recording, seed)
-    traffic = traffic_of(setting, world, np.random.default_rng([seed, 0, *scenario.encode()]))
+    traffic = traffic_of(setting, world, rng_of(scenario, seed))
     limit = budget_for(world, traffic.row, setting.share) if dollars is None else round(dollars * 1e6)
     menu = Menu.of(world, setting.worst)
     ours = play(world, setting, traffic, limit, seed, menu=menu)

@@ -2,6 +2,8 @@
 
     offers.py    a query as the price sees it: which further cost is bought at which price, and the price for a spending
     typical.py   the same of the bundle's typical queries, for the start
+    curve.py     mean spendings at all prices, as arrays that can be added
+    hours.py     how the queries to come differ from those of now, where the hours of typical queries are known
     demand.py    how many queries are to come until the window ends, and how sure that is
     pace.py      micro-dollars that a query may cost on average from now on
     price.py     the price of one account: model, corrected by what was really spent

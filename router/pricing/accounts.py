@@ -13,7 +13,8 @@ from router.domain.choice import Forecast
 from router.ledger import ALL, Amount, Balance, Ledger
 from router.ledger.accounts import GPU_SECONDS, TOKENS, Account, Accounts
 from router.pricing.demand import Profile
-from router.pricing.offers import Offer, offer_of_forecasts
+from router.pricing.hours import NO_QUERIES, Typical, hour_mix
+from router.pricing.offers import offer_of_forecasts
 from router.pricing.price import AccountPrice
 
 UPDATES = 1000  # of a price in a window,
@@ -30,12 +31,13 @@ class Prices:
         ledger: Ledger,
         wall_s: Callable[[], float],
         *,
-        hours: Sequence[float] = (),  # share of a day's queries in each UTC hour; none: an even day
-        offers: Sequence[Offer] = (),  # typical queries, until there are others
+        hours: Sequence[float] = (),  # share of a day's queries in each UTC hour; none: as typical ones came
+        typical: Typical = NO_QUERIES,  # until there are others; their hours say what will change
         urgent_share: float = 0.0,  # of each limit, kept for urgent queries, [0, 1]
     ) -> None:
         self._accounts, self._ledger, self._wall_s = accounts, ledger, wall_s
-        self._profile, self._typical, self.urgent_share = Profile(tuple(hours)), tuple(offers), urgent_share
+        self._hours, self.urgent_share = tuple(hours), urgent_share
+        self._take(typical)
         self._by_account: dict[str, AccountPrice] = {}
         self._branches: dict[str, tuple[AccountPrice, ...]] = {}  # by tenant
         self._named: dict[str, tuple[Account, ...]] = {}  # by tenant
@@ -45,9 +47,12 @@ class Prices:
         branch = self._branches.get(tenant) or self._branch(tenant)
         return max([account.price for account in branch])
 
-    def expect(self, offers: Sequence[Offer]) -> None:
-        """Other typical queries, for accounts of which none was seen yet."""
-        self._typical = tuple(offers)
+    def expect(self, typical: Typical) -> None:
+        """Other typical queries, for accounts of which none was seen yet; what their hours say is for all."""
+        self._take(typical)
+        now = self._wall_s()
+        for account in self._by_account.values():
+            account.expect(self._profile, self._mix, now)
 
     def price_of(self, account: str = ALL) -> float:
         """Of one account by itself; 0 where it has no limit or no queries."""
@@ -96,6 +101,10 @@ class Prices:
             )
         return kept
 
+    def _take(self, typical: Typical) -> None:
+        self._typical, self._mix = typical, hour_mix(typical)
+        self._profile = Profile(self._hours or typical.busy)
+
     def _update(self, tenant: str) -> None:
         now = self._wall_s()
         for account, one in zip(self._named[tenant], self._branches[tenant], strict=True):
@@ -113,7 +122,7 @@ class Prices:
         for account in named:
             one = self._by_account.get(account.name)
             if one is None:
-                one = AccountPrice(account, self._profile, self._typical, now)
+                one = AccountPrice(account, self._profile, self._typical, now, self._mix)
                 self._by_account[account.name] = one
             found.append(one)
         self._named[tenant], self._branches[tenant] = named, tuple(found)

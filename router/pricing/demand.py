@@ -32,6 +32,19 @@ class Profile:
             return end - start
         return self._until(end) - self._until(start)
 
+    def by_hour(self, start: float, end: float) -> list[float]:
+        """`between`, of each hour of the day (UTC) by itself: 24 numbers."""
+        days, rest = divmod(max(0.0, end - start), HOURS * HOUR_S)
+        found, at, end = [days * HOUR_S] * HOURS, start, start + rest
+        while at < end:
+            hour = int(at // HOUR_S)
+            until = min(end, (hour + 1) * HOUR_S)
+            found[hour % HOURS] += until - at
+            at = until
+        if self.relative is None:
+            return found
+        return [seconds * busy for seconds, busy in zip(found, self.relative, strict=True)]
+
     def _until(self, at: float) -> float:
         assert self.relative is not None  # noqa: S101 (for the type checker: `between` asks)
         day, rest = divmod(at, HOURS * HOUR_S)
@@ -56,7 +69,7 @@ class Demand:
     """Queries of one account. Times are seconds since the epoch, not falling."""
 
     def __init__(self, window_s: float, profile: Profile, now: float) -> None:
-        self._window_s, self._profile = window_s, profile
+        self._window_s, self.profile = window_s, profile
         self._at = self._slice_at = now
         self._new = 0  # since `_at`
         self._count = self._busy = 0.0  # decayed: queries, and busy seconds in which they came
@@ -74,7 +87,7 @@ class Demand:
             return
         keep = math.exp(-passed / (MEMORY * self._window_s))
         self._count = self._count * keep + self._new
-        self._busy = self._busy * keep + self._profile.between(self._at, now)
+        self._busy = self._busy * keep + self.profile.between(self._at, now)
         self._slice += self._new
         self._at, self._new = now, 0
         if now - self._slice_at >= self._window_s / SLICES:
@@ -82,7 +95,7 @@ class Demand:
 
     def ahead(self, seconds: float) -> tuple[float, float]:
         """Queries in the next seconds: their expected number and its variance."""
-        expected = self._rate * max(0.0, self._profile.between(self._at, self._at + seconds))
+        expected = self._rate * max(0.0, self.profile.between(self._at, self._at + seconds))
         return expected, expected * max(1.0, self._scatter / self._slices)
 
     @property
@@ -90,7 +103,7 @@ class Demand:
         return self._count / max(self._busy, LEAST * self._window_s)
 
     def _close_slice(self, now: float) -> None:
-        expected = self._rate * self._profile.between(self._slice_at, now)
+        expected = self._rate * self.profile.between(self._slice_at, now)
         if expected > 0:
             keep = 1 - 1 / SLICES
             self._scatter = self._scatter * keep + (self._slice - expected) ** 2 / expected

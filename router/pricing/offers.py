@@ -13,7 +13,11 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from router.domain.choice import Forecast
+from router.pricing.curve import Curve
+from router.pricing.demand import HOURS
 
 MICRO = 1e-6
 
@@ -71,22 +75,29 @@ def offer_of_forecasts(
 class Lately:
     """The newest offers, at most so many, their steps in order of worth."""
 
-    def __init__(self, most: int, offers: Iterable[Offer] = ()) -> None:
+    def __init__(self, most: int, offers: Iterable[Offer] = (), hours: Iterable[int] = ()) -> None:
         self.most = most
+        self.by_hour = [0] * HOURS  # how many of them came in each hour of the day, where that is known
         self._offers: deque[Offer] = deque()
+        self._hours: deque[int | None] = deque()
         self._steps: list[tuple[float, float]] = []  # (- quality per dollar, micro-dollars), rising
         self._least = 0.0
-        for offer in offers:
-            self.add(offer)
+        for offer, hour in itertools.zip_longest(offers, hours):
+            self.add(offer, hour)
 
-    def add(self, offer: Offer) -> None:
+    def add(self, offer: Offer, hour: int | None = None) -> None:
         """The newest; the oldest goes when there are too many."""
         if len(self._offers) == self.most:
-            oldest = self._offers.popleft()
+            oldest, came = self._offers.popleft(), self._hours.popleft()
+            if came is not None:
+                self.by_hour[came] -= 1
             self._least -= oldest.least
             for worth, more in oldest.steps:
                 del self._steps[bisect.bisect_left(self._steps, (-worth, more))]
         self._offers.append(offer)
+        self._hours.append(hour)
+        if hour is not None:
+            self.by_hour[hour] += 1
         self._least += offer.least
         for worth, more in offer.steps:
             bisect.insort(self._steps, (-worth, more))
@@ -95,6 +106,12 @@ class Lately:
     def least(self) -> float:
         """Micro-dollars that the cheapest plans take on average; 0 without any offer."""
         return self._least / len(self._offers) if self._offers else 0.0
+
+    def curve(self) -> Curve:
+        """What they spend on average at each price."""
+        steps, count = np.array(self._steps, dtype=np.float64).reshape(-1, 2), max(1, len(self._offers))
+        taken = np.concatenate([[0.0], np.cumsum(steps[:, 1])])
+        return Curve(-steps[:, 0], self.least + taken / count)
 
     def price_for(self, mean: float) -> float:
         """The lowest price at which the offers cost at most `mean` micro-dollars on average, >= 0; 0 without any.

@@ -9,11 +9,12 @@ Fails where the plans' qualities are not known: then no price changes anything, 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from router.ledger import Amount, Balance
 from router.ledger.accounts import GPU_SECONDS, TOKENS, Account
+from router.pricing.curve import Curve
 from router.pricing.demand import Demand, Profile
+from router.pricing.hours import Change, HourMix, Typical, hour_of
 from router.pricing.offers import Lately, Offer
 from router.pricing.pace import units_per_query
 
@@ -30,7 +31,14 @@ LEAST_SHARE = 0.01  # of an account's queries that one replica is taken to see
 class AccountPrice:
     """Quality per dollar, >= 0, for one account. Times are seconds since the epoch."""
 
-    def __init__(self, account: Account, profile: Profile, offers: Sequence[Offer], now: float) -> None:
+    def __init__(
+        self,
+        account: Account,
+        profile: Profile,
+        typical: Typical,
+        now: float,
+        mix: HourMix | None = None,  # what queries of each hour spend; None: not known
+    ) -> None:
         self.price = 0.0
         self.updated_at = -math.inf
         self._measure = account.measure()
@@ -39,7 +47,8 @@ class AccountPrice:
         self._dollars = 0.0 if counted else account.dollars_per_unit  # per unit; 0: not known yet
         self._counted = counted
         self._demand = Demand(self._window_s, profile, now)
-        self._offers = Lately(LATELY, offers)
+        self._offers = Lately(LATELY, typical.offers, typical.hours)
+        self._hour = hour_of(now)
         self._seen = self._expected = self._charged = 0.0  # queries, micro-dollars; decayed
         self._used = self._squares = self._reserved = 0.0  # micro-units, decayed
         self._mine = self._all = 0.0  # queries here and everywhere, decayed
@@ -47,11 +56,20 @@ class AccountPrice:
         self._began = self._looked_at = now
         self.limited = account.limit is not None
         self.balance: Balance | None = None  # as it was at the last update
+        self._change: Change | None = None
+        self.expect(profile, mix, now)
+
+    def expect(self, profile: Profile, mix: HourMix | None, now: float) -> None:
+        """How busy hours are and what their queries spend, from now on."""
+        self._demand.profile = profile
+        self._change = None if mix is None else Change(mix, profile, self._window_s, now)
 
     def seen(self, offer: Offer) -> None:
         """A query was decided."""
         self._demand.note()
-        self._offers.add(offer)
+        self._offers.add(offer, self._hour)
+        if self._change is not None:
+            self._change.note(offer)
 
     def paid(self, offer: Offer, price: float, reserved: Amount, used: Amount) -> None:
         """It was paid: what it offered, the price it was decided at, what was set aside and taken."""
@@ -70,23 +88,32 @@ class AccountPrice:
     def update(self, balance: Balance, now: float) -> None:
         """The price from now on."""
         self._demand.advance(now)
+        self._hour = hour_of(now)
         self._look(balance, now)
         if balance.limit is None:
             self.price = 0.0
         elif self._charged or not self._counted:
-            self._follow(self._wanted(balance), balance, now)
+            self._follow(self._wanted(balance, self._changes(balance, now)), balance, now)
         self.balance, self.updated_at, self.limited = balance, now, balance.limit is not None
 
-    def _wanted(self, balance: Balance) -> float:
+    def _changes(self, balance: Balance, now: float) -> Curve | None:
+        """In a rolling window money comes back as it was spent, hour by hour: there only what is seen lately counts."""
+        if self._change is None or balance.ends_in_s is None:
+            return None
+        self._change.look(self.price, now)
+        return self._change.until(now + balance.ends_in_s, self._offers.by_hour)
+
+    def _wanted(self, balance: Balance, change: Curve | None) -> float:
         in_use = balance.reserved * min(1.0, self._used / self._reserved if self._reserved else 1.0)
         dollars = self._charged / self._used if self._counted else self._dollars
         expected = dollars / self._bias  # micro-dollars of the forecasts for a micro-unit
-        least = self._offers.least / expected
+        to_come = self._offers if change is None else self._offers.curve().plus(change)
+        least = to_come.least / expected
         units = units_per_query(balance, in_use, self._demand, self._share, self._scatter, least)
         if balance.in_hand is not None:  # until the store is back, or this replica's lease ends
             lasting = max(balance.in_hand_s, balance.age_s)
             units = min(units, balance.in_hand / max(1.0, self._demand.ahead(lasting)[0]))
-        return self._offers.mean_price_for(
+        return to_come.mean_price_for(
             units * expected, self._doubt(balance) * max(0.0, units - least) * expected
         )
 

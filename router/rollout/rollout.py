@@ -24,8 +24,8 @@ from router.choose import Chooser
 from router.config import Config
 from router.domain.plan import Plan
 from router.errors import BundleRefused, StoreError, UnknownName
-from router.pricing.offers import Offer
-from router.pricing.typical import typical_offers
+from router.pricing.hours import Typical
+from router.pricing.typical import typical_traffic
 from router.rollout.agreed import ATTEMPTS, newest, publish
 from router.rollout.learned import Learned, read_to_serve
 from router.rollout.notes import Note, Notes
@@ -66,7 +66,7 @@ class _Serving:
     chooser: Chooser
     degraded: tuple[str, ...]
     canary: Canary | None
-    offers: tuple[Offer, ...] | None  # typical queries of another bundle than before; None: it is the same
+    typical: Typical | None  # queries of another bundle than before; None: it is the same
 
 
 class Rollout:
@@ -265,11 +265,11 @@ class Rollout:
         if active in refused:
             active = serving.active if serving.active in self._ready.by_version else ""
         own = self._ready.by_version[active]
-        chooser, canary, offers = books.chooser, None, None
+        chooser, canary, typical = books.chooser, None, None
         if chooser.predictions is not own.predictions:
             chooser = chooser.learned(tuple(own.plans.values()), own.predictions)
             if books.pricing is not None:
-                offers = tuple(typical_offers(own.predictions, chooser.menu.plans, chooser.forecaster))
+                typical = typical_traffic(own.predictions, chooser.menu.plans, chooser.forecaster)
         if wanted.canary and wanted.canary not in refused:
             tried = self._ready.by_version[wanted.canary]
             canary = Canary(
@@ -279,14 +279,14 @@ class Rollout:
             )
         keep = {"", active, wanted.canary, wanted.shadow}
         self._ready.by_version = {name: one for name, one in self._ready.by_version.items() if name in keep}
-        return _Serving(wanted, chooser, own.degraded, canary, offers)
+        return _Serving(wanted, chooser, own.degraded, canary, typical)
 
     def _swap(self, serving: _Serving) -> None:
         before, now = self.books.chooser.predictions.version, serving.chooser.predictions.version
         self._applied = serving.releases
         self.books.swap(serving.chooser, serving.degraded, serving.canary)
-        if self.books.pricing is not None and serving.offers is not None:
-            self.books.pricing.expect(serving.offers)
+        if self.books.pricing is not None and serving.typical is not None:
+            self.books.pricing.expect(serving.typical)
         if now != before:
             self._log.warning("another bundle decides", version=now, before=before)
 

@@ -81,13 +81,15 @@ def test_after_an_answer_the_other_backends_are_told_and_no_one_else() -> None:
 def test_all_parts_are_read_as_they_were_written() -> None:
     risks = RiskCurves.of(BACKENDS, {(0, 1): (np.linspace(0, 1, 50), np.zeros(50, bool))})
     hours = tuple([1 / 24] * 24)
-    typical = TypicalQueries(("p_correct/small",), np.array([[0.5], [0.6]]), np.array([10.0, 20.0]), hours)
+    typical = TypicalQueries(
+        ("p_correct/small",), np.array([[0.5], [0.6]]), np.array([10.0, 20.0]), hours, (9, 23)
+    )
     made = Deciding(risks, (HopValues(BACKENDS, 1, np.ones((2, 5))),), table(), typical)
     again = Deciding.from_arrays(BACKENDS, made.arrays())
     assert again.table is not None and again.table.signals(0.3) == table().signals(0.3)
     assert again.hops[0].first == 1
     assert again.typical is not None and list(again.typical.signals()) == list(typical.signals())
-    assert again.typical.hours == hours
+    assert again.typical.hours == hours and again.typical.came == (9, 23)
     assert again.risks is not None
     assert Deciding.from_arrays(BACKENDS, {}).arrays() == {}
 
@@ -100,6 +102,19 @@ def test_parts_that_do_not_fit_are_refused(part: str) -> None:
     arrays[part] = arrays[part][:1]
     with pytest.raises(BundleError):
         Deciding.from_arrays(BACKENDS, arrays)
+
+
+def test_a_bundle_from_before_queries_had_hours_knows_none() -> None:
+    typical = TypicalQueries(("p_correct/small",), np.array([[0.5]]), np.array([10.0]), came=(3,))
+    arrays = {name: value for name, value in typical.arrays().items() if name != "came"}
+    assert TypicalQueries.from_arrays(arrays).came == ()
+
+
+@pytest.mark.parametrize("came", [[3, 4], [24], [-1]])
+def test_hours_that_no_day_has_are_refused(came: list[int]) -> None:
+    arrays = TypicalQueries(("p_correct/small",), np.array([[0.5]]), np.array([10.0])).arrays()
+    with pytest.raises(BundleError, match="came wants 1 hours below 24"):
+        TypicalQueries.from_arrays(arrays | {"came": np.array(came)})
 
 
 def test_what_going_on_is_worth_for_one_query_is_what_it_is_for_many():

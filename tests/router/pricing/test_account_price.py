@@ -12,6 +12,7 @@ from router.ledger import ALL, Amount, Balance
 from router.ledger.accounts import TOKENS, Account
 from router.ledger.window import Window
 from router.pricing.demand import Demand, Profile, hourly_shares
+from router.pricing.hours import NO_QUERIES, Typical
 from router.pricing.offers import Offer, offer_of
 from router.pricing.price import DOUBT, AccountPrice
 
@@ -34,7 +35,7 @@ class Bank:
     trace: list[tuple[float, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.price = AccountPrice(self.account, Profile(), (), 0.0)
+        self.price = AccountPrice(self.account, Profile(), NO_QUERIES, 0.0)
         self.rng = random.Random(5)
 
     def balance(self, now: float) -> Balance:
@@ -156,14 +157,14 @@ def test_money_that_is_enough_for_everything_costs_nothing():
 
 
 def test_without_a_limit_there_is_no_price():
-    price = AccountPrice(Account(ALL, None, within=""), Profile(), [Offer(1.0, ((5.0, 2.0),))], 0.0)
+    price = AccountPrice(Account(ALL, None, within=""), Profile(), Typical((Offer(1.0, ((5.0, 2.0),)),)), 0.0)
     price.update(Balance(None, 10**9, 0), 1.0)
     assert price.price == 0.0
 
 
 def test_tokens_have_a_price_once_it_is_known_what_they_cost():
     account = Account("words", 1, Window("hour"), unit=TOKENS)
-    price = AccountPrice(account, Profile(), (), 0.0)
+    price = AccountPrice(account, Profile(), NO_QUERIES, 0.0)
     offer = offer_of([(100.0, 0.0), (1000.0, 0.9)])
     state = Balance(10**9, 0, 0, window_s=HOUR, ends_in_s=HOUR)
     price.update(state, 1.0)
@@ -195,7 +196,7 @@ def test_while_the_store_is_away_what_is_in_hand_is_made_to_last():
 def test_early_in_a_window_money_is_worth_what_it_may_turn_out_to_be_worth(replicas):
     bank = Bank(700 * QUERIES * replicas, replicas=replicas)
     typical = [offer_of([(100.0, 0.0), (1000.0, ((at + 0.5) / 500) ** 3)]) for at in range(500)]
-    price = AccountPrice(bank.account, Profile(), typical, 0.0)
+    price = AccountPrice(bank.account, Profile(), Typical(tuple(typical)), 0.0)
     for at in range(400):  # of 4,000 here; the pace was kept
         now = at * HOUR / QUERIES
         price.refused()
@@ -219,7 +220,7 @@ def test_the_price_of_a_new_process_is_not_held_up_by_its_first_guess():
 
 def test_a_rolling_window_keeps_its_pace():
     account = Account(ALL, 1, Window("rolling", HOUR), within="")
-    price = AccountPrice(account, Profile(), (), 0.0)
+    price = AccountPrice(account, Profile(), NO_QUERIES, 0.0)
     rng, trace, booked = random.Random(2), [], [0] * 64  # by slices of the hour, the oldest first
     limit = 400 * QUERIES
     for at in range(2 * QUERIES):

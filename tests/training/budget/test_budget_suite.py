@@ -18,8 +18,8 @@ from training.errors import TrainingError
 from training.figures.spread import Spread
 from training.simulate import simulate
 from training.suites import Run
+from training.suites.budget.day_before import typical_at_any_time, typical_of_a_day
 from training.suites.budget.hindsight import best_fixed, budget_for, knapsack
-from training.suites.budget.house import typical_offers
 from training.suites.budget.measure import measure, play
 from training.suites.budget.scenarios import SCENARIOS, traffic_of
 from training.suites.budget.suite import Budget
@@ -48,7 +48,8 @@ def world() -> World:
 
 @pytest.fixture(scope="module")
 def found(world) -> dict[str, dict[str, float]]:
-    short = ("steady", "diurnal", "bursty", "drifting", "replicas8", "outage", "lowered")
+    drifting = ("drifting", "drifting:first_day", "drifting:reversed")
+    short = ("steady", "diurnal", "bursty", *drifting, "replicas8", "outage", "lowered")
     return {name: measure(world, name, 1, SCALE) for name in short} | {
         "heavy_tail": measure(world, "heavy_tail", 1)
     }
@@ -58,9 +59,32 @@ def test_prices_begin_with_queries_from_all_over_a_recording_that_is_in_order(wo
     cost = np.stack([np.linspace(10.0, 1000.0, 4000), np.full(4000, 5000.0)], axis=1)
     quality = np.full((4000, 2), [0.5, 0.9])
     ordered = replace(world, typical_quality=quality, typical_cost=cost)
-    least = [offer.least for offer in typical_offers(ordered)]
+    least = [offer.least for offer in typical_at_any_time(ordered).offers]
     assert np.mean(least) == pytest.approx(505.0, rel=0.1)
     assert np.std(least) == pytest.approx(np.std(cost[:, 0]), rel=0.1)
+
+
+def test_the_day_before_is_of_other_queries_and_drifts_as_the_day_or_the_other_way(world):
+    other = replace(world, typical_cost=np.full_like(world.typical_cost, 77.0))
+    at = np.sort(np.random.default_rng(0).random(3000))
+    for backwards in (False, True):
+        rng = np.random.default_rng(1)
+        typical = typical_of_a_day(world, at, rng, drifts=True, backwards=backwards)
+        gain = np.array([sum(worth * more for worth, more in offer.steps) for offer in typical.offers])
+        late = np.array(typical.hours) >= 12
+        assert (gain[late].mean() > gain[~late].mean()) != backwards
+        assert len(typical.busy) == 24 and sum(typical.busy) == pytest.approx(1.0)
+    steady = typical_of_a_day(other, at, np.random.default_rng(1), drifts=False, backwards=False)
+    assert {offer.least for offer in steady.offers} == {77.0}
+
+
+def test_a_day_that_drifts_like_the_one_before_loses_less_and_one_that_does_not_hardly_more(world):
+    names = ("drifting", "drifting:first_day", "drifting:reversed")
+    alike, first, other = (
+        np.mean([measure(world, name, seed, SCALE)["regret"] for seed in range(2)]) for name in names
+    )
+    assert alike < first - 0.003
+    assert other < first + 0.005
 
 
 def test_nothing_is_ever_overspent(found):

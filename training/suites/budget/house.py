@@ -10,9 +10,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from predictors.typical_queries import MOST
 from router.domain.choice import Forecast, Situation
 from router.domain.plan import Plan, Stage
 from router.errors import BudgetExceeded, StoreError
@@ -25,7 +22,7 @@ from router.ledger.window import Kind, Window
 from router.open_ledger import LEASE_BEYOND_S
 from router.policies.utility import best
 from router.pricing.accounts import Prices
-from router.pricing.offers import Offer, offer_of
+from router.pricing.hours import NO_QUERIES, Typical
 from router.selectors.first import First
 from router.stopping.never import Never
 from training.suites.budget.world import World
@@ -188,7 +185,7 @@ class House:
     window: Kind
     request_s: float
     fixed: float | None = None  # None: prices follow the pace
-    hours: tuple[float, ...] = ()
+    typical: Typical = NO_QUERIES
     immediate: bool = True
     clock: Clock = field(default_factory=Clock)
     replicas: list[Replica] = field(default_factory=list)
@@ -205,11 +202,7 @@ class House:
         terms = Terms(self.request_s, self.request_s + LEASE_BEYOND_S)
         ledger = Leased(accounts, self.store, f"replica-{self.made}", self.clock, terms)
         self.store.register(ledger.replica, accounts)
-        prices = (
-            Prices(accounts, ledger, self.clock, hours=self.hours, offers=typical_offers(self.world))
-            if self.fixed is None
-            else None
-        )
+        prices = Prices(accounts, ledger, self.clock, typical=self.typical) if self.fixed is None else None
         replica = Replica(ledger.replica, ledger, prices, self.fixed or 0.0)
         if not self.immediate:
             ledger.fetch = _fetch(replica)
@@ -222,16 +215,6 @@ class House:
         replica.alive = False
         self.replicas.remove(replica)
         return list(replica.open.values())
-
-
-def typical_offers(world: World) -> list[Offer]:
-    """Of other queries than the window's, drawn as a bundle draws them: recordings may be in order of their tasks."""
-    some = np.random.default_rng(0).permutation(len(world.typical_quality))[:MOST]
-    quality, cost = world.typical_quality[some], world.typical_cost[some]
-    return [
-        offer_of(zip(costs, row, strict=True))
-        for costs, row in zip(cost.tolist(), quality.tolist(), strict=True)
-    ]
 
 
 def _fetch(replica: Replica) -> Callable[[], Coroutine[Any, Any, None]]:

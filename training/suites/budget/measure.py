@@ -36,12 +36,17 @@ def play(
 def measure(world: World, name: str, seed: int, scale: float = 1.0) -> dict[str, float]:
     """All figures of one scenario and seed."""
     scenario = SCENARIOS[name]
-    traffic = traffic_of(scenario, world, np.random.default_rng([seed, 0, *name.encode()]), scale)
+    traffic = traffic_of(scenario, world, rng_of(name, seed), scale)
     limit = budget_for(world, traffic.row, scenario.share)
     menu = Menu.of(world, scenario.worst)
     ours = play(world, scenario, traffic, limit, seed, menu=menu)
     until_empty = play(world, scenario, traffic, limit, seed, 0.0, menu)
     return figures(world, scenario, traffic, ours, until_empty)
+
+
+def rng_of(name: str, seed: int) -> np.random.Generator:
+    """What the queries of a scenario are drawn with."""
+    return np.random.default_rng([seed, 0, *(SCENARIOS[name].as_in or name).encode()])
 
 
 def figures(

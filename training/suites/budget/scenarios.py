@@ -1,20 +1,24 @@
 """When queries come, how long they take, and what happens to the replicas that serve them. One window each.
 
 `steady`: at an even rate; `diurnal`: a day with a night, its shape learned from the day before; `bursty`: two thirds
-come in bursts of a hundredth of the window; `drifting`: from the queries that compute helps least to those it helps
-most; `replicas8`: eight replicas (also diurnal and bursty); `outage`: the store away, replicas killed; `lowered`: a
-budget cut in the middle; `heavy_tail`: 64 at once, whose worst case is 20 times their mean.
+come in bursts of a hundredth of the window; `drifting`: over a day from the queries that compute helps least to those
+it helps most, as on the day before, which the bundle was fitted on; the same window by a bundle that knows of no day
+(`drifting:first_day`), and after a day that drifted the other way (`drifting:reversed`); `replicas8`: eight replicas
+(also diurnal and bursty); `outage`: the store away, replicas killed; `lowered`: a budget cut in the middle;
+`heavy_tail`: 64 at once, whose worst case is 20 times their mean.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from router.pricing.demand import hourly_shares
+from router.pricing.hours import Typical
+from training.suites.budget.day_before import drifting_rows, typical_at_any_time, typical_of_a_day
 from training.suites.budget.world import World
 
 Floats = NDArray[np.float64]
@@ -36,7 +40,8 @@ class Scenario:
         0.35  # of the way from the cheapest plans' cost to that of the best, for all queries: the budget
     )
     drifts: bool = False
-    learns_hours: bool = False
+    day_before: Literal["", "alike", "reversed"] = ""  # that the bundle learned from; none: from recordings
+    as_in: str = ""  # the scenario whose queries these are; none: its own
     away: tuple[float, float] = (1.0, 1.0)  # when the store cannot be reached
     kills: tuple[float, ...] = ()  # each takes a replica, another comes in its place
     lowered: tuple[float, float] | None = None  # when, and what is left of the limit
@@ -54,7 +59,7 @@ class Traffic:
     at: Floats = field(compare=False)
     row: NDArray[np.int64] = field(compare=False)
     takes: Floats = field(compare=False)
-    hours: tuple[float, ...] = ()  # share of each hour of the day, as the log says; none: not known
+    typical: Typical  # queries of the bundle
 
 
 def even(rng: Rng, n: int) -> Floats:
@@ -77,12 +82,16 @@ def bursts(rng: Rng, n: int) -> Floats:
 
 SCENARIOS = {
     "steady": Scenario(even),
-    "diurnal": Scenario(day_and_night, window="day", learns_hours=True),
+    "diurnal": Scenario(day_and_night, window="day", day_before="alike"),
     "bursty": Scenario(bursts),
-    "drifting": Scenario(even, drifts=True),
+    "drifting": Scenario(even, window="day", drifts=True, day_before="alike"),
+    "drifting:first_day": Scenario(even, window="day", drifts=True, as_in="drifting"),
+    "drifting:reversed": Scenario(
+        even, window="day", drifts=True, day_before="reversed", as_in="drifting"
+    ),
     "replicas8": Scenario(even, replicas=8, queries=8000),
     "replicas8:diurnal": Scenario(
-        day_and_night, window="day", learns_hours=True, replicas=8, queries=8000
+        day_and_night, window="day", day_before="alike", replicas=8, queries=8000
     ),
     "replicas8:bursty": Scenario(bursts, replicas=8, queries=8000),
     "outage": Scenario(even, replicas=4, away=(0.4, 0.55), kills=(0.3, 0.6)),
@@ -95,21 +104,17 @@ def traffic_of(scenario: Scenario, world: World, rng: Rng, scale: float = 1.0) -
     """Draw a window's queries, with replacement; `scale` > 0: so many times fewer or more."""
     n = max(50, round(scenario.queries * scale))
     at = scenario.times(rng, n)
-    hours: tuple[float, ...] = ()
-    if scenario.learns_hours:
-        hours = hourly_shares((scenario.times(rng, n) * scenario.window_s).tolist())
     mean_s = scenario.at_once / n * scenario.window_s
-    return Traffic(at * scenario.window_s, _rows(scenario, world, at, rng), rng.exponential(mean_s, n), hours)
-
-
-def _rows(scenario: Scenario, world: World, at: Floats, rng: Rng) -> NDArray[np.int64]:
-    if not scenario.drifts:
-        return rng.integers(len(world), size=len(at))
-    gain = world.quality.max(axis=1) - world.quality[np.arange(len(world)), world.cost.argmin(axis=1)]
-    order = np.argsort(gain, kind="stable")
-    width = 0.5  # at any time queries come from half of the order, which moves along
-    place = (at * (1 - width) + width * rng.random(len(at))) * len(order)
-    return np.asarray(order[np.minimum(place.astype(np.int64), len(order) - 1)], dtype=np.int64)
+    if scenario.drifts:
+        row = drifting_rows(world.quality, world.cost, at, rng)
+    else:
+        row = rng.integers(len(world), size=n)
+    takes = rng.exponential(mean_s, n)
+    if not scenario.day_before:
+        return Traffic(at * scenario.window_s, row, takes, typical_at_any_time(world))
+    before, backwards = scenario.times(rng, n), scenario.day_before == "reversed"
+    typical = typical_of_a_day(world, before, rng, drifts=scenario.drifts, backwards=backwards)
+    return Traffic(at * scenario.window_s, row, takes, typical)
 
 
 def _thinned(rng: Rng, n: int, rate: Callable[[Floats], Floats]) -> Floats:

@@ -50,7 +50,13 @@ class Simulation:
         self.world, self.menu, self.scenario, self.traffic, self.rng = world, menu, scenario, traffic, rng
         kind: Kind = "day" if scenario.window == "day" else "hour"
         self.house = House(
-            world, limit, kind, REQUEST_S, fixed, traffic.hours, immediate=scenario.replicas == 1
+            world,
+            limit,
+            kind,
+            REQUEST_S,
+            fixed,
+            traffic.typical,
+            immediate=scenario.replicas == 1,
         )
         self.result = Result(limit, limit, queries=len(traffic.at))
         self._events: list[tuple[float, int, str, object]] = []
