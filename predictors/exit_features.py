@@ -1,7 +1,8 @@
 """What the looks at a growing trace say about stopping it now: its tentative answers, how sure, for how long the same.
 
 Nothing here knows the question or the kind of task, so that what is fitted on one kind can be used on another. When it
-fails: a tentative answer that is guessed from the question alone looks as settled as one that was worked out.
+fails: a tentative answer that is guessed from the question alone looks as settled as one that was worked out, unless
+the text says nothing of it (`predictors.exit_text`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import log, log1p
 from typing import NamedTuple
+
+from predictors.exit_text import NOTHING, Written
 
 NAMES = (
     "answered",
@@ -30,7 +33,11 @@ NAMES = (
     "tokens",
     "looks",
     "first_entropy",
+    "written_times",
+    "written_since",
+    "written_ago",
 )
+BEFORE_TEXT = 19  # of `NAMES`: what heads in older bundles were fitted on
 _EDGE = 1e-3
 
 
@@ -42,6 +49,7 @@ class Look(NamedTuple):
     confidence: float | None = None  # probability of the tentative answer's tokens, or stated, [0, 1]
     mean_logprob: float | None = None  # of the trace so far, nats per token
     first_entropy: float | None = None  # nats
+    written: Written = NOTHING  # the tentative answer in the text; asked of the latest look alone
 
 
 def exit_features(looks: Sequence[Look]) -> list[float]:
@@ -78,6 +86,7 @@ def exit_features(looks: Sequence[Look]) -> list[float]:
         log1p(now.tokens),
         log1p(len(looks)),
         now.first_entropy or 0.0,
+        *now.written,
     ]
 
 

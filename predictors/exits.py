@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.errors import BundleError
-from predictors.exit_features import NAMES, Look, exit_features
+from predictors.exit_features import BEFORE_TEXT, NAMES, Look, exit_features
 from predictors.exit_head import ExitHead
+from predictors.exit_text import written
 from predictors.observation import Observation, Sample
 from predictors.packing import packed, unpacked
 from predictors.risk_curve import ETA, STEPS, losses_allowed
@@ -39,14 +40,16 @@ class Exits:
         looks = [look_of(sample) for sample in seen.trace(latest.sample_id)]
         if not looks:
             return {}
-        row = np.array([exit_features(looks)], dtype=np.float32)
-        told = self.head.expect(row, np.array([float(looks[-1].tokens)]))
+        # looks are kept without their texts: that of the latest is with the samples
+        looks[-1] = looks[-1]._replace(written=written(latest.reasoning + latest.text, latest.answer))
+        row = np.array(exit_features(looks)[: self.head.width], dtype=np.float32)
+        safe, right, gain, left = self.head.at(row, float(looks[-1].tokens))
         name = latest.sample_id
         return {
-            f"safe_to_stop/{name}": float(told.safe[0]),
-            f"right_now/{name}": float(told.right[0]),
-            f"gain_left/{name}": float(told.gain[0]),
-            f"tokens_left/{name}": float(told.left[0]),
+            f"safe_to_stop/{name}": safe,
+            f"right_now/{name}": right,
+            f"gain_left/{name}": gain,
+            f"tokens_left/{name}": left,
             f"trace_tokens/{latest.backend}": self.usual,
         }
 
@@ -65,10 +68,8 @@ class Exits:
     def from_arrays(cls, backend: str, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The inverse of `arrays`; raises `BundleError` for what does not fit."""
         own, head = unpacked(arrays, "own"), ExitHead.from_arrays(unpacked(arrays, "head"))
-        if head.length.shape != (len(NAMES) + 1,):
-            raise BundleError(
-                f"exits of {backend!r}: fitted on {len(head.length) - 1} features, not {len(NAMES)}"
-            )
+        if head.width not in (BEFORE_TEXT, len(NAMES)):
+            raise BundleError(f"exits of {backend!r}: fitted on {head.width} features, not {len(NAMES)}")
         numbers, losses = own.get("numbers"), own.get("losses")
         if numbers is None or losses is None or numbers.shape != (2,) or losses.shape != (STEPS + 1,):
             raise BundleError(f"exits of {backend!r}: numbers or losses are not there or do not fit")

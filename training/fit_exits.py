@@ -15,7 +15,7 @@ from predictors.exit_head import RIGHT, ExitHead, fit_exit_head
 from predictors.exits import Exits, counted_losses
 from router.recording import Recording
 from router.recordings.text_split import split_by_text
-from training.suites.early_exit.halves import features_of
+from training.suites.early_exit.halves import features_of, written_of
 from training.suites.early_exit.traces import Floats, Traces, traces_of
 from training.suites.early_exit.watch import Watched, watched, watches_of
 
@@ -58,7 +58,7 @@ def _of_queries(traces: Traces, wanted: set[str] | None) -> NDArray[np.bool_]:
 
 def _fitted(name: str, traces: Traces, kept: NDArray[np.bool_], seed: int) -> Exits | None:
     one = watched(traces, next(watches_of(traces)))  # from the first snapshot on, as closely as is worth it
-    features = features_of(one)
+    features = features_of(one, written_of(traces))
     whole = _head(one, features, kept)
     if whole is None:
         return None

@@ -25,6 +25,7 @@ from training.figures.spread import Spread
 from training.fit import fit
 from training.replay_run import Replayed, as_rows, replay
 from training.suites import Figures, Run
+from training.suites.early_exit.confident import WALK, stops_along, stops_at
 from training.suites.early_exit.figures import EarlyExitFigures
 from training.suites.early_exit.run_length import Runs
 from training.suites.early_exit.suite import EarlyExit
@@ -265,6 +266,14 @@ def test_a_risk_becomes_a_threshold_when_the_bundle_is_loaded(settled, fitted, t
     assert fitted.exit_threshold("one", 0.2) is not None
     assert fitted.exit_threshold("one", 1e-6) is None
     assert fitted.exit_threshold("two", 0.2) is None
+
+
+def test_many_thresholds_at_once_stop_where_each_does_alone():
+    rng = np.random.default_rng(0)
+    score = rng.random((300, 9))
+    score[:, 0] = rng.choice(WALK, 300)  # also exactly at a threshold
+    score[rng.random(score.shape) < 0.2] = np.nan
+    assert (stops_along(score, WALK) == [stops_at(score, float(one)) for one in WALK]).all()
 
 
 def test_losses_are_counted_where_a_trace_would_first_stop():

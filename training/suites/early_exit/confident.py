@@ -21,6 +21,7 @@ from training.suites.early_exit.traces import Floats
 from training.suites.early_exit.watch import Watched, first_true
 
 GRID = tuple(float(x) for x in np.round(1 - np.geomspace(0.003, 0.6, 40), 5))  # from the safest down
+WALK = 1 - np.geomspace(0.003, 0.6, 160)  # the same for a promise: between two steps several losses may lie
 STATED = (0.999, 0.995, 0.99, 0.98, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
 
 
@@ -78,23 +79,28 @@ def kept_at(known: Known, half: Half, risk: float) -> Kept | None:
 
 
 def walked(one: Watched, score: Floats, tuning: NDArray[np.bool_], allowed: int) -> float | None:
-    """The last threshold of the grid before the first with more than `allowed` losses among `tuning`."""
-    found = None
-    for threshold in GRID:
-        if int(lost(one, stops_at(score, threshold))[tuning].sum()) > allowed:
-            break
-        found = threshold
-    return found
+    """The last threshold of the walk before the first with more than `allowed` losses among `tuning`."""
+    losses = lost(one, stops_along(score, WALK))[:, tuning].sum(axis=1)
+    over = np.flatnonzero(losses > allowed)
+    last = (int(over[0]) if len(over) else len(WALK)) - 1
+    return None if last < 0 else float(WALK[last])
 
 
 def in_hindsight(one: Watched, score: Floats, among: NDArray[np.bool_], risk: float) -> float:
     """The most tokens that any threshold saves on the traces `among` with at most the share `risk` lost there."""
-    length, best = one.traces.length[among].sum(), 0.0
-    for threshold in GRID:
-        stops = stops_at(score, threshold)
-        if lost(one, stops)[among].sum() <= risk * among.sum():
-            best = max(best, float(length - spent_by(one, stops)[among].sum()))
-    return best
+    stops = stops_along(score, WALK)
+    kept = lost(one, stops)[:, among].sum(axis=1) <= risk * among.sum()
+    saved = one.traces.length[among].sum() - spent_by(one, stops)[:, among].sum(axis=1)
+    return max(0.0, float(saved[kept].max(initial=0.0)))
+
+
+def stops_along(score: Floats, thresholds: Floats) -> NDArray[np.int64]:
+    """`stops_at` for T thresholds, (T, n)."""
+    # the surest look so far, as the number of thresholds that it reaches
+    reached = np.searchsorted(np.sort(thresholds), np.where(np.isnan(score), -np.inf, score), side="right")
+    reached = np.maximum.accumulate(reached, axis=1).astype(np.int16)
+    needed = np.argsort(np.argsort(thresholds)).astype(np.int16) + 1
+    return np.asarray((reached[None] < needed[:, None, None]).sum(axis=2), dtype=np.int64)
 
 
 def stops_at(score: Floats, threshold: float) -> NDArray[np.int64]:
@@ -104,11 +110,11 @@ def stops_at(score: Floats, threshold: float) -> NDArray[np.int64]:
 
 
 def spent_by(one: Watched, stops: NDArray[np.int64]) -> Floats:
-    """Output tokens of every trace, looks included."""
-    return np.asarray(one.spent[np.arange(len(stops)), stops])
+    """Output tokens of every trace, looks included; `stops` (…, n)."""
+    return np.asarray(one.spent[np.arange(stops.shape[-1]), stops])
 
 
 def lost(one: Watched, stops: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Traces that stopped, were wrong, and would have been right at the end."""
-    had = one.reward[np.arange(len(stops)), stops]
+    """Traces that stopped, were wrong, and would have been right at the end; `stops` (…, n)."""
+    had = one.reward[np.arange(stops.shape[-1]), stops]
     return np.asarray((stops < one.looks) & (had < RIGHT) & (one.traces.final >= RIGHT))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from predictors.exit_features import NAMES, Look, exit_features
 from predictors.exit_head import ExitHead, fit_exit_head
+from predictors.exit_text import NOTHING, Written, written
 from training.suites.early_exit.traces import TUNING, Floats, Places, Traces
 from training.suites.early_exit.watch import Watch, Watched, different, watched, watches_of
 
@@ -43,7 +44,8 @@ class Known:
     def of(cls, traces: Traces, seed: int) -> Known:
         """Walk the traces under every watch of the grid."""
         found = tuple(different(watched(traces, watch) for watch in watches_of(traces)))
-        return cls(traces, seed, found, tuple(map(features_of, found)))
+        said = written_of(traces)
+        return cls(traces, seed, found, tuple(features_of(one, said) for one in found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +126,18 @@ def used_to_learn(watch: Watch, first: Watch) -> bool:
     return watch.first == 0 and round(watch.every / max(first.every, 1e-9)) in LEARNED_FROM
 
 
-def features_of(one: Watched) -> NDArray[np.float32]:
-    """The features at every look, (n, L', d), 0 behind the last."""
+def written_of(traces: Traces) -> Floats:
+    """Where the tentative answers stand in the texts (`predictors.exit_text`), (n, L, 3)."""
+    found = np.zeros((*traces.rows.shape, len(NOTHING)))
+    for place in np.argwhere(traces.there):
+        row = int(traces.rows[tuple(place)])
+        text, answer = (traces.recording.value(row, name) for name in ("text", "answer"))
+        found[tuple(place)] = written(str(text or ""), None if answer is None else str(answer))
+    return found
+
+
+def features_of(one: Watched, said: Floats) -> NDArray[np.float32]:
+    """The features at every look, (n, L', d), 0 behind the last; `said`: `written_of` the traces."""
     seen = one.traces.recording.columns
     columns = [one.seen(values) for values in (seen.confidence, seen.mean_logprob, seen.first_entropy)]
     tokens = one.taken(one.traces.tokens, 0.0)
@@ -134,9 +146,11 @@ def features_of(one: Watched) -> NDArray[np.float32]:
         looks: list[Look] = []
         for look in range(int(one.there[trace].sum())):
             answer = int(one.answer[trace, look])
-            told = [
+            sure, logprob, entropy = (
                 None if np.isnan(column[trace, look]) else float(column[trace, look]) for column in columns
-            ]
-            looks.append(Look(int(tokens[trace, look]), None if answer < 0 else answer, *told))
+            )
+            text = Written(*said[trace, one.place[trace, look]].tolist())
+            spent = int(tokens[trace, look])
+            looks.append(Look(spent, None if answer < 0 else answer, sure, logprob, entropy, text))
             found[trace, look] = exit_features(looks)
     return found
