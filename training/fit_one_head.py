@@ -67,8 +67,9 @@ def fit_on_rows(
     members, without = np.empty((len(made), len(MEMBERS))), {}
     for part in parts.tolist():
         inside, outside = np.flatnonzero(made.fold != part), np.flatnonzero(made.fold == part)
-        fitted = fit_members(made.taken(inside), seed)
-        members[outside] = fitted.predict(made.taken(outside))
+        seen = made.while_held_out(part)
+        fitted = fit_members(seen.taken(inside), seed)
+        members[outside] = fitted.predict(seen.taken(outside))
         if per_fold:
             without[part] = fitted
     blend, mixed = guarded_blend(members, made.y, made.weight, made.fold)
@@ -112,7 +113,7 @@ def fit_members(rows: SampleRows, seed: int) -> Members:
     said = np.clip(crossed.held_out[:, 0], 0.0, 1.0)
     x = np.column_stack([rows.x, said, prior_columns(rows.prior)]).astype(np.float32)
     base = float(np.average(rows.y, weights=rows.weight))
-    linear = None if rows.told else Linear(penalty=10.0).fit(x, rows.y, rows.weight, seed)
+    linear = None if rows.told is not None else Linear(penalty=10.0).fit(x, rows.y, rows.weight, seed)
     trees = _trees().fit(x, rows.y, rows.weight, seed)
     unseeing = None
     if float(np.ptp(rows.prior)) > 0:

@@ -106,21 +106,39 @@ class StateRows:
 def state_rows(made: SampleRows, rows: FitRows, seed: int) -> StateRows | None:
     """The rows whose samples have states, with what the probes say; None where there are too few."""
     told = np.full(len(made), np.nan)
+    nested = {part: told.copy() for part in np.unique(made.fold).tolist()}
     probed, right, agree = {}, {}, {}
     for backend in rows.backends:
         mine, x, pieces = states_of(made, rows, backend)
-        if len(mine) < ENOUGH or len(np.unique(made.fold[mine])) < 2 or float(np.ptp(made.y[mine])) == 0:
+        if not _enough(made, mine):
             continue
         found = fit_jointly(made.taken(mine), x, pieces)
         told[mine], probed[backend] = found.held_out, found
+        for part, without in nested.items():
+            without[mine] = found.nested.get(part, found.held_out)
         of_prompt = tuple(piece for piece in pieces if piece.part in PROMPT)
         if of_prompt:
             right[backend], agree[backend] = _of_prompt(made, rows, mine, x, pieces, of_prompt, seed)
     known = np.flatnonzero(np.isfinite(told))
     if not len(known):
         return None
-    kept = {name: found for name, found in agree.items() if found is not None}
-    return StateRows(with_said(made.taken(known), told[known]), probed, right, kept)
+    of_right, of_agree = (
+        {name: found for name, found in kind.items() if found is not None} for kind in (right, agree)
+    )
+    inner = {part: without[known] for part, without in nested.items()}
+    return StateRows(with_said(made.taken(known), told[known], inner), probed, of_right, of_agree)
+
+
+def _enough(made: SampleRows, mine: NDArray[np.int64]) -> bool:
+    """Whether rows of one backend with states have both outcomes, and no fold nearly all of them."""
+    if len(mine) < ENOUGH or float(np.ptp(made.y[mine])) == 0:
+        return False
+    return _apart(made.fold[mine])
+
+
+def _apart(folds: NDArray[np.int64]) -> bool:
+    """Whether two rows are left without any one of the folds."""
+    return len(folds) - int(np.bincount(folds).max(initial=0)) >= 2
 
 
 def states_of(
@@ -149,7 +167,7 @@ def _of_prompt(
     pieces: tuple[Piece, ...],
     wanted: tuple[Piece, ...],
     seed: int,
-) -> tuple[Probed, Probed | None]:
+) -> tuple[Probed | None, Probed | None]:
     """Probes of the prompt's state, one row per query: will a sample be right, will two agree?"""
     by_query: dict[int, list[int]] = {}
     for place, at in enumerate(mine.tolist()):
@@ -164,9 +182,11 @@ def _of_prompt(
         fold.append(int(made.fold[mine[places[0]]]))
     stacked, folds, ones = np.stack(states), np.array(fold, dtype=np.int64), np.ones(len(states))
     agreed = np.array(same)
+    if not _apart(folds):
+        return None, None
     right = fit_probe(stacked, wanted, np.array(y), ones, folds, seed)
     some = np.isfinite(agreed)
-    if some.sum() < ENOUGH or len(np.unique(folds[some])) < 2:
+    if some.sum() < ENOUGH or not _apart(folds[some]):
         return right, None
     return right, fit_probe(stacked[some], wanted, agreed[some], ones[some], folds[some], seed)
 

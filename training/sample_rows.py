@@ -21,6 +21,9 @@ from router.answers import canonical
 from training.fit_rows import FitRows, LabelledSample
 
 Floats = NDArray[np.float64]
+Told = Mapping[
+    int, NDArray[np.float32]
+]  # fold -> the last two columns of x, of regressions without this fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,9 @@ class SampleRows:
     )  # (m,) a query counts once per backend, however often it was sampled
     fold: NDArray[np.int64] = field(compare=False)  # (m,) of the query
     number: NDArray[np.int64] = field(compare=False)  # (m,) index into FitRows.samples
-    told: bool = False  # x ends in what a regression said that saw more: it stands for the linear member
+    told: Told | None = (
+        None  # x ends in what a regression said that saw more: it stands for the linear member
+    )
 
     def __len__(self) -> int:
         return len(self.y)
@@ -51,8 +56,16 @@ class SampleRows:
             self.weight[rows],
             self.fold[rows],
             self.number[rows],
-            self.told,
+            None if self.told is None else {part: said[rows] for part, said in self.told.items()},
         )
+
+    def while_held_out(self, part: int) -> SampleRows:
+        """The rows as they are seen by what is fitted without the fold `part`."""
+        if self.told is None or part not in self.told:
+            return self
+        x = self.x.copy()
+        x[:, -2:] = self.told[part]
+        return replace(self, x=x)
 
 
 def sample_rows(

@@ -16,6 +16,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from predictors import worked_numbers
 from predictors.sample_features import FORM, SAID
@@ -89,7 +90,10 @@ def fold_figures(
         said[name] = alone.probe.many(new)
         both = only(BOTH, some), only(BOTH, test.made)
         joint = fit_jointly(both[0], x, ())
-        told = with_said(both[0], joint.held_out), with_said(both[1], told_by(joint.probe, both[1], new))
+        told = (
+            with_said(both[0], joint.held_out, joint.nested),
+            with_said(both[1], told_by(joint.probe, both[1], new)),
+        )
         said[f"text+logprobs+{name}"] = _said(*told, train.seen, seed)
     return {name: auroc(p, test.made.y >= RIGHT) for name, p in said.items()}
 
@@ -140,7 +144,8 @@ def worth(
 def main() -> None:
     """Run the command by itself."""
     try:
-        typer.run(worth)
+        with threadpool_limits(1):  # threads of BLAS wait for one another around small matrices
+            typer.run(worth)
     except TrainingError as error:
         print(f"states-worth: {error}", file=sys.stderr)
         raise SystemExit(1) from None

@@ -17,7 +17,7 @@ from predictors.state_probe import StateProbe
 from training.fit_one_head import fit_on_rows
 from training.fit_rows import FitRows, LabelledSample
 from training.fit_samples import fit_sample_head
-from training.fit_states import fit_probe, judged, states_of
+from training.fit_states import fit_probe, judged, state_rows, states_of
 from training.sample_rows import sample_rows
 
 A, B, C = Piece("prompt_last", 3, 4), Piece("answer_mean", 3, 6), Piece("answer_mean", 5, 6)
@@ -238,6 +238,27 @@ def test_a_head_of_before_whose_probes_read_states_alone_is_read_and_judges_as_i
     assert np.array_equal(judged(again, made, rows), judged(whole, made, rows))
     said = np.array([confidence(again, row.sample) for row in made_rows(seed=1).samples])
     assert order(said, np.array([row.reward for row in made_rows(seed=1).samples])) > 0.85
+
+
+def test_what_is_fitted_without_a_fold_is_told_nothing_that_knows_its_labels():
+    rows, folds, half = made_rows(), np.arange(160) % 4, np.full((160, 1), 0.5)
+    turned = tuple(
+        replace(row, reward=1 - row.reward) if folds[row.query] == 1 else row for row in rows.samples
+    )
+    found = []
+    for samples in (rows.samples, turned):
+        mine = replace(rows, samples=samples)
+        made = sample_rows(mine, half, 10 * half, folds, np.random.default_rng(0))
+        seen = state_rows(made, mine, 0)
+        assert seen is not None
+        outside = made.fold == 2
+        assert np.array_equal(seen.rows.while_held_out(2).x[outside], seen.rows.x[outside])
+        found.append(seen)
+    for fold, equal in ((1, True), (0, False)):
+        one, other = (seen.rows.while_held_out(fold).x for seen in found)
+        assert np.array_equal(one, other) == equal
+        first, second = (seen.probed["small"].of(fold).state.coef for seen in found)
+        assert np.array_equal(first, second) == equal
 
 
 def test_a_head_without_a_linear_member_is_refused_where_nothing_stands_for_it(fitted: SampleHead):

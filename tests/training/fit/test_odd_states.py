@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from predictors.observation import Sample, Tally
+from predictors.observation import Piece, Sample, Tally
 from predictors.sample_head import SampleHead
 from training.fit_rows import FitRows, LabelledSample
 from training.fit_samples import fit_sample_head
@@ -106,3 +106,25 @@ def test_a_single_fold_with_both_classes_or_one_right_answer_among_many_is_enoug
         p = np.array([said(head, row.sample) for row in rows_of_states(states, lonely).samples])
         assert np.isfinite(p).all()
         assert p.mean() < 0.1
+
+
+def test_many_samples_of_a_few_queries_are_no_reason_to_fail():
+    """With three queries a probe on the prompt alone would be fitted on two of them, or on one."""
+    rng, samples = np.random.default_rng(0), []
+    pieces = (Piece("prompt_last", 3, 4), Piece("answer_mean", 3, 4))
+    for query in range(3):
+        for index in range(40):
+            reward = float(rng.random() < 0.5)
+            state = np.concatenate([np.full(4, query), rng.normal(size=4) + 3 * reward]).astype(np.float16)
+            sample = Sample(
+                f"{query}.{index}", "small", text="It is so.", answer="4", hidden=state, pieces=pieces
+            )
+            samples.append(LabelledSample(query, sample, reward))
+    nothing = np.zeros((3, 1))
+    rows = FitRows(
+        ("a", "b", "c"), ("small",), nothing + 0.5, nothing, nothing + 5, nothing > 0, tuple(samples)
+    )
+    for folds in (np.array([0, 1, 2]), np.array([0, 0, 1])):
+        head = fit_sample_head(rows, nothing + 0.5, nothing + 5.0, folds, 0).head
+        if head is not None:
+            assert np.isfinite([said(head, row.sample) for row in samples[:10]]).all()
