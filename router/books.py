@@ -204,16 +204,29 @@ class Books:
     async def reserve(self, progress: Progress) -> None:
         """Set the worst case of the plan aside; waits only where this replica's share is too small for it.
 
-        Raises `BudgetExceeded`.
+        Where the store had less than was known here when the plan was drawn, the best of those that fit what is
+        left now takes over, once. Raises `BudgetExceeded`.
         """
-        amount = worst_amount(progress.query, progress.plan, self.chooser.forecaster.bounds)
-        key = f"{progress.decision_id}/{len(progress.reservations)}"
+        drawn = progress.plan
         try:
-            progress.reservations.append(await self.ledger.obtain(key, amount, progress.query.tenant))
-        except BudgetExceeded:
-            if not progress.reservations:
-                self._refused(progress.query)
-            raise
+            return await self._obtain(progress)
+        except BudgetExceeded as error:
+            refusal = error
+        for plan in self._affordable(progress)[:1]:
+            progress.plan = plan
+            try:
+                await self._obtain(progress)
+            except BudgetExceeded:
+                progress.plan = drawn
+            else:
+                return self._took_over(progress, drawn, ": less money was left than was known")
+        self._refused(progress.query)
+        raise refusal
+
+    async def _obtain(self, progress: Progress) -> None:
+        query, held = progress.query, progress.reservations
+        amount = worst_amount(query, progress.plan, self.chooser.forecaster.bounds)
+        held.append(await self.ledger.obtain(f"{progress.decision_id}/{len(held)}", amount, query.tenant))
 
     async def fail_over(self, progress: Progress, error: BackendError) -> None:
         """Let another feasible plan take over, one that needs none of the failed backends; else raise `error`."""
@@ -223,12 +236,11 @@ class Books:
         for plan in self._others(progress):
             progress.plan = plan
             try:
-                await self.reserve(progress)
+                await self._obtain(progress)
             except BudgetExceeded:
                 continue
             progress.stage_base += len(failed.stages)
-            progress.degraded.append(f"plan {plan.name!r} took over from {failed.name!r}")
-            return
+            return self._took_over(progress, failed)
         progress.plan = failed
         raise error
 
@@ -292,6 +304,25 @@ class Books:
         self.chooser, self.canary = chooser, canary
         self.bypass = replace(self.bypass, menu=chooser.menu)
         self.settings = replace(self.settings, degraded=degraded)
+
+    def _affordable(self, progress: Progress) -> list[Plan]:
+        """Plans in the place of one that the store refused, by the money that is left now: the best first."""
+        if progress.query.constraints.on_unavailable is OnUnavailable.FAIL:
+            return []
+        worst = {forecast.plan.name: forecast.worst_cost for forecast in progress.chosen.forecasts}
+        left, refused = self._left(progress.query), worst.get(progress.plan.name, 0)
+        return [
+            plan
+            for plan in self._others(progress)
+            if worst[plan.name] < refused and (left is None or worst[plan.name] <= left)
+        ]
+
+    def _took_over(self, progress: Progress, plan: Plan, why: str = "") -> None:
+        """Say so; the plan that runs now is told its own prices."""
+        progress.degraded.append(f"plan {progress.plan.name!r} took over from {plan.name!r}{why}")
+        progress.signals |= self.chooser.forecaster.price_signals(
+            progress.query, progress.plan, progress.look.signals, progress.chosen.price
+        )
 
     def _others(self, progress: Progress) -> list[Plan]:
         """Plans that may take over: the best first, by utility where quality is known, else as configured."""

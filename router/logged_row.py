@@ -29,6 +29,9 @@ def logged_row(
     chosen, choice, query = progress.chosen, progress.chosen.choice, progress.query
     drawn, served = choice.plan, progress.plan
     observed = progress.mode is Mode.OBSERVE
+    other = (
+        observed or served is not drawn
+    )  # what takes over is part of the drawn plan's outcome, not another draw
     unusable = unusable_reason(progress)
     picked = progress.selection.samples[0] if progress.selection and progress.selection.samples else None
     features, trace = progress.look.features, progress.options.trace
@@ -46,14 +49,14 @@ def logged_row(
         price=chosen.price,
         plan=served.name,
         digest=served.digest,
-        propensity=choice.propensity if served is drawn and not observed else 1.0,
+        propensity=1.0 if observed else choice.propensity,
         probabilities=dict(choice.probabilities),
         digests={forecast.plan.name: forecast.plan.digest for forecast in chosen.forecasts},
         explored=choice.explored and not observed,
         usable=not unusable,
         unusable_reason=unusable,
-        would_plan=drawn.name if observed else "",
-        would_propensity=choice.propensity if observed else 0.0,
+        would_plan=drawn.name if other else "",
+        would_propensity=choice.propensity if other else 0.0,
         degraded=tuple(progress.degraded),
         signals=dict(progress.signals),
         features=b"" if features is None or keep is Keep.OFF else features.astype("<f4").tobytes(),
@@ -84,7 +87,7 @@ def logged_row(
 
 
 def unusable_reason(progress: Progress) -> str:
-    """Why the row may not enter off-policy evaluation; empty where it may: the served plan is then the drawn one."""
+    """Why the row may not enter off-policy evaluation; empty where it may: as an outcome of the drawn plan."""
     if progress.mode is not Mode.APPLY:
         return f"mode {progress.mode.value}"
     if progress.query.constraints.plan:

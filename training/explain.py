@@ -15,7 +15,7 @@ import typer
 
 from router.decisions.onlooker import look_at
 from router.decisions.rows import subject_of, subjects_of, to_outcome
-from router.domain.decision import Decision, Outcome
+from router.domain.decision import Decision, Mode, Outcome
 from training.errors import TrainingError
 from training.explain_signals import signals_in_words
 
@@ -81,13 +81,20 @@ def in_words(row: Decision, outcomes: list[Outcome]) -> Iterator[str]:
         quality, cost = row.forecasts.get(plan, (None, math.nan))
         good = "reward not known" if quality is None else f"reward {quality:.3f}"
         worth = "" if quality is None else f", worth {quality - row.price * cost * 1e-6:+.3f}"
-        mark = "  <- drawn" + (", to explore" if row.explored else "") if plan == row.plan else ""
+        mark = (
+            "  <- drawn" + (", to explore" if row.explored else "")
+            if plan == (row.would_plan or row.plan)
+            else ""
+        )
         yield f"  {plan}: odds {odds:.3g}, expected {good}, ${cost * 1e-6:.6f}{worth}{mark}"
     if row.infeasible:
         yield "plans that could not:"
         yield from (f"  {plan}: {why}" for plan, why in row.infeasible.items())
     if row.would_plan:
-        yield f"apply would have drawn {row.would_plan} (odds {row.would_propensity:.3g})"
+        drawn = (
+            "apply would have drawn" if row.mode is Mode.OBSERVE else "another took over from the one drawn,"
+        )
+        yield f"{drawn} {row.would_plan} (odds {row.would_propensity:.3g})"
     if row.signals:
         yield "what was predicted:"
         yield from signals_in_words(row.signals)

@@ -35,7 +35,7 @@ def logged_text(row: LoggedDecision) -> str:
         ("query", row.query_text or row.query_hash),
         ("status", row.status.value + (f": {row.error}" if row.error else "")),
         *_decision(row.decision),
-        ("would be", f"{row.would_plan} ({row.would_propensity:.3g}) in apply" if row.would_plan else ""),
+        ("drawn", f"{row.would_plan} ({row.would_propensity:.3g}), not served" if row.would_plan else ""),
         ("answer", row.answer or ""),
         ("confidence", "" if row.confidence is None else f"{row.confidence:.3g}"),
         ("cost", _cost(row.usage)),

@@ -79,13 +79,13 @@ class Decision:
     price: float  # shadow price, quality per dollar
     plan: str  # served
     digest: str  # of the served plan: the action
-    propensity: float
+    propensity: float  # of the draw; observe: 1
     probabilities: Mapping[str, float]  # plan name -> probability, all feasible plans
     digests: Mapping[str, str]  # plan name -> digest, all feasible plans
     explored: bool
-    usable: bool  # for off-policy evaluation: the served plan is the drawn one
+    usable: bool  # for off-policy evaluation, as an outcome of the drawn plan
     unusable_reason: str = ""
-    would_plan: str = ""  # observe: the plan that apply would have drawn
+    would_plan: str = ""  # the drawn one, where another was served: one took over, or (observe) it always is
     would_propensity: float = 0.0
     degraded: tuple[str, ...] = ()  # what was not as it should be: no bundle, backend down, …
     signals: Mapping[str, float] = field(default_factory=dict)

@@ -3146,7 +3146,7 @@ class Decision(_message.Message):
     """for off-policy evaluation"""
     unusable_reason: _builtins.str
     would_plan: _builtins.str
-    """observe: what apply would have drawn"""
+    """what was drawn, where another plan was served: in observe, or where one took over"""
     would_propensity: _builtins.float
     status: Global___Status.ValueType
     answer: _builtins.str

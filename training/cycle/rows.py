@@ -21,7 +21,17 @@ from training.off_policy.usable import LogColumns, usable_rows
 Floats = NDArray[np.float64]
 HELD_OUT = 0.3  # of query texts
 SPLIT = 104_729  # the same in every cycle: what serves, fitted in an earlier one, must not have seen them
-ALSO = ("price", "cost", "latency_s", "mode", "bundle", "features", "forecasts", "unusable_reason")
+ALSO = (
+    "price",
+    "cost",
+    "latency_s",
+    "mode",
+    "bundle",
+    "features",
+    "forecasts",
+    "unusable_reason",
+    "would_plan",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +99,7 @@ def compared(rows: CycleRows, candidate: BundlePolicy, incumbent: BundlePolicy) 
             plans=actions.plans,
             features=marked,
             probabilities=actions.probabilities,
-            action=actions.served,
+            action=actions.drawn,
             propensity=log.numbers("propensity"),
             usable=log.flags("usable"),
             reward=rows.reward[rows.held_out],

@@ -140,7 +140,10 @@ class DecisionLog:
         return features
 
     def actions(self) -> Actions:
-        """Plans by their digests: what could be drawn, with what chance, and what was drawn."""
+        """Plans by their digests: what could be drawn, with what chance, and what was drawn.
+
+        Where another plan took over, that is part of the outcome of the drawn one.
+        """
         chances = self.named("probabilities")
         starts, names, digests = _entries(self.column("digests"))
         plans = names.cast(pa.string()).to_pylist()
@@ -160,7 +163,11 @@ class DecisionLog:
         served_names, served = self.coded("digest")
         to_action = np.array([index.get(name, -1) for name in served_names], dtype=np.int64)
         offered_as = tuple(last[at] for at in range(len(known)))
-        return Actions(tuple(known), offered_as, probabilities, to_action[served])
+        drawn, instead = to_action[served], self.texts("would_plan")
+        for row in [at for at, name in enumerate(instead) if name]:
+            offers = range(starts[row], starts[row + 1])
+            drawn[row] = next((code[at] for at in offers if plans[at] == instead[row]), -1)
+        return Actions(tuple(known), offered_as, probabilities, drawn)
 
     @property
     def shadows(self) -> NDArray[np.bool_]:
@@ -189,7 +196,7 @@ class Actions:
     digests: tuple[str, ...]  # (A,)
     plans: tuple[str, ...]  # (A,) the name under which each was offered last
     probabilities: NDArray[np.float64] = field(compare=False)  # (n, A)
-    served: NDArray[np.int64] = field(compare=False)  # (n,) the served one; -1: not among the feasible
+    drawn: NDArray[np.int64] = field(compare=False)  # (n,) the drawn one; -1: not among the feasible
 
 
 def read_log(

@@ -80,7 +80,7 @@ DECISIONS = pa.schema(
         ("overridden", pa.bool_()),  # the caller chose the plan
         ("shadow_of", pa.string()),  # the decision that this is a shadow run of; null: a caller's query
         ("replied", pa.bool_()),  # there was a reply
-        ("would_plan", NAME),  # observe: what apply would have drawn; "" else
+        ("would_plan", NAME),  # what was drawn, where another plan was served; "" else
         ("would_propensity", pa.float64()),
         ("degraded", pa.list_(NAME)),
         ("signals", _by_name(pa.float64())),

@@ -1,15 +1,23 @@
-"""A query that the budget does not cover is told when it may."""
+"""A query that the budget does not cover is told when it may, or a cheaper plan takes over."""
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from predictors.observation import Constraints
+from predictors.observation import Constraints, OnUnavailable
+from router.domain.decision import Status
 from router.domain.options import Options
 from router.errors import BudgetExceeded
-from router.ledger import Amount
+from router.feasible import Limits
+from router.ledger import ALL, Amount
+from router.ledger.accounts import Account, Accounts
 from router.ledger.hand import RESERVED_RETRY_S
 from router.ledger.in_process import in_process
+from router.ledger.leased import Leased
+from router.ledger.shared import Memory
+from router.ledger.window import Window
 
 WINDOW_S = 1024.0
 
@@ -60,3 +68,62 @@ async def test_what_the_caller_does_not_want_is_not_waited_for(build, ask, one):
         house.allocator.decide(ask(constraints=Constraints(plan="large")), Options())
     assert caught.value.needed_micros is not None and caught.value.needed_micros > 250  # of the large plan
     assert caught.value.retry_after_s is None
+
+
+def share_with_another(house, limit: int, taken: int) -> Leased:
+    """The house's ledger is one of two replicas'; the other takes so much of what this one believes is there."""
+    clock, accounts = (lambda: 0.0), Accounts([Account(ALL, limit, Window("hour"), within="")])
+    store = Memory(clock)
+    store.immediate = False
+    mine, other = (Leased(accounts, store, name, clock) for name in ("mine", "other"))
+    for ledger in (mine, other):
+        store.register(ledger.replica, accounts)
+
+    async def fetch() -> None:
+        mine.exchange()
+
+    async def fetch_there() -> None:
+        other.exchange()
+
+    mine.fetch, other.fetch = fetch, fetch_there
+    mine.exchange()
+    asyncio.run(other.obtain("elsewhere", Amount(taken)))
+    house.allocator.books.ledger = mine
+    return mine
+
+
+def test_where_the_store_has_less_than_was_known_a_cheaper_plan_takes_over(build, ask, one):
+    plans = {"small": [one("s")], "large": [one("l")]}
+    house = build({"s": ["4"], "l": ["5"]}, plans)
+    worst = {row.plan.name: row.worst_cost for row in house.allocator.books.chooser.feasible(
+        ask(), Limits(None, None, False), {})[0]}  # fmt: skip
+    mine = share_with_another(house, 4 * worst["large"], 4 * worst["large"] - (worst["large"] - 1))
+    assert worst["small"] < worst["large"] <= (mine.left() or 0)
+    done = asyncio.run(house.done(ask()))
+    assert done.decision.plan == "small" and done.decision.status is Status.ANSWERED
+    assert "plan 'small' took over from 'large': less money was left than was known" in done.decision.degraded
+    assert (done.decision.would_plan, done.decision.propensity) == (
+        "large",
+        done.decision.probabilities["large"],
+    )
+    assert done.decision.reserved == worst["small"] and mine.balance().reserved == 0
+
+
+@pytest.mark.parametrize(
+    ("constraints", "small_fits"),
+    [
+        (Constraints(on_unavailable=OnUnavailable.FAIL), True),
+        (Constraints(plan="large"), True),
+        (Constraints(), False),
+    ],
+)
+def test_nothing_takes_over_that_is_not_wanted_or_does_not_fit_either(
+    build, ask, one, constraints, small_fits
+):
+    house = build({"s": ["4"], "l": ["5"]}, {"small": [one("s")], "large": [one("l")]})
+    chooser = house.allocator.books.chooser
+    worst = max(row.worst_cost for row in chooser.feasible(ask(), Limits(None, None, False), {})[0])
+    mine = share_with_another(house, 4 * worst, 4 * worst - (worst - 1 if small_fits else worst // 4))
+    with pytest.raises(BudgetExceeded):
+        asyncio.run(house.done(ask(constraints=constraints)))
+    assert house.store.rows[0].plan == "large" and mine.balance().reserved == 0

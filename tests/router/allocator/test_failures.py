@@ -23,8 +23,11 @@ async def test_a_dead_backend_hands_over_to_another_plan_and_says_so(build, ask,
     world = build({"small": ["a"], "large": ["!unavailable"]}, plans)
     done = await world.done(ask())
     assert done.answers[0].text == "a"
-    assert done.decision.plan == "small"
-    assert any("took over" in reason for reason in done.decision.degraded)
+    row = done.decision
+    assert row.plan == "small" and any("took over" in reason for reason in row.degraded)
+    # the drawn plan's outcome: its backend failed, and this is what the caller got
+    assert row.usable and row.would_plan == "large"
+    assert row.propensity == row.would_propensity == row.probabilities["large"]
     assert world.ledger.balance().reserved == 0
 
 

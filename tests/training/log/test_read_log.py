@@ -68,11 +68,23 @@ def test_actions_are_digests_and_have_the_logged_chances(traffic, export):
     actions = read_log(export(rows)).actions()
     assert len(actions.digests) == 6
     assert actions.plans[actions.digests.index("new")] == "small"
-    assert [actions.digests[at] for at in actions.served] == [row.digest for row in rows]
-    chances = actions.probabilities[np.arange(6), actions.served]
+    assert [actions.digests[at] for at in actions.drawn] == [row.digest for row in rows]
+    chances = actions.probabilities[np.arange(6), actions.drawn]
     assert chances == pytest.approx([row.propensity for row in rows])
     assert actions.probabilities.sum(axis=1) == pytest.approx(np.ones(6))
     assert actions.probabilities[3, actions.digests.index(rows[0].digests["small"])] == 0
+
+
+def test_a_plan_that_took_over_is_an_outcome_of_the_drawn_one(traffic, export):
+    row = traffic.decision(0)
+    other = next(plan for plan in row.probabilities if plan != row.plan)
+    chance = row.probabilities[other]
+    over = dataclasses.replace(row, would_plan=other, would_propensity=chance, propensity=chance)
+    log = read_log(export([over]))
+    actions = log.actions()
+    assert actions.digests[actions.drawn[0]] == row.digests[other]
+    assert actions.probabilities[0, actions.drawn[0]] == pytest.approx(log.numbers("propensity")[0])
+    assert log.texts("plan") == [row.plan]
 
 
 def test_outcomes_are_joined_by_the_id_they_name_within_their_tenant(traffic, export):

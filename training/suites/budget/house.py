@@ -6,7 +6,7 @@ The ledger is renewed as `router.ledger.renewal` does it, by events instead of t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,8 @@ from router.pricing.hours import NO_QUERIES, Typical
 from router.selectors.first import First
 from router.stopping.never import Never
 from training.suites.budget.world import World
+
+CHOICES = 2  # of a plan: once more where the store had less than the replica knew, as the allocator does
 
 
 class Shared(Memory):
@@ -114,28 +116,34 @@ class Replica:
         return self.fixed if self.prices is None else self.prices.price()
 
     def begin(self, forecasts: tuple[Forecast, ...]) -> Started | None:
-        """Choose among what can be paid, and reserve; None: refused. At a fixed price nothing cheaper takes over."""
-        price, left = self.price(), self.ledger.left()
-        paid_for = [
-            at
-            for at, one in enumerate(forecasts)
-            if left is None or one.worst_cost <= left or self.prices is None
-        ]
+        """Choose among what can be paid, and reserve; None: refused. At a fixed price nothing cheaper takes over.
+
+        As the allocator does: once more where the store knew of less than this replica.
+        """
         self.asked += 1
-        if paid_for:
-            situation = Situation(tuple([forecasts[at] for at in paid_for]), {}, price, 0.0)
-            plan = paid_for[best(situation)]
-            key = f"{self.name}/{self.asked}"
+        price = self.price()
+        found = self._reserve(forecasts, range(len(forecasts)), price)
+        if found is None and self.prices is not None:
+            self.prices.refused("")
+        return found
+
+    def _reserve(self, forecasts: tuple[Forecast, ...], plans: Iterable[int], price: float) -> Started | None:
+        key = f"{self.name}/{self.asked}"
+        for _ in range(CHOICES if self.prices is not None else 1):
+            left = self.ledger.left()
+            plans = [
+                at for at in plans if left is None or forecasts[at].worst_cost <= left or self.prices is None
+            ]
+            if not plans:
+                return None
+            plan = plans[best(Situation(tuple([forecasts[at] for at in plans]), {}, price, 0.0))]
             try:
                 held = _now(self.ledger.obtain(key, Amount(forecasts[plan].worst_cost)))
             except BudgetExceeded:
-                pass
+                plans.remove(plan)
             else:
-                started = Started(self, held, forecasts, plan, price)
-                self.open[key] = started
-                return started
-        if self.prices is not None:
-            self.prices.refused("")
+                self.open[key] = Started(self, held, forecasts, plan, price)
+                return self.open[key]
         return None
 
     def end(self, one: Started, paid: int) -> int:
