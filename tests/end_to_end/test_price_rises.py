@@ -19,11 +19,12 @@ from training.menu_toml import toml_of
 HOUSE = Path(__file__).resolve().parents[2] / "training" / "recordings" / "house"
 QUERIES = 200
 FIRST = 20
+WINDOW_S = 60.0  # so short that prices are worked out many times while the queries are asked
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
-    """A bundle, and a budget per hour for some 60 queries at the dearest plan."""
+    """A bundle, and a budget per minute for some 60 queries at the dearest plan."""
     folder: Path = tmp_path_factory.mktemp("priced")
     blind_copy(HOUSE, folder / "recording")
     labelled = Recording.load(HOUSE)
@@ -37,16 +38,19 @@ def home(tmp_path_factory) -> Path:
         0,
         folder / "bundle",
     )
-    seen = labelled.columns
-    dearest = max(
-        float(seen.cost[(seen.backend == place) & seen.finished].mean())
-        for place in range(len(labelled.backends))
-    )
-    budget = BudgetConfig(dollars=60 * dearest)
+    budget = BudgetConfig(dollars=60 * dearest(), window_s=WINDOW_S)
     (folder / "router.toml").write_text(
         toml_of(replace(config, bundle=str(folder / "bundle"), budget=budget))
     )
     return folder
+
+
+def dearest() -> float:
+    """Mean dollars of an answer by the dearest backend."""
+    recording = Recording.load(HOUSE)
+    seen = recording.columns
+    of = [seen.cost[(seen.backend == place) & seen.finished] for place in range(len(recording.backends))]
+    return max(float(cost.mean()) for cost in of)
 
 
 @pytest.mark.timeout(240)
@@ -68,9 +72,9 @@ async def test_the_price_rises_as_money_runs_down_and_cheaper_plans_are_taken(ho
             prices.append(reply.decision.price)
             costs.append(reply.usage.cost_exact)
         found = await admin.budget()
-    assert prices[0] == 0.0
-    assert 0 < sum(prices[:FIRST]) / FIRST < sum(prices[-FIRST:]) / FIRST
-    assert sum(costs[-FIRST:]) < sum(costs[:FIRST])
+    assert prices[0] == 0.0 < prices[1]
+    assert sum(prices[1 : FIRST + 1]) < sum(prices[-FIRST:])
+    assert costs[0] > 0.5e6 * dearest() > 2 * sum(costs[-FIRST:]) / FIRST  # micro-dollars
     assert found.price > 0
     assert found.balance.limit is not None and found.balance.spent <= found.balance.limit
     assert all(wait > 0 for wait in waits)
