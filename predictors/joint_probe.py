@@ -22,7 +22,7 @@ from predictors.errors import BundleError, FitError
 from predictors.hashed import HashedRidge, table_of, weighted_sets
 from predictors.hidden_pieces import as_json, picked, read_pieces
 from predictors.hidden_probe import moments, standardised, thinned
-from predictors.linear import check_rows
+from predictors.linear import check_rows, logistic
 from predictors.observation import Piece
 from predictors.packing import packed, unpacked
 
@@ -85,7 +85,7 @@ class JointProbe:
     ) -> Floats:
         """P(right) of n samples, (n,): their rows (n, d), the buckets of their words, their states (n, width)."""
         said = np.array([float(self.words.scores(buckets)[0]) for buckets in words])
-        return _logistic(said + self.row.margin(x) + self.state.margin(states))
+        return logistic(said + self.row.margin(x) + self.state.margin(states))
 
     def one(
         self, row: NDArray[np.float32], buckets: NDArray[np.int64], vector: Any, have: Sequence[Piece]
@@ -158,7 +158,7 @@ def _fitted(dense: Floats, sparse: Any, y: Floats, weight: Floats) -> Floats:
     def loss(coef: Floats) -> tuple[float, Floats]:
         margin = dense @ coef[:first] + sparse @ coef[first:-1] + coef[-1]
         value = weight @ (np.logaddexp(0.0, margin) - y * margin) + 0.5 * coef[:-1] @ coef[:-1]
-        error = weight * (_logistic(margin) - y)
+        error = weight * (logistic(margin) - y)
         slope = np.concatenate([dense.T @ error, back @ error]) + coef[:-1]
         return float(value) / total, np.append(slope, error.sum()) / total
 
@@ -166,7 +166,3 @@ def _fitted(dense: Floats, sparse: Any, y: Floats, weight: Floats) -> Floats:
     start = np.append(np.zeros(first + sparse.shape[1]), np.log(base / (1 - base)))
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200})
     return np.asarray(found.x, dtype=np.float64)
-
-
-def _logistic(margin: Floats) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-np.clip(margin, -30.0, 30.0))))

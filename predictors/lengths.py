@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.errors import BundleError
-from predictors.scaled_products import scaled_products
+from predictors.scaled_products import column_scales, scaled_products
 
 Floats = NDArray[np.float64]
 _PENALTY = 10.0  # rows
@@ -65,9 +65,7 @@ class Lengths:
 
 def fit_lengths(rows: NDArray[np.float32], tokens: Floats, cut: NDArray[np.bool_]) -> Lengths:
     """Fit on `rows` (n, d) and tokens (n, backends), NaN where unknown; `cut` (n, backends): stopped by a limit."""
-    mean = rows.mean(axis=0, dtype=np.float64)
-    spread = rows.std(axis=0, dtype=np.float64)
-    scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0.0)
+    mean, scale = column_scales(rows)
     z = np.clip((rows - mean) * scale, -_CUT, _CUT)
     z1 = np.hstack([z, np.ones((len(z), 1))])
     backends = tokens.shape[1]

@@ -70,7 +70,7 @@ class Linear:
             value = (
                 weight @ (np.logaddexp(0.0, margin) - y * margin) + 0.5 * self.penalty * coef[:-1] @ coef[:-1]
             )
-            error = weight * (_logistic(margin) - y)
+            error = weight * (logistic(margin) - y)
             return float(value / total), np.append(
                 z.T @ error + self.penalty * coef[:-1], error.sum()
             ) / total
@@ -82,7 +82,7 @@ class Linear:
 
     def predict(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         check_columns(x, len(self.mean))
-        return _logistic((self._standardised(x) * self.coef[:-1]).sum(axis=1) + self.coef[-1])
+        return logistic((self._standardised(x) * self.coef[:-1]).sum(axis=1) + self.coef[-1])
 
     def row(self, x: NDArray[np.float32]) -> float:
         """`predict` for one row, shape (d,): the same number, in a third of the time."""
@@ -113,5 +113,6 @@ class Linear:
         return cls(mean=mean, scale=scale, coef=coef)
 
 
-def _logistic(margin: NDArray[np.float64]) -> NDArray[np.float64]:
+def logistic(margin: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities of margins, of any shape, cut at 30."""
     return 1 / (1 + np.exp(-np.clip(margin, -30.0, 30.0)))

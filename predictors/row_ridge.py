@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.errors import BundleError
-from predictors.scaled_products import scaled_products
+from predictors.scaled_products import column_scales, scaled_products
 
 Floats = NDArray[np.float64]
 _CUT = 8.0  # standard deviations
@@ -67,9 +67,7 @@ def fit_row_ridge(x: NDArray[np.float32], y: Floats, folds: NDArray[np.int64]) -
 
     A head that has no label outside a fold says 1/2 of that fold's rows.
     """
-    mean = x.mean(axis=0, dtype=np.float64)
-    spread = x.std(axis=0, dtype=np.float64)
-    scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0.0)
+    mean, scale = column_scales(x)
     z = np.clip((x - mean) * scale, -_CUT, _CUT)
     held_out, coef = np.empty(y.shape), np.empty((x.shape[1] + 1, y.shape[1]))
     known = np.isfinite(y)

@@ -1,4 +1,4 @@
-"""One row through a linear map that was fitted on standardised numbers."""
+"""Rows of numbers, standardised by those of a fit, and one row through a linear map that was fitted on such."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ from numpy.typing import NDArray
 from predictors.compiled import BUILT, scaled_sum
 
 Floats = NDArray[np.float64]
+
+
+def column_scales(rows: NDArray[Any]) -> tuple[Floats, Floats]:
+    """Means of the columns of rows (n, d) and one over their deviations, 0 where nothing changes; (d,) each."""
+    spread = rows.std(axis=0, dtype=np.float64)
+    scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0.0)
+    return rows.mean(axis=0, dtype=np.float64), scale
 
 
 def scaled_products(row: NDArray[Any], mean: Floats, scale: Floats, most: float, coef: Floats) -> Floats:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.errors import BundleError
-from predictors.linear import check_columns, check_rows
+from predictors.linear import check_columns, check_rows, logistic
 
 Floats = NDArray[np.float64]
 _CUT = 8.0  # standard deviations
@@ -54,7 +54,7 @@ class SmallNet:
             margin = hidden @ outer[:-1] + outer[-1]
             kept = np.concatenate([inner[:-1].ravel(), outer[:-1]])
             value = weight @ (np.logaddexp(0.0, margin) - y * margin) / total + 0.5 * strength * kept @ kept
-            error = weight * (_logistic(margin) - y) / total
+            error = weight * (logistic(margin) - y) / total
             back = np.outer(error, outer[:-1]) * (1 - hidden * hidden)
             to_inner = np.vstack([z.T @ back + strength * inner[:-1], back.sum(axis=0)])
             to_outer = np.append(hidden.T @ error + strength * outer[:-1], error.sum())
@@ -69,7 +69,7 @@ class SmallNet:
         z = self._standardised(x)
         # not z @ inner, whose rounding depends on how many rows there are
         hidden = np.tanh(np.stack([(z * one[:-1]).sum(axis=1) + one[-1] for one in self.inner.T], axis=1))
-        return _logistic((hidden * self.outer[:-1]).sum(axis=1) + self.outer[-1])
+        return logistic((hidden * self.outer[:-1]).sum(axis=1) + self.outer[-1])
 
     def _standardised(self, x: NDArray[np.float32]) -> Floats:
         return np.clip((x - self.mean) * self.scale, -_CUT, _CUT)
@@ -92,7 +92,3 @@ class SmallNet:
                 f"net: shapes {mean.shape}, {scale.shape}, {inner.shape}, {outer.shape} do not fit together"
             )
         return cls(units=len(outer) - 1, mean=mean, scale=scale, inner=inner, outer=outer)
-
-
-def _logistic(margin: Floats) -> Floats:
-    return 1 / (1 + np.exp(-np.clip(margin, -30.0, 30.0)))

@@ -29,9 +29,8 @@ def logged_row(
     chosen, choice, query = progress.chosen, progress.chosen.choice, progress.query
     drawn, served = choice.plan, progress.plan
     observed = progress.mode is Mode.OBSERVE
-    other = (
-        observed or served is not drawn
-    )  # what takes over is part of the drawn plan's outcome, not another draw
+    # what takes over is part of the drawn plan's outcome, not another draw
+    other = observed or served is not drawn
     unusable = unusable_reason(progress)
     picked = progress.selection.samples[0] if progress.selection and progress.selection.samples else None
     features, trace = progress.look.features, progress.options.trace

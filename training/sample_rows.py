@@ -21,9 +21,8 @@ from router.answers import canonical
 from training.fit_rows import FitRows, LabelledSample
 
 Floats = NDArray[np.float64]
-Told = Mapping[
-    int, NDArray[np.float32]
-]  # fold -> the last two columns of x, of regressions without this fold
+# fold -> the last two columns of x, of regressions without this fold
+Told = Mapping[int, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +38,8 @@ class SampleRows:
     )  # (m,) a query counts once per backend, however often it was sampled
     fold: NDArray[np.int64] = field(compare=False)  # (m,) of the query
     number: NDArray[np.int64] = field(compare=False)  # (m,) index into FitRows.samples
-    told: Told | None = (
-        None  # x ends in what a regression said that saw more: it stands for the linear member
-    )
+    # x ends in what a regression said that saw more: it stands for the linear member
+    told: Told | None = None
 
     def __len__(self) -> int:
         return len(self.y)
