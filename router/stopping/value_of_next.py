@@ -17,6 +17,7 @@ from router.stopping.vote_value import VoteModel, VoteValues, vote_values
 
 MOST = 40  # votes that are told apart; more are looked at in proportion
 LOGIT_STEP, FURTHEST = 0.5, 4.5  # P(right) is rounded in logits, so that queries share what was computed
+UNSURE = 1e-4  # no probability is taken to be nearer to 0 or 1
 RHO_STEP = 0.1
 COSTS_PER_DOUBLING = 4  # the cost is rounded too, to 9 %
 FEW, COST_OF_FEW, COST_OF_MORE = 10, 0.0055, 0.0033  # what a sample must add where nobody says it
@@ -183,5 +184,5 @@ def votes_of(sample: Sample, counts: Sequence[int]) -> int:
 
 def log_odds(p: float) -> float:
     """log p / (1 - p), of p kept a little away from 0 and 1."""
-    p = min(max(p, 1e-4), 1 - 1e-4)
+    p = min(max(p, UNSURE), 1 - UNSURE)
     return log(p / (1 - p))

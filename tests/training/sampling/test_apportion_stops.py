@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from router.stopping.vote_replay import stops
-from training.suites.sampling.apportion import TUNED, UNTUNED, USUAL
+from training.suites.sampling.apportion import TUNED, UNTUNED, USUAL, apportion
 from training.suites.sampling.candidates import Candidates, luck
 from training.suites.sampling.learned import Expected
 from training.suites.sampling.problem import Problem
@@ -146,6 +146,20 @@ def test_without_a_prior_it_goes_round_the_open_queries() -> None:
     assert np.ptp(prior[:, 0] / prior.sum(axis=1)) == pytest.approx(0.0)
     even = np.full((3, 2), 1.0)
     assert allocated(even, np.array([2, 2, 0]), np.array([0.1, 0.2, 0.3]), 4, 5 / 3).tolist() == [2, 2, 1]
+
+
+def test_heads_that_are_certain_stop_where_heads_that_nearly_are_do_and_share_budgets() -> None:
+    runs, split = runs_like(10, 4, seed=2), SimpleNamespace(tuning=np.ones(4, np.bool_))
+
+    def untuned(*right: float) -> list[int]:
+        expected = Expected.of(np.array(right), 0.4)
+        assert np.isfinite(shrunk(expected, np.arange(4), 1.0)).all()
+        known = SimpleNamespace(runs=runs, learn=lambda _: expected, worth=lambda of: worth_of(runs, of))
+        found = apportion(known)(split)  # type: ignore[arg-type]
+        assert found is not None and found.default is not None and np.isfinite(found.samples).all()
+        return [int(one) for one in found.stops(found.default, 0)]
+
+    assert untuned(0.0, 1.0, 0.5, 0.2) == untuned(0.001, 0.999, 0.5, 0.2)
 
 
 def test_a_good_prior_solves_more_with_half_a_sample_per_query() -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from predictors.errors import FitError
 from router.recordings.text_split import normalised
+from router.stopping.value_of_next import UNSURE
 from training.fit import fit_held_out
 from training.fit_rows import rows_of
 from training.suites.sampling.problem import Problem
@@ -30,6 +31,15 @@ class Expected:
 
     right: Floats = field(compare=False)  # (n,) P(a sample is right), (0, 1)
     both: Floats = field(compare=False)  # (n,) P(two samples are right)
+
+    @classmethod
+    def of(cls, right: Floats, rho: float) -> Expected:
+        """Of `right` (n,) in [0, 1], where two samples of a query correlate by `rho`; nothing stays certain.
+
+        A calibrated head may say 0 or 1, which have no log-odds: as far from these as the serving rule keeps.
+        """
+        kept = np.clip(right, UNSURE, 1 - UNSURE)
+        return cls(kept, kept * kept + rho * (kept - kept * kept))
 
 
 Learn = Callable[[Split], Expected | None]
@@ -62,8 +72,7 @@ def learner(problem: Problem) -> Learn:
         right[train] = fitted.query.held_out[:, 0]
         if len(rest):
             right[rest] = fitted.bundle.look_many([rows.texts[at] for at in rest])[f"p_correct/{name}"]
-        mine = right[own]
-        return Expected(mine, mine * mine + float(fitted.bundle.rho[0]) * (mine - mine * mine))
+        return Expected.of(right[own], float(fitted.bundle.rho[0]))
 
     def once(split: Split) -> Expected | None:
         if split.number not in seen:
