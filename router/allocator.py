@@ -136,7 +136,7 @@ class Allocator:
             except TRANSIENT as error:
                 if progress.streams and progress.first_text_s is not None:
                     raise  # committed text cannot be taken back
-                progress.degraded.append(f"backend {progress.plan.stages[-1].backend!r} failed: {error}")
+                progress.failed(progress.plan.stages[-1].backend, error)
                 if progress.finished():
                     progress.stop_reason = "failed: the last stage gave nothing"
                     return
@@ -163,7 +163,7 @@ class Allocator:
                 progress.failed_backends.add(stage.backend)
                 if index == last:
                     raise
-                progress.degraded.append(f"backend {stage.backend!r} failed: {error}")
+                progress.failed(stage.backend, error)
             except TimeoutError:
                 self._out_of_time(progress)
                 return

@@ -229,9 +229,10 @@ class Books:
         held.append(await self.ledger.obtain(f"{progress.decision_id}/{len(held)}", amount, query.tenant))
 
     async def fail_over(self, progress: Progress, error: BackendError) -> None:
-        """Let another feasible plan take over, one that needs none of the failed backends; else raise `error`."""
+        """Let another feasible plan take over, one that needs none of the failed backends; else raise what failed."""
+        refusal = BackendError.of_all(progress.failures)
         if progress.query.constraints.on_unavailable is OnUnavailable.FAIL:
-            raise error
+            raise refusal from error
         failed = progress.plan
         for plan in self._others(progress):
             progress.plan = plan
@@ -242,7 +243,7 @@ class Books:
             progress.stage_base += len(failed.stages)
             return self._took_over(progress, failed)
         progress.plan = failed
-        raise error
+        raise refusal from error
 
     def price_of(self, account: str) -> float:
         """What compute costs under this account alone, quality per dollar."""

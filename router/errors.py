@@ -27,6 +27,8 @@ RouterError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class RouterError(Exception):
     """Root of everything that the router raises."""
@@ -147,6 +149,11 @@ class BackendError(RouterError):
     """A model server failed."""
 
     reason = "NO_BACKEND"
+
+    @classmethod
+    def of_all(cls, errors: Sequence[BackendError]) -> BackendError:
+        """The last of at least one, in whose text stand all that failed before it, each once."""
+        return type(errors[-1])("; ".join(dict.fromkeys(map(str, errors))))
 
 
 class BackendUnavailable(BackendError):

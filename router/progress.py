@@ -14,6 +14,7 @@ from router.domain.events import Delta
 from router.domain.options import Options
 from router.domain.plan import Plan, Stage
 from router.domain.usage import Meter, Price
+from router.errors import BackendError
 from router.ledger import Reservation
 from router.selectors import Selection
 
@@ -55,6 +56,7 @@ class Progress:
     verified: str = ""  # id of a sample that passed the stage's verifier
     degraded: list[str] = field(default_factory=list)
     failed_backends: set[str] = field(default_factory=set)
+    failures: list[BackendError] = field(default_factory=list)  # that ended a stage, in order
     status: Status = Status.ANSWERED
     stop_reason: str = ""
     error: str = ""
@@ -106,6 +108,11 @@ class Progress:
             said = f"hidden states of backend {sample.backend!r}: {sample.states}, logprobs took their place"
             if said not in self.degraded:
                 self.degraded.append(said)
+
+    def failed(self, backend: str, error: BackendError) -> None:
+        """A stage ended by an error; others may take over."""
+        self.degraded.append(f"backend {backend!r} failed: {error}")
+        self.failures.append(error)
 
     def enter(self, number: int) -> None:
         """A stage begins."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -40,8 +41,7 @@ def translated(who: str, waiting_for: str = "a reply") -> Iterator[None]:
     except (aiohttp.ClientResponseError, aiohttp.InvalidURL) as error:
         raise BackendGarbled(f"{who}: not HTTP: {error}") from error
     except (aiohttp.ClientError, OSError) as error:
-        what = str(error) or type(error).__name__
-        raise BackendUnavailable(f"{who}: connection failed: {what}") from error
+        raise BackendUnavailable(f"{who}: connection failed: {_connection_text(error)}") from error
 
 
 def of_status(who: str, status: int, content_type: str, body: bytes) -> BackendError:
@@ -68,6 +68,15 @@ def of_event(who: str, error: Any) -> BackendError:
     code = error.get("code") if isinstance(error, dict) else None
     kind = BackendRefused if isinstance(code, int) and code in REFUSED else BackendUnavailable
     return kind(f"{who}: {error_text(error) or 'an error without text'}")
+
+
+def _connection_text(error: Exception) -> str:
+    """What the system says of a connection that was not made, whose address `who` names; else the error's own text."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        cause = error.os_error
+        number = cause.errno or 0  # below 0: of a lookup that failed, which has numbers of its own
+        return os.strerror(number) if number > 0 else cause.strerror or str(cause)
+    return str(error) or type(error).__name__
 
 
 def _way_text(error: aiohttp.ClientError) -> str:

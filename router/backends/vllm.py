@@ -192,7 +192,7 @@ class VLLM:
         if states is not None:
             ticket = states.begin(with_prompt(call.query.messages, call.prompt), call.query.tenant)
             body |= ticket.body
-        began, tried = loop.time(), list[str]()
+        began, tried, failures = loop.time(), list[str](), list[BackendError]()
 
         def exchange_at(endpoint: Endpoint) -> Exchange:
             tried.append(endpoint.url)
@@ -228,9 +228,10 @@ class VLLM:
                     async for event in events:
                         yield event
             except BackendError as error:
+                failures.append(error)
                 again = isinstance(error, BackendUnavailable) and not exchange.received
                 if not again or self._endpoints.pick(loop.time(), tried) is None:
-                    raise
+                    raise BackendError.of_all(failures) from error
                 continue
             return
 

@@ -17,6 +17,8 @@ import grpc
 
 from router.wire.errors import Told, read_trailers
 
+TRIED = frozenset({"NO_BACKEND", "BACKEND_TIMEOUT", "BACKEND_GARBLED"})  # reasons
+
 
 class ApportionError(Exception):
     """A call that failed."""
@@ -37,10 +39,13 @@ class ApportionError(Exception):
 
     @property
     def may_retry(self) -> bool:
-        """Whether the same request may go well later."""
-        return self.status == "UNAVAILABLE" or (
-            self.status == "RESOURCE_EXHAUSTED" and self.retry_after_s is not None
-        )
+        """Whether the same request may go well in a moment.
+
+        Where the model servers failed the service has tried all that it may: that is a decision, and logged as one.
+        """
+        if self.status == "UNAVAILABLE":
+            return self.reason not in TRIED
+        return self.status == "RESOURCE_EXHAUSTED" and self.retry_after_s is not None
 
 
 class InvalidRequest(ApportionError):

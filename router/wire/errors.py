@@ -35,6 +35,7 @@ from router.wire.parts import DECISION_ID_TRAILER
 
 DOMAIN = "apportion"
 DETAILS_TRAILER = "grpc-status-details-bin"
+DO_NOT_RETRY = ("grpc-retry-pushback-ms", "-1")  # to gRPC's own retries: everything was tried, and is logged
 MAX_MESSAGE_BYTES = 1000  # the message travels three times in trailers, of which HTTP/2 peers take 8 kB
 MAX_FIELD_BYTES = 200
 
@@ -94,6 +95,8 @@ def refusal(error: Exception, decision_id: str = "") -> Refusal:
     number: int = code.value[0]
     status = status_pb2.Status(code=code_pb2.Code.ValueType(number), message=message, details=details)
     trailers: list[tuple[str, str | bytes]] = [(DETAILS_TRAILER, status.SerializeToString())]
+    if isinstance(error, BackendError):
+        trailers.append(DO_NOT_RETRY)
     decision_id = getattr(error, "decision_id", "") or decision_id
     if decision_id and decision_id.isascii() and decision_id.isprintable():
         trailers.append((DECISION_ID_TRAILER, decision_id))

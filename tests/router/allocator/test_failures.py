@@ -40,6 +40,15 @@ async def test_a_dead_backend_fails_where_the_caller_said_so(build, ask, one):
     assert world.store.rows[0].status is Status.FAILED
 
 
+async def test_where_all_fail_each_is_named_once_to_the_caller_and_in_the_row(build, ask, one):
+    plans = {"both": [one("mid"), one("large")], "small": [one("small")]}
+    world = build({name: ["!unavailable"] for name in ("small", "mid", "large")}, plans)
+    with pytest.raises(BackendUnavailable) as caught:
+        await world.done(ask())
+    for said in (str(caught.value), world.store.rows[0].error):
+        assert all(said.count(name) == 1 for name in ("small:", "mid:", "large:")), said
+
+
 async def test_a_dead_second_stage_leaves_the_answer_of_the_first(build, ask, one, told):
     plan = [one("small", Confident(0.8)), one("large")]
     world = build(

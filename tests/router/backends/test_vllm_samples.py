@@ -229,6 +229,17 @@ async def test_a_url_that_cannot_be_reached_is_passed_over(stub, connect, make_c
     assert drawn.usage.tokens_out == stub.state()["tokens"]
 
 
+async def test_where_no_url_answers_each_is_named_with_what_is_wrong_there(stub, connect, make_call, draw):
+    with StubProcess() as gone:
+        dead = gone.url
+    stub.fault("503")
+    with pytest.raises(BackendUnavailable) as caught:
+        await draw(connect(dead, stub.url), make_call())
+    said = str(caught.value)
+    assert f"{dead}: connection failed: Connection refused; " in said
+    assert f"{stub.url}: HTTP 503" in said
+
+
 async def test_a_server_that_refuses_work_is_passed_over(stub, paced, connect, make_call, draw):
     stub.fault("503")
     assert len((await draw(connect(stub.url, paced.url), make_call())).samples) == 1

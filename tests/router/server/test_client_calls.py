@@ -31,7 +31,15 @@ from router.client import (
 )
 from router.clients.errors import Busy, InvalidRequest, OutOfBudget
 from router.clients.retry import Attempts
-from router.errors import BudgetExceeded, Draining, Overloaded, RouterError
+from router.errors import (
+    BackendGarbled,
+    BackendTimeout,
+    BackendUnavailable,
+    BudgetExceeded,
+    Draining,
+    Overloaded,
+    RouterError,
+)
 from router.serving.calls import Calls
 from router.v1 import apportion_router_pb2 as pb
 from router.v1 import apportion_router_pb2_grpc as pb_grpc
@@ -116,6 +124,21 @@ async def test_what_was_shed_is_tried_again_under_the_same_id(client, flaky):
     assert (await client.generate("2 + 2?")).text == "4"
     assert len(flaky.requests) == 3
     assert len({request.request_id for request in flaky.requests}) == 1
+
+
+@pytest.mark.parametrize("error", [BackendUnavailable("down"), BackendTimeout("slow"), BackendGarbled("?")])
+async def test_where_all_model_servers_were_tried_one_question_stays_one_decision(target, flaky, error):
+    """Also for gRPC's own retries, whose clients read no reason."""
+    flaky.failures = [error] * 9
+    async with Client(target, timeout_s=20.0) as client:
+        with pytest.raises(Unavailable):
+            await client.generate("2 + 2?")
+        with pytest.raises(Unavailable):
+            [event async for event in client.stream("2 + 2?")]
+    async with grpc.aio.insecure_channel(target, [("grpc.service_config", SERVICE_CONFIG)]) as channel:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await pb_grpc.RouterStub(channel).Generate(pb.GenerateRequest(request_id="a"))
+    assert len(flaky.requests) == 3
 
 
 async def test_a_replica_that_goes_down_is_left_for_another(client, flaky):
