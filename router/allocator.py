@@ -110,7 +110,7 @@ class Allocator:
                 await self._select(progress)
                 progress.lap("select", self.monotonic_s())
         except RouterError as error:
-            progress.status, progress.error = Status.FAILED, f"{error.reason}: {error}"
+            progress.fail(error)
             error.decision_id = progress.decision_id
             raise
         except (GeneratorExit, asyncio.CancelledError):
@@ -224,7 +224,9 @@ class Allocator:
                     if progress.options.tell:
                         yield SampleEnded(sample)
         except TRANSIENT as error:
-            progress.degraded.append(f"backend {stage.backend!r} failed while a sample was closed: {error}")
+            progress.degraded.append(
+                f"backend {stage.backend!r} failed while a sample was closed: {error.wordless}"
+            )
 
     def _passed_on(self, progress: Progress, delta: Delta) -> Iterator[Event]:
         if progress.streams and delta.says:

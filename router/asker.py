@@ -119,7 +119,7 @@ class Asker:
                 try:
                     return await self._reply(backend, questions[number], number, progress)
                 except BackendError as error:
-                    failed.append(f"a question to backend {backend!r} failed: {error}")
+                    failed.append(f"a question to backend {backend!r} failed: {error.wordless}")
                 except TimeoutError:
                     failed.append(f"a question to backend {backend!r} had no time left")
                 return None

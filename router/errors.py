@@ -146,14 +146,20 @@ class DeadlineExceeded(RouterError):
 
 
 class BackendError(RouterError):
-    """A model server failed."""
+    """A model server failed. Its own words are for the caller alone: they may quote what it was asked."""
 
     reason = "NO_BACKEND"
+
+    def __init__(self, message: str, wordless: str = "") -> None:
+        super().__init__(message)
+        self.wordless = wordless or message  # the same without the server's words: for logs and operators
 
     @classmethod
     def of_all(cls, errors: Sequence[BackendError]) -> BackendError:
         """The last of at least one, in whose text stand all that failed before it, each once."""
-        return type(errors[-1])("; ".join(dict.fromkeys(map(str, errors))))
+        messages = dict.fromkeys(map(str, errors))
+        wordless = dict.fromkeys(error.wordless for error in errors)
+        return type(errors[-1])("; ".join(messages), "; ".join(wordless))
 
 
 class BackendUnavailable(BackendError):

@@ -76,7 +76,7 @@ def logged_row(
         query_hash="" if keep is Keep.OFF else text_hash(query.text, hash_key),
         query_text=query.text if keep is Keep.FULL else None,
         metadata=query.metadata,
-        error=progress.error,
+        error=progress.error if keep is Keep.FULL else progress.error_wordless or progress.error,
         forecasts={forecast.plan.name: (forecast.quality, forecast.cost) for forecast in chosen.forecasts},
         infeasible=dict(chosen.infeasible),
         phases=progress.phases,

@@ -14,7 +14,7 @@ from router.domain.events import Delta
 from router.domain.options import Options
 from router.domain.plan import Plan, Stage
 from router.domain.usage import Meter, Price
-from router.errors import BackendError
+from router.errors import BackendError, RouterError
 from router.ledger import Reservation
 from router.selectors import Selection
 
@@ -60,6 +60,7 @@ class Progress:
     status: Status = Status.ANSWERED
     stop_reason: str = ""
     error: str = ""
+    error_wordless: str = ""  # the same without a model server's own words
     selection: Selection | None = None
     first_text_s: float | None = None  # seconds after the start
     ended_s: float | None = None  # monotonic
@@ -109,9 +110,15 @@ class Progress:
             if said not in self.degraded:
                 self.degraded.append(said)
 
+    def fail(self, error: RouterError) -> None:
+        """The query ends by an error."""
+        self.status, self.error = Status.FAILED, f"{error.reason}: {error}"
+        wordless = error.wordless if isinstance(error, BackendError) else str(error)
+        self.error_wordless = f"{error.reason}: {wordless}"
+
     def failed(self, backend: str, error: BackendError) -> None:
         """A stage ended by an error; others may take over."""
-        self.degraded.append(f"backend {backend!r} failed: {error}")
+        self.degraded.append(f"backend {backend!r} failed: {error.wordless}")
         self.failures.append(error)
 
     def enter(self, number: int) -> None:

@@ -83,7 +83,7 @@ class Forwarder:
                             allow_redirects=False,  # the key and the text go where the operator said
                         )
             except BackendUnavailable as error:
-                endpoint.failed(loop.time(), str(error))
+                endpoint.failed(loop.time(), error.wordless)
                 if self._endpoints.pick(loop.time(), tried) is None:
                     raise
                 continue

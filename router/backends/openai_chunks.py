@@ -5,6 +5,7 @@ Unknown keys are skipped without being built, which is what makes decoding cheap
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import msgspec
@@ -13,6 +14,7 @@ from predictors.observation import TokenLogprob as Entry
 from router.errors import BackendGarbled
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**40)]  # of tokens: a negative one would be money back
+_ONE_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 LONGEST_EVENT = 8 * 1024 * 1024  # bytes; a server that never ends a line must not fill the memory
 
 
@@ -195,6 +197,13 @@ class EventReader:
     def finish(self) -> list[bytes]:
         """What a server left that ended without the closing empty line."""
         return self.feed(b"\n\n")
+
+
+def error_kind(error: Any) -> str:
+    """An error object's `type` or `code`, where it is one word: it is kept where sentences must not be; else ""."""
+    inner = error.get("error", error) if isinstance(error, dict) else None
+    told = (inner.get(key) for key in ("type", "code")) if isinstance(inner, dict) else ()
+    return next((word for word in told if isinstance(word, str) and _ONE_WORD.fullmatch(word)), "")
 
 
 def error_text(error: Any) -> str:

@@ -243,7 +243,7 @@ class VLLM:
                     yield event
         except BackendError as error:
             if failed(error, exchange.call):
-                endpoint.failed(asyncio.get_running_loop().time(), str(error))
+                endpoint.failed(asyncio.get_running_loop().time(), error.wordless)
             raise
         endpoint.worked()
         self._takes_n = self._takes_n and not exchange.unfinished

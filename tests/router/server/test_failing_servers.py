@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 
 from router.assemble import assemble
-from router.client import AdminClient, Client, Unavailable
+from router.client import AdminClient, ApportionError, Client, Unavailable
 from router.config import Config
 from router.server import Servers
 
@@ -22,6 +25,58 @@ def nobody() -> str:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+SECRET = "my diagnosis"
+
+
+@pytest.fixture
+async def gossip(request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """A model server that quotes what it was asked when it fails: with a status, or (200) in the stream."""
+
+    async def answer(asked: web.Request) -> web.StreamResponse:
+        said = (await asked.json())["messages"][0]["content"]
+        error = {"error": {"message": f"cannot answer {said!r}", "type": "EngineError", "code": said}}
+        if request.param != 200:
+            return web.json_response(error, status=request.param)
+        event = f"data: {msgspec.json.encode(error).decode()}\n\n"
+        return web.Response(text=event, content_type="text/event-stream")
+
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", answer)
+    async with TestServer(app) as server:
+        yield str(server.make_url("")).rstrip("/")
+
+
+@pytest.mark.parametrize("keep", ["hash", "full"])
+@pytest.mark.parametrize("gossip", [400, 404, 429, 500, 200, 302], indirect=True)
+async def test_a_server_that_quotes_prompts_is_quoted_to_the_caller_and_where_prompts_are_kept_alone(
+    tmp_path: Path, gossip: str, keep: str
+) -> None:
+    told: dict[str, Any] = {
+        "backends": {"one": {"kind": "vllm", "urls": [gossip], "model": "m", "price_out": 1.0}},
+        "plans": [{"name": "one", "stages": [{"backend": "one"}]}],
+        "store": {"sqlite": ":memory:", "keep": keep},
+        "log": {"queries": "all"},
+        "server": {"listen": "127.0.0.1:0", "admin_listen": "127.0.0.1:0"},
+    }
+    service = assemble(msgspec.convert(told, Config), base=tmp_path)
+    servers = Servers(service)
+    addresses = await servers.start()
+    try:
+        with capture_logs() as lines:
+            async with Client(addresses.router, retries=0) as client, AdminClient(addresses.admin) as admin:
+                with pytest.raises(ApportionError, match=SECRET):
+                    await client.generate(SECRET)
+                (row,) = [row async for row in admin.decisions()]
+                status = await admin.status()
+        assert SECRET not in repr((lines, status))
+        assert (SECRET in row.error) == (keep == "full")
+        assert SECRET not in repr(row.decision)
+        assert keep == "full" or "EngineError" in row.error
+    finally:
+        await servers.stop()
+        await service.close()
 
 
 async def test_the_status_and_the_log_name_a_server_that_cannot_be_reached(
