@@ -23,6 +23,7 @@ from router.assemble_parts import (
     load_predictions,
     online_verifiers,
     own_store,
+    refuse_foreign_store,
     signers_of,
 )
 from router.auth.certificates import PortCertificates
@@ -169,6 +170,8 @@ def assemble(
     )
     verifiers = online_verifiers(config)
     replica = replica or f"{socket.gethostname()}-{secrets.token_hex(4)}"
+    if store is None and open_store is None:
+        refuse_foreign_store(config, base)
     # a store that was handed in keeps no budgets
     place = ledger_address(config) if store is None else IN_MEMORY
     notes = open_notes(place if ledger is None else IN_MEMORY, base, wall_s)

@@ -70,6 +70,14 @@ def signers_of(config: Config, base: Path) -> Signers | None:
     return Signers(base / config.bundle_signers) if config.bundle_signers else None
 
 
+def refuse_foreign_store(config: Config, base: Path) -> None:
+    """Raises `StoreError` where the store's file is another program's: before budgets are put beside it."""
+    if not config.store.postgres and config.store.sqlite != ":memory:":
+        from router.decisions.schema import check_ours
+
+        check_ours(base / config.store.sqlite)
+
+
 def own_store(config: Config, base: Path) -> DecisionStore:
     """The store of decisions and outcomes. Raises `StoreError`."""
     if config.store.sqlite == ":memory:" and not config.store.postgres:

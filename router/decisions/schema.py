@@ -5,6 +5,7 @@ To change the tables, append a script to `MIGRATIONS`; `PRAGMA user_version` cou
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 from urllib.parse import quote
@@ -145,6 +146,19 @@ def open_reader(path: Path, busy_s: float) -> sqlite3.Connection:
         )
     except sqlite3.Error as error:
         raise StoreError(f"decision store {path}: cannot be read: {error}") from error
+
+
+def check_ours(path: Path, busy_s: float = 1.0) -> None:
+    """Look at what is there before anything is written, also beside it. Raises `StoreError` where it is not ours."""
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with contextlib.closing(open_reader(path, busy_s)) as connection:
+        try:
+            _check_identity(path, connection)
+        except sqlite3.OperationalError:
+            return  # locked, or being made: whoever opens it will see
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"decision store {path}: {error}; choose another path") from error
 
 
 def _check_identity(path: Path, connection: sqlite3.Connection) -> None:

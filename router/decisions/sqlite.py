@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from router.decisions.owner import Owner
+from router.decisions.schema import check_ours
 from router.decisions.spool import Spool
 from router.decisions.sqlite_database import SQLiteDatabase
 from router.decisions.store import Store
@@ -38,6 +39,7 @@ class SQLite(Store):
         """
         path = Path(path)
         database = SQLiteDatabase(path, busy_s)
+        check_ours(path, busy_s)
         pace = Pace(batch_s, max_queued, retry_s, retention_s, wall_s)
         with contextlib.ExitStack() as undo:
             owner = Owner(path)

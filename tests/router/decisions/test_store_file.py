@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 
 import pytest
 
+from router.assemble import assemble
+from router.config import BackendConfig, Config, PlanConfig, StageConfig, StoreConfig
 from router.decisions.owner import HEAD, Owner
 from router.decisions.schema import MIGRATIONS
 from router.decisions.spool import Spool
@@ -33,6 +36,24 @@ def test_a_file_that_is_no_database_is_refused(path):
     path.write_bytes(b"hello" * 1000)
     with pytest.raises(StoreError, match="file is not a database"):
         SQLite.open(path)
+
+
+@pytest.mark.parametrize("content", [b"# A page\n" * 500, None])
+def test_a_service_on_a_file_that_is_not_its_own_leaves_nothing_beside_it(path, content):
+    if content is None:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE theirs (x)")
+    else:
+        path.write_bytes(content)
+    config = Config(
+        backends={"one": BackendConfig(kind="scripted")},
+        plans=(PlanConfig(name="one", stages=(StageConfig(backend="one"),)),),
+        store=StoreConfig(sqlite=path.name),
+    )
+    for begin in (lambda: assemble(config, base=path.parent), lambda: SQLite.open(path)):
+        with pytest.raises(StoreError, match="choose another path"):
+            begin()
+        assert [one.name for one in path.parent.iterdir()] == [path.name]
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
