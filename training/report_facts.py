@@ -19,7 +19,7 @@ from router.shadow import AGREES
 from training.report_intervals import wilson
 from training.report_observed import Picked, observed_of, pick, runs_of
 from training.report_prediction import Money, Observed, Worth, predict_money, predict_worth
-from training.report_realised import calibration, dollars, interval, realised
+from training.report_realised import calibration, dollars, interval, per_thousand, realised
 from training.report_rewards import Rewards, rewards_of
 from training.report_rows import Log, Row
 
@@ -86,7 +86,7 @@ def _traffic(rows: Iterable[Row]) -> list[dict[str, Any]]:
             "decisions": len(group),
             "replied": sum(row.replied for row in group),
             "dollars": dollars(group),
-            "cost": dollars(group) / len(group) * 1000,
+            "cost": per_thousand(group),
             "latency_s": float(np.median([row.latency_s for row in group])),
         }
         for (mode, plan), group in sorted(groups.items())
@@ -213,7 +213,7 @@ def _shadow(shadows: Sequence[Row], picked: Picked) -> dict[str, Any]:
         "failed": _shares_counted(row.status.value for row in shadows if not row.replied),
         "compared": len(compared),
         "plans": {
-            name: {"runs": len(group), "cost": dollars(group) / len(group) * 1000}
+            name: {"runs": len(group), "cost": per_thousand(group)}
             for name, group in _by_plan(row for row in shadows if row.replied).items()
         },
     }

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from router.domain.usage import told_dollars
 from training.report_rewards import rewards_of
 from training.report_rows import Log, Row
 
@@ -29,15 +30,15 @@ def groups(log: Log, by: By, metric: str, labels: Mapping[str, float]) -> list[d
 
 
 def _group(rows: Sequence[Row], rewards: Mapping[str, float]) -> dict[str, Any]:
-    dollars = 1e-6 * math.fsum(row.cost for row in rows)
+    micros = math.fsum(row.cost for row in rows)
     known = np.array([rewards[row.decision_id] for row in rows if row.decision_id in rewards])
     spread = float(known.std(ddof=1)) if len(known) > 1 else 0.0
     latency = [row.latency_s for row in rows if row.replied]
     return {
         "decisions": len(rows),
         "answered": sum(row.replied for row in rows),
-        "cost": 1000 * dollars / len(rows),
-        "dollars": dollars,
+        "cost": told_dollars(1000 * micros / len(rows)),
+        "dollars": told_dollars(micros),
         "reward": float(known.mean()) if len(known) else None,
         "half_width": Z_95 * spread / math.sqrt(len(known)) if len(known) > 1 else None,
         "labelled": len(known),

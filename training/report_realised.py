@@ -11,6 +11,7 @@ import numpy as np
 
 from predictors.calibration import brier_skill, ece_debiased
 from router.domain.decision import Mode
+from router.domain.usage import told_dollars
 from training.report_intervals import Interval, wilson
 from training.report_rewards import Rewards
 from training.report_rows import Row
@@ -40,7 +41,7 @@ def _of_plan(rows: Sequence[Row], rewards: Rewards) -> dict[str, Any]:
     return {
         "queries": len(rows),
         "usable": sum(row.usable for row in rows),
-        "cost": dollars(rows) / len(rows) * 1000,
+        "cost": per_thousand(rows),
         "rewarded": len(seen),
         "reward": interval(wilson(mean, len(seen))) if seen else {"skipped": "no outcome"},
     }
@@ -78,7 +79,16 @@ def _calibrated(pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:
 
 def dollars(rows: Iterable[Row]) -> float:
     """What the rows cost together."""
-    return math.fsum(row.cost for row in rows if math.isfinite(row.cost)) * 1e-6
+    return told_dollars(_micros(rows))
+
+
+def per_thousand(rows: Sequence[Row]) -> float:
+    """What a thousand such queries cost, dollars; of at least one."""
+    return told_dollars(1000 * _micros(rows) / len(rows))
+
+
+def _micros(rows: Iterable[Row]) -> float:
+    return math.fsum(row.cost for row in rows if math.isfinite(row.cost))
 
 
 def interval(found: Interval, factor: float = 1.0) -> dict[str, float | None]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from predictors.observation import ToolCall
 from router.domain.decision import Mode, Status
+from router.domain.usage import told_dollars
 from router.domain.verdict import Action
 
 
@@ -26,7 +27,7 @@ class Used:
     @property
     def dollars(self) -> float:
         """The cost in dollars."""
-        return self.cost_exact * 1e-6
+        return told_dollars(self.cost_exact)
 
 
 @dataclass(frozen=True, slots=True)

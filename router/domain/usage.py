@@ -92,6 +92,24 @@ class Meter:
         return sum(prices[name].micros(usage) for name, usage in self.by_backend.items())
 
 
+def told_micros(micros: float) -> float:
+    """Micro-dollars as they are told, to a billionth: sums of floats have noise in their last digits.
+
+    >>> told_micros(12.720000000000002)
+    12.72
+    """
+    return round(micros, 9)
+
+
+def told_dollars(micros: float) -> float:
+    """Micro-dollars as dollars, as they are told.
+
+    >>> told_dollars(120.00000000000001)
+    0.00012
+    """
+    return round(micros / 1e6, 15)
+
+
 def whole_micros(micros: float) -> int:
     """Round up to whole micro-dollars: the ledger and the wire never show less than was used."""
     return math.ceil(micros - 1e-9)

@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from predictors.observation import Sample, TokenLogprob, ToolCall
 from router.domain.events import Done
-from router.domain.usage import Usage
+from router.domain.usage import Usage, told_micros
 from router.openai_door.read_chat import Chat
 
 REASONS = frozenset(("stop", "length", "tool_calls", "content_filter"))
@@ -150,7 +150,7 @@ def completion(done: Done, chat: Chat, created: int) -> Completion:
             policy=decision.policy,
             mode=decision.mode.value,
             bundle=decision.bundle,
-            cost=decision.cost,
+            cost=told_micros(decision.cost),
             confidence=decision.confidence,
             stop_reason=decision.stop_reason,
             degraded=decision.degraded,

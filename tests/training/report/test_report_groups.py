@@ -35,6 +35,12 @@ def test_tenants_are_told_apart_the_dearest_first(log):
     assert (found[1]["reward"], found[1]["labelled"]) == (None, 0)
 
 
+def test_sums_of_money_are_told_without_the_noise_of_floats():
+    rows = tuple(row(number, "a", "small", 0.1 * 100 + 1.1) for number in range(3))
+    (one,) = groups(Log(rows, (), 0, 0, spooled=False), "tenant", "", {})
+    assert (one["dollars"], one["cost"]) == (33.3e-6, 0.0111)
+
+
 def test_plans_and_bundles_are_other_groupings_of_the_same_rows(log):
     assert {one["plan"]: one["decisions"] for one in groups(log, "plan", "", {})} == {"small": 2, "large": 1}
     assert [one["decisions"] for one in groups(log, "bundle", "", {})] == [3]
