@@ -24,10 +24,10 @@ def check(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
 ) -> None:
-    """Say what is wrong with a configuration, or what it configures.
+    """Say what is wrong with a configuration, or what it configures, and which prices are hardly meant so.
 
     Exit code 0: it can be served. 1: it cannot; every problem is named with file, line, key, value and choices.
-    With --json: {"ok": true, "backends": …, "plans": …} or {"ok": false, "problems": [{"line", "key", "text"}]}.
+    With --json: {"ok": true, "plans": …, "doubts": […], …} or {"ok": false, "problems": [{"line", "key", "text"}]}.
     """
     try:
         examined = examine(file, serving=not elsewhere)
@@ -41,6 +41,8 @@ def check(
         raise typer.Exit(1)
     found = summary(examined.config, examined.plans)
     typer.echo(json.dumps({"ok": True, **found}) if as_json else _readable(file, found))
+    for doubt in () if as_json else found["doubts"]:
+        typer.echo(f"{file}: {doubt}", err=True)
 
 
 def _report(problems: tuple[Problem, ...], *, as_json: bool) -> None:

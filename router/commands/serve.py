@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
+import structlog
 import typer
 from msgspec.structs import replace
 
 from router.config import Config
+from router.configuration.doubts import price_doubts
 from router.configuration.file import load
 from router.configuration.service import address_problem, is_loopback
 from router.errors import ConfigError
@@ -80,6 +82,8 @@ def serve(
     from router.telemetry.logs import log_to
 
     log_to(sys.stderr, log or chosen.log.form)
+    for doubt in () if relay >= 0 else price_doubts(chosen):  # of workers the first process says it
+        structlog.get_logger().warning("a price is hardly meant so", why=doubt)
     if workers > 1:
         said = {"--config": config, "--bundle": bundle, "--mode": mode, "--log": log}
         options = [text for key, value in said.items() if value is not None for text in (key, str(value))]

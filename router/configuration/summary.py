@@ -9,6 +9,7 @@ from typing import Any
 from predictors.observation import Message, Part, Query
 from router.backend_terms import bounds_of, price_of
 from router.config import AccountConfig, Config
+from router.configuration.doubts import price_doubts
 from router.configuration.service import reference_plan, untrained_plan
 from router.domain.plan import Gate, Plan, Stage
 from router.worst_case import worst_cost
@@ -54,6 +55,7 @@ def summary(config: Config, plans: Mapping[str, Plan]) -> dict[str, Any]:
             for name, plan in plans.items()
         },
         "worst_case_prompt_bytes": PROMPT_BYTES,
+        "doubts": list(price_doubts(config)),
     }
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 
 from router.__main__ import commands
 from router.command_group import CommandGroup, available, command_line, first_line
@@ -253,6 +254,22 @@ def test_check_of_a_good_file_reads_well(good):
     assert told.exit_code == 0
     assert "can be served" in told.output
     assert "small: up to 3 samples, 1 at a time, stop Agreement(needed=3), select Majority" in told.output
+
+
+def test_check_and_the_start_doubt_a_price_of_another_unit(good, tmp_path):
+    path = tmp_path / "dear.toml"
+    path.write_text(GOOD.replace("price_out = 2.0", "price_out = 80_000"))
+    told = run("check", str(path))
+    assert told.exit_code == 0
+    assert "price_out = 80000 is $80,000 per 1M tokens" in told.stderr
+    assert len(json.loads(run("check", str(path), "--json").output)["doubts"]) == 1
+    assert json.loads(run("check", good, "--json").output)["doubts"] == []
+    (tmp_path / "none.db").write_text("no store: serving ends here")
+    path.write_text(path.read_text() + '[store]\nsqlite = "none.db"\n')
+    try:
+        assert "a price is hardly meant so" in run("serve", "--config", str(path)).stderr
+    finally:
+        structlog.reset_defaults()
 
 
 def test_check_and_the_service_give_a_plan_the_same_digest(good):
