@@ -23,6 +23,7 @@ TOKEN = "APPORTION_TOKEN"  # noqa: S105 (a variable's name; no option, which lis
 CA, CERT, KEY = "APPORTION_CA", "APPORTION_CERT", "APPORTION_KEY"  # what --ca, --cert and --key say
 WAIT = "APPORTION_WAIT"  # what --wait says
 WAIT_S = 20.0  # a service is up within seconds, on a busy machine within twenty
+ADMIN_S = 10.0  # for an answer of the Admin port
 LOOK_S = 2.0  # for what is only a hint
 ASK_ALL_THE_SAME_S = 0.5  # left of a deadline for the call that says what is wrong
 
@@ -43,16 +44,24 @@ def asking(server: str, timeout_s: float) -> Iterator[SyncClient]:
         yield client
 
 
-def ask_admin(server: str, call: Callable[[AdminClient], Awaitable[Result]]) -> Result:
+def ask_admin(
+    server: str,
+    call: Callable[[AdminClient], Awaitable[Result]],
+    *,
+    wait_s: float = WAIT_S,  # for a service that is just starting, where nobody said --wait
+    timeout_s: float = ADMIN_S,  # of each question
+) -> Result:
     """What `call` gets from the Admin port."""
     from router.client import AdminClient
 
     _check_target(server)
     tls = _tls()
-    _started(server)
+    _started(server, usual_s=wait_s)
 
     async def asked() -> Result:
-        async with AdminClient(server, token=os.environ.get(TOKEN, ""), tls=tls) as client:
+        async with AdminClient(
+            server, timeout_s=timeout_s, token=os.environ.get(TOKEN, ""), tls=tls
+        ) as client:
             return await call(client)
 
     with _errors_of(server, "the Admin service, at `admin_listen`"):
@@ -86,9 +95,9 @@ def _check_target(server: str) -> None:
         raise CommandFailed(f"--server: wants HOST:PORT, got {server!r}{hint}")
 
 
-def _started(server: str, most_s: float = math.inf) -> float:
+def _started(server: str, most_s: float = math.inf, usual_s: float = WAIT_S) -> float:
     """Wait for a service that is just starting; seconds waited."""
-    wait_s = min(float(os.environ.get(WAIT, WAIT_S)), most_s)
+    wait_s = min(float(os.environ.get(WAIT, usual_s)), most_s)
     return wait_until_it_listens(server, wait_s, lambda text: typer.echo(text, err=True))
 
 
@@ -105,7 +114,7 @@ def _tls() -> TLS | None:
 @contextmanager
 def _errors_of(server: str, wanted: str) -> Iterator[None]:
     """Errors of a client's calls as `CommandFailed`: SERVER: what went wrong; `wanted` is the service and its key."""
-    from router.client import ApportionError, OutOfBudget, Unavailable
+    from router.client import ApportionError, OutOfBudget, TooLate, Unavailable
 
     try:
         yield
@@ -121,6 +130,13 @@ def _errors_of(server: str, wanted: str) -> Iterator[None]:
     except OutOfBudget as error:
         later = "" if error.retry_after_s is None else f"; it may fit in {error.retry_after_s:.0f} s"
         raise CommandFailed(f"{server}: {error}{later}") from error
+    except TooLate as error:
+        said = (
+            str(error)
+            if error.reason
+            else "no answer in time; is it busy, or does something else listen there?"
+        )
+        raise CommandFailed(f"{server}: {said}") from error
     except ApportionError as error:
         if error.status == "UNIMPLEMENTED":
             raise CommandFailed(f"{server}: another service is there; this command asks {wanted}") from error

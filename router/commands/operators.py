@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 Server = Annotated[
     str, typer.Option("--server", "-s", envvar="APPORTION_ADMIN", help="HOST:PORT of the Admin service.")
 ]
+STATUS_WAIT_S, STATUS_S = 3.0, 5.0  # who asks for it wants to know whether the service is there
 MOST_ACCOUNTS = 20  # in `status`; a tenant may have one each, and `apportion budget` shows all
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 
 
 def status(server: Server = ADMIN, json: JSON = False) -> None:
-    """Say how a running service is: mode, policy, budget, rows, what is degraded."""
-    found, accounts = ask_admin(server, _status)
+    """Say how a running service is: mode, policy, budget, rows, what is degraded.
+
+    Where nothing listens it says so after 3 s, unless --wait says otherwise.
+    """
+    found, accounts = ask_admin(server, _status, wait_s=STATUS_WAIT_S, timeout_s=STATUS_S)
     if json:
         typer.echo(as_json(found))
         return

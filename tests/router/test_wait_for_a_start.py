@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from router.client import ApportionError
+from router.client import ApportionError, TooLate
 from router.command_group import CommandFailed
 from router.commands.connection import _errors_of
+from router.commands.operators import plans, status
 from router.commands.starting import wait_until_it_listens
 
 
@@ -88,6 +89,32 @@ def test_another_error_is_not_waited_for(error):
 def test_a_target_that_is_no_host_and_port_is_left_to_the_call(server):
     clock = Clock()
     assert wait_until_it_listens(server, 20.0, clock.said.append, now_s=clock, sleep=clock.sleep) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("command", "said", "waited_s"), [(status, "", 3.0), (plans, "", 20.0), (status, "7", 7.0)]
+)
+def test_the_status_waits_shortly_for_a_service_that_is_not_there(monkeypatch, command, said, waited_s):
+    waits: list[float] = []
+
+    def wait(server: str, most_s: float, say: object) -> float:
+        waits.append(most_s)
+        return 0.0
+
+    monkeypatch.setattr("router.commands.connection.wait_until_it_listens", wait)
+    monkeypatch.delenv("APPORTION_WAIT", raising=False)
+    if said:
+        monkeypatch.setenv("APPORTION_WAIT", said)
+    with pytest.raises(CommandFailed, match="is `apportion serve` running there"):
+        command(server="127.0.0.1:1")
+    assert waits == [waited_s]
+
+
+def test_a_port_that_says_nothing_is_told_in_words():
+    with pytest.raises(CommandFailed, match="a:1: no answer in time; is it busy"), _errors_of("a:1", "it"):
+        raise TooLate("Deadline Exceeded", status="DEADLINE_EXCEEDED")
+    with pytest.raises(CommandFailed, match="the deadline passed before"), _errors_of("a:1", "it"):
+        raise TooLate("the deadline passed before a sample", status="DEADLINE_EXCEEDED", reason="DEADLINE")
 
 
 def test_who_shows_no_token_is_told_where_commands_find_it():
