@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -75,6 +76,9 @@ def cycle(
 
     settings, base = load(config), config.parent
     folder = work or base / "cycle"
+    if settings.bundle_signers and signing_key is None:
+        unsigned = "bundle_signers wants signatures, and without --signing-key what is promoted is refused"
+        print(f"{config}: {unsigned} until `apportion bundles sign` signs it", file=sys.stderr)
     wishes = Wishes(
         cap, least_new, margin, alpha, canary, spend_growth, recalibrate=recalibrate, dry_run=dry_run,
         signing_key=signing_key, workers=os.cpu_count() or 1,

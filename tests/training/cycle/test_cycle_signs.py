@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from predictors.errors import BundleError
-from router.errors import ConfigError
+from router.errors import ConfigError, StoreError
 from router.rollout.shelf import Shelf
 from router.rollout.signature import Signers
 from training.cycle.run import Wishes, run_cycle
+from training.cycle_command import cycle
 
 pytestmark = pytest.mark.timeout(600)  # a fit and a gate, on a machine that others use
 
@@ -50,3 +51,13 @@ def test_a_key_that_cannot_be_read_ends_the_cycle_before_anything_is_promoted(pl
     with pytest.raises(ConfigError, match=r"none\.key: cannot be read"):
         run_cycle(place, Wishes(least_new=50, spend_growth=10.0, signing_key=tmp_path / "none.key"), clock())
     assert place.shelf.releases().number == 0
+
+
+def test_the_command_warns_where_signatures_are_wanted_and_it_has_no_key(place, tmp_path, capsys):
+    private, public = keys(tmp_path)
+    config = place.base / "router.toml"
+    config.write_text(f'bundle_signers = "{public}"\n' + config.read_text())
+    for key, said in ((None, True), (private, False)):
+        with pytest.raises(StoreError, match="there is no such file"):
+            cycle(config=config, signing_key=key, store="nowhere.db")
+        assert ("without --signing-key" in capsys.readouterr().err) == said
