@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import sys
 
 from predictors.errors import PredictorError
@@ -28,6 +29,7 @@ def commands() -> CommandGroup:
 
 def main() -> None:
     """Run the command line."""
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # its notes on connections that end are no news here
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a locale without ± must not end a command

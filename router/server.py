@@ -177,7 +177,14 @@ class Servers:
         self.desk.start()
         shown, config = self.certificates, self.config
         addresses = Addresses(
-            listen(self.router, "listen", config.listen, allow_remote=remote, certificates=shown.callers),
+            listen(
+                self.router,
+                "listen",
+                config.listen,
+                allow_remote=remote,
+                shared=self.share_ports,
+                certificates=shown.callers,
+            ),
             listen(
                 self.admin, "admin_listen", config.admin_listen, allow_remote=remote, certificates=shown.admin
             ),

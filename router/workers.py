@@ -47,7 +47,8 @@ class Port:
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             held.bind((host, int(port)))  # it does not listen: no connection comes here
         except (OSError, ValueError) as error:
-            raise ConfigError(f"server.{key}: cannot listen on {address}: {error}") from error
+            why = getattr(error, "strerror", None) or str(error)
+            raise ConfigError(f"server.{key}: cannot listen on {address}: {why}") from error
         shown = f"[{host}]" if ":" in host else host
         return cls(f"{shown}:{held.getsockname()[1]}", held)
 

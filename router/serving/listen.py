@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import socket
+
 import grpc
 
 from router.auth.certificate_files import Pair
@@ -34,6 +37,7 @@ def listen(
     address: str,
     *,
     allow_remote: bool,
+    shared: bool = False,  # with other workers
     certificates: Certificates | None = None,  # None: without TLS
 ) -> str:
     """Bind `address` ("host:port"; port 0: any) and return what was bound; `key` names it in messages.
@@ -51,6 +55,7 @@ def listen(
             "listen on 127.0.0.1, or set server.allow_remote = true where [auth], [tls] client_ca or the network keeps "
             "strangers out"
         )
+    _check_free(key, address, shared=shared)
     try:
         if certificates is None:
             bound = server.add_insecure_port(address)
@@ -61,6 +66,23 @@ def listen(
             f"server.{key}: cannot listen on {address}: is another server running there?"
         ) from error
     return f"{host}:{bound}"
+
+
+def _check_free(key: str, address: str, *, shared: bool) -> None:
+    """Try the address before gRPC does, which would say in lines of its own why it failed. Raises `ConfigError`."""
+    host, _, port = address.rpartition(":")
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM
+        )[0]
+        with socket.socket(family, kind, protocol) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gRPC does: after a restart, too
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
+            tried.bind(place)
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        why = "is another server running there?" if taken else error.strerror or str(error)
+        raise ConfigError(f"server.{key}: cannot listen on {address}: {why}") from error
 
 
 def credentials(certificates: Certificates) -> grpc.ServerCredentials:

@@ -172,8 +172,14 @@ async def test_what_is_no_address_is_refused(address):
     assert "is no address" in await refused(listen=address)
 
 
-async def test_a_port_is_not_shared(house):
+async def test_an_address_of_another_machine_is_told_by_its_system(house):
+    message = await refused(listen="192.0.2.1:50051", allow_remote=True)
+    assert message == "server.listen: cannot listen on 192.0.2.1:50051: Cannot assign requested address"
+
+
+async def test_a_port_is_not_shared(house, capfd):
     message = await refused(listen=house.addresses.router)
+    assert capfd.readouterr().err == ""  # gRPC says nothing beside it
     assert (
         message
         == f"server.listen: cannot listen on {house.addresses.router}: is another server running there?"
