@@ -36,7 +36,6 @@ from router.errors import (
     BackendTimeout,
     BackendUnavailable,
     DeadlineExceeded,
-    RouterError,
 )
 from router.growing_signals import growing_signals
 from router.progress import Progress
@@ -95,27 +94,21 @@ class Allocator:
         running.decision_id.set(progress.decision_id)
         self.in_flight += 1
         try:
-            if progress.out_of_reach:
-                yield started(progress, progress.predictions.version, streams=False)
-                progress.abstain()
-            else:
-                await self.books.reserve(progress)
-                progress.lap("reserve", self.monotonic_s())
-                bundle = progress.predictions.version
-                yield started(progress, bundle, streams=progress.streams)
-                async with aclosing(self._stages(progress)) as events:
-                    async for event in events:
-                        yield event
-                progress.lap("sample", self.monotonic_s())
-                await self._select(progress)
-                progress.lap("select", self.monotonic_s())
-        except RouterError as error:
-            progress.fail(error)
-            error.decision_id = progress.decision_id
-            raise
-        except (GeneratorExit, asyncio.CancelledError):
-            progress.status, progress.error = Status.CANCELLED, "the caller left"
-            raise
+            with progress.ending():
+                if progress.out_of_reach:
+                    yield started(progress, progress.predictions.version, streams=False)
+                    progress.abstain()
+                else:
+                    await self.books.reserve(progress)
+                    progress.lap("reserve", self.monotonic_s())
+                    bundle = progress.predictions.version
+                    yield started(progress, bundle, streams=progress.streams)
+                    async with aclosing(self._stages(progress)) as events:
+                        async for event in events:
+                            yield event
+                    progress.lap("sample", self.monotonic_s())
+                    await self._select(progress)
+                    progress.lap("select", self.monotonic_s())
         finally:
             self.in_flight -= 1
             decision = self.books.end(progress, self.settle)
@@ -319,11 +312,18 @@ class Allocator:
             progress.status = Status.ABSTAINED
         self._committed(progress)
 
-    def decide(self, query: Query, options: Options) -> Decided:
-        """The first decision alone: logged, nothing reserved, nothing drawn from a backend."""
+    async def decide(
+        self, query: Query, options: Options, hold: Callable[[Progress], int] | None = None
+    ) -> Decided:
+        """The first decision alone, logged; nothing is drawn. `hold` takes over what is reserved, else it goes back."""
         progress = self.books.begin(query, options)
         progress.stop_reason = "decided"
-        return Decided(self.books.end(progress), progress.plan, progress.chosen)
+        try:
+            with progress.ending():
+                await self.books.reserve(progress)
+        finally:
+            decision = self.books.end(progress, hold)
+        return Decided(decision, progress.plan, progress.chosen)
 
     def estimate(self, query: Query, options: Options) -> Chosen:
         """What would be chosen, at what odds: nothing is logged, reserved or drawn from a backend."""

@@ -14,14 +14,12 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from predictors.observation import Query
 from router.books import Books, settle_all
-from router.domain.plan import Plan
 from router.domain.usage import Price, Usage
-from router.errors import BudgetExceeded, InvalidQuery, UnknownName
+from router.errors import InvalidQuery, UnknownName
 from router.ledger import Reservation
 from router.progress import Progress
-from router.worst_case import used_amount, worst_amount
+from router.worst_case import used_amount
 
 REPORTED_LATER = "samples of the caller were running: what they used is charged after this row"
 HELD_MOST = 200_000  # decisions whose usage is awaited, 1 kB each
@@ -61,17 +59,12 @@ class Held:
         self._held: OrderedDict[str, _Held] = OrderedDict()  # usage is awaited
         self._ended: OrderedDict[str, tuple[str, Reported]] = OrderedDict()  # of which tenant, and how
 
-    async def hold(self, decision_id: str, query: Query, plan: Plan) -> None:
-        """Set the worst case of a decided plan aside. Raises `BudgetExceeded` with the decision's id."""
-        books = self._books
-        prices = dict(books.prices)
-        amount = worst_amount(query, plan, books.chooser.forecaster.bounds)
-        try:
-            reservation = await books.ledger.obtain(f"{decision_id}/decided", amount, query.tenant)
-        except BudgetExceeded as error:
-            error.decision_id = decision_id
-            raise
-        self._await(decision_id, _Held((reservation,), prices, {}))
+    def take(self, progress: Progress) -> int:
+        """Take over what a decided query reserved; its row says nothing of it, as nothing is charged yet: 0."""
+        if progress.reservations:
+            self._await(progress.decision_id, _Held(tuple(progress.reservations), progress.prices, {}))
+            progress.reservations.clear()
+        return 0
 
     def keep(self, progress: Progress, charged: int | None = None) -> int:
         """Take over what an advised query reserved; `charged`: it is settled at so much, None: it is not settled.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from predictors import Look, Predictions
@@ -110,11 +112,20 @@ class Progress:
             if said not in self.degraded:
                 self.degraded.append(said)
 
-    def fail(self, error: RouterError) -> None:
-        """The query ends by an error."""
-        self.status, self.error = Status.FAILED, f"{error.reason}: {error}"
-        wordless = error.wordless if isinstance(error, BackendError) else str(error)
-        self.error_wordless = f"{error.reason}: {wordless}"
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Keep how the query ends where what runs within ends by an error, or because the caller left."""
+        try:
+            yield
+        except RouterError as error:
+            self.status, self.error = Status.FAILED, f"{error.reason}: {error}"
+            wordless = error.wordless if isinstance(error, BackendError) else str(error)
+            self.error_wordless = f"{error.reason}: {wordless}"
+            error.decision_id = self.decision_id
+            raise
+        except (GeneratorExit, asyncio.CancelledError):
+            self.status, self.error = Status.CANCELLED, "the caller left"
+            raise
 
     def failed(self, backend: str, error: BackendError) -> None:
         """A stage ended by an error; others may take over."""

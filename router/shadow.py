@@ -13,7 +13,7 @@ or the budget is used up, further ones are left out, so that busy hours are seen
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -31,6 +31,7 @@ from router.draw import unit
 from router.errors import BudgetExceeded, NoPlan, RouterError
 from router.ledger import Ledger
 from router.modes import Modes
+from router.progress import Progress
 
 SHADOW_OF = "x-apportion-shadow-of"  # metadata of a shadow run's row: the id of the decision that was served
 AGREES = "x-apportion-shadow-agrees"  # "yes" or "no"; not there where one of both has no answer to compare
@@ -168,9 +169,11 @@ class Shadowed:
             if done is not None:
                 self.shadows.consider(query, options, done)
 
-    def decide(self, query: Query, options: Options) -> Decided:
+    async def decide(
+        self, query: Query, options: Options, hold: Callable[[Progress], int] | None = None
+    ) -> Decided:
         """As `Allocator.decide`."""
-        return self.allocator.decide(query, options)
+        return await self.allocator.decide(query, options, hold)
 
     def estimate(self, query: Query, options: Options) -> Chosen:
         """As `Allocator.estimate`."""

@@ -21,6 +21,7 @@ from router.config_access import LimitsConfig
 from router.domain.events import Event
 from router.domain.options import Options
 from router.errors import Overloaded
+from router.progress import Progress
 from router.usual_time import UsualTime
 
 BURST_S = 2.0
@@ -90,8 +91,10 @@ class Answers(Protocol):
         """Started, what happens, Done."""
         ...
 
-    def decide(self, query: Query, options: Options) -> Decided:
-        """The first decision alone, logged."""
+    async def decide(
+        self, query: Query, options: Options, hold: Callable[[Progress], int] | None = None
+    ) -> Decided:
+        """The first decision alone, logged; `hold` takes over what is reserved."""
         ...
 
     def estimate(self, query: Query, options: Options) -> Chosen:
@@ -113,10 +116,12 @@ class Limited:
                 async for event in events:
                     yield event
 
-    def decide(self, query: Query, options: Options) -> Decided:
+    async def decide(
+        self, query: Query, options: Options, hold: Callable[[Progress], int] | None = None
+    ) -> Decided:
         """As `Allocator.decide`. Raises `Overloaded`."""
         self.limits.take(query.tenant)
-        return self.answers.decide(query, options)
+        return await self.answers.decide(query, options, hold)
 
     def estimate(self, query: Query, options: Options) -> Chosen:
         """As `Allocator.estimate`. Raises `Overloaded`."""

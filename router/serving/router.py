@@ -17,6 +17,7 @@ from router.domain.options import Options
 from router.errors import InvalidQuery
 from router.held import Held
 from router.idempotency import Claim, Replays, digest_of
+from router.progress import Progress
 from router.reports import Reports
 from router.serving.advise import Advising, Messages
 from router.serving.batches import BatchCalls
@@ -44,8 +45,10 @@ class Answers(Protocol):
         """Started, what happens, Done."""
         ...
 
-    def decide(self, query: Query, options: Options) -> Decided:
-        """The first decision alone, logged."""
+    async def decide(
+        self, query: Query, options: Options, hold: Callable[[Progress], int] | None = None
+    ) -> Decided:
+        """The first decision alone, logged; `hold` takes over what is reserved."""
         ...
 
     def estimate(self, query: Query, options: Options) -> Chosen:
@@ -123,9 +126,8 @@ class RouterCalls:
         """The first decision alone."""
         query = read_query(request, self.known, self.new_id)
         options = read_options(request, stream=False, time_left_s=call.time_left_s, trace=call.trace)
-        done = self.allocator.decide(query, options)
+        done = await self.allocator.decide(query, options, self.held.take)
         call.decision_id = done.decision.decision_id
-        await self.held.hold(call.decision_id, query, done.plan)
         return decided(
             done.decision,
             done.plan,

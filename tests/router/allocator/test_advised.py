@@ -208,9 +208,10 @@ async def test_a_report_of_a_decided_query_is_charged_its_samples_longest_gpu_ti
     built = build({"small": ()}, {"small": [one("small", max_samples=3)]})
     with_gpu_time(built, 30.0)
     held = Held(built.allocator.books)
-    done = built.allocator.decide(ask(), Options())
-    await held.hold("d", ask(), done.plan)
-    charged = held.report("d", {"small": Usage(10, tokens_out=2, samples=2)}, final=True).charged
+    done = await built.allocator.decide(ask(), Options(), held.take)
+    charged = held.report(
+        done.decision.decision_id, {"small": Usage(10, tokens_out=2, samples=2)}, final=True
+    ).charged
     assert charged == 10 + 2 * 10 + 2 * 30 * 100
 
 

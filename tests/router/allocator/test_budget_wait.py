@@ -9,8 +9,10 @@ import pytest
 from predictors.observation import Constraints, OnUnavailable
 from router.domain.decision import Status
 from router.domain.options import Options
+from router.domain.usage import Usage
 from router.errors import BudgetExceeded
 from router.feasible import Limits
+from router.held import Held
 from router.ledger import ALL, Amount
 from router.ledger.accounts import Account, Accounts
 from router.ledger.hand import RESERVED_RETRY_S
@@ -56,7 +58,7 @@ async def test_a_refusal_before_the_draw_says_when_the_cheapest_plan_fits_again(
     taken = house.ledger.reserve("another", Amount(200))
     house.ledger.settle(taken, Amount(200))
     with pytest.raises(BudgetExceeded) as caught:
-        house.allocator.decide(ask(), Options())
+        await house.allocator.decide(ask(), Options())
     assert caught.value.needed_micros is not None
     assert caught.value.retry_after_s is not None
     assert 3000 < caught.value.retry_after_s < 3615  # of the window of an hour, and one slice
@@ -65,7 +67,7 @@ async def test_a_refusal_before_the_draw_says_when_the_cheapest_plan_fits_again(
 async def test_what_the_caller_does_not_want_is_not_waited_for(build, ask, one):
     house = build({"s": ["4"], "l": ["5"]}, {"small": [one("s")], "large": [one("l")]}, budget=250)
     with pytest.raises(BudgetExceeded) as caught:
-        house.allocator.decide(ask(constraints=Constraints(plan="large")), Options())
+        await house.allocator.decide(ask(constraints=Constraints(plan="large")), Options())
     assert caught.value.needed_micros is not None and caught.value.needed_micros > 250  # of the large plan
     assert caught.value.retry_after_s is None
 
@@ -127,3 +129,33 @@ def test_nothing_takes_over_that_is_not_wanted_or_does_not_fit_either(
     with pytest.raises(BudgetExceeded):
         asyncio.run(house.done(ask(constraints=constraints)))
     assert house.store.rows[0].plan == "large" and mine.balance().reserved == 0
+
+
+def test_a_decision_alone_takes_the_cheaper_plan_too_and_holds_its_worst_case(build, ask, one):
+    house = build({"s": ["4"], "l": ["5"]}, {"small": [one("s")], "large": [one("l")]})
+    chooser = house.allocator.books.chooser
+    worst = {
+        row.plan.name: row.worst_cost for row in chooser.feasible(ask(), Limits(None, None, False), {})[0]
+    }
+    mine = share_with_another(house, 4 * worst["large"], 4 * worst["large"] - (worst["large"] - 1))
+    held = Held(house.allocator.books)
+    done = asyncio.run(house.allocator.decide(ask(), Options(), held.take))
+    row = done.decision
+    assert done.plan.name == row.plan == "small" and row.would_plan == "large"
+    assert row.propensity == row.would_propensity == row.probabilities["large"]
+    assert (row.status, row.stop_reason, row.reserved) == (Status.ANSWERED, "decided", 0)
+    assert mine.balance().reserved == worst["small"]
+    held.report(row.decision_id, {"s": Usage(1, tokens_out=1, samples=1)}, final=True)
+    assert mine.balance().reserved == 0
+
+
+def test_a_decision_that_cannot_be_paid_for_is_logged_as_a_failure_and_holds_nothing(build, ask, one):
+    house = build({"s": ["4"], "l": ["5"]}, {"small": [one("s")], "large": [one("l")]})
+    chooser = house.allocator.books.chooser
+    worst = max(row.worst_cost for row in chooser.feasible(ask(), Limits(None, None, False), {})[0])
+    mine = share_with_another(house, 4 * worst, 4 * worst - worst // 4)
+    with pytest.raises(BudgetExceeded) as caught:
+        asyncio.run(house.allocator.decide(ask(), Options(), Held(house.allocator.books).take))
+    (row,) = house.store.rows
+    assert (row.status, caught.value.decision_id) == (Status.FAILED, row.decision_id)
+    assert row.error.startswith("BUDGET: ") and mine.balance().reserved == 0

@@ -94,7 +94,7 @@ async def test_an_empty_budget_refuses_and_a_settled_one_serves_on(build, ask, o
 
 async def test_deciding_alone_logs_and_draws_nothing(build, ask, one):
     world = build({"small": ["a"]}, {"small": [one("small")]}, budget=10_000)
-    decided = world.allocator.decide(ask(), Options())
+    decided = await world.allocator.decide(ask(), Options())
     assert decided.plan.name == "small"
     assert world.store.rows[0].stop_reason == "decided"
     assert world.backends["small"].calls == []

@@ -74,7 +74,7 @@ async def test_without_another_plan_queries_are_refused_until_an_operator_enable
     obedient, house.allocator.backends["s"] = house.allocator.backends["s"], Twice()
     await house.done(ask())
     with pytest.raises((NoPlan, BackendUnavailable), match="in quarantine"):
-        house.allocator.decide(ask(request_id="q2"), Options())
+        await house.allocator.decide(ask(request_id="q2"), Options())
     house.allocator.backends["s"] = obedient
     house.allocator.switch.set("s", BackendState.ENABLE)
     assert (await house.done(ask(request_id="q3"))).decision.plan == "small"
