@@ -16,6 +16,7 @@ from router.config import ServerConfig
 from router.configuration.service import address_problem, is_loopback
 from router.domain.plan import Plan
 from router.errors import ConfigError
+from router.http_log import HttpLog
 from router.idempotency import Replays
 from router.openai_door.app import Routes
 from router.openai_door.chat import Admission, Answers, Chats, Traces
@@ -84,6 +85,7 @@ class Door:
             application,
             handler_cancellation=True,  # a caller that leaves frees its samples at once
             access_log=None,
+            logger=HttpLog(),
             keepalive_timeout=IDLE_S,
             shutdown_timeout=LAST_BYTES_S,
         )

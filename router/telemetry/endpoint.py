@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from router.http_log import HttpLog
 from router.telemetry.exposition import Metrics, exposed
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -51,7 +52,7 @@ class MetricsPort:
     def __init__(self, page: MetricsPage) -> None:
         app = web.Application()
         app.add_routes([web.get(PATH, page.handle)])
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=LAST_BYTES_S)
+        self._runner = web.AppRunner(app, access_log=None, logger=HttpLog(), shutdown_timeout=LAST_BYTES_S)
 
     async def start(self, address: str, tls: ssl.SSLContext | None = None) -> str:
         """Bind and serve; returns the address bound. Raises `OSError` where it cannot be had."""

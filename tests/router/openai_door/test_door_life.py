@@ -7,6 +7,7 @@ import contextlib
 
 import openai
 import pytest
+from structlog.testing import capture_logs
 
 from predictors.observation import Constraints, Preferences
 from router.checks.queries import Known
@@ -150,3 +151,17 @@ def test_a_plan_must_not_be_called_like_another_choice():
     with pytest.raises(ConfigError, match="'backend/s'"):
         Models.of([plan("backend/s", "s")])
     assert Models.of([plan("backend/s", "s", "l")]).plans == ("backend/s",)
+
+
+@pytest.mark.parametrize(
+    "start", ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/1.1\r\n", "POST / HTTP/9.9\r\n"]
+)
+async def test_what_is_not_http_is_a_line_in_the_log_without_what_was_sent(house, capfd, start):
+    """A gRPC client that was given this port, or a broken one; aiohttp's own words quote the request."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(house.url.rpartition(":")[2]))
+    with capture_logs() as lines:
+        writer.write(f"{start}Authorization\x00: Bearer my-secret\r\n\r\n".encode())
+        await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    assert [(line["event"], line["status"]) for line in lines] == [("a request is not HTTP/1.1", 400)]
+    assert "my-secret" not in repr(lines) and capfd.readouterr().err == ""
