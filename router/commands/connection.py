@@ -23,6 +23,7 @@ TOKEN = "APPORTION_TOKEN"  # noqa: S105 (a variable's name; no option, which lis
 CA, CERT, KEY = "APPORTION_CA", "APPORTION_CERT", "APPORTION_KEY"  # what --ca, --cert and --key say
 WAIT = "APPORTION_WAIT"  # what --wait says
 WAIT_S = 20.0  # a service is up within seconds, on a busy machine within twenty
+MOST_PORTS = 65_535
 ADMIN_S = 10.0  # for an answer of the Admin port
 LOOK_S = 2.0  # for what is only a hint
 ASK_ALL_THE_SAME_S = 0.5  # left of a deadline for the call that says what is wrong
@@ -93,6 +94,11 @@ def _check_target(server: str) -> None:
     if bare != server or (":" not in server and _tls() is None):
         hint = f"; write {bare.rstrip('/')}" if ":" in bare else ""
         raise CommandFailed(f"--server: wants HOST:PORT, got {server!r}{hint}")
+    port = bare.rpartition(":")[2]
+    if (
+        port.isdigit() and not 0 < int(port) <= MOST_PORTS
+    ):  # else the system would take what is left beyond it
+        raise CommandFailed(f"--server: a port is from 1 to {MOST_PORTS}, got {server!r}")
 
 
 def _started(server: str, most_s: float = math.inf, usual_s: float = WAIT_S) -> float:

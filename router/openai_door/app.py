@@ -24,7 +24,8 @@ from router.openai_door.openapi import PATH, document
 OPEN = ("/health", PATH)
 CONSOLE = "/console"
 ELSEWHERE = {"/metrics": "they are shown where [metrics] says on_door = true, or at the port of its listen; "}
-INSTEAD = "/v1/responses is not served; ask POST /v1/chat/completions, with the same messages and tools"
+RESPONSES = "/v1/responses"  # says what to ask instead
+INSTEAD = f"{RESPONSES} is not served; ask POST /v1/chat/completions, with the same messages and tools"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Routes:
                 web.post("/v1/chat/completions", self.chats.chat),
                 web.post("/v1/completions", self.chats.prompt),
                 web.post("/v1/feedback", self.feedback.handle),
-                web.post("/v1/responses", self._responses),
+                web.post(RESPONSES, self._responses),
                 web.get("/v1/models", self._models),
                 web.get("/v1/models/{name:.+}", self._model),
                 web.get("/health", self._health),
@@ -134,7 +135,8 @@ def _by_status(request: web.Request, error: web.HTTPException) -> Refusal:
         headers = {"Allow": ", ".join(sorted(error.allowed_methods))}
         return Refusal(error.status, error_object(message, INVALID, None, "method_not_allowed"), headers)
     if error.status == 404:
-        served = sorted({route.resource.canonical for route in request.app.router.routes() if route.resource})
+        known = {route.resource.canonical for route in request.app.router.routes() if route.resource}
+        served = sorted(known - {RESPONSES})
         hint = ELSEWHERE.get(request.path, "")
         message = f"nothing is served at {request.path!r}; {hint}choose from {', '.join(served)}"
         return Refusal(404, error_object(message, INVALID, None, "unknown_path"))

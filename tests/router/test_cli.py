@@ -314,6 +314,7 @@ def test_a_mode_on_the_command_line_holds_for_everybody(tmp_path):
     [
         ("http://127.0.0.1:50051/", "got 'http://127.0.0.1:50051/'; write 127.0.0.1:50051"),
         ("localhost", "wants HOST:PORT, got 'localhost'"),
+        ("127.0.0.1:99999", "a port is from 1 to 65535, got '127.0.0.1:99999'"),
     ],
 )
 def test_what_is_no_address_is_refused_at_once(server, words):
