@@ -16,7 +16,7 @@ from predictors import Look
 from predictors.backend_rewards import expected_rewards, gain_rows
 from predictors.card import BundleCard
 from predictors.deciding import Deciding
-from predictors.exits import exits_of
+from predictors.exits import EVERYWHERE, Looks, exits_of
 from predictors.features import Featurizer
 from predictors.lengths import Lengths
 from predictors.observation import Observation, Query, Signals
@@ -114,10 +114,10 @@ class Bundle:
         exits = None if latest is None else exits_of(self.deciding.exits, latest.backend)
         return {} if latest is None or exits is None else exits.signals(seen, latest)
 
-    def exit_threshold(self, backend: str, risk: float) -> float | None:
-        """The least `safe_to_stop` at which traces of the backend may end; None: none keeps the risk."""
+    def exit_threshold(self, backend: str, risk: float, looks: Looks = EVERYWHERE) -> float | None:
+        """The least `safe_to_stop` at which traces may end that are looked at there; None: none keeps the risk."""
         exits = exits_of(self.deciding.exits, backend)
-        return None if exits is None else exits.threshold(risk)
+        return None if exits is None else exits.threshold(risk, looks)
 
     def risk_threshold(self, first: str, then: str, risk: float) -> float | None:
         """The lowest confidence at which `first`'s answer may be kept instead of asking `then`; None: there is none."""

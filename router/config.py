@@ -25,7 +25,8 @@ class PriceConfig(Section, frozen=True):
 class GrowingConfig(Section, frozen=True):
     """[backends.NAME.growing]: how samples that still grow are looked at and ended, where a rule wants it."""
 
-    # a look that is due waits for one of these words, whatever their case, but no longer than `patience` tokens
+    # a look that is due waits for one of these words, whatever their case, but no longer than `patience` tokens;
+    # a rule with cues of its own looks at those alone
     cues: tuple[str, ...] = ("\n\n", "wait", "so the answer is")
     patience: int = 32  # 0: looks come at once
     elicit: str = "\n\nThe answer is"  # the words that ask for the tentative answer

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from predictors import Look, Predictions
+from predictors.exits import EVERYWHERE, Looks
 from predictors.observation import Observation, Query, Signals
 from predictors.typical_queries import TypicalQueries
 from router.learned_rules import KnowsStops
@@ -44,10 +45,10 @@ class WithoutPlans:
             else None
         )
 
-    def exit_threshold(self, backend: str, risk: float) -> float | None:
+    def exit_threshold(self, backend: str, risk: float, looks: Looks = EVERYWHERE) -> float | None:
         """See `router.risk_thresholds.KnowsExits`."""
         return (
-            self.predictions.exit_threshold(backend, risk)
+            self.predictions.exit_threshold(backend, risk, looks)
             if isinstance(self.predictions, KnowsExits)
             else None
         )

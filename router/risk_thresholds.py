@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
+from predictors.exits import EVERYWHERE, Looks
 from router.domain.plan import Plan, Stage
 from router.learned_rules import with_learned
 from router.stopping.confident import Confident
@@ -29,8 +30,11 @@ class Calibrated(Protocol):
 class KnowsExits(Protocol):
     """The same for traces that end before their end."""
 
-    def exit_threshold(self, backend: str, risk: float) -> float | None:
-        """The least `safe_to_stop` at which traces of the backend may end; None: none keeps the risk."""
+    def exit_threshold(self, backend: str, risk: float, looks: Looks = EVERYWHERE) -> float | None:
+        """The least `safe_to_stop` at which traces of the backend may end; None: none keeps the risk.
+
+        `looks`: where the rule looks at them.
+        """
         ...
 
 
@@ -43,11 +47,12 @@ def resolve_risks(plans: Mapping[str, Plan], predictions: object) -> tuple[dict[
         for at, stage in enumerate(tuple(stages)):
             rule = stage.stop
             if isinstance(rule, SafeExit) and rule.risk is not None and rule.threshold is None:
-                least = _exit_threshold(predictions, rule.risk, stage)
+                least = _exit_threshold(predictions, rule, rule.risk, stage)
                 stages[at] = replace(stage, stop=rule.resolved(least))
                 if least is None:
+                    where = f" at the cues {', '.join(map(repr, rule.cues))}" if rule.cues else ""
                     refused.append(
-                        f"plan {name!r}: no traces of {stage.backend!r} say where they may end at a risk of "
+                        f"plan {name!r}: no traces of {stage.backend!r} say where they may end{where} at a risk of "
                         f"{rule.risk:g}: they never end early there"
                     )
                 continue
@@ -64,10 +69,10 @@ def resolve_risks(plans: Mapping[str, Plan], predictions: object) -> tuple[dict[
     return found, tuple(refused)
 
 
-def _exit_threshold(predictions: object, risk: float, stage: Stage) -> float | None:
+def _exit_threshold(predictions: object, rule: SafeExit, risk: float, stage: Stage) -> float | None:
     if not isinstance(predictions, KnowsExits) or stage.max_samples > 1:
         return None  # calibrated for one trace
-    return predictions.exit_threshold(stage.backend, risk)
+    return predictions.exit_threshold(stage.backend, risk, Looks(rule.first, rule.every, rule.cues))
 
 
 def _threshold(predictions: object, risk: float, stages: tuple[Stage, ...]) -> float | None:

@@ -23,7 +23,7 @@ from predictors.pass_rate import PRIOR_RHO
 from router.config import Config
 from router.recording import Recording
 from router.recordings.text_split import split_by_text
-from training.fit_exits import fit_exits
+from training.fit_exits import fit_exits, looks_of
 from training.fit_joint import FROM
 from training.fit_one_head import SampleFit
 from training.fit_query import QueryFit, fit_query_heads
@@ -207,7 +207,8 @@ def _fitted(
     fitted = fit_held_out(
         rows, seed, prices=prices, created=created, per_fold=config is not None, own_heads=judged(config)
     )
-    exits = fit_exits(recordings, query_ids, recorded_as, seed)
+    looks = () if config is None else looks_of(config)
+    exits = fit_exits(recordings, query_ids, recorded_as, seed, looks)
     if exits:
         deciding = replace(fitted.bundle.deciding, exits=exits)
         fitted = replace(fitted, bundle=versioned(replace(fitted.bundle, deciding=deciding)))

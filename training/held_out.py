@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from predictors import Look
 from predictors.bundle import Bundle
+from predictors.exits import EVERYWHERE, Looks
 from predictors.observation import Observation, Query, Signals
 from router.backends.recorded import QUERY_ID
 from training.fit import Fitted
@@ -45,9 +46,9 @@ class HeldOut:
         """As the bundle says: its curves are made of held-out confidences."""
         return self.fitted.bundle.risk_threshold(first, then, risk)
 
-    def exit_threshold(self, backend: str, risk: float) -> float | None:
+    def exit_threshold(self, backend: str, risk: float, looks: Looks = EVERYWHERE) -> float | None:
         """The same."""
-        return self.fitted.bundle.exit_threshold(backend, risk)
+        return self.fitted.bundle.exit_threshold(backend, risk, looks)
 
     def learned_stop(self, backend: str, most: int) -> tuple[tuple[float, ...], float] | None:
         """The same: a few weights for all queries, taken only where they held on queries that they had not seen."""

@@ -18,6 +18,7 @@ from router.answers import extract
 from router.backends import Call
 from router.backends.elicit import asking_words, closing_words, reply_of, thought_is_open, written
 from router.config import GrowingConfig
+from router.domain.cues import said_since
 from router.domain.events import Delta
 from router.domain.growth import Growth
 from router.errors import BackendError
@@ -38,8 +39,8 @@ class Trace:
     how: GrowingConfig
     stream: AsyncGenerator[Sample | Delta, None]  # with unfinished samples every few tokens
     ask: Asked
-    _looked_at: int | None = None  # tokens
-    _from: int = 0  # characters that were searched for a cue
+    _looked_at: int | None = None  # tokens at the latest look, or check-point without a cue of the rule
+    _heard_to: int = 0  # characters that were searched for a cue
     _latest: Sample | None = None
     _since: list[Delta] = field(default_factory=list)  # shown behind the latest state
     _tentative: tuple[Sample, Sample] | None = None  # the sample as it was asked, what it said
@@ -95,7 +96,7 @@ class Trace:
         self._latest, self._since = event, []
         if self._side is not None or not self._is_due(event):
             return []
-        self._looked_at, self._from = event.tokens_out, len(event.reasoning) + len(event.text)
+        self._looked_at, self._heard_to = event.tokens_out, len(event.reasoning) + len(event.text)
         if not self.growth.answers:
             return [event]
         begun = written(event, self.how) + asking_words(event, self.how)
@@ -103,18 +104,25 @@ class Trace:
         return []
 
     def _is_due(self, sample: Sample) -> bool:
-        """Late enough, and at a cue; without one it is looked at a little later all the same."""
+        """Late enough, and at a cue of the rule's; a rule without cues waits for the server's, but not for long."""
         tokens, how = sample.tokens_out, self.how
         if not self.growth.due(tokens, self._looked_at):
             return False
+        if self.growth.cues:  # without one there is nothing to see, however long it takes
+            heard = self._heard(sample, self.growth.cues)
+            self._looked_at = tokens
+            return heard
         if not how.cues or not how.patience:
             return True
         since = self.growth.first if self._looked_at is None else self._looked_at + self.growth.every
-        if tokens >= since + how.patience:
-            return True
-        said = (sample.reasoning + sample.text).casefold()
-        # a cue that had begun before the last look and ends behind it is new
-        return any(said.find(cue.casefold(), max(0, self._from - len(cue) + 1)) >= 0 for cue in how.cues)
+        return tokens >= since + how.patience or self._heard(sample, how.cues)
+
+    def _heard(self, sample: Sample, cues: tuple[str, ...]) -> bool:
+        """Whether a cue was said since the last look; what was searched in vain is not searched again."""
+        said = sample.reasoning + sample.text
+        found = said_since(said, self._heard_to, cues)
+        self._heard_to = len(said)
+        return found
 
     async def _asked(self, sample: Sample, begun: str) -> Sample:
         """Ask for the answer; what comes is a sample of its own, remembered beside the one that it is about."""

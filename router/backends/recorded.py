@@ -171,14 +171,12 @@ class Recorded:
         longer = (
             limit is not None and whole.tokens_out > limit and recording.value(row, "tokens_out") is not None
         )
-        snapshots: tuple[Sample, ...] = ()
+        seen: tuple[RecordedSample, ...] = ()
         if call.growing or longer:
             query_id = recording.queries[recording.columns.query[row]].query_id
-            snapshots = tuple(
-                self._sample(recording, snapshot, sample_id, call.stage)
-                for snapshot in recording.snapshots(query_id, self.recorded_as, recorded.sample_idx)
-            )
-        due = due_looks(snapshots, call.growth) if call.growing else ()
+            seen = recording.snapshots(query_id, self.recorded_as, recorded.sample_idx)
+        snapshots = tuple(self._sample(recording, one, sample_id, call.stage) for one in seen)
+        due = due_looks(snapshots, [one.text for one in seen], call.growth) if call.growing else ()
         if longer and limit is not None:
             whole = cut_to(whole, limit, recorded.text, snapshots)
             due = tuple(snapshot for snapshot in due if snapshot.tokens_out < limit)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from predictors.observation import Sample
 from router.backends import Call
+from router.domain.cues import said_since
 from router.domain.growth import Growth
 
 
@@ -15,12 +16,26 @@ def asks(call: Call) -> bool:
     return call.growth is None or call.growth.answers
 
 
-def due_looks(snapshots: Sequence[Sample], growth: Growth | None) -> tuple[Sample, ...]:
-    """Those of the recorded snapshots, in order, that are due."""
+def due_looks(
+    snapshots: Sequence[Sample], texts: Sequence[str | None], growth: Growth | None
+) -> tuple[Sample, ...]:
+    """Those of the recorded snapshots, in order, that are due; `texts`: what each has written, None: not recorded.
+
+    Where a text was not recorded no cue is heard: a rule with cues never looks at a recording without texts.
+    """
+    if growth is None:
+        return tuple(snapshots)
     kept: list[Sample] = []
-    for snapshot in snapshots:
-        if growth is None or growth.due(snapshot.tokens_out, kept[-1].tokens_out if kept else None):
+    last: int | None = None
+    heard_to = 0  # characters
+    for snapshot, text in zip(snapshots, texts, strict=True):
+        if not growth.due(snapshot.tokens_out, last):
+            continue
+        last = snapshot.tokens_out
+        said = text or ""
+        if not growth.cues or said_since(said, heard_to, growth.cues):
             kept.append(snapshot)
+        heard_to = max(heard_to, len(said))
     return tuple(kept)
 
 

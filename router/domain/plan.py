@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from predictors.observation import Sampling
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from router.selectors import Selector
     from router.stopping import StoppingRule
     from router.verifiers import Verifier
+
+
+LATER = MappingProxyType({"digest": "unless default"})
+"""Metadata of a field that came after plans had been logged: its default leaves their digests as they were."""
 
 
 class Commit(Enum):
@@ -108,10 +113,12 @@ class Plan:
 
 
 def canonical(value: Any) -> Any:
-    """`value` as JSON types: a dataclass becomes a mapping of its class's name and fields."""
+    """`value` as JSON types: a dataclass becomes a mapping of its class's name and fields, but for those of `LATER`."""
     if is_dataclass(value) and not isinstance(value, type):
         return {"": type(value).__name__} | {
-            item.name: canonical(getattr(value, item.name)) for item in fields(value)
+            item.name: canonical(getattr(value, item.name))
+            for item in fields(value)
+            if "digest" not in item.metadata or getattr(value, item.name) != item.default
         }
     if isinstance(value, Enum):
         return value.value

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import sqrt
 from typing import ClassVar
 
 from predictors.observation import Observation, Signals
 from router.domain.growth import Growth
+from router.domain.plan import LATER
 from router.domain.verdict import ENOUGH, MORE, Verdict
 from router.errors import ConfigError
 from router.stopping import StoppingRule
@@ -21,13 +22,15 @@ class Converged(StoppingRule):
     Answer convergence (2025): k equal answers in a row. With `jump` the run must also be longer than the mean of the
     trace's earlier runs by so many of their standard deviations (ES-CoT, 2025: stop at a sharp jump of the run length).
     A look without an answer ends a run. It needs no labels. Fails on a trace that is wrong early and sure of it, and
-    where looks are so dense that the answer had no time to change; a finished sample ends nothing.
+    where looks are so dense that the answer had no time to change; a finished sample ends nothing. With `cues` it looks
+    only where the text says one of them (`router.domain.cues`).
     """
 
     equal: int = 3  # looks, >= 1
     jump: float | None = None  # standard deviations, >= 0; None: no such test
     first: int = 0  # tokens before the first look, >= 0
     every: int = 64  # tokens between looks, >= 1
+    cues: tuple[str, ...] = field(default=(), metadata=LATER)  # words that a look waits for; none: every look
 
     reads_content: ClassVar[bool] = True
 
@@ -37,11 +40,13 @@ class Converged(StoppingRule):
                 raise ConfigError(f"converged: {name} must be at least {least}, got {getattr(self, name)}")
         if self.jump is not None and not self.jump >= 0:
             raise ConfigError(f"converged: jump must be 0 or more, got {self.jump}")
+        if "" in self.cues:
+            raise ConfigError("converged: cues must not be empty words")
 
     @property
     def growth(self) -> Growth:
         """Tentative answers."""
-        return Growth(self.first, self.every)
+        return Growth(self.first, self.every, cues=self.cues)
 
     def verdict(self, seen: Observation, signals: Signals) -> Verdict:
         """ENOUGH after an equal run."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import ClassVar
 
 from predictors.observation import Observation, Signals
 from router.domain.growth import Growth
+from router.domain.plan import LATER
 from router.domain.verdict import ENOUGH, MORE, Verdict
 from router.errors import ConfigError
 from router.stopping import StoppingRule
@@ -22,14 +23,17 @@ class SafeExit(StoppingRule):
     The signal is P(going on would not turn a wrong answer into a right one), told from the trace's looks
     (`predictors.exit_head`). With `risk` the threshold is the one that the bundle calibrated for it by Learn-then-Test
     (early exits with a bound on harm as in LYNX, 2025): at most this share of the stage's traces stops, is wrong, and
-    would have been right at its end. Without a bundle, or where no threshold keeps the promise, it never stops. Fails
-    where traces differ from those of the calibration (another model, other kinds of questions).
+    would have been right at its end. Without a bundle, or where no threshold keeps the promise, it never stops. With
+    `cues` it looks only where the text since the last check-point says one of them, such as the words of a conclusion
+    (`router.domain.cues`), and the promise is about such looks. Fails where traces differ from those of the calibration
+    (another model, other kinds of questions); beside a rule that looks at more, it judges at those looks as well.
     """
 
     threshold: float | None = None  # probability, [0, 1]; None: what follows from `risk`, else .95
     risk: float | None = None  # (0, 1)
     first: int = 0  # tokens before the first look, >= 0
     every: int = 64  # tokens between looks, >= 1
+    cues: tuple[str, ...] = field(default=(), metadata=LATER)  # words that a look waits for; none: every look
 
     reads_content: ClassVar[bool] = True
 
@@ -41,11 +45,13 @@ class SafeExit(StoppingRule):
         for name, least in (("first", 0), ("every", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"safe_exit: {name} must be at least {least}, got {getattr(self, name)}")
+        if "" in self.cues:
+            raise ConfigError("safe_exit: cues must not be empty words")
 
     @property
     def growth(self) -> Growth:
         """Tentative answers."""
-        return Growth(self.first, self.every)
+        return Growth(self.first, self.every, cues=self.cues)
 
     @property
     def at_least(self) -> float:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
 from predictors.observation import Observation, Sample, Signals
 from router.domain.growth import Growth
+from router.domain.plan import LATER
 from router.domain.verdict import MORE, Action, Verdict
 from router.errors import ConfigError
 from router.stopping import StoppingRule
@@ -30,7 +31,8 @@ class Utility(StoppingRule):
     none is left, ENOUGH with the one that is most probably right. E[max] takes traces to be independent, and that the
     best one is found: it is too high for traces that share their mistakes. `price` is for a usual trace
     (`trace_tokens/<backend>`), at least the service's own `price` x `sample_cost/<backend>` (quality per $, micro-$).
-    Fails without the signals, which need a bundle fitted on traces: then it says MORE.
+    Fails without the signals, which need a bundle fitted on traces: then it says MORE. With `cues` it looks only where
+    the text says one of them (`router.domain.cues`).
     """
 
     price: float = 0.03  # quality for the tokens of a usual trace, > 0
@@ -38,6 +40,7 @@ class Utility(StoppingRule):
     tokens_per_second: float = 50.0  # of one trace, > 0
     first: int = 0  # tokens before the first look, >= 0
     every: int = 64  # tokens between looks, >= 1
+    cues: tuple[str, ...] = field(default=(), metadata=LATER)  # words that a look waits for; none: every look
 
     reads_content: ClassVar[bool] = True
 
@@ -48,11 +51,13 @@ class Utility(StoppingRule):
         for name, least in (("latency_price", 0), ("first", 0), ("every", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"utility: {name} must be at least {least}, got {getattr(self, name)}")
+        if "" in self.cues:
+            raise ConfigError("utility: cues must not be empty words")
 
     @property
     def growth(self) -> Growth:
         """Tentative answers."""
-        return Growth(self.first, self.every)
+        return Growth(self.first, self.every, cues=self.cues)
 
     def verdict(self, seen: Observation, signals: Signals) -> Verdict:
         """MORE while it pays."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from predictors import Look
+from predictors.exits import EVERYWHERE, Looks
 from predictors.observation import Observation, Query, Signals
 from router.domain.plan import Plan, Stage
 from router.known_plans import WithoutPlans
@@ -43,7 +44,7 @@ class Knows:
     def self_eval(self, backend: str, words: str) -> tuple[float, float] | None:
         return (0.6, -0.8) if (backend, words) == ("small", WORDS) else None
 
-    def exit_threshold(self, backend: str, risk: float) -> float | None:
+    def exit_threshold(self, backend: str, risk: float, looks: Looks = EVERYWHERE) -> float | None:
         return 0.7
 
 

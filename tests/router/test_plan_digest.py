@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from predictors.observation import Sampling
@@ -11,8 +13,11 @@ from router.selectors.majority import Majority
 from router.stopping.agreement import Agreement
 from router.stopping.any_of import AnyOf
 from router.stopping.confident import Confident
+from router.stopping.converged import Converged
 from router.stopping.never import Never
+from router.stopping.safe_exit import SafeExit
 from router.stopping.token_cap import TokenCap
+from router.stopping.utility import Utility
 
 BASE = Stage("small", Never(), First())
 
@@ -46,6 +51,23 @@ def test_the_digest_is_stable_across_versions_of_python():
 )
 def test_anything_that_shapes_what_a_stage_does_is_another_action(stage):
     assert Plan("a", (stage,)).digest != Plan("a", (BASE,)).digest
+
+
+@pytest.mark.parametrize(
+    ("rule", "digest"),
+    [
+        (SafeExit(threshold=0.9), "331d2c731945379a"),
+        (SafeExit(risk=0.1, every=16), "34ada8f781ed79e2"),
+        (Converged(), "12adfb9dc260098b"),
+        (Utility(price=0.1), "81ae342182d3c2d3"),
+    ],
+)
+def test_an_option_that_came_later_changes_the_digest_only_where_it_is_used(rule, digest):
+    """Logged before rules could wait for cues."""
+    assert Plan("a", (Stage("small", rule, First()),)).digest == digest
+    waiting = [replace(rule, cues=cues) for cues in ((), ("thus",), ("thus", "so,"))]
+    found = [Plan("a", (Stage("small", one, First()),)).digest for one in waiting]
+    assert found[0] == digest and len(set(found)) == 3
 
 
 @pytest.mark.parametrize(

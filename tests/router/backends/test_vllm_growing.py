@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,9 +17,11 @@ from router.domain.growth import Growth
 from router.domain.usage import Meter
 
 LONG = "one two three four five six seven eight " * 12  # 96 tokens of the stub
+SPOKEN = LONG[: 5 * len(LONG) // 12] + "Thus it is four. " + LONG[: len(LONG) // 2]
 LONGER = LONG * 8  # a second and a half, so that who is slow to close it still comes in time
 SCRIPT = f"""\
 {{"match": "Recite", "text": "{LONGER.strip()}."}}
+{{"match": "Conclude", "text": "{SPOKEN.strip()}."}}
 {{"match": "Count", "text": "{LONG.strip()}."}}
 {{"match": "The answer is", "text": " 4."}}
 """
@@ -63,6 +66,17 @@ async def test_looks_are_side_calls_on_what_the_server_has_in_its_cache(
     assert (late in (0, 1), drawn.usage.samples) == (True, 1)
     assert 0 <= drawn.usage.tokens_out - whole.tokens_out - 2 * len(drawn.growing) <= 2 * late
     assert drawn.usage.tokens_cached > 0
+
+
+async def test_a_rule_with_cues_asks_the_server_where_they_were_said_alone(
+    counting, connect, make_call, draw
+):
+    """The server's own cues and patience are for rules without."""
+    call = replace(call_of(make_call, "Conclude."), growth=Growth(0, 8, cues=("thus",)))
+    drawn = await draw(connect(counting.url), call)
+    (look,) = drawn.growing
+    assert "Thus" in look.text and look.text.count("one two") in (5, 6)
+    assert (look.answer, drawn.usage.side_calls) == ("4", 1)
 
 
 async def test_the_side_call_says_what_was_written_so_far_and_goes_on_from_it(

@@ -159,6 +159,25 @@ def test_rules_together_look_as_early_and_as_often_as_any_of_them_wants():
     assert together([Looping(), Converged()]) == Growth(0, 64, answers=True, repeats=True)
 
 
+def test_rules_that_wait_for_cues_look_at_those_of_all_of_them():
+    waits, others = SafeExit(every=32, cues=("thus", "answer")), Converged(first=8, cues=("answer", "so,"))
+    assert growth_of(waits) == Growth(0, 32, cues=("thus", "answer"))
+    assert together([waits, others]) == Growth(0, 32, cues=("thus", "answer", "so,"))
+    assert growth_of(NotBefore(Utility(cues=("so,",)), 2)) == Growth(0, 64, cues=("so,",))
+
+
+def test_beside_a_rule_that_wants_every_look_none_waits():
+    waits = SafeExit(cues=("thus",))
+    for rules in ((waits, TokenCap(32)), (TokenCap(32), waits), (Looping(), waits, Converged(cues=("so,",)))):
+        wanted = growth_of(AnyOf(rules))
+        assert wanted is not None and wanted.cues == ()
+    assert growth_of(AnyOf((waits, Agreement()))) == waits.growth  # it looks at nothing that grows
+
+
+def test_the_worst_case_reserves_every_look_whatever_is_said():
+    assert SafeExit(every=16, cues=("thus",)).growth.looks(300) == SafeExit(every=16).growth.looks(300)
+
+
 def test_looks_are_counted_before_the_last_token():
     growth = Growth(first=10, every=20)
     places = [tokens for tokens in range(1, 71) if tokens in (10, 30, 50, 70)]
@@ -171,6 +190,9 @@ def test_looks_are_counted_before_the_last_token():
     "wrong",
     [
         lambda: Converged(equal=0),
+        lambda: Converged(cues=("thus", "")),
+        lambda: SafeExit(cues=("",)),
+        lambda: Utility(cues=("",)),
         lambda: Converged(jump=-1.0),
         lambda: SafeExit(threshold=1.5),
         lambda: SafeExit(risk=0.0),

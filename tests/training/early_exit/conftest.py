@@ -20,15 +20,17 @@ def written(
     folder: Path,
     traces: int = 160,
     *,
-    settles: float = 0.3,
+    settles: float | tuple[float, float] = 0.3,
     relapses: float = 0.0,
     seed: int = 0,
     cut: int = 0,
+    said: tuple[str, str] | None = None,
 ) -> Path:
     """Each trace settles on its answer after the share `settles` of its length, 8 of 10 on the right one.
 
-    `relapses`: the share of them that was right before the end and is wrong there. `cut`: the first so many hit a
-    limit. The confidence of a tentative answer is .95 once it has settled, .4 before.
+    `settles`: a range where it differs. `relapses`: the share of them that was right before the end and is wrong there.
+    `cut`: the first so many hit a limit. `said`: what each writes every `EVERY` tokens, and where it settles; None: no
+    texts were recorded. The confidence of a tentative answer is .95 once it has settled, .4 before.
     """
     rng = np.random.default_rng(seed)
     rows: list[tuple[Any, ...]] = []
@@ -36,15 +38,21 @@ def written(
         right = bool(rng.random() < 0.8)
         final = "gold" if right else "wrong"
         length = int(rng.integers(LENGTH // 2, LENGTH))
+        share = settles if isinstance(settles, float) else float(rng.uniform(*settles))
+        text, was_done = "", False
         for prefix in range(EVERY, length, EVERY):
-            done = prefix >= settles * length
+            done = prefix >= share * length
+            text += "" if said is None else said[done and not was_done]
+            was_done = done
             answer = final if done else f"guess {int(rng.integers(20))}"
-            rows.append((number, prefix, answer, float(answer == "gold"), None, 0.95 if done else 0.4, None))
+            rows.append(
+                (number, prefix, answer, float(answer == "gold"), None, 0.95 if done else 0.4, None, text)
+            )
         if right and rng.random() < relapses:
             final = "wrong"
         reason = "length" if number < cut else "stop"
-        rows.append((number, None, final, float(final == "gold"), length, None, reason))
-    numbers, prefixes, answers, rewards, lengths, confidences, reasons = zip(*rows, strict=True)
+        rows.append((number, None, final, float(final == "gold"), length, None, reason, text))
+    numbers, prefixes, answers, rewards, lengths, confidences, reasons, texts = zip(*rows, strict=True)
     names = [f"q{one:04d}" for one in range(traces)]
     write_recording(
         folder,
@@ -63,6 +71,7 @@ def written(
                 "confidence": pa.array(confidences, pa.float32()),
                 "finish_reason": reasons,
             }
+            | ({} if said is None else {"text": texts})
         ),
     )
     return folder

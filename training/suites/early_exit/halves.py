@@ -15,7 +15,7 @@ from predictors.exit_features import NAMES, Look, exit_features
 from predictors.exit_head import ExitHead, fit_exit_head
 from predictors.exit_text import NOTHING, Written, written
 from training.suites.early_exit.traces import TUNING, Floats, Places, Traces
-from training.suites.early_exit.watch import Watch, Watched, different, watched, watches_of
+from training.suites.early_exit.watch import Watch, Watched, all_watched
 
 FOLDS = 4
 MOST_LOOKS = 12_000  # of one fit; of more a seeded choice of traces is learned from
@@ -43,7 +43,7 @@ class Known:
     @classmethod
     def of(cls, traces: Traces, seed: int) -> Known:
         """Walk the traces under every watch of the grid."""
-        found = tuple(different(watched(traces, watch) for watch in watches_of(traces)))
+        found = all_watched(traces)
         said = written_of(traces)
         return cls(traces, seed, found, tuple(features_of(one, said) for one in found))
 
@@ -122,8 +122,8 @@ def learned(known: Known, among: NDArray[np.bool_]) -> ExitHead | None:
 
 
 def used_to_learn(watch: Watch, first: Watch) -> bool:
-    """`LEARNED_FROM`; `first`: the watch that looks at everything."""
-    return watch.first == 0 and round(watch.every / max(first.every, 1e-9)) in LEARNED_FROM
+    """`LEARNED_FROM`, whatever is said there; `first`: the watch that looks at everything."""
+    return not watch.cues and watch.first == 0 and round(watch.every / max(first.every, 1e-9)) in LEARNED_FROM
 
 
 def written_of(traces: Traces) -> Floats:

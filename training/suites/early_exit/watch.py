@@ -1,30 +1,41 @@
-"""Which snapshots of a trace are looked at: each look costs tokens, so a rule need not look at all of them."""
+"""Which snapshots of a trace are looked at: each look costs tokens, so a rule need not look at all of them.
+
+Some watches look only where the text says one of the words of a conclusion, as rules with `cues` do
+(`router.domain.growth`); where no text was recorded they look at nothing, and are not offered.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from router.domain.cues import CONCLUSIONS, said_since
 from router.recordings.cost import SNAPSHOT_TOKENS
 from training.suites.early_exit.traces import NO_ROW, Floats, Traces
 
 FIRSTS = (0.0, 0.15, 0.3, 0.5)  # quantiles of the traces' lengths
 GAPS = (1, 2, 3, 4)  # in units: the median distance of snapshots, on long traces more
+CUED_GAP = 3  # of watches that wait for a word; one, because of many watches the one that is taken was lucky
 MOST_LOOKS = 24  # at a trace of mean length; closer looks cost more than they can tell
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """The first look at `first` tokens or later, each further one at least `every` tokens behind the one before."""
+    """The first look at `first` tokens or later, each further one at least `every` tokens behind the one before.
+
+    With `cues` these are check-points, and looks those of them at which one was said since the last.
+    """
 
     first: float
     every: float
+    cues: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"from {self.first:g} every {self.every:g}"
+        where = f" at {'|'.join(self.cues)}" if self.cues else ""
+        return f"from {self.first:g} every {self.every:g}{where}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +83,7 @@ class Watched:
 
 
 def watches_of(traces: Traces) -> Iterator[Watch]:
-    """A grid over where snapshots are; made of lengths and places alone, never of answers or rewards."""
+    """A grid over where snapshots are; made of lengths, places and texts alone, never of answers or rewards."""
     gaps = np.diff(np.where(traces.there, traces.tokens, np.nan), axis=1)
     gap = float(np.nanmedian(gaps)) if np.isfinite(gaps).any() else 1.0
     gap = max(gap, float(np.floor(traces.length.mean() / MOST_LOOKS)))
@@ -80,19 +91,46 @@ def watches_of(traces: Traces) -> Iterator[Watch]:
     for first in firsts:
         for many in GAPS:
             yield Watch(first, many * gap)
+    for first in firsts:
+        yield Watch(first, CUED_GAP * gap, CONCLUSIONS)
 
 
-def watched(traces: Traces, watch: Watch) -> Watched:
-    """Walk every trace once."""
+def heard(traces: Traces, cues: Sequence[str]) -> NDArray[np.bool_]:
+    """Where one of the cues was said since the snapshot before, (n, L)."""
+    found = np.zeros(traces.rows.shape, dtype=np.bool_)
+    for trace, row_of in enumerate(traces.rows):
+        heard_to = 0
+        for column in np.flatnonzero(row_of != NO_ROW):
+            text = str(traces.recording.value(int(row_of[column]), "text") or "")
+            found[trace, column] = said_since(text, heard_to, cues)
+            heard_to = max(heard_to, len(text))
+    return found
+
+
+def all_watched(traces: Traces) -> tuple[Watched, ...]:
+    """The traces under every watch of the grid that looks at something of its own."""
+    said = heard(traces, CONCLUSIONS)
+    several = (watched(traces, watch, said if watch.cues else None) for watch in watches_of(traces))
+    return tuple(different(several))
+
+
+def watched(traces: Traces, watch: Watch, said: NDArray[np.bool_] | None = None) -> Watched:
+    """Walk every trace once; `said`: where its cues are `heard`, where that is known already."""
+    if said is None:
+        said = heard(traces, watch.cues) if watch.cues else np.ones(traces.rows.shape, dtype=np.bool_)
     n, most = traces.rows.shape
     place = np.full((n, most), NO_ROW, dtype=np.int64)
     count, due = np.zeros(n, dtype=np.int64), np.full(n, watch.first)
+    waits = np.zeros(n, dtype=np.bool_)  # a cue was said, and there was no check-point since
     for column in range(most):
         tokens = traces.tokens[:, column]
-        look = traces.there[:, column] & (tokens >= due - 1e-9)
+        waits |= said[:, column]
+        passed = traces.there[:, column] & (tokens >= due - 1e-9)
+        look = passed & waits
         place[look, count[look]] = column
         count += look
-        due = np.where(look, tokens + watch.every, due)
+        waits &= ~passed
+        due = np.where(passed, tokens + watch.every, due)
     place = place[:, : max(1, int(count.max()))]
     there = place != NO_ROW
     spent = np.where(there, np.take_along_axis(traces.tokens, np.maximum(place, 0), axis=1), np.inf)
