@@ -70,7 +70,7 @@ def hash_of(token: str) -> str:
 
 def entry_text(sha256: str, tenant: str, role: str, until: str) -> str:
     """The entry as the file has it. Raises `ConfigError` for what it could not have."""
-    _moment("until", until)
+    _moment("the token", until)
     if not 0 < len(tenant.encode()) <= MOST_TENANT_BYTES or not tenant.isprintable():
         raise ConfigError(
             f"tenant wants 1 to {MOST_TENANT_BYTES} bytes of printable text, got {tenant[:80]!r}"

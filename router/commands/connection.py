@@ -125,23 +125,20 @@ def _errors_of(server: str, wanted: str) -> Iterator[None]:
     try:
         yield
     except Unavailable as error:
-        hint = (
-            "" if error.reason else " (is `apportion serve` running there?)"
-        )  # a reason comes from the service
+        hint = "" if error.reason else " (is `apportion serve` running there?)"
         if not error.reason and "http1.x server" in str(error):
             raise CommandFailed(
                 f"{server}: HTTP is spoken there, not gRPC; this command asks {wanted}"
             ) from error
-        raise CommandFailed(f"{server}: {error}{hint}") from error
+        refused = not error.reason and "Connection refused" in str(error)  # gRPC says it in three parts
+        said = "nothing listens there" if refused else str(error)
+        raise CommandFailed(f"{server}: {said}{hint}") from error
     except OutOfBudget as error:
         later = "" if error.retry_after_s is None else f"; it may fit in {error.retry_after_s:.0f} s"
         raise CommandFailed(f"{server}: {error}{later}") from error
     except TooLate as error:
-        said = (
-            str(error)
-            if error.reason
-            else "no answer in time; is it busy, or does something else listen there?"
-        )
+        silent = "no answer in time; is it busy, or does something else listen there?"
+        said = str(error) if error.reason else silent  # a reason comes from the service
         raise CommandFailed(f"{server}: {said}") from error
     except ApportionError as error:
         if error.status == "UNIMPLEMENTED":

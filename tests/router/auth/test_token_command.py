@@ -31,4 +31,4 @@ def test_the_token_that_is_shown_is_the_one_whose_hash_the_file_gets(tmp_path: P
 def test_an_end_that_is_no_time_is_refused():
     refused = run("token", "search", "--until", "soon")
     assert refused.returncode != 0
-    assert "until wants" in refused.stderr
+    assert refused.stderr.startswith("the token: until wants")
