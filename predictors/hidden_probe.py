@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 _SPARE, _TURNS = 8, 4  # further directions while iterating; iterations
 _MOST_ROWS = 8_000  # for the directions, evenly spaced
 _MOST_NUMBERS = 64_000_000  # for the regression: of wider states fewer rows, evenly spaced
-_CUT = 6.0  # standard deviations
+CUT = 6.0  # standard deviations
 
 
 @dataclass(slots=True)
@@ -116,7 +116,7 @@ def standardised(
     """States (n, width) in standard deviations, cut at 6; what is not finite counts as the mean."""
     with np.errstate(invalid="ignore"):  # infinity times a scale of 0: float16 ends at 65,504
         z = (x.astype(np.float32) - mean) * scale
-    return np.asarray(np.clip(np.where(np.isfinite(z), z, 0.0), -_CUT, _CUT), dtype=np.float32)
+    return np.asarray(np.clip(np.where(np.isfinite(z), z, 0.0), -CUT, CUT), dtype=np.float32)
 
 
 def thinned(numbers: int) -> int:

@@ -5,6 +5,8 @@ alone, where these judge better: what a wrong answer looks like is a matter of w
 answer gives one more feature. The head blends the prior (P(right) of the backend for this query), logistic regression,
 and boosted trees with and without the prior among their features (it may be mostly noise); it is calibrated on held-out
 queries. Where a regression has seen more (`joint_probe`), what it said is a feature and stands for the head's own.
+The regression reads the words themselves, the trees one number that a ridge makes of them. (Bundles of before have a
+regression that reads this number, too.)
 When it fails: an answer that is wrong in content alone, well written and with sums that hold.
 """
 
@@ -27,6 +29,7 @@ from predictors.observation import Sample, Tally
 from predictors.packing import packed, unpacked
 from predictors.sample_features import NAMES, sample_features
 from predictors.trees import Trees
+from predictors.word_regression import WordRegression
 
 if TYPE_CHECKING:
     from predictors.state_head import StateHead
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 MEMBERS = ("base", "prior", "linear", "trees", "blind_trees")
 _PRIORS = 2  # last columns of a row: the prior and its logit, which the blind trees do not see
+_SAID = -3  # before these: what the words say
 TOLD = -5  # before these and the words: a probability and its logit, of a regression that saw more
 
 
@@ -65,9 +69,18 @@ def bounded(prior: float) -> tuple[float, float]:
     return p, log(p / (1 - p))
 
 
-def regression(linear: Linear | None, rows: NDArray[np.float32]) -> Floats:
-    """What the linear member says of `complete_rows` (m, d), (m,)."""
-    return rows[:, TOLD].astype(np.float64) if linear is None else linear.predict(rows)
+def regression(
+    linear: WordRegression | Linear | None, rows: NDArray[np.float32], words: Sequence[NDArray[np.int64]]
+) -> Floats:
+    """What the linear member says of `complete_rows` (m, d) and the buckets of their words, (m,)."""
+    if linear is None:
+        return rows[:, TOLD].astype(np.float64)
+    return linear.predict(rows) if isinstance(linear, Linear) else linear.many(wordless(rows), words)
+
+
+def wordless(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The rows (…, d) without what the ridge made of the words."""
+    return np.concatenate([rows[..., :_SAID], rows[..., _SAID + 1 :]], axis=-1)
 
 
 def blind(rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -83,7 +96,7 @@ class SampleHead:
     base: float  # mean reward of the samples it was fitted on
     blend: Floats = field(compare=False)  # (5,): weights of `MEMBERS`
     hashed: HashedRidge = field(compare=False)  # words of the answer -> P(right), one target
-    linear: Linear | None = field(compare=False)  # None: what the column `TOLD` says
+    linear: WordRegression | Linear | None = field(compare=False)  # None: what the column `TOLD` says
     trees: Trees | None = field(compare=False)
     blind_trees: Trees | None = field(compare=False)
     curve: Curve = field(compare=False)
@@ -122,19 +135,29 @@ class SampleHead:
         row = np.array([*numbers, word_score(self.hashed, buckets), *bounded(known)], dtype=np.float32)
         raw = self.blend[0] * self.base + self.blend[1] * known
         if self.blend[2] > 0:
-            raw += self.blend[2] * (float(row[TOLD]) if self.linear is None else self.linear.row(row))
+            raw += self.blend[2] * self._regression_of(row, buckets)
         if self.trees is not None:
             raw += self.blend[3] * self.trees.row(row)
         if self.blind_trees is not None:
             raw += self.blend[4] * self.blind_trees.row(blind(row))
         return self.curve.at(float(raw))  # numpy would give the lock away for one number
 
+    def _regression_of(self, row: NDArray[np.float32], buckets: NDArray[np.int64]) -> float:
+        """`regression` of one row (d,), to the last bit."""
+        if self.linear is None:
+            return float(row[TOLD])
+        return (
+            self.linear.row(row)
+            if isinstance(self.linear, Linear)
+            else self.linear.one(wordless(row), buckets)
+        )
+
     def many(self, x: NDArray[np.float32], words: Sequence[NDArray[np.int64]], prior: Floats) -> Floats:
         """The same for m samples: their `sample_row` (m, d), the buckets of their words, the priors (m,)."""
         raw = self.blend[0] * self.base + self.blend[1] * prior
         rows = complete_rows(x, self.hashed, words, prior)
         if self.blend[2] > 0:
-            raw = raw + self.blend[2] * regression(self.linear, rows)
+            raw = raw + self.blend[2] * regression(self.linear, rows, words)
         if self.trees is not None:
             raw = raw + self.blend[3] * self.trees.predict(rows)
         if self.blind_trees is not None:
@@ -198,7 +221,7 @@ class SampleHead:
     ) -> Self:
         """Without heads of single backends and of states."""
         plain, hashed = unpacked(arrays, "head"), HashedRidge.from_arrays(unpacked(arrays, "hashed"))
-        linear = None if told else Linear.from_arrays(unpacked(arrays, "linear"))
+        linear = None if told else _linear(unpacked(arrays, "linear"))
         curve = Curve.from_arrays(unpacked(arrays, "curve"))
         trees, blind_trees = (
             Trees.from_arrays(found) if found else None
@@ -206,7 +229,7 @@ class SampleHead:
         )
         width = len(NAMES) + len(backends) + extra + 1 + _PRIORS
         widths = (
-            width if linear is None else len(linear.mean),
+            width if linear is None else _width(linear),
             width if trees is None else trees.columns,
             width if blind_trees is None else blind_trees.columns + _PRIORS,
         )
@@ -214,6 +237,18 @@ class SampleHead:
             raise BundleError(f"sample head: {widths} features; {width} are expected")
         base, words = float(plain["base"][0]), words or AnswerWords()
         return cls(backends, base, plain["blend"], hashed, linear, trees, blind_trees, curve, words=words)
+
+
+def _linear(arrays: Mapping[str, NDArray[Any]]) -> WordRegression | Linear:
+    if not arrays:
+        raise BundleError("sample head: its linear member is missing")
+    of_before = "coef" in arrays
+    return Linear.from_arrays(arrays) if of_before else WordRegression.from_arrays(arrays)
+
+
+def _width(linear: WordRegression | Linear) -> int:
+    """Of the complete rows that it reads."""
+    return len(linear.mean) if isinstance(linear, Linear) else len(linear.row.mean) + 1
 
 
 def rows_of_backend(x: NDArray[np.float32], place: int) -> NDArray[np.int64]:

@@ -14,10 +14,18 @@ from numpy.typing import NDArray
 from predictors.answer_words import BITS
 from predictors.calibration import Curve, brier_skill, ece_debiased, fit_curve, log_loss
 from predictors.hashed import HashedRidge, fit_hashed
-from predictors.linear import Linear
-from predictors.sample_head import MEMBERS, SampleHead, blind, complete_rows, prior_columns, regression
+from predictors.sample_head import (
+    MEMBERS,
+    SampleHead,
+    blind,
+    complete_rows,
+    prior_columns,
+    regression,
+    wordless,
+)
 from predictors.stack import guarded_blend
 from predictors.trees import Trees
+from predictors.word_regression import WordRegression, fit_word_regression
 from training.sample_rows import SampleRows
 
 Floats = NDArray[np.float64]
@@ -44,14 +52,14 @@ class Members:
 
     base: float
     hashed: HashedRidge
-    linear: Linear | None  # None: the rows were told
+    linear: WordRegression | None  # None: the rows were told
     trees: Trees
     blind_trees: Trees | None  # None: nothing was expected, the others are blind, too
 
     def predict(self, rows: SampleRows) -> Floats:
         """One column per member of the head, (m, 5); where there are no blind trees, what the others say."""
         x = complete_rows(rows.x, self.hashed, rows.words, rows.prior)
-        linear = regression(self.linear, x)
+        linear = regression(self.linear, x, rows.words)
         trees = self.trees.predict(x)
         unseeing = trees if self.blind_trees is None else self.blind_trees.predict(blind(x))
         return np.stack([np.full(len(rows), self.base), rows.prior, linear, trees, unseeing], axis=1)
@@ -113,7 +121,9 @@ def fit_members(rows: SampleRows, seed: int) -> Members:
     said = np.clip(crossed.held_out[:, 0], 0.0, 1.0)
     x = np.column_stack([rows.x, said, prior_columns(rows.prior)]).astype(np.float32)
     base = float(np.average(rows.y, weights=rows.weight))
-    linear = None if rows.told is not None else Linear(penalty=10.0).fit(x, rows.y, rows.weight, seed)
+    linear = None
+    if rows.told is None:
+        linear = fit_word_regression(wordless(x), rows.words, rows.y, rows.weight)
     trees = _trees().fit(x, rows.y, rows.weight, seed)
     unseeing = None
     if float(np.ptp(rows.prior)) > 0:

@@ -135,9 +135,9 @@ def test_what_is_read_back_says_the_same(head):
 
 def test_an_own_head_over_other_features_is_refused(head):
     arrays = head.arrays()
-    arrays["own/1/linear/mean"] = arrays["own/1/linear/mean"][:-1]
-    arrays["own/1/linear/scale"] = arrays["own/1/linear/scale"][:-1]
-    arrays["own/1/linear/coef"] = arrays["own/1/linear/coef"][:-1]
+    arrays["own/1/linear/row/mean"] = arrays["own/1/linear/row/mean"][:-1]
+    arrays["own/1/linear/row/scale"] = arrays["own/1/linear/row/scale"][:-1]
+    arrays["own/1/linear/row/coef"] = arrays["own/1/linear/row/coef"][:-1]
     with pytest.raises(BundleError, match="features"):
         SampleHead.from_arrays(BACKENDS, arrays)
 
