@@ -61,6 +61,7 @@ class Predictions(Protocol):
     plan_quality/P     expected reward of plan P; plan_samples/P/I expected samples of its I-th stage (0 if not reached)
     p_right_state/B    P(B is right), p_agree/B: P(two samples of B agree), from the prompt's hidden state, once known
     sample_confidence  P(the latest sample's answer is right), calibrated; the same under sample_confidence/<sample_id>
+    evidence/<sample_id>  log of how much likelier such a sample is if right, judged as the only one, so far as believed
     """
 
     @property

@@ -16,6 +16,7 @@ from predictors import Look
 from predictors.backend_rewards import expected_rewards, gain_rows
 from predictors.card import BundleCard
 from predictors.deciding import Deciding
+from predictors.evidence import evidence
 from predictors.exits import EVERYWHERE, Looks, exits_of
 from predictors.features import Featurizer
 from predictors.lengths import Lengths
@@ -94,17 +95,24 @@ class Bundle:
         latest = seen.latest
         if latest is None or self.sample_head is None:
             return {}
+        prior = look.signals.get(f"p_correct/{latest.backend}")
+        tokens = look.signals.get(f"tokens_out/{latest.backend}", 0.0)
         value = self.sample_head.predict(
             latest,
             seen.query.text,
             seen.tally,
             max(0, seen.tally.drawn - 1) if latest.finished else seen.tally.drawn,
-            look.signals.get(f"p_correct/{latest.backend}"),
-            look.signals.get(f"tokens_out/{latest.backend}", 0.0),
+            prior,
+            tokens,
         )
         found = {"sample_confidence": value, f"sample_confidence/{latest.sample_id}": value}
         if self.sample_head.states is not None:
             found.update(self.sample_head.states.of_prompt(latest))
+        believed = self.deciding.stops.belief(latest.backend)
+        if believed and prior is not None and latest.finished:
+            only = seen.tally.drawn == 1
+            alone = value if only else self.sample_head.alone(latest, seen.query.text, prior, tokens)
+            found[f"evidence/{latest.sample_id}"] = evidence(alone, prior, believed)
         found.update(self.deciding.after(latest.backend, look.signals, value))
         return found
 

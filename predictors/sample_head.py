@@ -124,6 +124,15 @@ class SampleHead:
         row = sample_row(self.backends, sample, query_text, tally, position, tokens)
         return self.of_row(sample.backend, [*row, *extra], self.words(sample.text), prior)
 
+    def alone(
+        self, sample: Sample, query_text: str, prior: float | None, tokens: float, extra: Sequence[float] = ()
+    ) -> float:
+        """The same for a finished sample as if it were the only one: its own vote is all there is."""
+        if sample.answer is None:
+            return self.predict(sample, query_text, Tally(drawn=1), 0, prior, tokens, extra)
+        only = replace(sample, answer_class=0)
+        return self.predict(only, query_text, Tally((1,), (sample.answer,), 1), 0, prior, tokens, extra)
+
     def of_row(
         self, backend: str, numbers: Sequence[float], buckets: NDArray[np.int64], prior: float | None
     ) -> float:

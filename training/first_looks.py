@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors.observation import Sample, Tally
+from predictors.observation import Sample
 from predictors.sample_head import SampleHead
 from training.fit import Fitted
 
@@ -16,10 +14,7 @@ Floats = NDArray[np.float64]
 
 def first_look(head: SampleHead, sample: Sample, text: str, prior: float, tokens: float) -> float:
     """Its own vote is the only one; `prior` is P(right), `tokens` the expected length, before it was drawn."""
-    if sample.answer is None:
-        return head.predict(sample, text, Tally(drawn=1), 0, prior, tokens)
-    tally = Tally((1,), (sample.answer,), 1)
-    return head.predict(replace(sample, answer_class=0), text, tally, 0, prior, tokens)
+    return head.alone(sample, text, prior, tokens)
 
 
 def held_out_first_looks(fitted: Fitted, most: int) -> tuple[Floats, Floats]:

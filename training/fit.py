@@ -215,7 +215,11 @@ def _fitted(
     bundle = fitted.bundle
     if config is not None:
         from training.fit_deciding import after_an_answer
+        from training.fit_evidence import with_belief
         from training.fit_plans import with_plan_heads
+
+        stops = with_belief(bundle.deciding.stops, fitted, seed)
+        fitted = replace(fitted, bundle=replace(bundle, deciding=replace(bundle.deciding, stops=stops)))
 
         bundle = versioned(with_plan_heads(after_an_answer(fitted), recordings, config, seed))
     return bundle

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp
 
+from predictors.evidence import heft_of
 from predictors.observation import Sample, Signals, Tally
 from router.errors import ConfigError
 from router.selectors import Selection, Selector
@@ -15,9 +16,11 @@ from router.selectors.vote_groups import by_class, ranked_answers
 
 @dataclass(frozen=True, slots=True)
 class Weighted(Selector):
-    """Votes count exp(confidence / temperature): a class's score is their sum.
+    """Votes count exp(evidence), where a bundle says what samples are worth for themselves, else
+    exp(confidence / temperature): a class's score is their sum.
 
-    Confidence-informed self-consistency (CISC, Taubenfeld et al. 2025). A sample's confidence is what was predicted,
+    The first are likelihood ratios (`predictors.evidence`), and of equal ones it is the majority; the second is
+    confidence-informed self-consistency (CISC, Taubenfeld et al. 2025). A sample's confidence is what was predicted,
     else what the model stated, else exp(mean log-probability); one without any counts as the mean of the others, so
     without confidences it is the majority. A high temperature is the majority, a low one the most confident sample.
     Fails where confidence does not tell right from wrong within a query, however well it does between queries.
@@ -32,6 +35,13 @@ class Weighted(Selector):
     def select(self, samples: Sequence[Sample], tally: Tally, signals: Signals) -> Selection:
         """The heaviest class's earliest sample first."""
         groups = by_class(samples)
+        hefts = {sample.sample_id: heft_of(sample, signals) for sample in samples}
+        if any(heft is not None for heft in hefts.values()):
+            told = {}
+            for key, group in groups.items():
+                mine = [hefts[sample.sample_id] for sample in group]
+                told[key] = sum([1.0 if heft is None else heft for heft in mine])
+            return ranked_answers(samples, groups, told, signals)
         known = {sample.sample_id: known_confidence(sample, signals) for sample in samples}
         stated = [value for value in known.values() if value is not None]
         mean, best = (sum(stated) / len(stated), max(stated)) if stated else (0.0, 0.0)

@@ -8,17 +8,20 @@ from functools import lru_cache
 from math import exp, log, log2
 from typing import ClassVar
 
+from predictors.evidence import hefts_of
 from predictors.observation import Observation, Sample, Signals
 from predictors.pass_rate import correlation
 from router.domain.verdict import ENOUGH, ESCALATE, MORE, Verdict
 from router.errors import ConfigError
 from router.stopping import StoppingRule
 from router.stopping.vote_value import VoteModel, VoteValues, vote_values
+from router.stopping.weighed_votes import standing
 
 MOST = 40  # votes that are told apart; more are looked at in proportion
 LOGIT_STEP, FURTHEST = 0.5, 4.5  # P(right) is rounded in logits, so that queries share what was computed
 UNSURE = 1e-4  # no probability is taken to be nearer to 0 or 1
 RHO_STEP = 0.1
+LEAST_RHO = 0.05  # of votes with evidence; 1 - this at most
 COSTS_PER_DOUBLING = 4  # the cost is rounded too, to 9 %
 FEW, COST_OF_FEW, COST_OF_MORE = 10, 0.0055, 0.0033  # what a sample must add where nobody says it
 
@@ -36,6 +39,10 @@ class ValueOfNext(StoppingRule):
     `price` x `sample_cost/<backend>` (quality per $, micro-dollars), and at least `cost`; where that is 0, what was
     seen to lose at most .2 points: .0055 of at most 10 votes, .0033 of more.
 
+    Where a bundle says what samples are worth for themselves (`evidence/<sample_id>`), the answer in hand is that of
+    the selector `weighted`, and going on is worth `telling` times the chance that the next sample is right where this
+    answer is wrong (`router.stopping.weighed_votes`); what a sample costs at least is then `cost_weighed`.
+
     Where going on does not pay: ENOUGH if the leader is right with probability >= `keep`, else ESCALATE (on the last
     stage that ends the plan as well). Fails where wrong answers agree more than the model expects (systematic errors:
     raise `alike`, lower `concentration`), and on free text, where no two answers agree.
@@ -48,6 +55,10 @@ class ValueOfNext(StoppingRule):
     alike: float = 0.4  # correlation of two samples of a query without a prediction, (0, 1)
     concentration: float = 1.5  # of wrong answers, > 0: how many different ones there are
     discount: float = 0.4  # of wrong answers, [0, 1): how rarely they repeat
+    telling: float = (
+        0.16  # quality that such a chance is worth, (0, 1]: right samples are not always preferred
+    )
+    cost_weighed: float = 0.0116  # `cost` where samples bring evidence and `cost` is 0, [0, 1)
 
     reads_content: ClassVar[bool] = True
 
@@ -67,6 +78,10 @@ class ValueOfNext(StoppingRule):
             raise ConfigError(f"value_of_next: concentration must be above 0, got {self.concentration}")
         if not 0 <= self.discount < 1:
             raise ConfigError(f"value_of_next: discount must be in [0, 1), got {self.discount}")
+        if not 0 < self.telling <= 1:
+            raise ConfigError(f"value_of_next: telling must be in (0, 1], got {self.telling}")
+        if not 0 <= self.cost_weighed < 1:
+            raise ConfigError(f"value_of_next: cost_weighed must be in [0, 1), got {self.cost_weighed}")
 
     def verdict(self, seen: Observation, signals: Signals) -> Verdict:
         """MORE while it pays."""
@@ -77,6 +92,17 @@ class ValueOfNext(StoppingRule):
         p = signals.get(f"p_correct/{latest.backend}")
         p2 = signals.get(f"p_two_correct/{latest.backend}")
         micros = signals.get(f"sample_cost/{latest.backend}", 0.0)
+        price = signals.get("price", 0.0) * micros * 1e-6
+        hefts = hefts_of(seen.stage_samples, len(tally.counts), signals)
+        if p is not None and hefts is not None:
+            gain, leader_right = self.weighed(
+                tally.counts,
+                hefts,
+                p,
+                self.alike if p2 is None else correlation(p, p2),
+                max(self.cost or self.cost_weighed, price),
+            )
+            return MORE if gain > 0 else ENOUGH if leader_right >= self.keep else ESCALATE
         confidence = None
         if p is not None and latest.finished:  # without predictors confidence is a guess from the same votes
             confidence = signals.get(f"sample_confidence/{latest.sample_id}")
@@ -85,13 +111,29 @@ class ValueOfNext(StoppingRule):
             left,
             p_correct=p,
             p_two_correct=p2,
-            cost=max(self.least(sum(tally.counts) + left), signals.get("price", 0.0) * micros * 1e-6),
+            cost=max(self.least(sum(tally.counts) + left), price),
             confidence=confidence,
             own=votes_of(latest, tally.counts),
         )
         if gain > 0:
             return MORE
         return ENOUGH if leader_right >= self.keep else ESCALATE
+
+    def weighed(
+        self, counts: Sequence[int], hefts: Sequence[float], p_correct: float, rho: float, cost: float
+    ) -> tuple[float, float]:
+        """(what the next sample is worth beyond its cost, P(the answer in hand is right)), from votes and evidence.
+
+        `hefts`: the sum of exp(evidence) over the samples of each answer.
+        """
+        now = standing(counts, hefts, self.model(p_correct, rho))
+        return self.telling * now.other - cost, now.right
+
+    def model(self, p_correct: float, rho: float) -> VoteModel:
+        """Of votes, for a query; what is hardly possible is kept from being certain."""
+        size = 1 / min(1 - LEAST_RHO, max(LEAST_RHO, rho)) - 1
+        p = 1 / (1 + exp(-min(FURTHEST, max(-FURTHEST, log_odds(p_correct)))))
+        return VoteModel(p * size, (1 - p) * size, self.concentration, self.discount)
 
     def settled(self, counts: Sequence[int], left: int) -> bool:
         """Whether going on does not pay by the votes alone: for replays (`router.stopping.vote_replay`).

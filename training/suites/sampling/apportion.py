@@ -1,8 +1,9 @@
-"""`value_of_next` by votes alone, and `apportion`: the same rule with what the predictors expect of each query.
+"""`value_of_next` by votes alone, and `apportion`: the same rule with what the predictors say of queries and samples.
 
 What a sample costs is set on the tuning half, like every other rule's parameter, and with it how far the expectations
 are believed: slope and shift of their log-odds. Choosing among many settings favours lucky ones, so both choose with
-care (`Candidates.careful`). At the default nothing is tuned: the rule's own numbers.
+care (`Candidates.careful`). At the default nothing is tuned: the rule's own numbers. Where samples say something for
+themselves beyond the votes, they are weighed (`training.suites.sampling.weighed`), and the cost alone is tuned.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from training.suites.sampling.candidates import Candidates
 from training.suites.sampling.known import Known
 from training.suites.sampling.runs import Runs
 from training.suites.sampling.split import Split
+from training.suites.sampling.weighed import weighed
 from training.suites.sampling.worth import ODDS, OWN, Lattice, Worth, first_true
 
 Places = NDArray[np.int64]
@@ -52,6 +54,8 @@ def apportion(known: Known) -> Callable[[Split], Candidates | None]:
         expected = known.learn(split)
         if expected is None:
             return None
+        if expected.evidence is not None:
+            return weighed(runs, expected, expected.evidence)
         odds = np.log(expected.right / (1 - expected.right))
         middle = float(odds[split.tuning].mean())
         turned = [(middle + slope * (odds - middle)) / LOGIT_STEP + shift for slope, shift in ways]

@@ -32,6 +32,8 @@ class Candidates:
     )  # (setting, permutation) -> samples drawn, (n,) in [1, N]
     default: int | None = None  # the setting without tuning
     careful: bool = False  # what luck hides, and a margin, are added to the loss on the tuning half
+    # (setting, permutation) -> arrival of the sample that answers, (n,); None: the majority's
+    speaks: Callable[[int, int], NDArray[np.int64]] | None = field(default=None, compare=False)
 
     @classmethod
     def of(

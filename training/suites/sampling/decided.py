@@ -24,6 +24,8 @@ class Decided:
     label: str  # the setting
     measured: NDArray[np.int64] = field(compare=False)  # (m,) places in the problem
     stops: NDArray[np.int16] = field(compare=False)  # (m,) 0 only where a verifier allocates
+    # (m,) arrival of the sample that answers; None: the majority's
+    speaks: NDArray[np.int64] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ def as_rows(decided: Decided, order: Order, problem: Problem, subject: str) -> D
         speaker = order.rows[places, last]
         silent = (stops == 0) | ~(seen.reward[speaker] >= 1)
     else:
-        speaker = order.rows[places, order.leader[places, last]]
+        leader = order.leader[places, last] if decided.speaks is None else decided.speaks
+        speaker = order.rows[places, leader]
         silent = np.zeros(m, np.bool_)
     answer = np.where(silent, NO_VOTE, seen.answer[speaker])
     return DecisionRows(

@@ -18,7 +18,8 @@ from router.recordings.text_split import normalised
 from router.stopping.value_of_next import UNSURE
 from training.fit import fit_held_out
 from training.fit_rows import rows_of
-from training.suites.sampling.problem import Problem
+from training.suites.sampling.judged import evidence_of
+from training.suites.sampling.problem import LEAST_SAMPLES, Problem
 from training.suites.sampling.split import Split
 
 Floats = NDArray[np.float64]
@@ -31,15 +32,17 @@ class Expected:
 
     right: Floats = field(compare=False)  # (n,) P(a sample is right), (0, 1)
     both: Floats = field(compare=False)  # (n,) P(two samples are right)
+    # by row of the columns, what a sample says for itself as far as believed; None: nothing is
+    evidence: Floats | None = field(default=None, compare=False)
 
     @classmethod
-    def of(cls, right: Floats, rho: float) -> Expected:
+    def of(cls, right: Floats, rho: float, evidence: Floats | None = None) -> Expected:
         """Of `right` (n,) in [0, 1], where two samples of a query correlate by `rho`; nothing stays certain.
 
         A calibrated head may say 0 or 1, which have no log-odds: as far from these as the serving rule keeps.
         """
         kept = np.clip(right, UNSURE, 1 - UNSURE)
-        return cls(kept, kept * kept + rho * (kept - kept * kept))
+        return cls(kept, kept * kept + rho * (kept - kept * kept), evidence)
 
 
 Learn = Callable[[Split], Expected | None]
@@ -48,7 +51,10 @@ Learn = Callable[[Split], Expected | None]
 def learner(problem: Problem) -> Learn:
     """What a split's tuning half teaches; None where it is too small to be learned from."""
     recording, name = problem.recording, problem.backend
-    rows = replace(rows_of([recording], None, recorded_as={name: name}), samples=())
+    rows = rows_of([recording], None, recorded_as={name: name})
+    judging = problem.most >= LEAST_SAMPLES
+    if not judging:
+        rows = replace(rows, samples=())
     place = {query_id: at for at, (_, query_id) in enumerate(rows.ids)}
     own = np.array([place[recording.queries[query].query_id] for query in problem.queries])
     labelled = np.isfinite(rows.reward[:, 0])
@@ -72,7 +78,8 @@ def learner(problem: Problem) -> Learn:
         right[train] = fitted.query.held_out[:, 0]
         if len(rest):
             right[rest] = fitted.bundle.look_many([rows.texts[at] for at in rest])[f"p_correct/{name}"]
-        return Expected.of(right[own], float(fitted.bundle.rho[0]))
+        said = evidence_of(rows, fitted, train, own, problem.seed) if judging else None
+        return Expected.of(right[own], float(fitted.bundle.rho[0]), said)
 
     def once(split: Split) -> Expected | None:
         if split.number not in seen:

@@ -78,7 +78,10 @@ def _at_every_point(
     measured = split.measured
     for point, setting in chosen.items():
         stops = candidates.stops(setting, split.number)[measured]
-        yield Decided(subject, split.number, point, candidates.labels[setting], measured, stops)
+        speaks = None
+        if candidates.speaks is not None:
+            speaks = candidates.speaks(setting, split.number)[measured]
+        yield Decided(subject, split.number, point, candidates.labels[setting], measured, stops, speaks)
 
 
 def point_of(target: float) -> str:
