@@ -8,6 +8,7 @@ the text says nothing of it (`predictors.exit_text`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from math import log, log1p
 from typing import NamedTuple
 
@@ -39,6 +40,7 @@ NAMES = (
 )
 BEFORE_TEXT = 19  # of `NAMES`: what heads in older bundles were fitted on
 _EDGE = 1e-3
+_MOST = 1 - _EDGE
 
 
 class Look(NamedTuple):
@@ -54,18 +56,21 @@ class Look(NamedTuple):
 
 def exit_features(looks: Sequence[Look]) -> list[float]:
     """`NAMES` of a trace as it stands at its latest look; `looks` in order, at least one. What is unknown is 0."""
-    now = looks[-1]
+    now, answers = looks[-1], [look.answer for look in looks]
     run = 0
-    while run < len(looks) and now.answer is not None and looks[-1 - run].answer == now.answer:
+    while run < len(answers) and now.answer is not None and answers[-1 - run] == now.answer:
         run += 1
-    began = looks[-run].tokens if run else now.tokens
-    earlier = _runs(looks[: len(looks) - run])
-    answers = [look.answer for look in looks if look.answer is not None]
-    surest = [_logit(look.confidence) for look in looks if look.confidence is not None]
-    of_run = [_logit(look.confidence) for look in looks[len(looks) - run :] if look.confidence is not None]
-    confidence = 0.0 if now.confidence is None else _logit(now.confidence)
-    before = [look.mean_logprob for look in looks[:-1] if look.mean_logprob is not None]
+    before = len(answers) - run
+    began = looks[before].tokens if run else now.tokens
+    earlier = [len(list(same)) for answer, same in groupby(answers[:before]) if answer is not None]
+    given = set(answers) - {None}
+    sure = [look.confidence for look in looks]
+    surest = [_logit(one) for one in sure if one is not None]
+    of_run = [one for one in sure[before:] if one is not None]
+    confidence = 0.0 if now.confidence is None else surest[-1]
     logprob = now.mean_logprob or 0.0
+    reversed_before = (look.mean_logprob for look in reversed(looks[:-1]) if look.mean_logprob is not None)
+    logprob_before = None if now.mean_logprob is None else next(reversed_before, None)
     return [
         float(now.answer is not None),
         log1p(run),
@@ -74,15 +79,15 @@ def exit_features(looks: Sequence[Look]) -> list[float]:
         log1p(max(earlier, default=0)),
         log1p(len(earlier)),
         answers.count(now.answer) / len(looks) if now.answer is not None else 0.0,
-        log1p(len(set(answers))),
+        log1p(len(given)),
         float(now.confidence is not None),
         confidence,
-        min(of_run, default=0.0),
+        _logit(min(of_run)) if of_run else 0.0,
         sum(surest) / len(surest) if surest else 0.0,
         confidence - surest[-2] if now.confidence is not None and len(surest) > 1 else 0.0,
         confidence * log1p(run),
         logprob,
-        logprob - before[-1] if before and now.mean_logprob is not None else 0.0,
+        0.0 if logprob_before is None else logprob - logprob_before,
         log1p(now.tokens),
         log1p(len(looks)),
         now.first_entropy or 0.0,
@@ -90,22 +95,9 @@ def exit_features(looks: Sequence[Look]) -> list[float]:
     ]
 
 
-def _runs(looks: Sequence[Look]) -> list[int]:
-    """Lengths of the runs of equal answers."""
-    found: list[int] = []
-    last = None
-    for look in looks:
-        if look.answer is None:
-            last = None
-            continue
-        if look.answer == last and found:
-            found[-1] += 1
-        else:
-            found.append(1)
-        last = look.answer
-    return found
-
-
 def _logit(p: float) -> float:
-    p = min(max(p, _EDGE), 1 - _EDGE)
+    if p < _EDGE:  # spelt out, because it is asked of every look
+        p = _EDGE
+    elif p > _MOST:
+        p = _MOST
     return log(p / (1 - p))

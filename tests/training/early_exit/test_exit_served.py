@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import log, log1p
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from predictors.errors import BundleError
-from predictors.exit_features import BEFORE_TEXT, NAMES
+from predictors.exit_features import BEFORE_TEXT, NAMES, Look, exit_features
 from predictors.exit_head import ExitHead, fit_exit_head
 from predictors.exits import Exits
 from predictors.linear import Linear
@@ -147,3 +148,27 @@ def test_trees_see_what_lines_do_not():
     assert told[~harmed[asked]].mean() - told[harmed[asked]].mean() > 0.2
     lines = 1 - head.harm.predict(rows[asked])
     assert abs(lines[~harmed[asked]].mean() - lines[harmed[asked]].mean()) < 0.05
+
+
+def test_features_of_a_trace_worked_out_by_hand():
+    looks = [
+        Look(16, 0, 0.5, -0.4, 0.1), Look(32, 1, 0.9, None, 0.1), Look(48, None, None, -0.2, 0.1),
+        Look(64, 1, 0.8, None, 0.1), Look(80, 1, 0.6, -0.3, 0.1),
+    ]  # fmt: skip
+    told = dict(zip(NAMES, exit_features(looks), strict=True))
+    sure = [log(p / (1 - p)) for p in (0.5, 0.9, 0.8, 0.6)]
+    wanted = {
+        "run_looks": log1p(2), "run_tokens": log1p(80 - 64), "run_share": 16 / 80, "longest_earlier_run": log1p(1),
+        "earlier_runs": log1p(2), "agreeing": 3 / 5, "distinct": log1p(2), "confidence": sure[-1],
+        "confidence_low": sure[-1], "confidence_mean": sum(sure) / 4, "confidence_change": sure[-1] - sure[-2],
+        "logprob": -0.3, "logprob_change": -0.1, "looks": log1p(5), "first_entropy": 0.1,
+    }  # fmt: skip
+    assert {name: told[name] for name in wanted} == pytest.approx(wanted)
+    unknown = dict(zip(NAMES, exit_features(looks[:3]), strict=True))
+    assert (unknown["answered"], unknown["run_looks"], unknown["stated"], unknown["confidence"]) == (
+        0,
+        0,
+        0,
+        0,
+    )
+    assert unknown["logprob_change"] == pytest.approx(0.2)  # since the last that is known
