@@ -87,6 +87,34 @@ async def test_looks_have_answers_with_a_probability(backend: VLLM) -> None:
     assert all(0 < (look.confidence or 0) <= 1 for look in known)
 
 
+async def test_looks_wait_for_the_words_of_a_rule_and_where_none_is_said_nothing_is_asked(
+    backend: VLLM, small: VllmServer
+) -> None:
+    heard, asked = [], Meter()
+    async with aclosing(backend.sample(call_of(growth=Growth(32, 32, cues=("E",))), asked)) as events:
+        async for event in events:
+            assert isinstance(event, Sample)
+            heard.append(event.text)
+            if len(heard) == 3:
+                break
+    before = 0
+    for text in heard:  # a look has one behind the look before it
+        assert "e" in text[before:].casefold()
+        before = len(text)
+    assert asked.by_backend["small"].side_calls >= 3
+    resting(small.url)
+    silent = Meter()
+    call = call_of(
+        growth=Growth(32, 32, cues=("\N{SNOWMAN} therefore",)),
+        query=Query("r", (Message("user", (Part(text=ASKED),)),), extra={"min_tokens": 160}),
+        sampling=Sampling(temperature=0.7, max_tokens=160),
+    )
+    async with aclosing(backend.sample(call, silent)) as events:
+        seen = [event async for event in events]
+    assert [event.finished for event in seen if isinstance(event, Sample)] == [True]
+    assert silent.by_backend["small"].side_calls == 0
+
+
 async def test_leaving_frees_the_trace_and_its_side_call(backend: VLLM, small: VllmServer) -> None:
     resting(small.url)
     events = backend.sample(call_of(max_samples=2, width=2), Meter())
