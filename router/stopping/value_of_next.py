@@ -58,7 +58,7 @@ class ValueOfNext(StoppingRule):
     telling: float = (
         0.16  # quality that such a chance is worth, (0, 1]: right samples are not always preferred
     )
-    cost_weighed: float = 0.0116  # `cost` where samples bring evidence and `cost` is 0, [0, 1)
+    cost_weighed: float = 0.0118  # `cost` where samples bring evidence and `cost` is 0, [0, 1)
 
     reads_content: ClassVar[bool] = True
 
