@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,6 @@ from training.comparable_answers import answer_groups, comparable
 ENOUGH_TO_VOTE = 3  # samples that most queries have
 MOST_VOTES = 4  # backends with a vote plan, the cheapest first
 MOST_SAMPLES = 16
-CERTIFIED_FROM = 8  # samples from which the majority certificate can fire at all
 MARGIN_TOKENS = 64  # over the longest prompt that was recorded
 
 
@@ -119,17 +117,6 @@ def _votes(recording: Recording, backend: str) -> bool:
 
 
 def _vote(name: str, samples: int) -> StageConfig:
-    certificate: dict[str, Any] = {"kind": "majority_certificate", "epsilon": 0.05}
-    if samples < CERTIFIED_FROM:
-        return _agree(name, samples, samples // 2 + 1)
-    return StageConfig(backend=name, max_samples=samples, width=4, stop=certificate, select="majority")
-
-
-def _agree(name: str, samples: int, needed: int) -> StageConfig:
     return StageConfig(
-        backend=name,
-        max_samples=samples,
-        width=needed,
-        stop={"kind": "agreement", "needed": needed},
-        select="majority",
+        backend=name, max_samples=samples, width=min(4, samples), stop="value_of_next", select="weighted"
     )

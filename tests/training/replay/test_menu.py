@@ -48,16 +48,15 @@ def test_free_text_is_not_voted_on_whatever_its_rewards(made: ModuleType, tmp_pa
     assert not any(plan.name.endswith("-vote") for plan in menu_of(prose, tmp_path / "a").plans)
 
 
-@pytest.mark.parametrize(("samples", "rule"), [(4, "agreement"), (8, "majority_certificate")])
-def test_the_vote_stops_by_what_its_number_of_samples_allows(
-    made: ModuleType, tmp_path: Path, samples: int, rule: str
+@pytest.mark.parametrize("samples", [3, 8])
+def test_a_vote_weighs_its_samples_and_stops_where_the_next_is_not_worth_it(
+    made: ModuleType, tmp_path: Path, samples: int
 ) -> None:
     folder = tmp_path / "a"
     recording = Recording.load(made.write_pattern(folder, 60, samples=samples))
     plans = {plan.name: plan for plan in menu_of(recording, folder).plans}
-    stop = plans["small-vote"].stages[0].stop
-    assert not isinstance(stop, str) and stop["kind"] == rule
-    assert plans["small-vote"].stages[0].max_samples == samples
+    vote = plans["small-vote"].stages[0]
+    assert (vote.stop, vote.select, vote.max_samples) == ("value_of_next", "weighted", samples)
 
 
 def test_the_reference_is_the_dearest_backend_alone(made: ModuleType, tmp_path: Path) -> None:
