@@ -14,6 +14,7 @@ MEANINGS = {  # in the order they are told; the glossary says more
     "tokens_out": "expected output tokens",
     "tokens_out_p90": "output tokens that nine of ten samples stay below",
     "sample_confidence": "the sample that came is right",
+    "evidence": "log of how much likelier such a sample is if it is right",
     "verified": "what the verifier gave",
     "going_on": "expected reward of asking further, given the answer so far",
     "self_eval": "the model itself would rather start over",
