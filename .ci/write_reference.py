@@ -223,10 +223,16 @@ def _options(tree: ast.Module, kind: str) -> str:
             and isinstance(field.target, ast.Name)
             and not field.target.id.startswith("_")
         ):
-            default = ast.unparse(field.value) if field.value else ""
-            simple = default and "field(" not in default
-            options.append(f"`{field.target.id}`" + (f" = `{default}`" if simple else ""))
+            default = _written_default(field.value)
+            options.append(f"`{field.target.id}`" + (f" = `{default}`" if default else ""))
     return _cell(", ".join(options))
+
+
+def _written_default(value: ast.expr | None) -> str:
+    """As it is written, also inside of `field(...)`; "" for none, or where it is made."""
+    if isinstance(value, ast.Call) and ast.unparse(value.func) == "field":
+        value = next((one.value for one in value.keywords if one.arg == "default"), None)
+    return ast.unparse(value) if value else ""
 
 
 def pages() -> dict[str, str]:

@@ -8,7 +8,7 @@ better than the votes alone by half a standard error and a hundredth of their lo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,14 +16,11 @@ from numpy.typing import NDArray
 
 from predictors.evidence import NEAREST
 from predictors.learned_stops import LearnedStops
-from predictors.observation import Tally
 from predictors.pass_rate import correlation
-from predictors.sample_head import sample_row
 from router.answers import canonical
 from router.stopping.value_of_next import ValueOfNext
+from training.alone_rows import alone_rows, judged_alone
 from training.fit import Fitted
-from training.fit_one_head import SampleFit
-from training.fit_rows import FitRows
 from training.weighed_runs import Votes, weighed_runs
 
 Floats = NDArray[np.float64]
@@ -108,9 +105,8 @@ def _told(fitted: Fitted, place: int, rng: np.random.Generator) -> Told | None:
         chosen.append((query, cell))
     expected = np.array([fitted.bundle.lengths.predict(row)[0][place] for row in fitted.query.x])
     numbers = [number for _, cell in chosen for number in cell]
-    alone = judged_alone(
-        rows, numbers, fitted.samples, fitted.folds, fitted.query.held_out[:, place], expected
-    )
+    read = alone_rows(rows, numbers)
+    alone = judged_alone(read, fitted.samples, fitted.folds, fitted.query.held_out[:, place], expected)
     shape = (len(chosen), max(len(cell) for _, cell in chosen))
     classes, reward, judged = np.full(shape, -1), np.zeros(shape), np.full(shape, 0.5)
     prior = fitted.query.held_out[[query for query, _ in chosen], place]
@@ -128,46 +124,6 @@ def _told(fitted: Fitted, place: int, rng: np.random.Generator) -> Told | None:
         log_odds(judged) - log_odds(prior)[:, None],
         models_of(prior, float(fitted.bundle.rho[place])),
     )
-
-
-def judged_alone(
-    rows: FitRows,
-    numbers: Sequence[int],
-    samples: SampleFit,
-    folds: NDArray[np.int64],
-    prior: Floats,
-    expected: Floats,
-) -> Floats:
-    """P(right) of `rows.samples[numbers]`, each as the only one of its query, by heads without its fold.
-
-    `folds`, `prior`, `expected` (n,) by query; a fold of -1: the head fitted on all.
-    """
-    x, words, known, parts = [], [], [], []
-    head = samples.head
-    if head is None:
-        return np.full(len(numbers), np.nan)
-    for number in numbers:
-        labelled = rows.samples[number]
-        query, sample = labelled.query, labelled.sample
-        tally = Tally(drawn=1)
-        if sample.answer is not None:
-            tally = Tally((1,), (sample.answer,), 1)
-            sample = replace(sample, answer_class=0)
-        x.append(sample_row(head.backends, sample, rows.texts[query], tally, 0, float(expected[query])))
-        words.append(head.words(sample.text))
-        known.append(float(prior[query]))
-        parts.append(int(folds[query]))
-    found, part_of, priors, table = (
-        np.full(len(numbers), np.nan),
-        np.array(parts),
-        np.array(known),
-        np.array(x, np.float32),
-    )
-    for part in np.unique(part_of).tolist():
-        mine = np.flatnonzero(part_of == part)
-        judge = samples.folds.get(part, head)
-        found[mine] = judge.many(table[mine], [words[at] for at in mine], priors[mine])
-    return found
 
 
 def models_of(prior: Floats, rho: float) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import exp, log, log2
 from typing import ClassVar
@@ -11,6 +11,7 @@ from typing import ClassVar
 from predictors.evidence import hefts_of
 from predictors.observation import Observation, Sample, Signals
 from predictors.pass_rate import correlation
+from router.domain.plan import LATER
 from router.domain.verdict import ENOUGH, ESCALATE, MORE, Verdict
 from router.errors import ConfigError
 from router.stopping import StoppingRule
@@ -55,10 +56,10 @@ class ValueOfNext(StoppingRule):
     alike: float = 0.4  # correlation of two samples of a query without a prediction, (0, 1)
     concentration: float = 1.5  # of wrong answers, > 0: how many different ones there are
     discount: float = 0.4  # of wrong answers, [0, 1): how rarely they repeat
-    telling: float = (
-        0.16  # quality that such a chance is worth, (0, 1]: right samples are not always preferred
-    )
-    cost_weighed: float = 0.0118  # `cost` where samples bring evidence and `cost` is 0, [0, 1)
+    # quality that such a chance is worth, (0, 1]: right samples are not always preferred
+    telling: float = field(default=0.16, metadata=LATER)
+    # `cost` where samples bring evidence and `cost` is 0, [0, 1)
+    cost_weighed: float = field(default=0.0118, metadata=LATER)
 
     reads_content: ClassVar[bool] = True
 

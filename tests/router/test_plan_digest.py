@@ -18,6 +18,7 @@ from router.stopping.never import Never
 from router.stopping.safe_exit import SafeExit
 from router.stopping.token_cap import TokenCap
 from router.stopping.utility import Utility
+from router.stopping.value_of_next import ValueOfNext
 
 BASE = Stage("small", Never(), First())
 
@@ -68,6 +69,15 @@ def test_an_option_that_came_later_changes_the_digest_only_where_it_is_used(rule
     waiting = [replace(rule, cues=cues) for cues in ((), ("thus",), ("thus", "so,"))]
     found = [Plan("a", (Stage("small", one, First()),)).digest for one in waiting]
     assert found[0] == digest and len(set(found)) == 3
+
+
+def test_rules_by_votes_of_before_samples_were_weighed_are_the_same_actions():
+    def digest(rule: ValueOfNext) -> str:
+        return Plan("a", (Stage("small", rule, First(), max_samples=4),)).digest
+
+    assert digest(ValueOfNext()) == "dbb2cb585acb221d"
+    assert digest(ValueOfNext(cost=0.01)) == "c7f40084cbac115c"
+    assert digest(ValueOfNext(telling=0.2)) != digest(ValueOfNext(cost_weighed=0.02)) != digest(ValueOfNext())
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,14 @@ own. How far it is believed is learned from the same queries, each judged withou
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training.alone_rows import AloneRows, alone_rows, judged_alone
 from training.fit import Fitted
-from training.fit_evidence import judged_alone, log_odds, with_belief
+from training.fit_evidence import log_odds, with_belief
 from training.fit_rows import FitRows
 from training.fit_samples import fit_sample_head
 
@@ -20,10 +21,31 @@ Floats = NDArray[np.float64]
 MOST_SAMPLES = 6_000  # that a head is fitted on
 
 
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """The finished samples of the queries `own`, and their rows of the recording's columns."""
+
+    own: NDArray[np.int64] = field(compare=False)  # places in `FitRows.texts`
+    alone: AloneRows = field(compare=False)
+    at: NDArray[np.int64] = field(compare=False)
+
+
+def judging(rows: FitRows, own: NDArray[np.int64]) -> Judging:
+    """Reads their texts, once for all splits."""
+    mine = set(own.tolist())
+    numbers = [
+        number
+        for number, labelled in enumerate(rows.samples)
+        if labelled.query in mine and labelled.sample.finished
+    ]
+    at = [int(rows.samples[number].sample.sample_id) for number in numbers]
+    return Judging(own, alone_rows(rows, numbers), np.array(at, dtype=np.int64))
+
+
 def evidence_of(
-    rows: FitRows, fitted: Fitted, train: NDArray[np.int64], own: NDArray[np.int64], seed: int
+    rows: FitRows, fitted: Fitted, train: NDArray[np.int64], of: Judging, seed: int
 ) -> Floats | None:
-    """By row of the recording's columns, of all samples of the queries `own`; None where nothing is believed.
+    """By row of the recording's columns, of all samples that are judged; None where nothing is believed.
 
     `fitted`: on `rows.taken(train)`, of one backend, without a head over samples. Others are judged by the head that
     was fitted on all of `train`, these by one without their fold.
@@ -44,21 +66,13 @@ def evidence_of(
     prior, tokens = np.zeros(len(rows.texts)), np.zeros(len(rows.texts))
     folds = np.full(len(rows.texts), -1)
     prior[train], tokens[train], folds[train] = known[:, 0], expected[:, 0], fitted.folds
-    rest = np.setdiff1d(own, train)
+    rest = np.setdiff1d(of.own, train)
     if len(rest):
         looked = fitted.bundle.look_many([rows.texts[at] for at in rest])
         prior[rest], tokens[rest] = looked[f"p_correct/{backend}"], looked[f"tokens_out/{backend}"]
-    mine = set(own.tolist())
-    numbers = [
-        number
-        for number, labelled in enumerate(rows.samples)
-        if labelled.query in mine and labelled.sample.finished
-    ]
-    alone = judged_alone(rows, numbers, judges, folds, prior, tokens)
-    before = log_odds(prior)
-    at = [int(rows.samples[number].sample.sample_id) for number in numbers]
-    found = np.zeros(max(at) + 1)
-    found[at] = believed * (log_odds(alone) - before[[rows.samples[number].query for number in numbers]])
+    alone = judged_alone(of.alone, judges, folds, prior, tokens)
+    found = np.zeros(int(of.at.max()) + 1)
+    found[of.at] = believed * (log_odds(alone) - log_odds(prior)[of.alone.query])
     return found
 
 

@@ -18,12 +18,13 @@ from router.recordings.text_split import normalised
 from router.stopping.value_of_next import UNSURE
 from training.fit import fit_held_out
 from training.fit_rows import rows_of
-from training.suites.sampling.judged import evidence_of
+from training.suites.sampling.judged import evidence_of, judging
 from training.suites.sampling.problem import LEAST_SAMPLES, Problem
 from training.suites.sampling.split import Split
 
 Floats = NDArray[np.float64]
 MOST_QUERIES = 2_000  # that are learned from, chosen by the seed
+MOST_JUDGED = 80_000  # samples of a problem; more are decided by votes alone: a suite has to end
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,8 @@ def learner(problem: Problem) -> Learn:
     """What a split's tuning half teaches; None where it is too small to be learned from."""
     recording, name = problem.recording, problem.backend
     rows = rows_of([recording], None, recorded_as={name: name})
-    judging = problem.most >= LEAST_SAMPLES
-    if not judging:
+    judges = problem.most >= LEAST_SAMPLES and problem.most * len(problem.queries) <= MOST_JUDGED
+    if not judges:
         rows = replace(rows, samples=())
     place = {query_id: at for at, (_, query_id) in enumerate(rows.ids)}
     own = np.array([place[recording.queries[query].query_id] for query in problem.queries])
@@ -61,6 +62,7 @@ def learner(problem: Problem) -> Learn:
     texts = [normalised(text) for text in rows.texts]
     within = {texts[at] for at in own}
     outside = np.array([text not in within for text in texts])
+    judged = judging(rows, own) if judges else None
     seen: dict[int, Expected | None] = {}
 
     def learn(split: Split) -> Expected | None:
@@ -78,7 +80,7 @@ def learner(problem: Problem) -> Learn:
         right[train] = fitted.query.held_out[:, 0]
         if len(rest):
             right[rest] = fitted.bundle.look_many([rows.texts[at] for at in rest])[f"p_correct/{name}"]
-        said = evidence_of(rows, fitted, train, own, problem.seed) if judging else None
+        said = None if judged is None else evidence_of(rows, fitted, train, judged, problem.seed)
         return Expected.of(right[own], float(fitted.bundle.rho[0]), said)
 
     def once(split: Split) -> Expected | None:

@@ -17,7 +17,8 @@ from training.weighed_runs import Votes, weighed_runs
 
 Floats = NDArray[np.float64]
 COSTS = tuple(round(float(cost), 5) for cost in np.geomspace(0.0002, 0.1, 24))
-TRIED = 16  # permutations that settings are compared on
+TRIED, LEAST_TRIED = 16, 4  # permutations that settings are compared on
+MANY = 400_000  # samples in all of these: the more queries there are, the less a permutation adds
 
 
 def weighed(runs: Runs, expected: Expected, evidence: Floats) -> Candidates:
@@ -42,7 +43,8 @@ def weighed(runs: Runs, expected: Expected, evidence: Floats) -> Candidates:
         rows = np.take_along_axis(runs.rows[permutation][None], arrival[..., None], axis=2)[..., 0]
         return stops, runs.problem.recording.columns.reward[rows].astype(np.float64)
 
-    tried = [answered(permutation) for permutation in range(min(TRIED, runs.shape[0]))]
+    few = max(LEAST_TRIED, min(TRIED, MANY // max(1, evidence.size)))
+    tried = [answered(permutation) for permutation in range(min(few, runs.shape[0]))]
 
     def speaks(setting: int, permutation: int) -> NDArray[np.int64]:
         stops, speaker = played(permutation)
