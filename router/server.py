@@ -191,7 +191,13 @@ class Servers:
             metrics=await self.telemetry.start(),
         )
         if self.probes is not None:
-            bound = listen(self.probes, "health_listen", config.health_listen, allow_remote=remote)
+            bound = listen(
+                self.probes,
+                "health_listen",
+                config.health_listen,
+                allow_remote=remote,
+                shared=self.share_ports,
+            )
             addresses = replace(addresses, health=bound)
             await self.probes.start()
         if self.door is not None:

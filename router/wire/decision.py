@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from predictors.observation import Sample
 from router.domain.choice import Forecast
 from router.domain.decision import Decision, Outcome, SampleRecord
-from router.domain.usage import Usage, told_micros
+from router.domain.usage import Usage
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.checks import duration
 from router.wire.outcome import outcome_to_wire
@@ -86,7 +86,7 @@ def forecasts(items: Sequence[Forecast], probabilities: Mapping[str, float]) -> 
         pb.PlanForecast(
             plan=item.plan.name,
             quality=item.quality,
-            cost=told_micros(item.cost),
+            cost=item.cost,
             latency=duration(item.latency_s),
             probability=probabilities.get(item.plan.name, 0.0),
             worst_cost=item.worst_cost,

@@ -14,7 +14,7 @@ from predictors.observation import Message, OnUnavailable, Part, PartKind, Sampl
 from router.domain.backend_state import BackendState
 from router.domain.decision import Keep, Mode, Status
 from router.domain.plan import Commit
-from router.domain.usage import Price, Usage, told_micros, whole_micros
+from router.domain.usage import Price, Usage, whole_micros
 from router.domain.verdict import Action
 from router.rollout.releases import BundleState
 from router.v1 import apportion_router_pb2 as pb
@@ -162,7 +162,7 @@ def usage_item(usage: Usage, micros: float) -> pb.UsageItem:
         side_calls=usage.side_calls,
         samples=usage.samples,
         cost=whole_micros(micros),
-        cost_exact=told_micros(micros),
+        cost_exact=micros,
     )
     setattr(item, "in", usage.tokens_in)  # a keyword of Python
     return item

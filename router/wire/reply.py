@@ -10,7 +10,6 @@ from router.domain.choice import Forecast
 from router.domain.decision import Decision
 from router.domain.events import Delta, Done, Judged, SampleEnded, Started
 from router.domain.plan import Commit, Plan
-from router.domain.usage import told_micros
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.admin import PlanInfos
 from router.wire.decision import decision_info, forecasts, sample_info, text_parts
@@ -143,7 +142,7 @@ def estimated(chosen: Chosen) -> pb.EstimateCostReply:
     return pb.EstimateCostReply(
         forecasts=forecasts(items, shares),
         likeliest_plan=max(shares, key=shares.__getitem__),
-        expected_cost=told_micros(sum(item.cost * shares[item.plan.name] for item in items)),
+        expected_cost=sum(item.cost * shares[item.plan.name] for item in items),
         worst_cost=max(item.worst_cost for item in items if shares[item.plan.name] > 0),
         infeasible=[pb.InfeasiblePlan(plan=plan, why=why) for plan, why in chosen.infeasible],
     )
