@@ -10,6 +10,8 @@ import pytest
 
 import training
 from router.recording import Recording
+from router.recordings.cost import Prices
+from router.recordings.format import RecordingMeta, write_recording
 from training.errors import NotEnoughData
 from training.figures.spread import Spread
 from training.off_policy import ESTIMATORS
@@ -119,8 +121,42 @@ def test_one_backend_alone_has_nothing_to_evaluate(tmp_path):
         world_of(_only_small(tmp_path), 0)
 
 
+def test_texts_that_are_all_alike_cannot_be_split(tmp_path):
+    with pytest.raises(NotEnoughData, match="all in one part"):
+        world_of(_made(tmp_path, text="the same question", rewards=(0.0, 1.0)), 0)
+
+
+def test_where_every_answer_is_right_what_has_no_meaning_is_left_out(tmp_path):
+    recording = _made(tmp_path, text="question {}", rewards=(1.0, 1.0))
+    found = OffPolicy(sizes=(200,), runs=2).run(recording, tmp_path, Run(workers=1))
+    assert number(found["default@0.3"]["rmse@200"]) == 0
+    assert "rmse_over_bound@200" not in found["default@0.3"]
+
+
 def number(value: Spread | float) -> float:
     return value.mean if isinstance(value, Spread) else value
+
+
+def _made(folder: Path, text: str, rewards: tuple[float, float]) -> Recording:
+    """300 queries, a sample of each of two backends with their rewards."""
+    import pyarrow as pa
+
+    ids = [f"q{place}" for place in range(300)]
+    samples = pa.table(
+        {
+            "query_id": ids * 2,
+            "backend": ["small"] * 300 + ["large"] * 300,
+            "sample_idx": pa.array([0] * 600, pa.int32()),
+            "answer": ["1"] * 600,
+            "reward": pa.array([rewards[0]] * 300 + [rewards[1]] * 300, pa.float32()),
+            "tokens_in": pa.array([9] * 600, pa.int32()),
+            "tokens_out": pa.array([5] * 600, pa.int32()),
+        }
+    )
+    prices = {"small": Prices(1.0, 1.0), "large": Prices(5.0, 5.0)}
+    queries = pa.table({"query_id": ids, "query": [text.format(place) for place in range(300)]})
+    write_recording(folder, RecordingMeta(name="made", prices=prices), queries, samples)
+    return Recording.load(folder, verify=False)
 
 
 def _only_small(folder: Path) -> Recording:

@@ -86,7 +86,10 @@ class OffPolicy(Suite):
                 for n in self.sizes:
                     subject.update(figures(said[epsilon, n, name], n))
                 same = {other: said[epsilon, largest, other] for other in (name, BOUND)}
-                subject[f"rmse_over_bound@{largest}"] = over_bound(same, name)
+                if (
+                    same[BOUND].rmse > 0
+                ):  # else every query is worth the same: there is nothing to be told apart
+                    subject[f"rmse_over_bound@{largest}"] = over_bound(same, name)
                 if f"{name}@{epsilon:g}" in agreed:
                     subject["agreement"] = agreed[f"{name}@{epsilon:g}"]
         return subjects

@@ -78,6 +78,10 @@ def world_of(recording: Recording, seed: int) -> World:
         raise NotEnoughData(
             f"ope needs {FEWEST} queries besides those that train; {recording.name} has {len(fold.test)}"
         )
+    if not len(fold.train):
+        raise NotEnoughData(
+            f"ope needs texts that can be split; those of {recording.name} are all in one part"
+        )
     learned = learn(fold, fold.train)
     kept = evenly_by_cost(problem.cost[fold.train].mean(axis=0))
     served = _served(learned, [problem.texts[place] for place in fold.test])
