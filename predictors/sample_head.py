@@ -50,6 +50,13 @@ def sample_row(
     return numbers
 
 
+def as_alone(sample: Sample) -> tuple[Sample, Tally]:
+    """A finished sample as if it were the only one, and the votes then: its own."""
+    if sample.answer is None:
+        return sample, Tally(drawn=1)
+    return replace(sample, answer_class=0), Tally((1,), (sample.answer,), 1)
+
+
 def complete_rows(
     x: NDArray[np.float32], hashed: HashedRidge, words: Sequence[NDArray[np.int64]], prior: Floats
 ) -> NDArray[np.float32]:
@@ -128,10 +135,8 @@ class SampleHead:
         self, sample: Sample, query_text: str, prior: float | None, tokens: float, extra: Sequence[float] = ()
     ) -> float:
         """The same for a finished sample as if it were the only one: its own vote is all there is."""
-        if sample.answer is None:
-            return self.predict(sample, query_text, Tally(drawn=1), 0, prior, tokens, extra)
-        only = replace(sample, answer_class=0)
-        return self.predict(only, query_text, Tally((1,), (sample.answer,), 1), 0, prior, tokens, extra)
+        only, tally = as_alone(sample)
+        return self.predict(only, query_text, tally, 0, prior, tokens, extra)
 
     def of_row(
         self, backend: str, numbers: Sequence[float], buckets: NDArray[np.int64], prior: float | None

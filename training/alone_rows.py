@@ -6,15 +6,14 @@ Reading a text takes longer than judging it, and what a head expects of a query 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from predictors.answer_words import AnswerWords
-from predictors.observation import Tally
 from predictors.sample_features import NAMES
-from predictors.sample_head import sample_row
+from predictors.sample_head import as_alone, sample_row
 from training.fit_one_head import SampleFit
 from training.fit_rows import FitRows
 
@@ -45,9 +44,7 @@ def alone_rows(rows: FitRows, numbers: Sequence[int]) -> AloneRows:
     x, words, query, spent, hashed = [], [], [], [], AnswerWords()
     for number in numbers:
         labelled = rows.samples[number]
-        sample, tally = labelled.sample, Tally(drawn=1)
-        if sample.answer is not None:
-            tally, sample = Tally((1,), (sample.answer,), 1), replace(sample, answer_class=0)
+        sample, tally = as_alone(labelled.sample)
         x.append(sample_row(rows.backends, sample, rows.texts[labelled.query], tally, 0, 0.0))
         words.append(hashed(sample.text))
         query.append(labelled.query)

@@ -5,16 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors.observation import Sample
-from predictors.sample_head import SampleHead
 from training.fit import Fitted
 
 Floats = NDArray[np.float64]
-
-
-def first_look(head: SampleHead, sample: Sample, text: str, prior: float, tokens: float) -> float:
-    """Its own vote is the only one; `prior` is P(right), `tokens` the expected length, before it was drawn."""
-    return head.alone(sample, text, prior, tokens)
 
 
 def held_out_first_looks(fitted: Fitted, most: int) -> tuple[Floats, Floats]:
@@ -42,8 +35,8 @@ def held_out_first_looks(fitted: Fitted, most: int) -> tuple[Floats, Floats]:
         ):
             continue
         prior = float(fitted.query.held_out[query, place])
-        confidence[query, place] = first_look(
-            head, labelled.sample, rows.texts[query], prior, float(expected[query][place])
+        confidence[query, place] = head.alone(
+            labelled.sample, rows.texts[query], prior, float(expected[query][place])
         )
         reward[query, place] = labelled.reward
     return confidence, reward

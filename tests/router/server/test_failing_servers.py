@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,60 +49,54 @@ async def gossip(request: pytest.FixtureRequest) -> AsyncIterator[str]:
         yield str(server.make_url("")).rstrip("/")
 
 
+@asynccontextmanager
+async def asked(folder: Path, url: str, **more: Any) -> AsyncIterator[tuple[Client, AdminClient]]:
+    """Clients of a service whose one backend is at `url`."""
+    told: dict[str, Any] = {
+        "backends": {"one": {"kind": "vllm", "urls": [url], "model": "m", "price_out": 1.0}},
+        "plans": [{"name": "one", "stages": [{"backend": "one"}]}],
+        "store": {"sqlite": ":memory:"},
+        "server": {"listen": "127.0.0.1:0", "admin_listen": "127.0.0.1:0"},
+    }
+    service = assemble(msgspec.convert(told | more, Config), base=folder)
+    servers = Servers(service)
+    addresses = await servers.start()
+    try:
+        async with Client(addresses.router, retries=0) as client, AdminClient(addresses.admin) as admin:
+            yield client, admin
+    finally:
+        await servers.stop()
+        await service.close()
+
+
 @pytest.mark.parametrize("keep", ["hash", "full"])
 @pytest.mark.parametrize("gossip", [400, 404, 429, 500, 200, 302], indirect=True)
 async def test_a_server_that_quotes_prompts_is_quoted_to_the_caller_and_where_prompts_are_kept_alone(
     tmp_path: Path, gossip: str, keep: str
 ) -> None:
-    told: dict[str, Any] = {
-        "backends": {"one": {"kind": "vllm", "urls": [gossip], "model": "m", "price_out": 1.0}},
-        "plans": [{"name": "one", "stages": [{"backend": "one"}]}],
-        "store": {"sqlite": ":memory:", "keep": keep},
-        "log": {"queries": "all"},
-        "server": {"listen": "127.0.0.1:0", "admin_listen": "127.0.0.1:0"},
-    }
-    service = assemble(msgspec.convert(told, Config), base=tmp_path)
-    servers = Servers(service)
-    addresses = await servers.start()
-    try:
-        with capture_logs() as lines:
-            async with Client(addresses.router, retries=0) as client, AdminClient(addresses.admin) as admin:
-                with pytest.raises(ApportionError, match=SECRET):
-                    await client.generate(SECRET)
-                (row,) = [row async for row in admin.decisions()]
-                status = await admin.status()
-        assert SECRET not in repr((lines, status))
-        assert (SECRET in row.error) == (keep == "full")
-        assert SECRET not in repr(row.decision)
-        assert keep == "full" or "EngineError" in row.error
-    finally:
-        await servers.stop()
-        await service.close()
+    store = {"sqlite": ":memory:", "keep": keep}
+    with capture_logs() as lines:
+        async with asked(tmp_path, gossip, store=store, log={"queries": "all"}) as (client, admin):
+            with pytest.raises(ApportionError, match=SECRET):
+                await client.generate(SECRET)
+            (row,) = [row async for row in admin.decisions()]
+            status = await admin.status()
+    assert SECRET not in repr((lines, status))
+    assert (SECRET in row.error) == (keep == "full")
+    assert SECRET not in repr(row.decision)
+    assert keep == "full" or "EngineError" in row.error
 
 
 async def test_the_status_and_the_log_name_a_server_that_cannot_be_reached(
     tmp_path: Path, nobody: str
 ) -> None:
-    told: dict[str, Any] = {
-        "backends": {"one": {"kind": "vllm", "urls": [nobody], "model": "m", "price_out": 1.0}},
-        "plans": [{"name": "one", "stages": [{"backend": "one"}]}],
-        "store": {"sqlite": ":memory:"},
-        "server": {"listen": "127.0.0.1:0", "admin_listen": "127.0.0.1:0"},
-    }
-    service = assemble(msgspec.convert(told, Config), base=tmp_path)
-    servers = Servers(service)
-    addresses = await servers.start()
-    try:
-        with capture_logs() as lines:
-            async with Client(addresses.router, retries=0) as client, AdminClient(addresses.admin) as admin:
-                assert not [one for one in (await admin.status()).degraded if "backend" in one]
-                for _ in range(2):
-                    with pytest.raises(Unavailable):
-                        await client.generate("2 + 2?")
-                (said,) = [one for one in (await admin.status()).degraded if "backend" in one]
-        assert said.startswith("backend 'one': 1 of 1 servers failed last: one at " + nobody)
-        (line,) = [line for line in lines if line["event"] == "a model server fails"]  # not one a query
-        assert (line["url"], line["log_level"]) == (nobody, "warning")
-    finally:
-        await servers.stop()
-        await service.close()
+    with capture_logs() as lines:
+        async with asked(tmp_path, nobody) as (client, admin):
+            assert not [one for one in (await admin.status()).degraded if "backend" in one]
+            for _ in range(2):
+                with pytest.raises(Unavailable):
+                    await client.generate("2 + 2?")
+            (said,) = [one for one in (await admin.status()).degraded if "backend" in one]
+    assert said.startswith("backend 'one': 1 of 1 servers failed last: one at " + nobody)
+    (line,) = [line for line in lines if line["event"] == "a model server fails"]  # not one a query
+    assert (line["url"], line["log_level"]) == (nobody, "warning")

@@ -15,7 +15,6 @@ from training.benchmark import Failed, Skipped, run_suite, to_json
 from training.decisions_file import read_decisions
 from training.errors import NotEnoughData
 from training.figures.spread import Spread
-from training.first_looks import first_look
 from training.fit import fit_bundle
 from training.fit_rows import rows_of
 from training.suites import Figures, Run
@@ -230,4 +229,4 @@ def test_answers_are_judged_as_a_served_fit_of_the_same_queries_judges_them(patt
     for labelled in learned.rows.samples:
         if labelled.sample.backend == "small":
             texts = (labelled.sample, learned.rows.texts[labelled.query])
-            assert first_look(measured, *texts, 0.4, 20.0) == first_look(served, *texts, 0.4, 20.0)
+            assert measured.alone(*texts, 0.4, 20.0) == served.alone(*texts, 0.4, 20.0)

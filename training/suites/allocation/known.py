@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from predictors.errors import FitError
 from predictors.hop_values import HopValues
 from training.errors import NotEnoughData
-from training.first_looks import first_look
 from training.fit import Fitted, fit_held_out
 from training.fit_hop import fit_hop_values
 from training.fit_rows import FitRows, rows_of
@@ -174,8 +173,7 @@ def _confidences(
         for labelled in some.samples:
             backend = labelled.sample.backend
             if backend in {problem.backends[place] for place in leads} and labelled.sample.finished:
-                found[int(labelled.sample.sample_id)] = first_look(
-                    with_head[labelled.query],
+                found[int(labelled.sample.sample_id)] = with_head[labelled.query].alone(
                     labelled.sample,
                     some.texts[labelled.query],
                     float(expected[f"p_correct/{backend}"][labelled.query]),
