@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from math import exp, isfinite, log, log1p
 
 from predictors import worked_numbers
@@ -39,6 +40,7 @@ _TELLING = {  # word -> what it is counted as
     **dict.fromkeys(("round", "rounded", "rounding", "nearest", "whole", "approximate", "approx"), 2),
 }  # fmt: skip
 _NO_DIGITS = str.maketrans("", "", "0123456789")
+_QUERIES = 128  # whose sentences are counted once for all samples
 _MOST = 8  # of a kind of word
 
 
@@ -97,13 +99,18 @@ def _form(sample: Sample, text: str, asked: str, answer: str, expected_tokens: f
         float(len(lines) - len(set(lines))),
         log1p(max(map(len, lines), default=0)),
         float(min(4 * _MOST, _sentences(bare))),
-        len(lines) / max(1, _sentences(asked)),
+        len(lines) / max(1, _sentences_asked(asked)),
         log((len(sample.text) + 1) / (len(asked) + 1)),
         *(float(min(_MOST, count)) for count in telling),
         float("\\boxed" in text or "####" in text),
         1.0 - len(bare.translate(_NO_DIGITS)) / max(1, len(bare)),
         float("%" in asked or "percent" in asked),
     ]
+
+
+@lru_cache(maxsize=_QUERIES)
+def _sentences_asked(text: str) -> int:
+    return _sentences(text)
 
 
 def _sentences(text: str) -> int:

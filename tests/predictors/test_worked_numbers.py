@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from predictors.worked_numbers import NAMES, evaluate, worked_numbers
+from predictors.worked_numbers import _WORDS, NAMES, evaluate, worked_numbers
 
 
 def worked(text: str, query: str = "", answer: str = "") -> dict[str, float]:
@@ -67,6 +68,27 @@ def test_a_number_is_from_nowhere_unless_asked_computed_or_common():
     query = "Twelve eggs cost $6 with 25% off"
     assert worked("12 * 6 = 72. 72 * 0.75 = 54. 54 / 60 = 0.9", query)["from_nowhere"] == 0.0
     assert worked("17 * 6 = 102", query)["from_nowhere"] == 1.0
+
+
+PIECES = st.sampled_from(
+    ("two", "Twice", "HALF", "half's", "un-half", "two3three", "dozen", "é", "İ", "K", "\ud800")
+)
+
+
+@given(st.lists(PIECES | st.text(max_size=3), max_size=12), st.sampled_from(("", " ", "\n")))
+def test_numbers_in_words_are_whole_runs_of_letters(pieces, between):
+    query = between.join(pieces)
+    said = {_WORDS[word] for word in re.findall("[a-z]+", query.lower()) if word in _WORDS}
+    assert worked("", query)["query_number_words"] == len(said)
+
+
+def test_the_samples_of_a_query_do_not_change_what_it_asks():
+    queries = ["Twice 40 and 30", "Half of 12"]
+    first = [worked("30 x 10 = 300. 300 + 40 = 340", query, "340") for query in queries]
+    again = [worked("30 x 10 = 300. 300 + 40 = 340", query, "340") for query in reversed(queries)]
+    assert again[::-1] == first
+    assert first[0]["query_numbers"] == 2.0
+    assert first[1]["query_numbers"] == 1.0
 
 
 def test_a_result_that_nothing_uses_is_left_lying():
