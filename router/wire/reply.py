@@ -12,7 +12,7 @@ from router.domain.events import Delta, Done, Judged, SampleEnded, Started
 from router.domain.plan import Commit, Plan
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.admin import PlanInfos
-from router.wire.decision import decision_info, forecasts, sample_info, text_parts
+from router.wire.decision import decision_info, sample_info, tell_forecasts, text_parts
 from router.wire.parts import (
     ACTION_NUMBERS,
     COMMIT_NUMBERS,
@@ -127,22 +127,24 @@ def decided(
     decision: Decision, plan: Plan, items: Sequence[Forecast], *, plans: PlanInfos, probabilities: bool
 ) -> pb.DecideReply:
     """The first decision alone."""
-    return pb.DecideReply(
+    found = pb.DecideReply(
         decision_id=decision.decision_id,
         decision=decision_info(decision, probabilities=probabilities),
         plan=plans.of(plan),
-        forecasts=forecasts(items, decision.probabilities),
         request_id=decision.request_id,
     )
+    tell_forecasts(found, items, decision.probabilities)
+    return found
 
 
 def estimated(chosen: Chosen) -> pb.EstimateCostReply:
     """A dry run: the feasible plans with their chances, and why the others are not."""
     items, shares = chosen.forecasts, dict(chosen.choice.probabilities)
-    return pb.EstimateCostReply(
-        forecasts=forecasts(items, shares),
+    found = pb.EstimateCostReply(
         likeliest_plan=max(shares, key=shares.__getitem__),
         expected_cost=sum(item.cost * shares[item.plan.name] for item in items),
         worst_cost=max(item.worst_cost for item in items if shares[item.plan.name] > 0),
         infeasible=[pb.InfeasiblePlan(plan=plan, why=why) for plan, why in chosen.infeasible],
     )
+    tell_forecasts(found, items, shares)
+    return found
