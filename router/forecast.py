@@ -7,13 +7,13 @@ it is never preferred on a guess. Costs are always computed from token counts at
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from predictors.observation import Query, Signals
 from router.domain.choice import Forecast
-from router.domain.plan import Plan, Prompt, Stage
+from router.domain.plan import Plan, Stage
 from router.domain.speed import Speed
 from router.domain.usage import whole_micros
 from router.worst_case import (
@@ -59,8 +59,8 @@ class Forecaster:
         ):
             return {}
         costs, forecasts = {"price": price}, Forecasts(self, query, signals)
-        for stage in plan.stages:
-            costs[f"sample_cost/{stage.backend}"] = forecasts.sample(stage).cost
+        for index, stage in enumerate(plan.stages):
+            costs[f"sample_cost/{stage.backend}"] = forecasts.sample(plan, index).cost
         return costs
 
     def first_text_s(self, query: Query, forecast: Forecast, streams: bool) -> float:
@@ -78,7 +78,7 @@ class SampleForecast(NamedTuple):
 
 
 class Forecasts:
-    """Forecasts of one query. Stages that draw from one backend, equally limited and prompted, share their samples'."""
+    """Forecasts of one query. Stages of one backend, equally limited, prompted and looked at, share their samples'."""
 
     __slots__ = ("_forecaster", "_query", "_samples", "_signals", "_size", "_tokens_in")
 
@@ -86,7 +86,7 @@ class Forecasts:
         self._forecaster, self._query, self._signals = forecaster, query, signals
         self._size = query_size(query)
         self._tokens_in = prompt_tokens_guess(query)
-        self._samples: dict[tuple[str, int | None, Prompt], SampleForecast] = {}
+        self._samples: dict[Hashable, SampleForecast] = {}  # by `Plan.draws`
 
     def forecast(self, plan: Plan) -> Forecast:
         """Quality in [0, 1] or None, cost in micro-dollars, latency in seconds."""
@@ -95,7 +95,7 @@ class Forecasts:
         for index, stage in enumerate(plan.stages):
             most = samples_bound(query, plan, index)
             samples = expected_samples(plan, index, most, signals)
-            one = self.sample(stage)
+            one = self.sample(plan, index)
             cost += samples * one.cost
             worst += most * one.worst
             rounds = samples / stage.width if samples > stage.width else min(1.0, samples)
@@ -105,12 +105,12 @@ class Forecasts:
             cost, worst = cost + ASKED_SHARE * most_asked, worst + most_asked
         return Forecast(plan, quality(plan, signals), cost, latency, whole_micros(worst))
 
-    def sample(self, stage: Stage) -> SampleForecast:
-        """One sample of the stage."""
-        key = (stage.backend, stage.sampling.max_tokens, stage.prompt)
+    def sample(self, plan: Plan, index: int) -> SampleForecast:
+        """One sample of the plan's stage `index`."""
+        key = plan.draws[index]
         found = self._samples.get(key)
         if found is None:
-            found = self._samples[key] = self._sample(stage)
+            found = self._samples[key] = self._sample(plan.stages[index])
         return found
 
     def _sample(self, stage: Stage) -> SampleForecast:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cached_property
@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from predictors.observation import Sampling
-from router.domain.asking import Asks, asks_of
+from router.domain.asking import Asks, asking_rules, asks_of
+from router.domain.growth import growth_of
 
 if TYPE_CHECKING:
     from predictors.observation import Signals
@@ -105,6 +106,20 @@ class Plan:
     def asks(self) -> tuple[Asks, ...]:
         """What its selectors may ask; one of them selects."""
         return tuple(asks for stage in self.stages if (asks := asks_of(stage.select)) is not None)
+
+    @cached_property
+    def draws(self) -> tuple[Hashable, ...]:
+        """Of every stage all that one of its samples costs by, besides the query: where it is equal, so is the cost."""
+        return tuple(
+            (
+                stage.backend,
+                stage.sampling.max_tokens,
+                stage.prompt,
+                growth_of(stage.stop),
+                tuple(rule.words for rule in asking_rules(stage.stop)),
+            )
+            for stage in self.stages
+        )
 
     @property
     def backends(self) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from predictors.observation import Message, Part, Query
@@ -11,8 +13,10 @@ from router.domain.usage import Price
 from router.forecast import Forecaster
 from router.selectors.first import First
 from router.stopping.agreement import Agreement
+from router.stopping.converged import Converged
 from router.stopping.never import Never
-from router.worst_case import Bound
+from router.stopping.self_eval import SelfEval
+from router.worst_case import Bound, worst_cost
 
 QUERY = Query("r", (Message("user", (Part(text="x" * 384),)),))  # 96 tokens and 4 for its template
 SINGLE = Plan("small", (Stage("small", Never(), First()),))
@@ -71,3 +75,19 @@ def test_waves_of_samples_take_their_time_one_after_the_other():
 def test_a_single_samples_quality_knows_the_gains_where_the_bundle_does():
     known = {"p_correct/small": 0.7, "reward/small": 0.64}
     assert forecaster().forecast(QUERY, SINGLE, known).quality == 0.64
+
+
+def test_what_a_plan_cannot_exceed_does_not_depend_on_the_plans_before_it():
+    """Plans of one backend, whose rules look at samples that grow, or ask about them, or neither."""
+    rules = {
+        "never": Never(),
+        "converged": Converged(),
+        "self_eval": SelfEval(),
+        "other words": SelfEval(words="Sure?"),
+    }
+    plans = [Plan(name, (Stage("small", rule, First()),)) for name, rule in rules.items()]
+    used, true = forecaster(), {plan.name: worst_cost(QUERY, plan, forecaster().bounds) for plan in plans}
+    assert len(set(true.values())) == len(plans)
+    for order in itertools.permutations(plans):
+        forecasts = used.of(QUERY, {})
+        assert {plan.name: forecasts.forecast(plan).worst_cost for plan in order} == true
