@@ -20,7 +20,7 @@ from router.recording import Recording
 from router.stopping.learned_stop import FEATURES, LearnedStop, vote_features
 from router.stopping.value_of_next import log_odds
 from training.errors import NotEnoughData
-from training.suites.sampling.apportion import apportion
+from training.suites.sampling.apportion import by_expectation
 from training.suites.sampling.candidates import Candidates
 from training.suites.sampling.known import Known
 from training.suites.sampling.learned import learner
@@ -142,7 +142,7 @@ def guarded_stop(known: Known, points: float = POINTS) -> tuple[LearnedStop, Gua
     Where it is no better than `value_of_next` it has no weights.
     """
     everything = Split(0, np.ones(known.runs.shape[1], np.bool_))
-    theirs, expected = apportion(known)(everything), known.learn(everything)
+    theirs, expected = by_expectation(known)(everything), known.learn(everything)
     if theirs is None or expected is None:
         name = known.runs.problem.backend
         raise NotEnoughData(f"too few queries to learn what to expect of {name!r}")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from router.stopping.vote_replay import stops
-from training.suites.sampling.apportion import TUNED, UNTUNED, USUAL, apportion
+from training.suites.sampling.apportion import TUNED, UNTUNED, USUAL, by_expectation
 from training.suites.sampling.candidates import Candidates, luck
-from training.suites.sampling.learned import Expected
+from training.suites.sampling.learned import MOST_JUDGED, Expected, worth_judging
 from training.suites.sampling.problem import Problem
 from training.suites.sampling.runs import Runs, leaders
 from training.suites.sampling.verified import allocated, shrunk
@@ -132,6 +132,17 @@ def test_a_query_is_measured_in_one_of_two_splits() -> None:
     assert (one != next_one).any() and (other != next_one).any()
 
 
+def test_samples_are_judged_while_there_is_time_for_it_first_those_with_most_of_a_query() -> None:
+    def problem(name: str, most: int, queries: int) -> Problem:
+        return SimpleNamespace(backend=name, most=most, queries=np.zeros(queries))  # type: ignore[return-value]
+
+    few = [problem(name, 8, 100) for name in "abcde"]
+    assert worth_judging(few) == ("a", "b", "c")
+    assert worth_judging([problem("large", 10, MOST_JUDGED // 10 + 1), *few]) == ("a", "b", "c")
+    assert worth_judging([problem("full", 10, MOST_JUDGED // 10), *few]) == ("full", "a")
+    assert worth_judging([problem("three", 3, 900), *few[:1]]) == ("a",)
+
+
 def test_a_budget_goes_to_the_likeliest_first_and_stops_at_the_first_pass() -> None:
     prior = np.array([[9.0, 1.0], [1.0, 9.0], [5.0, 5.0]])
     first, ties = np.array([0, 1, 2]), np.zeros(3)  # samples before the one that passes
@@ -155,7 +166,7 @@ def test_heads_that_are_certain_stop_where_heads_that_nearly_are_do_and_share_bu
         expected = Expected.of(np.array(right), 0.4)
         assert np.isfinite(shrunk(expected, np.arange(4), 1.0)).all()
         known = SimpleNamespace(runs=runs, learn=lambda _: expected, worth=lambda of: worth_of(runs, of))
-        found = apportion(known)(split)  # type: ignore[arg-type]
+        found = by_expectation(known)(split)  # type: ignore[arg-type]
         assert found is not None and found.default is not None and np.isfinite(found.samples).all()
         return [int(one) for one in found.stops(found.default, 0)]
 

@@ -4,11 +4,15 @@ What a sample costs is set on the tuning half, like every other rule's parameter
 are believed: slope and shift of their log-odds. Choosing among many settings favours lucky ones, so both choose with
 care (`Candidates.careful`). At the default nothing is tuned: the rule's own numbers. Where samples say something for
 themselves beyond the votes, they are weighed (`training.suites.sampling.weighed`), and the cost alone is tuned.
+
+A plan's stop may be any rule. Where a simple one draws fewer samples, because there is little to be told apart or too
+few queries to choose with care among many settings, `apportion` tunes that one (`Candidates.taken`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -24,6 +28,7 @@ from training.suites.sampling.weighed import weighed
 from training.suites.sampling.worth import ODDS, OWN, Lattice, Worth, first_true
 
 Places = NDArray[np.int64]
+SIMPLE = ("fixed", "beta", "window", "dirichlet", "majority_certificate")
 SLOPES = (0.0, 1.0, 2.0)
 SHIFTS = (-2, 0, 2)  # steps of log-odds
 TUNED = Lattice((5,), (5.0, 0.4), tuple(range(-44, -15, 2)))  # costs from .0005 to .06
@@ -45,7 +50,28 @@ def value_of_next(known: Known) -> Callable[[Split], Candidates]:
 
 
 def apportion(known: Known) -> Callable[[Split], Candidates | None]:
-    """Each query's own."""
+    """Each query's own P(right); beside simple rules."""
+    own = by_expectation(known)
+
+    def offers(split: Split) -> Candidates | None:
+        found = own(split)
+        if found is None:
+            return None
+        rivals = [known.prepared(name)(split) for name in SIMPLE]
+        return replace(
+            found,
+            rivals=tuple(
+                replace(one, labels=tuple(f"{name} {label}" for label in one.labels))
+                for name, one in zip(SIMPLE, rivals, strict=True)
+                if one is not None
+            ),
+        )
+
+    return offers
+
+
+def by_expectation(known: Known) -> Callable[[Split], Candidates | None]:
+    """Each query's own P(right), and nothing else."""
     runs = known.runs
     tuned, untuned = known.worth(TUNED), known.worth(UNTUNED)
     ways = list(product(SLOPES, SHIFTS))

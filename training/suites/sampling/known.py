@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
+from router.plugins import resolve
+from training.suites.sampling import SUBJECTS
 from training.suites.sampling.learned import Learn
 from training.suites.sampling.runs import Runs
 from training.suites.sampling.worth import Lattice, Worth, worth_of
+
+if TYPE_CHECKING:
+    from training.suites.sampling.candidates import Candidates
+    from training.suites.sampling.split import Split
+
+    Offers = Callable[[Split], Candidates | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +27,13 @@ class Known:
     runs: Runs
     learn: Learn = field(compare=False)
     worth: Callable[[Lattice], Worth] = field(compare=False)  # where `value_of_next` stops
+    _prepared: dict[str, Offers] = field(default_factory=dict, compare=False)
+
+    def prepared(self, subject: str) -> Offers:
+        """What a subject of `SUBJECTS` offers for each split; prepared once, for all who look at it."""
+        if subject not in self._prepared:
+            self._prepared[subject] = resolve("subject", SUBJECTS, subject)(self)
+        return self._prepared[subject]
 
     @classmethod
     def of(cls, runs: Runs, learn: Learn) -> Known:

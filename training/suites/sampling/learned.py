@@ -7,7 +7,7 @@ fold is held out, the measured half by the fitted bundle.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -24,7 +24,11 @@ from training.suites.sampling.split import Split
 
 Floats = NDArray[np.float64]
 MOST_QUERIES = 2_000  # that are learned from, chosen by the seed
-MOST_JUDGED = 80_000  # samples of a problem; more are decided by votes alone: a suite has to end
+# A suite has to end: a split of a judged problem takes 4 s for its heads and 25 us a sample. What does not fit into the
+# room is decided by votes alone.
+MOST_JUDGED = 170_000  # samples of a problem: bounds the memory for their texts
+FITS = 160_000  # samples that could be judged while the heads are fitted
+ROOM = 500_000  # samples of all problems, with `FITS` for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,30 @@ class Expected:
 Learn = Callable[[Split], Expected | None]
 
 
-def learner(problem: Problem) -> Learn:
-    """What a split's tuning half teaches; None where it is too small to be learned from."""
+def worth_judging(problems: Iterable[Problem]) -> tuple[str, ...]:
+    """Backends whose samples are judged: those of a recording's problems, in their order, that find room."""
+    room, found = ROOM, []
+    for problem in problems:
+        takes = FITS + problem.most * len(problem.queries)
+        if _enough(problem) and takes <= room:
+            room -= takes
+            found.append(problem.backend)
+    return tuple(found)
+
+
+def _enough(problem: Problem) -> bool:
+    """Samples of a query, and not too many of all."""
+    return problem.most >= LEAST_SAMPLES and problem.most * len(problem.queries) <= MOST_JUDGED
+
+
+def learner(problem: Problem, judges: bool = True) -> Learn:
+    """What a split's tuning half teaches; None where it is too small to be learned from.
+
+    `judges`: whether samples may speak for themselves, where there are enough of a query.
+    """
     recording, name = problem.recording, problem.backend
     rows = rows_of([recording], None, recorded_as={name: name})
-    judges = problem.most >= LEAST_SAMPLES and problem.most * len(problem.queries) <= MOST_JUDGED
+    judges = judges and _enough(problem)
     if not judges:
         rows = replace(rows, samples=())
     place = {query_id: at for at, (_, query_id) in enumerate(rows.ids)}

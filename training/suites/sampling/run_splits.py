@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from router.plugins import resolve
 from router.recording import Recording
-from training.suites.sampling import SUBJECTS
 from training.suites.sampling.candidates import Candidates, Floats
 from training.suites.sampling.decided import Decided
 from training.suites.sampling.known import Known
@@ -32,6 +30,7 @@ class Job:
     backend: str
     splits: tuple[int, ...]
     subjects: tuple[str, ...]  # names of `SUBJECTS`
+    judges: bool = True  # samples by what they say for themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +50,13 @@ def run_job(job: Job) -> Result:
 
 def decide_splits(problem: Problem, job: Job) -> Result:
     """The same for a problem that is already there."""
-    learn = learner(problem)
+    learn = learner(problem, job.judges)
     splits = [split for number in job.splits if (split := split_of(problem, number)) is not None]
     found: list[Decided] = []
     if problem.most >= LEAST_SAMPLES:
         known = Known.of(runs_of(problem, SPLITS), learn)
         for subject in job.subjects:
-            offers = resolve("subject", SUBJECTS, subject)(known)
+            offers = known.prepared(subject)
             for split in splits:
                 candidates = offers(split)
                 if candidates is not None:
@@ -72,16 +71,14 @@ def decide_splits(problem: Problem, job: Job) -> Result:
 def _at_every_point(
     subject: str, split: Split, candidates: Candidates, reference: Floats
 ) -> Iterator[Decided]:
-    chosen = {point_of(target): candidates.chosen(split.tuning, reference, target) for target in TARGETS}
+    taken = {point_of(target): candidates.taken(split.tuning, reference, target) for target in TARGETS}
     if candidates.default is not None:
-        chosen[DEFAULT] = candidates.default
+        taken[DEFAULT] = candidates, candidates.default
     measured = split.measured
-    for point, setting in chosen.items():
-        stops = candidates.stops(setting, split.number)[measured]
-        speaks = None
-        if candidates.speaks is not None:
-            speaks = candidates.speaks(setting, split.number)[measured]
-        yield Decided(subject, split.number, point, candidates.labels[setting], measured, stops, speaks)
+    for point, (of, setting) in taken.items():
+        stops = of.stops(setting, split.number)[measured]
+        speaks = of.speaks(setting, split.number)[measured] if of.speaks is not None else None
+        yield Decided(subject, split.number, point, of.labels[setting], measured, stops, speaks)
 
 
 def point_of(target: float) -> str:

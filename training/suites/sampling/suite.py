@@ -12,6 +12,7 @@ from training.suites import Figures, Run, Suite
 from training.suites.sampling import SUBJECTS
 from training.suites.sampling.decided import Decided, Order, as_rows
 from training.suites.sampling.figures import SamplingFigures
+from training.suites.sampling.learned import worth_judging
 from training.suites.sampling.problem import LEAST_QUERIES, SPLITS, problems_of
 from training.suites.sampling.run_splits import Job, Result, decide_splits, run_job
 from training.suites.sampling.runs import local_classes
@@ -43,9 +44,17 @@ class Sampling(Suite):
                 f"sampling needs a backend with {FEWEST} labelled samples of {LEAST_QUERIES} queries; "
                 f"{recording.name} has none"
             )
+        judged = worth_judging(one for (seed, _), one in problems.items() if seed == run.seed)
         collected = SamplingFigures(recording)
         jobs = [
-            Job(folder, seed, backend, tuple(range(part, self.splits, PARTS)), self.subjects)
+            Job(
+                folder,
+                seed,
+                backend,
+                tuple(range(part, self.splits, PARTS)),
+                self.subjects,
+                backend in judged,
+            )
             for seed, backend in problems
             for part in range(PARTS)
         ]
