@@ -44,13 +44,15 @@ class Told:
 
 def with_belief(stops: LearnedStops, fitted: Fitted, seed: int) -> LearnedStops:
     """The same with the belief of every backend that has several samples of enough queries."""
-    found = []
-    for place, backend in enumerate(fitted.rows.backends):
-        told = _told(fitted, place, np.random.default_rng([seed, place]))
-        share = 0.0 if told is None else belief(told)
-        if share > 0:
-            found.append((backend, share))
-    return replace(stops, believed=tuple(found))
+    found = [(backend, belief_of(fitted, backend, seed)) for backend in fitted.rows.backends]
+    return replace(stops, believed=tuple((backend, share) for backend, share in found if share > 0))
+
+
+def belief_of(fitted: Fitted, backend: str, seed: int) -> float:
+    """Of one backend; 0 where too few of its queries have several samples."""
+    place = fitted.rows.backends.index(backend)
+    told = _told(fitted, place, np.random.default_rng([seed, place]))
+    return 0.0 if told is None else belief(told)
 
 
 def belief(told: Told) -> float:

@@ -123,6 +123,9 @@ def test_every_answer_is_the_majority_of_the_samples_that_stand_with_it(
             drawn = rows.sample_row[rows.samples_from[at] : rows.samples_from[at + 1]]
             last = drawn[seen.backend[drawn] == seen.backend[drawn[-1]]]
             answers = [recording.answers[seen.answer[row]] for row in last]
+            if " for " in rows.plans[rows.plan[at]]:  # weighed: the fewest may answer, but one of them does
+                assert rows.answers[rows.answer[at]] in answers
+                continue
             assert rows.answers[rows.answer[at]] == max(answers, key=answers.count)
             checked += 1
     assert checked > 1000

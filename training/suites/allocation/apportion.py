@@ -1,7 +1,7 @@
-"""`apportion`: for every query the plan with the highest utility, of one sample, votes, cascades and hops together.
+"""`apportion`: for every query the plan with the highest utility, of one sample, weighed votes and hops together.
 
-Four menus are tried on the training queries (one sample; with votes and cascades; with hops; with all), and at each
-cost the one that does best there serves: a plan that cannot be told from a better one must not be offered.
+Three menus are tried on the training queries (one sample; with hops after it; with weighed votes and hops after them),
+and at each cost the one that does best there serves: a plan that cannot be told from a better one must not be offered.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from training.suites.allocation.by_utility import by_utility
 from training.suites.allocation.decided import Decided
 from training.suites.allocation.hop import goes_to, label_of, path_of, realised
 from training.suites.allocation.known import Known
@@ -25,13 +24,18 @@ _PENALTY = 2.0  # of inputs between -1 and 1: some twenty rows' worth
 
 def apportion(known: Known) -> Mapping[str, Decided]:
     """The joint choice."""
-    single = [at for at, shape in enumerate(known.shapes) if shape.single]
-    every = list(range(len(known.shapes)))
-    families = [by_utility(known, single), by_utility(known, every)]
-    if known.hops:
-        worth = hop_worth(known)
-        families += [_with_hops(known, single, worth), _with_hops(known, every, worth)]
-    return {"apportion": with_ends(known, spaced(known, families))}
+    shapes = known.shapes
+    single = [at for at, shape in enumerate(shapes) if shape.single]
+    votes = [at for at, shape in enumerate(shapes) if shape.single or shape.weighs]
+    worth = hop_worth(known) if known.hops else np.zeros((0, len(known.quality), 0))
+    ones = [turn for turn, one in enumerate(known.hops) if shapes[one.plan].single]
+    every = list(range(len(known.hops)))
+    menus = [
+        _menu(known, single, [], worth),
+        _menu(known, single, ones, worth),
+        _menu(known, votes, every, worth),
+    ]
+    return {"apportion": with_ends(known, spaced(known, menus))}
 
 
 def hop_worth(known: Known) -> Floats:
@@ -46,7 +50,7 @@ def hop_worth(known: Known) -> Floats:
     found = []
     for one in known.hops:
         gave = realised(known, one, prices)
-        own, paid = known.quality[:, one.first], known.cost[:, one.first]
+        own, paid = known.plan_quality[:, one.plan], known.plan_cost[:, one.plan]
         others = np.delete(np.arange(known.quality.shape[1]), one.first)
         worth = np.empty_like(gave)
         for at, price in enumerate(prices.tolist()):
@@ -77,7 +81,8 @@ def _ridge(x: Floats, y: Floats) -> Floats:
     return np.asarray(np.linalg.solve(x.T @ x + penalty, x.T @ y), dtype=np.float64)
 
 
-def _with_hops(known: Known, plans: list[int], worth: Floats) -> Family:
+def _menu(known: Known, plans: list[int], hops: list[int], worth: Floats) -> Family:
+    """The best of `plans` and of `hops`, numbers of those known, for every query at every price."""
     some = np.asarray(plans)
     quality, cost = known.plan_quality[:, some], known.plan_cost[:, some]
     number = {price: at for at, price in enumerate(prices_of(known).tolist())}
@@ -87,13 +92,15 @@ def _with_hops(known: Known, plans: list[int], worth: Floats) -> Family:
         chosen = best_plan(quality, cost, price)
         utility = quality[rows, chosen] - price * cost[rows, chosen]
         plan, path = chosen, some[chosen]
-        for turn, one in enumerate(known.hops):
-            mine = worth[turn, :, number[price]]
+        for turn, which in enumerate(hops):
+            mine = worth[which, :, number[price]]
             better = mine > utility
             plan = np.where(better, len(plans) + turn, plan)
-            path = np.where(better, path_of(one, goes_to(known, one, price)), path)
+            path = np.where(
+                better, path_of(known.hops[which], goes_to(known, known.hops[which], price)), path
+            )
             utility = np.where(better, mine, utility)
         return plan, path
 
-    labels = [known.shapes[at].name for at in plans] + [label_of(known, one) for one in known.hops]
+    labels = [known.shapes[at].name for at in plans] + [label_of(known, known.hops[at]) for at in hops]
     return by_price(known, labels, decide)

@@ -16,12 +16,13 @@ def hop(known: Known) -> Mapping[str, Decided]:
     """Begins with the same backend for all queries."""
     if not known.hops:
         return {}
-    return {"hop": with_ends(known, spaced(known, [_family(known, one) for one in known.hops]))}
+    ones = [one for one in known.hops if known.shapes[one.plan].single]
+    return {"hop": with_ends(known, spaced(known, [_family(known, one) for one in ones]))}
 
 
 def label_of(known: Known, one: Hop) -> str:
     """The plan's name."""
-    return f"hop:{known.problem.backends[one.first]}"
+    return f"hop:{known.shapes[one.plan].name}"
 
 
 def _family(known: Known, one: Hop) -> Family:
@@ -42,21 +43,17 @@ def goes_to(known: Known, one: Hop, price: float, order: int = 0) -> NDArray[np.
 
 
 def path_of(one: Hop, then: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(n,) what was played: the plan of the first alone, or a chain."""
-    paths = np.array(one.paths)
-    paths[one.first] = one.first  # plans of one backend come first, in its order
-    return np.asarray(paths[then], dtype=np.int64)
+    """(n,) what was played: the first plan alone, or a chain."""
+    return np.asarray(np.asarray(one.paths)[then], dtype=np.int64)
 
 
 def realised(known: Known, one: Hop, prices: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n, prices) reward minus price times cost of hopping, mean over the orders; of training queries."""
     problem, every = known.problem, np.arange(len(known.quality))
-    seen = problem.recording.columns
     found = np.zeros((len(every), len(prices)))
     orders = len(one.in_hand)
     for order in range(orders):
-        row = problem.drawn[order, 0, :, one.first, 0]
-        own, paid = seen.reward[row].astype(np.float64), seen.cost[row]
+        own, paid = known.rewards[order, :, one.plan], known.costs[order, :, one.plan]
         for at, price in enumerate(prices.tolist()):
             then = goes_to(known, one, price, order)
             kept = then == one.first

@@ -33,7 +33,9 @@ def fit_plan_values(
     last = [shape.legs[-1].backend for shape in shapes]
     guess = quality[:, last]
     gained = np.clip(guess + corrected(z, reward - guess, fold), 0.0, 1.0)
-    units = np.stack([_cost_guess(shape, cost) for shape in shapes], axis=1)
+    units = np.stack(
+        [_cost_guess(shape, cost, spent[:, at], fold) for at, shape in enumerate(shapes)], axis=1
+    )
     paid = np.maximum(units + corrected(z, spent - units, fold), 0.2 * units.min(axis=0))
     for place, shape in enumerate(shapes):
         if shape.single:  # its backend's own heads say it
@@ -41,10 +43,15 @@ def fit_plan_values(
     return gained, paid
 
 
-def _cost_guess(shape: Shape, cost: Floats) -> Floats:
-    """The first leg in full, the second half of the time."""
-    found = cost[:, shape.legs[0].backend] * shape.legs[0].samples
-    return found if len(shape.legs) == 1 else found + 0.5 * cost[:, shape.legs[1].backend]
+def _cost_guess(shape: Shape, cost: Floats, spent: Floats, fold: Fold) -> Floats:
+    """In proportion to a sample's: as many as training queries drew; with two legs the second half of the time."""
+    first = cost[:, shape.legs[0].backend]
+    if len(shape.legs) > 1:
+        return first * shape.legs[0].samples + 0.5 * cost[:, shape.legs[1].backend]
+    expected = float(first[fold.train].sum())
+    if shape.single:
+        return first
+    return first * (float(spent[fold.train].sum()) / expected if expected > 0 else 1.0)
 
 
 def plan_inputs(quality: Floats, cost: Floats) -> Floats:

@@ -6,7 +6,8 @@ that their number stays bounded however many backends there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ MOST_FRONT = 4  # backends, the cheapest, the best and what lies between
 MOST_FIRST = 2  # that a cascade may begin with
 MOST_SAMPLES = 15
 VOTES = (3, 5, 9, 15)
+WEIGHED = (0.003, 0.01, 0.03, 0.06)  # reward that one more sample must promise
 AGREE = ((2, 2), (3, 2), (3, 3), (5, 3), (8, 5))  # samples, of which so many must agree
 CONFIDENT = (0.2, 0.35, 0.5, 0.65, 0.8, 0.9)
 
@@ -40,39 +42,57 @@ def firsts(ahead: list[int]) -> list[int]:
     return ahead[:-1][:MOST_FIRST]
 
 
-def shapes_of(problem: Problem, ahead: list[int], *, confidence: bool) -> list[Shape]:
-    """All plans for a front; `confidence`: whether samples can be told apart at all."""
+def judged_of(problem: Problem, ahead: list[int]) -> list[int]:
+    """Those of the front whose samples are looked at: a cascade begins with them, or their votes are weighed."""
+    return [place for place in ahead if place in firsts(ahead) or problem.votes[place] >= VOTES[0]]
+
+
+def shapes_of(problem: Problem, ahead: list[int], *, judged: bool) -> list[Shape]:
+    """All plans for a front; `judged`: whether samples can be told apart at all."""
     names = problem.backends
     found = [Shape(name, (Leg(place),)) for place, name in enumerate(names)]
     for place in ahead:
-        found += _votes(problem, place)
+        found += _votes(problem, place, judged=judged)
     for place in firsts(ahead):
         for other in ahead[ahead.index(place) + 1 :]:
-            found += _cascades(problem, place, other, confidence=confidence)
+            found += _cascades(problem, place, other, judged=judged)
     return found
 
 
-def chain(problem: Problem, first: int, then: int) -> Shape:
-    """One sample of the first, whose answer is looked at, then one of the other."""
-    names = problem.backends
-    return Shape(f"{names[first]}→{names[then]}", (Leg(first), Leg(then)))
+def looked_at(shapes: Sequence[Shape], leads: Sequence[int]) -> list[int]:
+    """Plans after which it is decided again: one sample of a cascade's first, or its votes while they are weighed."""
+    return [
+        at
+        for place in leads
+        for at, shape in enumerate(shapes)
+        if shape.backends == frozenset((place,)) and (shape.single or shape.weighs)
+    ]
 
 
-def _votes(problem: Problem, place: int) -> Iterator[Shape]:
+def chain(problem: Problem, first: Shape, then: int) -> Shape:
+    """A plan of one stage, whose answer is looked at, then one sample of the other."""
+    name = f"{first.name}→{problem.backends[then]}"
+    return Shape(name, (replace(first.legs[0], ends=False), Leg(then)))
+
+
+def _votes(problem: Problem, place: int, *, judged: bool) -> Iterator[Shape]:
     name, most = problem.backends[place], min(problem.votes[place], MOST_SAMPLES)
     for samples in VOTES:
         if samples <= most:
             needed = samples // 2 + 1  # from then on nothing can overtake the leader
             yield Shape(f"{name}×{samples}", (Leg(place, samples, needed),))
+    if judged and most >= VOTES[0]:
+        for least in WEIGHED:
+            yield Shape(f"{name}×{most} for {least:g}", (Leg(place, most, least=least),))
 
 
-def _cascades(problem: Problem, place: int, other: int, *, confidence: bool) -> Iterator[Shape]:
+def _cascades(problem: Problem, place: int, other: int, *, judged: bool) -> Iterator[Shape]:
     name, then = problem.backends[place], problem.backends[other]
     for samples, needed in AGREE:
         if samples <= problem.votes[place]:
             legs = (Leg(place, samples, needed), Leg(other))
             yield Shape(f"{name}×{samples} agree {needed}→{then}", legs)
-    if confidence:
+    if judged:
         for threshold in CONFIDENT:
             legs = (Leg(place, 1, NEVER, threshold), Leg(other))
             yield Shape(f"{name}@{threshold:g}→{then}", legs)
