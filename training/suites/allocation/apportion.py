@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from training.suites.allocation.by_utility import by_utility
 from training.suites.allocation.decided import Decided
 from training.suites.allocation.hop import goes_to, label_of, path_of, realised
 from training.suites.allocation.known import Known
@@ -27,14 +28,14 @@ def apportion(known: Known) -> Mapping[str, Decided]:
     shapes = known.shapes
     single = [at for at, shape in enumerate(shapes) if shape.single]
     votes = [at for at, shape in enumerate(shapes) if shape.single or shape.weighs]
-    worth = hop_worth(known) if known.hops else np.zeros((0, len(known.quality), 0))
-    ones = [turn for turn, one in enumerate(known.hops) if shapes[one.plan].single]
-    every = list(range(len(known.hops)))
-    menus = [
-        _menu(known, single, [], worth),
-        _menu(known, single, ones, worth),
-        _menu(known, votes, every, worth),
-    ]
+    menus = [by_utility(known, single)]
+    if known.hops:
+        worth = hop_worth(known)
+        ones = [turn for turn, one in enumerate(known.hops) if shapes[one.plan].single]
+        every = list(range(len(known.hops)))
+        menus += [_with_hops(known, single, ones, worth), _with_hops(known, votes, every, worth)]
+    else:
+        menus.append(by_utility(known, votes))
     return {"apportion": with_ends(known, spaced(known, menus))}
 
 
@@ -81,7 +82,7 @@ def _ridge(x: Floats, y: Floats) -> Floats:
     return np.asarray(np.linalg.solve(x.T @ x + penalty, x.T @ y), dtype=np.float64)
 
 
-def _menu(known: Known, plans: list[int], hops: list[int], worth: Floats) -> Family:
+def _with_hops(known: Known, plans: list[int], hops: list[int], worth: Floats) -> Family:
     """The best of `plans` and of `hops`, numbers of those known, for every query at every price."""
     some = np.asarray(plans)
     quality, cost = known.plan_quality[:, some], known.plan_cost[:, some]
@@ -93,12 +94,10 @@ def _menu(known: Known, plans: list[int], hops: list[int], worth: Floats) -> Fam
         utility = quality[rows, chosen] - price * cost[rows, chosen]
         plan, path = chosen, some[chosen]
         for turn, which in enumerate(hops):
-            mine = worth[which, :, number[price]]
+            one, mine = known.hops[which], worth[which, :, number[price]]
             better = mine > utility
             plan = np.where(better, len(plans) + turn, plan)
-            path = np.where(
-                better, path_of(known.hops[which], goes_to(known, known.hops[which], price)), path
-            )
+            path = np.where(better, path_of(one, goes_to(known, one, price)), path)
             utility = np.where(better, mine, utility)
         return plan, path
 

@@ -48,9 +48,9 @@ def _cost_guess(shape: Shape, cost: Floats, spent: Floats, fold: Fold) -> Floats
     first = cost[:, shape.legs[0].backend]
     if len(shape.legs) > 1:
         return first * shape.legs[0].samples + 0.5 * cost[:, shape.legs[1].backend]
-    expected = float(first[fold.train].sum())
     if shape.single:
         return first
+    expected = float(first[fold.train].sum())
     return first * (float(spent[fold.train].sum()) / expected if expected > 0 else 1.0)
 
 

@@ -124,15 +124,12 @@ def _leg(problem: Problem, leg: Leg, drawn: NDArray[np.int64], said: Said | None
         return _Drawn(drawn, drawn[:, 0], alone >= leg.confident, alone)
     n, width = drawn.shape
     group = problem.group[drawn]  # (n, k); -1: no vote
-    there = drawn != NO_ROW
     votes = np.zeros((n, width), dtype=np.int64)  # of each sample's answer once it has come
     for at in range(width):
         same = (group[:, : at + 1] == group[:, at : at + 1]) & (group[:, at : at + 1] >= 0)
         votes[:, at] = same.sum(axis=1)
     settled = (votes >= leg.needed) if leg.needed else np.zeros((n, width), dtype=np.bool_)
-    enough: NDArray[np.bool_] = np.any(settled, axis=1)
-    last = np.where(enough, settled.argmax(axis=1), there.sum(axis=1) - 1)
-    used = np.where(np.arange(width)[None, :] <= last[:, None], drawn, NO_ROW)
+    used, _, enough = _until(settled, drawn)
     final = np.where(used != NO_ROW, group, -1)
     total = ((final[:, :, None] == final[:, None, :]) & (final[:, :, None] >= 0)).sum(axis=2)
     first = np.argmax(total, axis=1)  # the earliest sample of the earliest of the largest classes
@@ -142,17 +139,23 @@ def _leg(problem: Problem, leg: Leg, drawn: NDArray[np.int64], said: Said | None
 
 def _weighed(problem: Problem, leg: Leg, least: float, drawn: NDArray[np.int64], said: Said) -> _Drawn:
     """`value_of_next` and `weighted`: evidence weighs the votes, and the next sample must promise `least`."""
-    width = drawn.shape[1]
     group = problem.group[drawn]
     same = (group[:, :, None] == group[:, None, :]) & (group[:, :, None] >= 0)
     classes = np.where(group >= 0, same.argmax(axis=2), -1)  # of each answer its first arrival
     seen = weighed_runs(Votes(classes, said.evidence[drawn], said.models[:, leg.backend]))
     settled = ValueOfNext().telling * seen.other <= least  # never without a vote
-    enough: NDArray[np.bool_] = np.any(settled, axis=1)
-    last = np.where(enough, settled.argmax(axis=1), (drawn != NO_ROW).sum(axis=1) - 1)
-    used = np.where(np.arange(width)[None, :] <= last[:, None], drawn, NO_ROW)
+    used, last, enough = _until(settled, drawn)
     every = np.arange(len(drawn))
     speaker = seen.speaker[every, last]
     answer, kind = drawn[every, speaker], classes[every, speaker]
     right = np.where(kind >= 0, seen.each[every, last, np.maximum(kind, 0)], said.alone[answer])
     return _Drawn(used, answer, enough, right)
+
+
+def _until(
+    settled: NDArray[np.bool_], drawn: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Rows up to the first that settles it (n, k), the place of the last one (n,), whether any did (n,)."""
+    enough: NDArray[np.bool_] = np.any(settled, axis=1)
+    last = np.where(enough, settled.argmax(axis=1), (drawn != NO_ROW).sum(axis=1) - 1)
+    return np.where(np.arange(drawn.shape[1]) <= last[:, None], drawn, NO_ROW), last, enough
