@@ -81,8 +81,9 @@ class Batches:
     def end(self, batch_id: str, state: BatchState) -> Batch:
         """It is over, if it was not. Raises `UnknownName`."""
         with self._transaction() as run:
-            text = "UPDATE batches SET state = ? WHERE batch_id = ? AND state = ?"
-            if run(text, state.value, batch_id, BatchState.RUNNING.value).rowcount:
+            # from now on it is kept for `KEEP_S`, whoever held it until when
+            text = "UPDATE batches SET state = ?, held_until = ? WHERE batch_id = ? AND state = ?"
+            if run(text, state.value, self._now(run), batch_id, BatchState.RUNNING.value).rowcount:
                 run(_CUT_OFF, batch_id)
             return _batch(run, batch_id)
 
@@ -112,7 +113,8 @@ class Batches:
     def leave(self, holder: str) -> None:
         """Let others take what this replica holds."""
         with self._transaction() as run:
-            run("UPDATE batches SET held_until = 0 WHERE holder = ?", holder)
+            text = "UPDATE batches SET held_until = 0 WHERE holder = ? AND state = ?"
+            run(text, holder, BatchState.RUNNING.value)
 
     def waiting(self, batch_id: str) -> list[Item]:
         """The queries without a result, in their order; none of them is being asked."""

@@ -2,7 +2,7 @@
 
 Of the money that is free, a query may take the worst case of its dearest plan that still leaves what the cheapest
 plans of the others take; it is held until the query is over. Where no plan fits what is free while others run, it
-waits for them; where none run, the money is out.
+waits for them; where none run, it stays unanswered, and shorter queries behind it may still fit.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Work:
     _freed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def run(self) -> BatchState:
-        """Until every query has a result or the money is out; how it ended. Cancel it to stop."""
+        """Until every query has a result, or no plan fits the money for those that have none. Cancel it to stop."""
         self._spent, self._items = self.batch.spent, deque(self.items)
         if self.batch.budget is not None:
             self._price = await self._priced()
@@ -66,27 +66,28 @@ class Work:
         return BatchPrice(offers, len(self._items) + len(offers))
 
     async def _worker(self) -> None:
-        while self._items and not self._exhausted:
+        while self._items:
             item = self._items.popleft()
             try:
                 result = await self._one(item)
             except RouterError as error:
                 result = self.asked.failure(item, error)
             if result is None:
-                return
+                self._exhausted = True
+                continue
             await asyncio.to_thread(self.kept.finish, self.batch.batch_id, result)
 
     async def _one(self, item: Item) -> Result | None:
-        """Its result; None: the money is out. Raises `RouterError` where asking again did not help."""
+        """Its result; None: there is no money for it. Raises `RouterError` where asking again did not help."""
         for attempt in range(1, ATTEMPTS + 1):
             left = self._time_left_s()
             if left is not None and left <= 0:
                 raise DeadlineExceeded("the batch was to be finished before this query began")
-            forecasts = self.asked.look(item)
-            most = await self._room(forecasts)
-            if most is None and self.batch.budget is not None:
-                return None
             try:
+                forecasts = self.asked.look(item)
+                most = await self._room(forecasts)
+                if most is None and self.batch.budget is not None:
+                    return None
                 return await self._ask(item, most, forecasts)
             except RouterError as error:
                 wait_s = getattr(error, "retry_after_s", None)
@@ -117,7 +118,7 @@ class Work:
                 self._freed.notify_all()
 
     async def _room(self, forecasts: Sequence[Forecast]) -> int | None:
-        """Micro-dollars, held from now on; None where there is no budget, or none of it is left."""
+        """Micro-dollars, held from now on; None where there is no budget, or too little of it is left."""
         if self.batch.budget is None:
             return None
         async with self._freed:
@@ -130,7 +131,6 @@ class Work:
                     self._held += most
                     return most
                 if not self._held:
-                    self._exhausted = True
                     return None
                 await self._freed.wait()
 

@@ -59,6 +59,8 @@ def allocate(
     typer.echo(f"{_summary(status)}; batch {batch_id}", err=True)
     if status.state == "budget_exhausted":
         raise CommandFailed("the budget is used up: the same command with more --dollars goes on")
+    if status.state == "cancelled":
+        raise CommandFailed("the batch was cancelled; under another --batch the queries are asked anew")
     if status.failed:
         raise CommandFailed(f"{status.failed} of {status.total} queries failed; {out} says why")
 

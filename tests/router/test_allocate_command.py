@@ -122,6 +122,18 @@ def test_a_budget_that_ends_says_how_to_go_on(served, questions, tmp_path, capsy
     assert "with more --dollars" in capsys.readouterr().err
 
 
+def test_a_batch_that_was_cancelled_is_no_success(served, questions, tmp_path, capsys):
+    from router.client import BatchQuery, SyncClient
+
+    asked = [BatchQuery(f"question {at}") for at in range(20)]
+    with SyncClient(served) as client:
+        client.batches.create(asked, batch_id="left", budget_micros=0)
+        client.batches.cancel("left")
+    command = ["allocate", questions, "--out", tmp_path / "out.jsonl", "--batch", "left", "--server", served]
+    assert run(*command) == 1
+    assert "the batch was cancelled" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from router.batches.batch import Batch, BatchState
 from router.batches.kept import Batches
 from router.batches.work import Work
 from router.domain.choice import Forecast
+from router.errors import BudgetExceeded
 
 
 async def worked(batch: Batch, kept: Batches, asked: Any, **options: Any) -> tuple[BatchState, Batch]:
@@ -89,6 +91,35 @@ async def test_what_waits_for_money_goes_on_when_some_comes_back(kept, add, pret
 
 async def test_a_refusal_that_says_when_is_asked_again(kept, add, pretend):
     _, ended = await worked(add([5, 5]), kept, pretend(refusals=2))
+    assert (ended.done, ended.failed) == (2, 0)
+
+
+async def test_a_query_too_dear_for_what_is_left_does_not_end_the_batch_for_the_others(kept, add, pretend):
+    class Long(pretend):  # type: ignore[misc, valid-type]
+        """Query 1 is long: not even its cheap plan fits the budget."""
+
+        def look(self, item):
+            by = 100 if item.position == 1 else 1
+            return [replace(one, worst_cost=by * one.worst_cost) for one in super().look(item)]
+
+    state, ended = await worked(add([5, 5, 5, 5], 500), kept, Long(), at_once=2)
+    assert (state, ended.done, ended.failed) == (BatchState.EXHAUSTED, 3, 0)
+    assert [item.position for item in kept.waiting("b")] == [1]
+
+
+async def test_a_tenants_budget_that_is_used_up_for_now_is_waited_for(kept, add, pretend):
+    class Poor(pretend):  # type: ignore[misc, valid-type]
+        """The first looks find nothing left; there is some again a moment later."""
+
+        refused = 3
+
+        def look(self, item):
+            if self.refused:
+                self.refused -= 1
+                raise BudgetExceeded("no plan can be paid for", retry_after_s=0.001)
+            return super().look(item)
+
+    _, ended = await worked(add([5, 5]), kept, Poor(), at_once=1)
     assert (ended.done, ended.failed) == (2, 0)
 
 

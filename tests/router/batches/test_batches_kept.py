@@ -14,7 +14,7 @@ from router.errors import RequestConflict, UnknownName
 @pytest.fixture(params=["sqlite", "memory", "postgresql"])
 def clocked(request, tmp_path):
     """A store whose clock the test moves (a server has its own)."""
-    now = [1000.0]
+    now = [1_700_000_000.0]  # far from 0, where "long over" begins
     address = {"sqlite": "budgets.db", "memory": ":memory:"}.get(request.param)
     if address is None:
         address = request.getfixturevalue("postgres_address")
@@ -100,3 +100,23 @@ def test_old_batches_go(clocked):
     store.take("one")
     with pytest.raises(UnknownName, match="batch 'b'"):
         store.get("b")
+
+
+@pytest.mark.parametrize("state", [BatchState.DONE, BatchState.CANCELLED, BatchState.EXHAUSTED])
+def test_what_a_stopped_replica_had_finished_is_kept(clocked, state):
+    store, _, _ = clocked
+    keep(store)
+    store.take("one")
+    store.finish("b", Result(0, b"zero", cost=5))
+    store.end("b", state)
+    store.leave("one")
+    store.take("one")
+    assert [one.body for one in store.results("b", 0, 10)] == [b"zero"]
+
+
+def test_a_batch_that_is_cancelled_before_anybody_held_it_is_kept(clocked):
+    store, _, _ = clocked
+    keep(store)
+    store.end("b", BatchState.CANCELLED)
+    store.take("one")
+    assert store.get("b").state is BatchState.CANCELLED
