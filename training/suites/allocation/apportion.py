@@ -17,10 +17,9 @@ from training.suites.allocation.hop import goes_to, label_of, path_of, realised
 from training.suites.allocation.known import Known
 from training.suites.allocation.operating_points import Family, by_price, prices_of, spaced, with_ends
 from training.utility_rule import best_plan
+from training.worth_of_looking import PARTS, worth_of_looking
 
 Floats = NDArray[np.float64]
-_PARTS = 5
-_PENALTY = 2.0  # of inputs between -1 and 1: some twenty rows' worth
 
 
 def apportion(known: Known) -> Mapping[str, Decided]:
@@ -40,46 +39,22 @@ def apportion(known: Known) -> Mapping[str, Decided]:
 
 
 def hop_worth(known: Known) -> Floats:
-    """(hops, n, prices) expected reward minus price times cost of each hop before its first answer.
-
-    Between two bounds: a look that tells nothing is worth max(q_a, d), one that tells all q_a + (1 - q_a) max(d, 0),
-    with d the best utility of the others. A ridge regression of what hopping really gave on the training queries finds
-    the place between them (and corrects it); training queries are left out of their own prediction.
-    """
-    prices = prices_of(known)
-    part = known.fold.rng("hop worth").integers(_PARTS, size=len(known.train))
+    """(hops, n, prices) expected reward minus price times cost of each hop before its first answer."""
+    prices, n = prices_of(known), len(known.quality)
+    part = np.zeros(n, dtype=np.int64)
+    part[known.train] = known.fold.rng("hop worth").integers(PARTS, size=len(known.train))
     found = []
     for one in known.hops:
-        gave = realised(known, one, prices)
+        gave = np.full((n, len(prices)), np.nan)
+        gave[known.train] = realised(known, one, prices)[known.train]
         own, paid = known.plan_quality[:, one.plan], known.plan_cost[:, one.plan]
         others = np.delete(np.arange(known.quality.shape[1]), one.first)
         worth = np.empty_like(gave)
         for at, price in enumerate(prices.tolist()):
             best = (known.quality[:, others] - price * known.cost[:, others]).max(axis=1)
-            blind, clear = np.maximum(own, best), own + (1 - own) * np.maximum(best, 0.0)
-            d = np.clip(best, -1.0, 1.0)
-            x = np.stack([np.ones_like(own), blind, clear, own, d, own * d, own * own], axis=1)
-            base = (blind + clear) / 2 - price * paid
-            worth[:, at] = base + _left_out(x, gave[:, at] - base, known.train, known.test, part)
+            worth[:, at] = worth_of_looking(own, best, gave[:, at] + price * paid, part) - price * paid
         found.append(worth)
     return np.stack(found)
-
-
-def _left_out(
-    x: Floats, y: Floats, train: NDArray[np.int64], test: NDArray[np.int64], part: NDArray[np.int64]
-) -> Floats:
-    found = np.empty(len(x))
-    for one in range(_PARTS):
-        found[train[part == one]] = x[train[part == one]] @ _ridge(
-            x[train[part != one]], y[train[part != one]]
-        )
-    found[test] = x[test] @ _ridge(x[train], y[train])
-    return found
-
-
-def _ridge(x: Floats, y: Floats) -> Floats:
-    penalty = np.diag([1e-3] + [_PENALTY] * (x.shape[1] - 1))  # the intercept is free
-    return np.asarray(np.linalg.solve(x.T @ x + penalty, x.T @ y), dtype=np.float64)
 
 
 def _with_hops(known: Known, plans: list[int], hops: list[int], worth: Floats) -> Family:

@@ -1,27 +1,42 @@
-"""`apportion:after`: ask the cheapest backend first, look at what came back, then keep it or ask another one.
+"""`apportion:after`: ask the cheapest backend where that is worth it, look at what came back, then keep it or go on.
 
 The sample head says how likely the answer is right, from its text, what the model said about its certainty and the
 query. What the others would earn *given that* is a linear correction of their own estimate: an answer that looks
-wrong is often to a query that is hard for all.
+wrong is often to a query that is hard for all. With two backends all queries are looked at: the share of answers of
+the better one does not count what was asked before. With more a query that is surely too hard is not asked there.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from predictors.observation import Sample, Tally
 from predictors.sample_head import SampleHead
+from training.fit_hop import fit_hop_values
 from training.fit_rows import rows_of
 from training.suites.routing.decided import Decided, RoutePlan
 from training.suites.routing.learned import Learned, Signals, ids_of
-from training.suites.routing.operating_points import Estimates, decide
+from training.suites.routing.operating_points import Estimates, decide, price_range, spaced
 from training.suites.routing.problem import Fold
+from training.utility_rule import best_plan
+from training.worth_of_looking import PARTS, worth_of_looking
 
 Floats = NDArray[np.float64]
-PENALTY = 10.0  # rows; of the correction's coefficients
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What is expected once the cheapest backend's answer is there; training queries held out."""
+
+    train_right: Floats = field(compare=False)  # (n_train,) P(that answer is right)
+    test_right: Floats = field(compare=False)
+    train_others: Floats = field(
+        compare=False
+    )  # (n_train, B) expected reward of each backend; its own unchanged
+    test_others: Floats = field(compare=False)
 
 
 def comes_back(fold: Fold) -> bool:
@@ -36,6 +51,14 @@ def comes_back(fold: Fold) -> bool:
 
 def decide_after(fold: Fold, learned: Learned) -> Decided | None:
     """None where there is nothing to look at, or it tells nothing."""
+    looked = look(fold, learned)
+    if looked is None:
+        return None
+    return decide_looked(fold, learned.estimates, looked)
+
+
+def look(fold: Fold, learned: Learned) -> Looked | None:
+    """What the cheapest backend's served samples say; None without a head that judges them."""
     head = learned.fitted.samples.head
     if head is None:
         return None
@@ -52,39 +75,98 @@ def decide_after(fold: Fold, learned: Learned) -> Decided | None:
     }
     seen_test = [in_test[int(row)] for row in rows[fold.test]]
     texts = problem.texts
-    right_train = _confidences(
+    train_right = _confidences(
         [without[int(part)] for part in folds],
         seen_train,
         [texts[at] for at in learned.train],
         learned.held_out,
         name,
     )
-    right_test = _confidences(
+    test_right = _confidences(
         [head] * len(seen_test), seen_test, [texts[at] for at in fold.test], learned.signals, name
     )
     before = learned.estimates
-    train_quality, test_quality = before.train_quality.copy(), before.test_quality.copy()
-    train_quality[:, small], test_quality[:, small] = right_train, right_test
-    for place in range(len(problem.backends)):
-        if place != small:
-            given = (before.train_quality[:, place], right_train, before.train_quality[:, small])
-            beta = _ridge(_inputs(*given), problem.reward[learned.train, place] - given[0])
-            train_quality[:, place] += _inputs(*given) @ beta
-            given = (before.test_quality[:, place], right_test, before.test_quality[:, small])
-            test_quality[:, place] += _inputs(*given) @ beta
-    train_cost, test_cost = before.train_cost.copy(), before.test_cost.copy()
-    train_cost[:, small] = test_cost[:, small] = 0.0  # already paid, whatever is decided now
-    decided = decide(fold, Estimates(train_quality, train_cost, test_quality, test_cost, 1 - right_test))
-    plans = tuple(
-        RoutePlan(
-            backend if place == small else f"{name}→{backend}", (small,) if place == small else (small, place)
-        )
-        for place, backend in enumerate(problem.backends)
+    values = fit_hop_values(
+        problem.backends, small, before.train_quality, train_right[None], problem.reward[learned.train]
     )
-    keep = (
-        slice(None, -1) if decided.points[-1] == "best" else slice(None)
-    )  # it cannot go to the best at once
-    return Decided(decided.points[keep], plans, decided.choice[keep], p_small_wrong=decided.p_small_wrong)
+    return Looked(
+        train_right,
+        test_right,
+        values.going_on(before.train_quality, train_right),
+        values.going_on(before.test_quality, test_right),
+    )
+
+
+def decide_looked(fold: Fold, before: Estimates, looked: Looked) -> Decided:
+    """Choose for every test query at every operating point: by share with two backends, by price with more."""
+    small = fold.cheapest
+    given = Estimates(
+        _with(looked.train_others, small, looked.train_right),
+        _with(before.train_cost, small, 0.0),  # already paid, whatever is decided now
+        _with(looked.test_others, small, looked.test_right),
+        _with(before.test_cost, small, 0.0),
+        1 - looked.test_right,
+    )
+    if len(fold.problem.backends) > 2:
+        return _by_price(fold, before, given)
+    decided = decide(fold, given)
+    return replace(decided, plans=_plans(fold, looked=True))
+
+
+def _by_price(fold: Fold, before: Estimates, given: Estimates) -> Decided:
+    """At each price a look at the cheapest backend's answer, or another backend at once."""
+    small, problem, train = fold.cheapest, fold.problem, fold.train
+    n, width = len(train), len(problem.backends)
+    quality = np.concatenate([before.train_quality, before.test_quality])
+    cost = np.concatenate([before.train_cost, before.test_cost])
+    then_quality = np.concatenate([given.train_quality, given.test_quality])
+    then_cost = np.concatenate([given.train_cost, given.test_cost])
+    every, others = np.arange(len(quality)), np.delete(np.arange(width), small)
+    part = np.append(fold.rng("look").integers(PARTS, size=n), np.zeros(len(quality) - n, dtype=np.int64))
+    gains = _with(problem.reward[train], small, problem.served_reward[train, small])
+    further = _with(problem.cost[train], small, 0.0)
+    prices = price_range(before)
+    paths, spent = [], []
+    for price in prices.tolist():
+        then = best_plan(then_quality, then_cost, price)
+        gave = np.full(len(quality), np.nan)
+        gave[:n] = gains[every[:n], then[:n]] - price * further[every[:n], then[:n]]
+        direct = others[best_plan(quality[:, others], cost[:, others], price)]
+        worth = quality[every, direct] - price * cost[every, direct]
+        looks = worth_of_looking(quality[:, small], worth, gave, part) - price * cost[:, small] >= worth
+        paths.append(np.where(looks, width + then, direct)[n:])
+        asked = np.where(looks, cost[:, small] + then_cost[every, then], cost[every, direct])
+        spent.append(float(asked[:n].mean()))
+    dear = float(before.train_cost[:, fold.best].mean())
+    points, used = spaced(np.array(spent), dear)
+    chosen = np.stack(
+        [
+            np.full(len(fold.test), small),
+            *(paths[at] for at in used),
+            np.full(len(fold.test), fold.best),
+        ]
+    )
+    plans = (*_plans(fold, looked=False), *_plans(fold, looked=True))
+    kept = np.where(chosen == width + small, small, chosen).astype(np.int16)
+    return Decided(points, plans, kept, p_small_wrong=given.p_small_wrong)
+
+
+def _plans(fold: Fold, *, looked: bool) -> tuple[RoutePlan, ...]:
+    """One per backend: it alone, or after the cheapest one."""
+    small, names = fold.cheapest, fold.problem.backends
+    if not looked:
+        return tuple(RoutePlan(name, (place,)) for place, name in enumerate(names))
+    return tuple(
+        RoutePlan(name, (small,)) if place == small else RoutePlan(f"{names[small]}→{name}", (small, place))
+        for place, name in enumerate(names)
+    )
+
+
+def _with(values: Floats, column: int, told: Floats | float) -> Floats:
+    """The same with one column replaced."""
+    found = values.copy()
+    found[:, column] = told
+    return found
 
 
 def _confidences(
@@ -104,13 +186,3 @@ def _alone(sample: Sample) -> tuple[Sample, Tally]:
     if sample.answer is None:
         return sample, Tally(drawn=1)
     return replace(sample, answer_class=0), Tally((1,), (sample.answer,), 1)
-
-
-def _inputs(own: Floats, right: Floats, expected: Floats) -> Floats:
-    """Columns of the correction: its own estimate, what came back, what was expected of that; shape (n, 5)."""
-    return np.stack([np.ones(len(own)), own, right, right - expected, own * right], axis=1)
-
-
-def _ridge(x: Floats, y: Floats) -> Floats:
-    penalty = PENALTY * np.diag(np.append(0.0, x[:, 1:].var(axis=0) + 1e-9))
-    return np.asarray(np.linalg.solve(x.T @ x + penalty, x.T @ y), dtype=np.float64)

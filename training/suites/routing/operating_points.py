@@ -95,17 +95,26 @@ def _by_price(fold: Fold, estimates: Estimates) -> tuple[tuple[str, ...], NDArra
         ]
     )
     dear = float(np.mean(estimates.train_cost[:, fold.best]))
+    points, used = spaced(spent, dear)
+    rows = [np.full(len(estimates.test_quality), fold.cheapest)]
+    rows += [best_plan(estimates.test_quality, estimates.test_cost, prices[at]) for at in used]
+    rows += [np.full(len(estimates.test_quality), fold.best)]
+    return points, np.stack(rows).astype(np.int16)
+
+
+def spaced(spent: NDArray[np.float64], dear: float) -> tuple[tuple[str, ...], list[int]]:
+    """Names of the operating points, "cheapest" and "best" around them, and which of the settings each is.
+
+    `spent`: what each setting spends on the training queries. Evenly spaced up to `dear`, then some up to the most.
+    """
     span = np.linspace(min(float(spent.min()), dear), dear, POINTS)
     further = np.linspace(dear, max(float(spent.max()), dear), BEYOND + 1)[1:]
-    used = [prices[int(np.argmin(np.abs(spent - target)))] for target in (*span, *further)]
-    rows = [np.full(len(estimates.test_quality), fold.cheapest)]
-    rows += [best_plan(estimates.test_quality, estimates.test_cost, price) for price in used]
-    rows += [np.full(len(estimates.test_quality), fold.best)]
     labels = (
         *(f"cost={share:.3f}" for share in np.arange(POINTS) / (POINTS - 1)),
         *(f"beyond={share:.3f}" for share in np.arange(1, BEYOND + 1) / BEYOND),
     )
-    return ("cheapest", *labels, "best"), np.stack(rows).astype(np.int16)
+    used = [int(np.argmin(np.abs(spent - target))) for target in (*span, *further)]
+    return ("cheapest", *labels, "best"), used
 
 
 def price_range(estimates: Estimates) -> NDArray[np.float64]:
