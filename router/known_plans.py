@@ -9,6 +9,7 @@ from predictors import Look, Predictions
 from predictors.exits import EVERYWHERE, Looks
 from predictors.observation import Observation, Query, Signals
 from predictors.typical_queries import TypicalQueries
+from router.growing_signals import OfTraces
 from router.learned_rules import KnowsStops
 from router.quality_price import KnowsTraffic
 from router.risk_thresholds import Calibrated, KnowsExits
@@ -36,6 +37,10 @@ class WithoutPlans:
     def confidence(self, seen: Observation, look: Look) -> Signals:
         """See `Predictions.confidence`."""
         return self.predictions.confidence(seen, look)
+
+    def growing(self, seen: Observation) -> Signals:
+        """See `router.growing_signals.OfTraces`."""
+        return self.predictions.growing(seen) if isinstance(self.predictions, OfTraces) else {}
 
     def risk_threshold(self, first: str, then: str, risk: float) -> float | None:
         """See `router.risk_thresholds.Calibrated`."""

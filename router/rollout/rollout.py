@@ -3,7 +3,8 @@
 What was agreed stands in two places: in rows beside the budgets, which replicas on other machines see, and in the
 folder of bundles, which works without the database; of two the higher number holds. Every `POLL_S` both are looked at
 on a thread of its own. A bundle is loaded, checked and warmed there; the event loop only swaps references between two
-queries. One that may not serve is refused, its reason is told with every status, and what serves goes on.
+queries. One that may not serve is refused, its reason is told with every status, and what serves goes on;
+when its files change it is tried again.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from router.rollout.notes import Note, Notes
 from router.rollout.releases import BundleState, Releases
 from router.rollout.shared_mode import SharedMode
 from router.rollout.shared_states import SharedStates
-from router.rollout.shelf import Shelf
+from router.rollout.shelf import Shelf, Stamp
 
 POLL_S = 0.5
 
@@ -56,6 +57,8 @@ class _Ready:
 
     by_version: dict[str, Learned] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)  # version -> why
+    stamps: dict[str, Stamp] = field(default_factory=dict)  # of their files when they were refused
+    active: str = ""  # what decides; not what was agreed where that is refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class _Serving:
     """What a document means here."""
 
     releases: Releases
+    active: str  # version; "": what the configuration names
     chooser: Chooser
     degraded: tuple[str, ...]
     canary: Canary | None
@@ -134,7 +138,8 @@ class Rollout:
         await self.states.follow(notes, reachable=not self._away)
         async with self._changing:
             agreed = await self._elsewhere(lambda: self._newest(notes))
-            if self._applied is None or agreed.number > self._applied.number:
+            news = self._applied is None or agreed.number > self._applied.number
+            if news or await self._elsewhere(self._mended):
                 self._swap(await self._elsewhere(lambda: self._loaded(agreed)))
 
     # ---------------------------------------------------------------------------------------------- for operators
@@ -249,10 +254,18 @@ class Rollout:
             self._log.error("the folder of bundles has no readable releases", error=str(error))
             return newest(notes, None, self._applied)
 
+    def _mended(self) -> bool:
+        """Whether the files of a refused bundle have changed: it may have come after its promotion."""
+        shelf = self.shelf
+        return shelf is not None and any(shelf.stamp(name) != was for name, was in self._ready.stamps.items())
+
     def _loaded(self, wanted: Releases) -> _Serving:
         """What the document means here: choosers of its active bundle and its canary."""
         refused: dict[str, str] = {}
+        stamps: dict[str, Stamp] = {}
         for version in {wanted.active, wanted.canary, wanted.shadow} - {"", *self._ready.by_version}:
+            if self.shelf is not None:
+                stamps[version] = self.shelf.stamp(version)  # before it is read: it may be on its way
             try:
                 found = read_to_serve(version, self._shelf().load, self.config, self._plans)
                 self._ready.by_version[version] = found
@@ -260,11 +273,9 @@ class Rollout:
                 refused[version] = str(error)
                 self._log.error("bundle is refused; what serves goes on", version=version, error=str(error))
         self._ready.refused = refused
-        serving, books = self._applied or Releases(), self.books
-        active = wanted.active
-        if active in refused:
-            active = serving.active if serving.active in self._ready.by_version else ""
-        own = self._ready.by_version[active]
+        self._ready.stamps = {version: stamp for version, stamp in stamps.items() if version in refused}
+        active = self._ready.active if wanted.active in refused else wanted.active
+        own, books = self._ready.by_version[active], self.books
         chooser, canary, typical = books.chooser, None, None
         if chooser.predictions is not own.predictions:
             chooser = chooser.learned(tuple(own.plans.values()), own.predictions)
@@ -279,11 +290,11 @@ class Rollout:
             )
         keep = {"", active, wanted.canary, wanted.shadow}
         self._ready.by_version = {name: one for name, one in self._ready.by_version.items() if name in keep}
-        return _Serving(wanted, chooser, own.degraded, canary, typical)
+        return _Serving(wanted, active, chooser, own.degraded, canary, typical)
 
     def _swap(self, serving: _Serving) -> None:
         before, now = self.books.chooser.predictions.version, serving.chooser.predictions.version
-        self._applied = serving.releases
+        self._applied, self._ready.active = serving.releases, serving.active
         self.books.swap(serving.chooser, serving.degraded, serving.canary)
         if self.books.pricing is not None and serving.typical is not None:
             self.books.pricing.expect(serving.typical)

@@ -24,6 +24,7 @@ from router.rollout.releases import Releases
 from router.rollout.signature import sign
 
 DOCUMENT = "releases.json"
+Stamp = tuple[tuple[str, int, int], ...]  # (name, size, nanoseconds of its last change) of every file
 
 
 class Shelf:
@@ -62,6 +63,14 @@ class Shelf:
         if bundle.version != version:
             raise BundleError(f"{self.folder / version} holds version {bundle.version}")
         return bundle
+
+    def stamp(self, version: str) -> Stamp:
+        """What says whether a version's files have changed; () where there are none."""
+        try:
+            found = [(file.name, file.stat()) for file in (self.folder / version).iterdir()]
+        except OSError:
+            return ()
+        return tuple(sorted((name, seen.st_size, seen.st_mtime_ns) for name, seen in found))
 
     def add(self, bundle: Bundle, signing_key: Path | None = None) -> BundleCard:
         """Write a bundle under its version, in place of the same one; sign it with the private key in a file.

@@ -8,8 +8,11 @@ import pytest
 
 from predictors import Look
 from predictors.exits import EVERYWHERE, Looks
-from predictors.observation import Observation, Query, Signals
+from predictors.observation import Observation, Query, Sample, Signals, Tally
+from predictors.untrained import Untrained
+from router.domain.growth import Growth
 from router.domain.plan import Plan, Stage
+from router.growing_signals import growing_signals
 from router.known_plans import WithoutPlans
 from router.learned_rules import open_rule, rules_within
 from router.risk_thresholds import resolve_risks
@@ -43,6 +46,9 @@ class Knows:
 
     def self_eval(self, backend: str, words: str) -> tuple[float, float] | None:
         return (0.6, -0.8) if (backend, words) == ("small", WORDS) else None
+
+    def growing(self, seen: Observation) -> Signals:
+        return {"safe_to_stop/1": 0.9}
 
     def exit_threshold(self, backend: str, risk: float, looks: Looks = EVERYWHERE) -> float | None:
         return 0.7
@@ -121,3 +127,14 @@ def test_a_bundle_that_knows_not_all_plans_still_gives_what_it_learned_for_rules
     assert resolved(SelfEval(), predictions) == SelfEval(slope=0.6, shift=-0.8)
     trace = resolved(SafeExit(risk=0.05), predictions, samples=1)
     assert trace == replace(SafeExit(risk=0.05), threshold=0.7)
+
+
+def test_traces_are_known_also_where_some_plan_is_not() -> None:
+    growing, look = Sample("1", "small", "", finished=False), Growth(0, 64)
+    seen = Observation(Query("", ()), (growing,), 0, Tally())
+    known = growing_signals(Knows(), seen, growing, look)
+    assert known["safe_to_stop/1"] == 0.9
+    assert growing_signals(WithoutPlans(Knows(), frozenset({"vote"})), seen, growing, look) == known
+    assert growing_signals(WithoutPlans(Untrained(), frozenset({"vote"})), seen, growing, look) == {
+        name: value for name, value in known.items() if not name.startswith("safe_to_stop")
+    }

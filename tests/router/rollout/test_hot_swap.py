@@ -161,6 +161,40 @@ async def test_an_alias_that_names_a_bad_bundle_changes_nothing_but_the_status(s
         assert await bundle_of(house) == good.version
 
 
+async def test_what_serves_in_the_place_of_a_bad_bundle_goes_on_when_something_else_is_promoted(
+    serving, shelf, three_bundles
+):
+    good, bad, tried = three_bundles
+    damaged(shelf, bad)
+    async with serving() as house:
+        await house.admin.promote_bundle(good.version, BundleState.ACTIVE)
+        shelf.keep(shelf.releases().promoted(bad.version, BundleState.ACTIVE, at=1.0))
+        await house.service.rollout.look()
+        shelf.keep(shelf.releases().promoted(tried.version, BundleState.SHADOW, at=2.0))
+        await house.service.rollout.look()
+        assert await bundle_of(house) == good.version
+
+
+async def test_a_bundle_that_comes_later_than_its_promotion_serves_when_it_is_there(
+    serving, shelf, three_bundles
+):
+    good, late = three_bundles[:2]
+    aside = shelf.folder / "not-yet"
+    async with serving() as house:
+        await house.admin.promote_bundle(good.version, BundleState.ACTIVE)
+        shelf.place(late.version).rename(aside)
+        shelf.keep(shelf.releases().promoted(late.version, BundleState.ACTIVE, at=1.0))
+        await house.service.rollout.look()
+        assert await bundle_of(house) == good.version
+        aside.rename(shelf.folder / late.version)
+
+        async def serves() -> bool:
+            return bool(await bundle_of(house) == late.version)
+
+        await until(serves)
+        assert not house.service.rollout.troubles
+
+
 async def test_without_a_folder_of_bundles_promotion_says_what_to_configure(serving, three_bundles):
     async with serving() as house:
         house.service.rollout.shelf = None
