@@ -11,7 +11,6 @@ import structlog
 from predictors.observation import OnUnavailable, Query, Sample
 from router.choose import Chooser
 from router.decisions import DecisionStore
-from router.domain.choice import Forecast
 from router.domain.decision import Decision, Keep, Mode
 from router.domain.options import Options
 from router.domain.plan import Plan
@@ -24,7 +23,9 @@ from router.logged_row import logged_row
 from router.modes import Modes
 from router.price_list import PriceList
 from router.pricing.accounts import Prices
+from router.pricing.typical import typical_traffic
 from router.progress import Progress
+from router.take_over import affordable, those_left
 from router.verifiers import Verifier
 from router.worst_case import used_amount, worst_amount
 
@@ -212,7 +213,7 @@ class Books:
             return await self._obtain(progress)
         except BudgetExceeded as error:
             refusal = error
-        for plan in self._affordable(progress)[:1]:
+        for plan in affordable(progress, self._left(progress.query))[:1]:
             progress.plan = plan
             try:
                 await self._obtain(progress)
@@ -234,7 +235,7 @@ class Books:
         if progress.query.constraints.on_unavailable is OnUnavailable.FAIL:
             raise refusal from error
         failed = progress.plan
-        for plan in self._others(progress):
+        for plan in those_left(progress):
             progress.plan = plan
             try:
                 await self._obtain(progress)
@@ -291,6 +292,9 @@ class Books:
         self.chooser, self.bypass = (one.at_prices(bounds) for one in (self.chooser, self.bypass))
         if self.canary is not None:
             self.canary = replace(self.canary, chooser=self.canary.chooser.at_prices(bounds))
+        if self.pricing is not None:
+            chooser = self.chooser
+            self.pricing.expect(typical_traffic(chooser.predictions, chooser.menu.plans, chooser.forecaster))
 
     def swap(self, chooser: Chooser, degraded: tuple[str, ...], canary: Canary | None = None) -> None:
         """Decide the next query by other predictions; queries in flight end with those that they began with.
@@ -306,37 +310,12 @@ class Books:
         self.bypass = replace(self.bypass, menu=chooser.menu)
         self.settings = replace(self.settings, degraded=degraded)
 
-    def _affordable(self, progress: Progress) -> list[Plan]:
-        """Plans in the place of one that the store refused, by the money that is left now: the best first."""
-        if progress.query.constraints.on_unavailable is OnUnavailable.FAIL:
-            return []
-        worst = {forecast.plan.name: forecast.worst_cost for forecast in progress.chosen.forecasts}
-        left, refused = self._left(progress.query), worst.get(progress.plan.name, 0)
-        return [
-            plan
-            for plan in self._others(progress)
-            if worst[plan.name] < refused and (left is None or worst[plan.name] <= left)
-        ]
-
     def _took_over(self, progress: Progress, plan: Plan, why: str = "") -> None:
         """Say so; the plan that runs now is told its own prices."""
         progress.degraded.append(f"plan {progress.plan.name!r} took over from {plan.name!r}{why}")
         progress.signals |= self.chooser.forecaster.price_signals(
             progress.query, progress.plan, progress.look.signals, progress.chosen.price
         )
-
-    def _others(self, progress: Progress) -> list[Plan]:
-        """Plans that may take over: the best first, by utility where quality is known, else as configured."""
-
-        def worth(forecast: Forecast) -> float:
-            return -progress.chosen.price * forecast.cost * 1e-6 + (forecast.quality or 0.0)
-
-        left = [
-            forecast
-            for forecast in progress.chosen.forecasts
-            if not progress.failed_backends.intersection(forecast.plan.backends)
-        ]
-        return [forecast.plan for forecast in sorted(left, key=worth, reverse=True)]
 
 
 def settle_all(ledger: Ledger, reservations: Sequence[Reservation], used: Amount) -> Amount:

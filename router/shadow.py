@@ -81,6 +81,7 @@ class Shadows:
             monotonic_s=served.monotonic_s,
             wall_s=served.wall_s,
             new_id=lambda query: f"{query.metadata[SHADOW_OF]}-shadow",
+            price_list=served.price_list,
         )
         self._allocator = Allocator(self._books, allocator.backends, allocator.classes)
         self._running: set[asyncio.Task[None]] = set()
@@ -120,10 +121,10 @@ class Shadows:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def _run(self, query: Query, options: Options, done: Done) -> None:
-        served = done.decision
-        self._books.chooser = (
-            self._served.chooser
-        )  # what was learned may have been replaced since the last run
+        served, books = done.decision, self._served
+        # what was learned may have been replaced since the last run
+        self._books.chooser, self._books.canary = books.chooser, books.canary
+        self._books.settings = replace(self._books.settings, degraded=books.settings.degraded)
         shadowed = replace(
             query,
             metadata={**query.metadata, SHADOW_OF: served.decision_id},

@@ -13,6 +13,7 @@ from router.backends import Backend
 from router.books import Books
 from router.checks.fields import SHARE, Range, short_text
 from router.config import Config
+from router.domain.decision import Decision
 from router.errors import InvalidQuery, UnknownName
 from router.ledger import ALL
 from router.ledger.accounts import LARGEST
@@ -33,7 +34,7 @@ from router.wire.admin import (
 )
 from router.wire.checks import enum, seconds
 from router.wire.decision import logged_decision
-from router.wire.parts import BACKEND_STATES, BUNDLE_STATES, MODE_NUMBERS, MODES, timestamp
+from router.wire.parts import BACKEND_STATES, BUNDLE_STATES, MODE_NUMBERS, MODES, Prices, timestamp
 
 LIMIT = Range(0, LARGEST)
 
@@ -212,14 +213,14 @@ class AdminCalls:
         if decision is None:
             raise UnknownName("decision", decision_id)
         outcomes = await self.books.store.outcomes(decision_id)
-        return pb.GetDecisionReply(decision=logged_decision(decision, self.books.prices, outcomes))
+        return pb.GetDecisionReply(decision=logged_decision(decision, self._prices(decision), outcomes))
 
     async def watch_decisions(self, request: pb.WatchDecisionsRequest, call: Call, send: Send) -> None:
         """This replica's rows as they are logged, until the caller leaves."""
         tenant = short_text("tenant", request.tenant)
         async with aclosing(watch(self.books.onlookers, tenant)) as rows:
             async for decision in rows:
-                row = logged_decision(decision, self.books.prices, ())
+                row = logged_decision(decision, self._prices(decision), ())
                 await send(pb.WatchDecisionsReply(decision=row))
 
     async def list_decisions(self, request: pb.ListDecisionsRequest, call: Call) -> pb.ListDecisionsReply:
@@ -232,10 +233,15 @@ class AdminCalls:
                 for decision in page.decisions
             ]
             rows = [
-                logged_decision(decision, self.books.prices, outcomes)
+                logged_decision(decision, self._prices(decision), outcomes)
                 for decision, outcomes in zip(page.decisions, reported, strict=True)
             ]
             reply = pb.ListDecisionsReply(decisions=rows, next_page_token=page.next_token)
             if len(rows) <= 1 or reply.ByteSize() <= self.config.server.max_message_bytes:
                 return reply
             size = len(rows) // 2
+
+    def _prices(self, decision: Decision) -> Prices:
+        """What its samples cost then."""
+        dated = self.books.price_list
+        return dated.prices(decision.created_at) if dated and dated.changes else self.books.prices

@@ -120,7 +120,7 @@ def logged_decision(decision: Decision, prices: Prices, outcomes: Sequence[Outco
         answer=decision.answer,
         answer_text=decision.answer_text,
         confidence=decision.confidence,
-        usage=usage_to_wire(decision.usage, decision.cost, prices),
+        usage=usage_to_wire(decision.usage, decision.cost, decision.costs, prices),
         query_hash=decision.query_hash,
         query_text=decision.query_text,
         metadata=decision.metadata,

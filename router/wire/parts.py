@@ -168,10 +168,15 @@ def usage_item(usage: Usage, micros: float) -> pb.UsageItem:
     return item
 
 
-def usage_to_wire(by_backend: Mapping[str, Usage], micros: float, prices: Prices) -> pb.Usage:
-    """Usage in total (`micros` is what was booked) and by backend (at `prices`)."""
+def usage_to_wire(
+    by_backend: Mapping[str, Usage], micros: float, costs: Mapping[str, float], prices: Prices
+) -> pb.Usage:
+    """Usage in total and by backend: `micros` and `costs` are what was booked; without these it is at `prices`."""
     total = sum(by_backend.values(), Usage())
-    items = {name: usage_item(usage, cost_of(prices, name, usage)) for name, usage in by_backend.items()}
+    items = {}
+    for name, usage in by_backend.items():
+        booked = costs.get(name)
+        items[name] = usage_item(usage, cost_of(prices, name, usage) if booked is None else booked)
     return pb.Usage(total=usage_item(total, micros), by_backend=items)
 
 

@@ -35,7 +35,7 @@ def reply(done: Done, request: pb.GenerateRequest, prices: Prices) -> pb.Generat
             answer_to_wire(sample, known.get(sample.sample_id) if rank else decision.confidence, request)
             for rank, sample in enumerate(done.answers)
         ],
-        usage=usage_to_wire(decision.usage, decision.cost, prices),
+        usage=usage_to_wire(decision.usage, decision.cost, decision.costs, prices),
         decision=decision_info(decision, probabilities=request.return_probabilities),
         samples=[
             sample_info(sample, known.get(sample.sample_id), prices, reasoning=request.return_reasoning)

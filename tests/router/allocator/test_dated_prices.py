@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from predictors import Look
+from predictors.observation import Observation, Query, Signals
+from predictors.typical_queries import TypicalQueries
 from router.books import Books
 from router.domain.options import Options
 from router.domain.usage import Price
 from router.ledger.in_process import in_process
+from router.pricing.typical import typical_traffic
 from router.worst_case import Bound
 
 CHANGE = 1_700_000_100.0
@@ -81,3 +88,33 @@ async def test_a_query_costs_what_it_did_when_it_was_reserved(world, ask):
     assert second.cost == 2 * first.cost > 0
     assert second.reserved == 2 * first.reserved
     assert (first.charged, second.charged) == (first.cost, second.cost)
+
+
+class KnowsTraffic:
+    """Predictions with one typical query, which came at noon."""
+
+    version = "told"
+    typical = TypicalQueries(
+        ("p_correct/s", "tokens_out/s"), np.array([[0.5, 10.0]]), np.array([40.0]), came=(12,)
+    )
+
+    def look(self, query: Query) -> Look:
+        return Look()
+
+    def confidence(self, seen: Observation, look: Look) -> Signals:
+        return {}
+
+
+async def test_what_typical_queries_would_spend_follows_the_prices(world, ask):
+    house, now = world
+    books, heard = house.allocator.books, list[Any]()
+    books.pricing = SimpleNamespace(expect=heard.append, kept_back=lambda tenant: 0)
+    books.chooser = replace(books.chooser, predictions=KnowsTraffic())
+    chooser = books.chooser
+    before = typical_traffic(chooser.predictions, chooser.menu.plans, chooser.forecaster)
+    books.begin(ask(), Options())
+    assert heard == []
+    now[0] = CHANGE + 1
+    books.begin(ask(), Options())
+    (after,) = heard
+    assert after.offers[0].least == 2 * before.offers[0].least > 0

@@ -16,6 +16,7 @@ from router.errors import (
     DeadlineExceeded,
 )
 from router.stopping.confident import Confident
+from router.worst_case import worst_cost
 
 
 async def test_a_dead_backend_hands_over_to_another_plan_and_says_so(build, ask, one):
@@ -38,6 +39,22 @@ async def test_a_dead_backend_fails_where_the_caller_said_so(build, ask, one):
         await world.done(ask(constraints=Constraints(on_unavailable=OnUnavailable.FAIL)))
     assert caught.value.decision_id == "d-r1"
     assert world.store.rows[0].status is Status.FAILED
+
+
+async def test_what_takes_over_stays_within_max_cost_with_what_was_used_before(build, ask, one):
+    plans = {"large": [one("large")], "vote": [one("small", max_samples=2, width=2)]}
+    scripts = {"small": ["!hang", "!unavailable"], "mid": ["2"], "large": ["3"]}
+    world = build(scripts, plans, max_tokens=200)
+    books, text = world.allocator.books, "word " * 100
+    bounds = books.chooser.forecaster.bounds
+    most = max(worst_cost(ask(text), plan, bounds) for plan in books.chooser.menu.plans)
+    free = (await world.done(ask(text))).decision
+    assert free.plan == "large" and free.cost < most  # it was lucky: the large model could have said more
+    with pytest.raises(BackendUnavailable):
+        await world.done(ask(text, request_id="r2", constraints=Constraints(max_cost_micros=most)))
+    assert 0 < world.store.rows[1].cost < free.cost
+    room = Constraints(max_cost_micros=2 * most)
+    assert (await world.done(ask(text, request_id="r3", constraints=room))).decision.plan == "large"
 
 
 async def test_where_all_fail_each_is_named_once_to_the_caller_and_in_the_row(build, ask, one):
