@@ -102,9 +102,8 @@ class Asker:
 
     def _may(self, backend: str, progress: Progress) -> bool:
         wants = progress.query.constraints
-        allowed = backend not in wants.denied_backends and (
-            not wants.allowed_backends or backend in wants.allowed_backends
-        )
+        denied = not set(self.switch.asked(backend)).isdisjoint(wants.denied_backends)
+        allowed = not denied and (not wants.allowed_backends or backend in wants.allowed_backends)
         able = backend in self.backends and not self.switch.objection(backend)
         return allowed and able and not progress.options.advised and progress.mode is not Mode.BYPASS
 

@@ -21,6 +21,7 @@ from router.assemble_parts import (
     build_backends,
     decision_ids,
     load_predictions,
+    members_of,
     online_verifiers,
     own_store,
     refuse_foreign_store,
@@ -29,6 +30,7 @@ from router.assemble_parts import (
 from router.auth.certificates import PortCertificates
 from router.auth.guard import Guard
 from router.auth.web_tokens import WebTokens
+from router.backend_switch import BackendSwitch
 from router.backend_terms import speeds_of
 from router.backends import Backend
 from router.batches.kept import Batches, open_batches
@@ -161,7 +163,9 @@ def assemble(
         predictions=predictions,
         forecaster=forecaster,
         feasibility=Feasibility(
-            {name: backend.capabilities for name, backend in backends.items()}, forecaster
+            {name: backend.capabilities for name, backend in backends.items()},
+            forecaster,
+            BackendSwitch(members_of(backends)),
         ),
         price=config.price,
         latency_price=config.latency_price,

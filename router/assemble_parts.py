@@ -52,6 +52,14 @@ def build_backends(config: Config, base: Path) -> dict[str, Backend]:
     return {name: built[name] for name in config.backends}
 
 
+def members_of(backends: Mapping[str, Backend]) -> dict[str, tuple[str, ...]]:
+    """By composition: the backends that it asks."""
+    asking = {name: getattr(backend, "needed", None) for name, backend in backends.items()}
+    return {
+        name: tuple(dict.fromkeys(one.name for one in needed())) for name, needed in asking.items() if needed
+    }
+
+
 def load_predictions(
     config: Config, base: Path, plans: Mapping[str, Plan]
 ) -> tuple[Predictions, tuple[str, ...]]:

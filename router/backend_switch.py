@@ -1,10 +1,14 @@
-"""Which backends are out of service, by an operator or for what they did, and what is running on each."""
+"""Which backends are out of service, by an operator or for what they did, and what is running on each.
+
+A composition is as closed as those that it asks, and what runs on it may run on each of them.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from types import MappingProxyType
 from typing import TypeVar
 
 from router.domain.backend_state import BackendState
@@ -20,9 +24,9 @@ BY_OPERATOR = {
 class Flight:
     """One stage that draws from a backend."""
 
-    def __init__(self, backend: str, samples: int, width: int) -> None:
-        self._backend, self._left, self._width = backend, samples, width
-        self._cut = False
+    def __init__(self, samples: int, width: int) -> None:
+        self._left, self._width = samples, width
+        self._cut = ""  # the backend that was disabled
         self._waiting: asyncio.Timeout | None = None
 
     @property
@@ -40,32 +44,30 @@ class Flight:
         Raises `TimeoutError` at `ends_at`, `BackendUnavailable` as soon as an operator cuts it.
         """
         if self._cut:
-            raise self._disabled()
+            raise disabled(self._cut)
         try:
             async with asyncio.timeout_at(ends_at) as self._waiting:
                 return await anext(arrivals, None)
         except TimeoutError:
             if self._cut:
-                raise self._disabled() from None
+                raise disabled(self._cut) from None
             raise
         finally:
             self._waiting = None
 
-    def cut(self) -> None:
-        """End it now, also where it waits."""
-        self._cut = True
+    def cut(self, backend: str) -> None:
+        """End it now, also where it waits: the backend was disabled."""
+        self._cut = backend
         if self._waiting is not None:
             with suppress(RuntimeError):  # its time has just ended by itself
                 self._waiting.reschedule(asyncio.get_running_loop().time())
-
-    def _disabled(self) -> BackendUnavailable:
-        return BackendUnavailable(f"backend {self._backend!r} {BY_OPERATOR[BackendState.DISABLE]}")
 
 
 class BackendSwitch:
     """The states of one replica's backends; a name that was never set is enabled. Belongs to one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, members: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
+        self._members = members  # composition -> the backends that it asks
         self._states: dict[str, BackendState] = {}
         self._quarantined: dict[str, str] = {}  # backend -> why
         self._flights: dict[str, set[Flight]] = {}
@@ -80,7 +82,11 @@ class BackendSwitch:
         self._states[backend] = state
         if state is BackendState.DISABLE:
             for flight in self._flights.get(backend, ()):
-                flight.cut()
+                flight.cut(backend)
+
+    def asked(self, backend: str) -> tuple[str, ...]:
+        """The backend and those that it asks."""
+        return (backend, *self._members.get(backend, ()))
 
     def quarantine(self, backend: str, why: str) -> bool:
         """Disable it until an operator enables it again; whether that is new."""
@@ -92,6 +98,9 @@ class BackendSwitch:
 
     def objection(self, backend: str) -> str:
         """Why the backend gets no new query, in words; empty where it does."""
+        return next(filter(None, map(self._own_objection, self.asked(backend))), "")
+
+    def _own_objection(self, backend: str) -> str:
         quarantined = self._quarantined.get(backend)
         if quarantined:
             return f"backend {backend!r} is in quarantine: {quarantined}"
@@ -100,7 +109,11 @@ class BackendSwitch:
 
     def closed(self) -> tuple[str, ...]:
         """The backends that get no new query."""
-        return tuple(name for name in self._states if self.objection(name))
+        return tuple(name for name in {**self._states, **self._members} if self.objection(name))
+
+    def objections(self) -> tuple[str, ...]:
+        """Why some backends get no new query, in words, each reason once."""
+        return tuple(dict.fromkeys(map(self.objection, self.closed())))
 
     def in_flight(self, backend: str) -> int:
         """Samples that may be running there."""
@@ -109,12 +122,18 @@ class BackendSwitch:
     @asynccontextmanager
     async def flight(self, backend: str, samples: int, width: int) -> AsyncIterator[Flight]:
         """A stage of at most `samples` samples, `width` at once; where it is disabled its `next` raises."""
-        flight = Flight(backend, samples, width)
-        if self.state(backend) is BackendState.DISABLE:
-            flight.cut()
-        running = self._flights.setdefault(backend, set())
-        running.add(flight)
+        flight, names = Flight(samples, width), self.asked(backend)
+        for name in names:
+            if self.state(name) is BackendState.DISABLE:
+                flight.cut(name)
+            self._flights.setdefault(name, set()).add(flight)
         try:
             yield flight
         finally:
-            running.discard(flight)
+            for name in names:
+                self._flights[name].discard(flight)
+
+
+def disabled(backend: str) -> BackendUnavailable:
+    """What is told of one that an operator disabled."""
+    return BackendUnavailable(f"backend {backend!r} {BY_OPERATOR[BackendState.DISABLE]}")

@@ -182,7 +182,7 @@ class Chooser:
             servable, degraded = [quickest], (f"plan {quickest.plan.name!r} may be late: {why_late}",)
             late = [entry for entry in late if entry[0] is not quickest]
         infeasible = (*removed, *((forecast.plan.name, why) for forecast, why in late))
-        closed = [self.feasibility.switch.objection(name) for name in self.feasibility.switch.closed()]
+        closed = self.feasibility.switch.objections()
         degraded += tuple(why for why in closed if any(why == said for _, said in infeasible))
         if not servable and closed and all(why in closed for why in reasons(infeasible).values()):
             raise BackendUnavailable(f"no plan is left: {in_words(reasons(infeasible))}")

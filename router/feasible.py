@@ -88,8 +88,11 @@ class Objections:
 
     def _of_backend(self, name: str) -> str:
         wants, feasibility = self._query.constraints, self._feasibility
-        if (wants.allowed_backends and name not in wants.allowed_backends) or name in wants.denied_backends:
+        if wants.allowed_backends and name not in wants.allowed_backends:
             return f"the caller does not allow backend {name!r}"
+        for one in feasibility.switch.asked(name):
+            if one in wants.denied_backends:
+                return f"the caller does not allow backend {one!r}"
         closed = feasibility.switch.objection(name)
         if closed:
             return closed

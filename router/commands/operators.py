@@ -80,7 +80,7 @@ def backends(
 ) -> None:
     """List the backends of a running service, with prices in $ per 1M tokens; or take one out of service and back.
 
-    `apportion backends small drain` holds for this replica, until its next start.
+    `apportion backends small drain` holds for all replicas, also after a restart, until somebody says `enable`.
     """
     from router.domain.backend_state import BackendState
 

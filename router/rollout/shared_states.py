@@ -1,7 +1,8 @@
 """What operators let backends do, told to all replicas: here it holds at once, whatever is away.
 
 A state that was set outlives restarts: who comes later finds it, as with the mode. Quarantines are each replica's own:
-what one saw another may not have seen.
+what one saw another may not have seen. Enabling a backend ends them everywhere: where nothing else changed, a newer
+note says just that.
 """
 
 from __future__ import annotations
@@ -44,8 +45,10 @@ class SharedStates:
             return
         with contextlib.suppress(msgspec.MsgspecError):
             states = msgspec.json.decode(told.body, type=dict[str, BackendState])
+            again = states == self._known
             for name, state in states.items():
-                if name not in self._own and self._known.get(name, BackendState.ENABLE) is not state:
+                news = self._known.get(name) is not state or (again and state is BackendState.ENABLE)
+                if name not in self._own and news:
                     self._switch.set(name, state)
                     log = structlog.get_logger("router.rollout")
                     log.warning("backend state was set by another replica", backend=name, state=state.value)

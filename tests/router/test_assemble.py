@@ -251,3 +251,17 @@ def test_a_recorded_name_that_the_recording_lacks_is_named_with_its_line(tmp_pat
         ConfigError, match=r"router\.toml:9: backends\.b\.recorded_as: unknown backend .*'othr'.*other"
     ):
         configured(tmp_path, RECORDED.replace('"other"', '"othr"'))
+
+
+async def test_the_switch_knows_whom_compositions_ask(tmp_path):
+    text = SCRIPTED.replace(
+        "[[plans]]",
+        '[backends.large]\nkind = "scripted"\nscript = ["5"]\n[backends.both]\nkind = "glimpse"\n'
+        'compose = { small = "small", large = "large" }\n[[plans]]\nname = "both"\nstages = [{ backend = "both" }]\n'
+        "[[plans]]",
+        1,
+    )
+    service = assemble(configured(tmp_path, text), base=tmp_path)
+    assert service.allocator.switch.asked("both") == ("both", "small", "large")
+    assert service.allocator.switch.asked("large") == ("large",)
+    await service.close()

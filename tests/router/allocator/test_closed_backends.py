@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from predictors.observation import Constraints, OnUnavailable, Query
+from router.assemble_parts import members_of
+from router.backends.draft_then_refine import DraftThenRefine
+from router.config import BackendConfig, ComposeConfig
 from router.domain.backend_state import BackendState
 from router.domain.events import SampleEnded
 from router.domain.options import Options
@@ -92,3 +95,49 @@ async def test_only_what_may_still_run_is_in_flight(build, ask, one):
                 switch.set("small", BackendState.DISABLE)
     assert counts == [2, 2, 1]
     assert switch.in_flight("small") == 0
+
+
+@pytest.fixture
+def composed(build, one) -> Any:
+    """Builds a house with the plans `both` (a composition) and `small`, of which the last is wanted."""
+
+    def make(scripts: dict[str, list[str]], *plans: str) -> Any:
+        world = build({**scripts, "both": ["-"]}, {name: [one(name)] for name in plans})
+        config = BackendConfig(kind="draft_then_refine", compose=ComposeConfig(small="small", large="large"))
+        backend = DraftThenRefine("both", config, dict(world.backends))
+        world.backends["both"] = world.allocator.backends["both"] = backend
+        world.allocator.switch._members = members_of(world.backends)
+        return world
+
+    return make
+
+
+@pytest.mark.parametrize("state", [BackendState.DRAIN, BackendState.DISABLE])
+async def test_a_composition_is_as_closed_as_those_that_it_asks(composed, ask, state):
+    world = composed({"small": ["2"], "large": ["3"]}, "small", "both")
+    assert (await world.done(ask())).decision.plan == "both"
+    world.allocator.switch.set("large", state)
+    done = await world.done(ask(request_id="r2"))
+    assert done.decision.plan == "small"
+    assert "'large'" in done.decision.infeasible["both"]
+    assert set(world.allocator.switch.closed()) == {"large", "both"}
+    assert len(done.decision.degraded) == len(world.allocator.switch.objections()) == 1
+
+
+async def test_a_composition_that_runs_is_cut_where_a_backend_that_it_asks_is_disabled(composed, ask):
+    world = composed({"small": [HANG], "large": ["3"]}, "large", "both")
+    running = await hanging(world, ask())
+    assert world.allocator.switch.in_flight("small") == world.allocator.switch.in_flight("large") == 1
+    world.allocator.switch.set("small", BackendState.DISABLE)
+    done = await running
+    assert done.answers[0].backend == "large"
+    assert any("'small' is disabled by an operator" in why for why in done.decision.degraded)
+    assert world.allocator.switch.in_flight("small") == 0
+
+
+async def test_a_composition_of_a_backend_that_the_caller_denies_is_not_asked(composed, ask):
+    world = composed({"small": ["2"], "large": ["3"]}, "small", "both")
+    done = await world.done(ask(constraints=Constraints(denied_backends=("large",))))
+    assert done.decision.plan == "small" and not world.backends["large"].calls
+    only = Constraints(allowed_backends=("both",))
+    assert (await world.done(ask(request_id="r2", constraints=only))).decision.plan == "both"

@@ -90,6 +90,15 @@ async def test_a_quarantine_is_not_ended_by_looking(notes):
     assert "quarantine" in two.switch.objection("small")
 
 
+async def test_enabling_a_backend_ends_its_quarantine_at_every_replica(notes):
+    one, two = Replica(notes), Replica(notes)
+    for _ in range(3):  # every time, not only the first
+        two.switch.quarantine("small", "it gave too much")
+        await one.states.set("small", ENABLE)
+        await two.look()
+        assert two.switch.closed() == ()
+
+
 def test_a_note_that_cannot_be_read_changes_nothing(notes):
     one = Replica(notes)
     one.states.hear({NAME: Note(3, '{"small": "sideways"}')})
