@@ -6,6 +6,8 @@ import math
 from dataclasses import fields
 from datetime import UTC, datetime
 
+from msgspec import structs
+
 from router.config import BackendConfig, Config, PriceConfig
 from router.domain.speed import Speed
 from router.domain.usage import Price
@@ -37,6 +39,25 @@ def since(entry: PriceConfig) -> float:
 def prices_of(config: Config, at: float = -math.inf) -> dict[str, Price]:
     """By backend, at a time."""
     return {name: price_of(backend, at) for name, backend in config.backends.items()}
+
+
+def priced_at(config: Config, at: float) -> Config:
+    """The configuration with the prices of a time (seconds since the epoch) as its only ones."""
+    now = prices_of(config, at)
+    backends = {
+        name: structs.replace(
+            backend,
+            price_in=now[name].per_token_in,
+            price_cached_in=now[name].per_token_cached,
+            price_out=now[name].per_token_out,
+            price_per_gpu_second=now[name].per_gpu_second / 1e6,
+            prices=(),
+        )
+        if backend.prices
+        else backend
+        for name, backend in config.backends.items()
+    }
+    return structs.replace(config, backends=backends)
 
 
 def bounds_of(config: Config, at: float = -math.inf) -> dict[str, Bound]:

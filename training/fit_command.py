@@ -64,6 +64,7 @@ def fit(
     several recordings, no plans.
     """
     from predictors.bundle_files import check_place
+    from router.backend_terms import priced_at
     from router.configuration.file import load
     from router.recording import Recording
     from training.fit import fit as fit_recordings
@@ -72,7 +73,7 @@ def fit(
     check_place(out)  # before minutes of work
     ids = None if queries is None else read_ids(queries)
     recordings = [Recording.load(folder, hidden=False) for folder in recording]
-    settings = None if config is None else load(config)
+    settings = None if config is None else priced_at(load(config), time.time())
     if settings is None and len(recordings) == 1:
         settings = menu_of(recordings[0], recording[0])
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

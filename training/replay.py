@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import msgspec
 import numpy as np
 import typer
 
+from router.backend_terms import priced_at
 from router.config import Config
 from router.configuration.file import load
 from router.recording import Recording
@@ -43,8 +45,8 @@ def replay(
 ) -> None:
     """Run the live allocator over recorded answers: deterministic, and blind to how they turn out.
 
-    The samples, plans and costs are those that a server with the same bundle, configuration and seed serves to a
-    client that sends each query with its id as request id.
+    The samples, plans and costs are those that a server with the same bundle, configuration and seed serves now to a
+    client that sends each query with its id as request id. Budgets and bundles that were promoted play no part.
     """
     recorded = Recording.load(recording)
     settings = _settings(recorded, recording, config, bundle, seed)
@@ -98,7 +100,7 @@ def summary(rows: DecisionRows) -> dict[str, Any]:
 def _settings(
     recorded: Recording, folder: Path, config: Path | None, bundle: Path | None, seed: int | None
 ) -> Config:
-    settings = load(config) if config is not None else menu_of(recorded, folder.resolve())
+    settings = menu_of(recorded, folder.resolve()) if config is None else priced_at(load(config), time.time())
     if bundle is not None:
         settings = msgspec.structs.replace(settings, bundle=str(bundle.resolve()))
     return settings if seed is None else msgspec.structs.replace(settings, seed=seed)

@@ -19,7 +19,8 @@ from router.assemble import Service, assemble
 from router.backends import Backend
 from router.backends.recorded import QUERY_ID, Recorded
 from router.backends.recording_shelf import RecordingShelf
-from router.config import BackendConfig, BudgetConfig, Config, StoreConfig
+from router.config import BackendConfig, BudgetConfig, Config, ShadowConfig, StoreConfig
+from router.config_access import AuthConfig, TlsConfig
 from router.domain.decision import Decision
 from router.domain.events import Done
 from router.domain.options import Options
@@ -103,6 +104,9 @@ def recorded_service(
 ) -> Service:
     """The configuration's service with every backend played from the recording, a still clock and no store.
 
+    Who may come in, what may be spent and what is released to servers is not part of it: the bundle that is given
+    decides, at prices before any date (see `priced_at`).
+
     `whole`: raise `TrainingError` for a backend that the recording lacks, instead of one that has nothing to say.
     """
     shelf = OneRecording(recording)
@@ -126,7 +130,12 @@ def recorded_service(
         config,
         mode="apply",
         modes=(),
+        bundles="",
         budget=BudgetConfig(),
+        budgets=(),
+        shadow=ShadowConfig(),
+        auth=AuthConfig(),
+        tls=TlsConfig(),
         store=StoreConfig(sqlite=":memory:", keep="off"),
     )
     return assemble(

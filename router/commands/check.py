@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,7 +40,7 @@ def check(
     if examined.problems:
         _report(examined.problems, as_json=as_json)
         raise typer.Exit(1)
-    found = summary(examined.config, examined.plans)
+    found = summary(examined.config, examined.plans, time.time())
     typer.echo(json.dumps({"ok": True, **found}) if as_json else _readable(file, found))
     for doubt in () if as_json else found["doubts"]:
         typer.echo(f"{file}: {doubt}", err=True)

@@ -17,11 +17,14 @@ from router.worst_case import worst_cost
 PROMPT_BYTES = 1000  # of the query whose worst case is shown: about 160 words
 
 
-def summary(config: Config, plans: Mapping[str, Plan]) -> dict[str, Any]:
-    """Everything that `apportion check` shows, as JSON types; money in dollars and $ per 1M tokens."""
-    bounds = bounds_of(config)
+def summary(config: Config, plans: Mapping[str, Plan], at: float) -> dict[str, Any]:
+    """Everything that `apportion check` shows, as JSON types; money in dollars and $ per 1M tokens.
+
+    Prices are those of a time, `at`, seconds since the epoch.
+    """
+    bounds = bounds_of(config, at)
     query = Query("", (Message("user", (Part(text="x" * PROMPT_BYTES),)),))
-    prices = {name: price_of(backend) for name, backend in config.backends.items()}
+    prices = {name: price_of(backend, at) for name, backend in config.backends.items()}
     return {
         "mode": config.mode,
         "policy": config.policy if isinstance(config.policy, str) else dict(config.policy),

@@ -12,12 +12,18 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
+from router.backend_terms import priced_at
+from router.config import AccountConfig, PriceConfig
+from router.config_access import AuthConfig
 from router.errors import UnknownName
 from router.recording import Recording
+from router.rollout.releases import BundleState
+from router.rollout.shelf import Shelf
 from training.decision_rows import RowKey, answering_row, cost_of_samples
 from training.decisions_file import read_decisions
 from training.errors import TrainingError
-from training.fit import fit
+from training.fit import fit, fit_bundle
+from training.fit_rows import rows_of
 from training.menu import menu_of
 from training.replay_run import as_rows, replay
 
@@ -131,3 +137,40 @@ def test_a_backend_that_is_not_recorded_is_named(folders: tuple[Path, Path, Path
     config = msgspec.structs.replace(menu, backends={**menu.backends, "small": renamed})
     with pytest.raises(TrainingError, match="no backend 'tiny'; it has small, large"):
         replay(config, recording, ["q0000"])
+
+
+def test_what_was_released_to_servers_and_their_budgets_and_tokens_do_not_decide(
+    folders: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    recording = Recording.load(folders[0])
+    ids = [query.query_id for query in recording.queries[150:170]]
+    menu = msgspec.structs.replace(menu_of(recording, folders[0]), bundle=str(folders[2] / "bundle"))
+    plain = replay(menu, recording, ids)
+    shelf = Shelf(tmp_path / "bundles")
+    other = fit_bundle(rows_of([recording], ids), 7)
+    shelf.add(other)
+    shelf.keep(shelf.releases().promoted(other.version, BundleState.ACTIVE, at=1.0))
+    served = msgspec.structs.replace(
+        menu,
+        bundles="bundles",
+        budgets=(AccountConfig(name="each", tenants=("*",), amount=1e-6, window="day"),),
+        auth=AuthConfig(tokens="not-here.toml"),
+    )
+    assert replay(served, recording, ids, base=tmp_path) == plain
+
+
+def test_prices_by_date_are_those_of_now(folders: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    recording = Recording.load(folders[0])
+    menu = menu_of(recording, folders[0])
+    dear = (PriceConfig(since="2025-01-01", price_out=1e6), PriceConfig(since="2999-01-01", price_out=1e9))
+    large = msgspec.structs.replace(menu.backends["large"], prices=dear)
+    config = msgspec.structs.replace(menu, backends={**menu.backends, "large": large})
+    now = priced_at(config, 1_800_000_000.0)
+    assert (now.backends["large"].price_out, now.backends["large"].prices) == (1e6, ())
+    assert now.backends["small"] == config.backends["small"]
+    assert priced_at(config, 0.0).backends["large"].price_out == menu.backends["large"].price_out
+    ids = ["q0000"]
+    cost = as_rows(
+        replay(now, recording, ids), recording, now, RowKey("s", "r", "a", 0, 0, "p"), "small"
+    ).cost
+    assert cost[0] > 1.0
