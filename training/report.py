@@ -29,7 +29,10 @@ def report(
     ] = "",
     until: Annotated[str, typer.Option(help="Rows before then, written the same way. Default: all.")] = "",
     store: Annotated[
-        Path | None, typer.Option(help="The decision store's SQLite file; its server may be running.")
+        str | None,
+        typer.Option(
+            help="The decision store: a SQLite file, whose server may be running, or postgresql://…"
+        ),
     ] = None,
     config: Annotated[
         Path | None,
@@ -119,7 +122,7 @@ def labels_of(texts: list[str]) -> dict[str, float]:
     return labels
 
 
-def _configured(config: Path | None, store: Path | None) -> Config | None:
+def _configured(config: Path | None, store: str | None) -> Config | None:
     """The configuration, where one is named or needed."""
     if config is None and (store is not None or not CONFIG.is_file()):
         return None
@@ -128,28 +131,34 @@ def _configured(config: Path | None, store: Path | None) -> Config | None:
     return load(config or CONFIG)
 
 
-def _store_of(config: Config | None, path: Path) -> Path:
+def _store_of(config: Config | None, path: Path) -> str:
     if config is None:
         raise TrainingError(
             f"there is no {CONFIG} here; name the store (--store) or a configuration (--config)"
         )
+    if config.store.postgres:
+        return config.store.postgres
     if config.store.sqlite == ":memory:":
         raise TrainingError(
             f'{path}: its store keeps nothing ([store] sqlite = ":memory:"); name a file there'
         )
-    return path.parent / config.store.sqlite
+    return str(path.parent / config.store.sqlite)
 
 
 def _labelled(config: Config | None, path: Path, version: str) -> float:
     """How many labelled queries the bundle `version` was fitted on, by its card; infinity where that is not known."""
-    if config is None or not config.bundle or not version:
+    if config is None or not version:
         return math.inf
     from predictors.card import BundleCard
     from predictors.errors import BundleError
 
-    try:
-        card = BundleCard.from_json(json.loads((path.parent / config.bundle / "card.json").read_bytes()))
-    except (OSError, ValueError, BundleError):
-        return math.inf  # the report is about the log; it says that the fit's own error is left out
-    count = card.counts.get("queries", 0.0) - card.counts.get("queries_without_any_reward", 0.0)
-    return count if card.version == version and count > 0 else math.inf
+    promoted = f"{config.bundles}/{version}" if config.bundles else ""
+    for folder in filter(None, (config.bundle, promoted)):
+        try:
+            card = BundleCard.from_json(json.loads((path.parent / folder / "card.json").read_bytes()))
+        except (OSError, ValueError, BundleError):
+            continue
+        count = card.counts.get("queries", 0.0) - card.counts.get("queries_without_any_reward", 0.0)
+        if card.version == version and count > 0:
+            return count
+    return math.inf  # the report is about the log; it says that the fit's own error is left out

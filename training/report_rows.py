@@ -76,7 +76,7 @@ class Log:
     spooled: bool  # a spool lies beside the file: it may hold rows that are not in it
 
 
-def read_log(store: Path, since: float, until: float) -> Log:
+def read_log(store: str | Path, since: float, until: float) -> Log:
     """Decisions made in [since, until) (seconds since the epoch), and all outcomes. Raises `StoreError`."""
     rows: list[Row] = []
     outcomes: list[Reported] = []

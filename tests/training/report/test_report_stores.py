@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from predictors.card import BundleCard
+from router.decisions.postgres import Postgres
 from router.decisions.rows import key_of, subject_of, superseded_key, to_bytes
 from router.decisions.schema import open_writer
 from router.decisions.sqlite import SQLite
@@ -174,6 +175,41 @@ def test_the_bundles_card_says_on_how_many_queries_it_was_fitted(log, tmp_path):
     untold = log.facts("--store", tmp_path / "apportion.db")["observe"]
     assert (told["labelled"], untold["labelled"]) == (280, None)
     assert told["quality_difference"]["lo"] < untold["quality_difference"]["lo"]
+
+
+def test_a_promoted_bundles_card_is_found_under_its_version(log, tmp_path):
+    card = BundleCard("b1", "", "f", {}, ("large",), (), counts={"queries": 300})
+    (tmp_path / "bundles" / "b1").mkdir(parents=True)
+    (tmp_path / "bundles" / "b1" / "card.json").write_text(json.dumps(card.to_json()))
+    (tmp_path / "router.toml").write_text(
+        'bundle = "gone"\nbundles = "bundles"\n'
+        '[backends.large]\nkind = "scripted"\n[[plans]]\nname = "large"\nstages = [{ backend = "large" }]\n'
+    )
+    (tmp_path / "gone").mkdir()
+    log.write(tmp_path / "apportion.db", [log.row(number) for number in range(50)])
+    assert log.facts("--config", tmp_path / "router.toml")["observe"]["labelled"] == 300
+
+
+@pytest.mark.postgres
+def test_rows_of_a_postgres_are_reported_like_those_of_a_file(log, store, tmp_path, postgres_address):
+    rows, outcomes = [log.row(number) for number in range(50)], [log.outcome(n) for n in range(20)]
+
+    async def write() -> None:
+        kept = Postgres.open(postgres_address, tmp_path / "aside")
+        for row in rows:
+            kept.record(row)
+        await kept.report(outcomes)
+        await kept.close()
+
+    asyncio.run(write())
+    (tmp_path / "router.toml").write_text(
+        '[backends.large]\nkind = "scripted"\n[[plans]]\nname = "large"\nstages = [{ backend = "large" }]\n'
+        f'[store]\npostgres = "{postgres_address}"\n'
+    )
+    log.write(store, rows, outcomes)
+    of_a_file = log.facts("--store", store)
+    assert log.facts("--store", postgres_address) == of_a_file
+    assert log.facts("--config", tmp_path / "router.toml") == of_a_file
 
 
 @pytest.mark.timeout(300)
