@@ -133,6 +133,7 @@ class Books:
                 plan = reference
             else:
                 degraded.append(f"the reference plan {reference.name!r} is not feasible")
+        costs = chooser.forecaster.price_signals(query, plan, chosen.look.signals, chosen.price)
         left = options.time_left_s
         margin = 0.0 if left is None else min(self.settings.reply_margin * left, self.settings.reply_margin_s)
         return Progress(
@@ -146,8 +147,8 @@ class Books:
             created_at=self.wall_s(),
             deadline_s=None if left is None else now + left - margin,
             predictions=chooser.predictions,
-            signals=dict(chosen.look.signals)
-            | chooser.forecaster.price_signals(query, plan, chosen.look.signals, chosen.price),
+            signals=dict(chosen.look.signals) | (costs[0] if costs else {}),
+            stage_costs=costs,
             prices=dict(self.prices),
             prices_since=self._prices_since,
             degraded=[*replica_degraded, *degraded],
@@ -313,7 +314,7 @@ class Books:
     def _took_over(self, progress: Progress, plan: Plan, why: str = "") -> None:
         """Say so; the plan that runs now is told its own prices."""
         progress.degraded.append(f"plan {progress.plan.name!r} took over from {plan.name!r}{why}")
-        progress.signals |= self.chooser.forecaster.price_signals(
+        progress.stage_costs = self.chooser.forecaster.price_signals(
             progress.query, progress.plan, progress.look.signals, progress.chosen.price
         )
 

@@ -48,20 +48,28 @@ class Forecaster:
         """Quality in [0, 1] or None, cost in micro-dollars, latency in seconds."""
         return Forecasts(self, query, signals).forecast(plan)
 
-    def price_signals(self, query: Query, plan: Plan, signals: Signals, price: float) -> dict[str, float]:
-        """What a rule that weighs quality against cost needs to know: the shadow price and what samples cost.
+    def price_signals(
+        self, query: Query, plan: Plan, signals: Signals, price: float
+    ) -> tuple[dict[str, float], ...]:
+        """What a rule that weighs quality against cost needs to know: the shadow price and what samples cost, by stage.
 
-        `price`: quality per $; `sample_cost/<backend>`: expected micro-dollars of one sample. Empty for a plan that
-        draws one sample per stage, unless a rule in it asks.
+        `price`: quality per $; `sample_cost/<backend>`: expected micro-dollars of one sample, of the stage's backend as
+        the stage draws it, of others as the nearest stage does that is still to come. Nothing for a plan that draws one
+        sample per stage, unless a rule in it asks.
         """
         if all(
             stage.max_samples == 1 and not getattr(stage.stop, "weighs_cost", False) for stage in plan.stages
         ):
-            return {}
-        costs, forecasts = {"price": price}, Forecasts(self, query, signals)
-        for index, stage in enumerate(plan.stages):
-            costs[f"sample_cost/{stage.backend}"] = forecasts.sample(plan, index).cost
-        return costs
+            return ()
+        forecasts = Forecasts(self, query, signals)
+        each = [
+            (f"sample_cost/{stage.backend}", forecasts.sample(plan, index).cost)
+            for index, stage in enumerate(plan.stages)
+        ]
+        return tuple(
+            {"price": price, **dict(each[:index]), **dict(reversed(each[index:]))}
+            for index in range(len(each))
+        )
 
     def first_text_s(self, query: Query, forecast: Forecast, streams: bool) -> float:
         """Expected seconds to the first committed text."""

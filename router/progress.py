@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -51,6 +51,9 @@ class Progress:
     looks: list[Sample] = field(default_factory=list)  # at growing samples that were asked for their answers
     look_classes: Tally = field(default_factory=Tally)  # of their tentative answers
     signals: dict[str, float] = field(default_factory=dict)
+    stage_costs: Sequence[
+        Mapping[str, float]
+    ] = ()  # signals of the plan's stages: the price, what samples cost
     confidence: dict[str, float] = field(
         default_factory=dict
     )  # sample id -> `sample_confidence` at its arrival
@@ -135,6 +138,8 @@ class Progress:
     def enter(self, number: int) -> None:
         """A stage begins."""
         self.stage = number
+        if self.stage_costs:
+            self.signals.update(self.stage_costs[number - self.stage_base])
         self.tally = Tally()
         self.look_classes = Tally()
 

@@ -47,6 +47,8 @@ class MathEquivalence:
             question = json.dumps({"a": first, "b": second, "limit_s": self.limit_s})
             word = self.process.ask(question, self.limit_s + 0.1, WORDS)  # the worker's own timer comes first
             verdict = word == "1" if word in {"0", "1"} else None
+            if word is None:
+                return None  # no process could be had now; the next question may find one
             self._remembered[pair] = verdict
             if len(self._remembered) > REMEMBERED:
                 self._remembered.popitem(last=False)

@@ -100,6 +100,18 @@ def test_a_pair_is_compared_once():
     assert equivalence.process.worker is None
 
 
+def test_a_pair_that_found_no_process_is_compared_when_there_is_one(monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError("no memory is left for another process")
+
+    equivalence = MathEquivalence(limit_s=2.0)
+    with monkeypatch.context() as patched:
+        patched.setattr("subprocess.Popen", refuse)
+        assert equivalence.equal("2z", "z+z") is None
+    assert equivalence.equal("2z", "z+z") is True
+    equivalence.close()
+
+
 def test_an_expression_that_is_too_long_is_not_compared():
     equivalence = MathEquivalence()
     assert equivalence.equal("x" * 1001, "x") is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from predictors.observation import Signals
+from predictors.observation import Sampling, Signals
 from router.domain.verdict import MORE
 from router.selectors.surprisal import Surprisal
 from router.stopping.hopeless import Hopeless
@@ -47,6 +47,23 @@ async def test_a_rule_over_several_samples_hears_the_price_and_what_a_sample_cos
     await world.done(ask())
     assert rule.heard[0]["price"] == 50.0
     assert rule.heard[0]["sample_cost/small"] == 100 * 1.0 + 10 * 10.0  # micro-dollars
+
+
+async def test_every_stage_hears_what_its_own_samples_cost(build, ask, one, told):
+    first, second = Listening(), Listening()
+    short, long = Sampling(max_tokens=4), Sampling(max_tokens=16)
+    plan = [
+        one("small", first, max_samples=2, sampling=short),
+        one("large", max_samples=2, sampling=short),
+        one("small", second, max_samples=2, sampling=long),
+    ]
+    known = told({"tokens_in/small": 100.0, "tokens_out/small": 16.0, "tokens_in/large": 0.0})
+    world = build({"small": SAME, "large": SAME}, {"p": plan}, predictions=known, price=50.0)
+    done = await world.done(ask())
+    assert {heard["sample_cost/small"] for heard in first.heard} == {100 * 1.0 + 4 * 10.0}
+    assert {heard["sample_cost/small"] for heard in second.heard} == {100 * 1.0 + 16 * 10.0}
+    assert first.heard[0]["sample_cost/large"] > 0  # of the stage that comes
+    assert done.decision.signals["price"] == 50.0
 
 
 async def test_a_dear_sample_is_not_drawn_where_a_cheap_one_is(build, ask, one, told):
