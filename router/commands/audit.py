@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The configuration.")]
 Decisions = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
         "--decisions",
-        help="A decision store's file; repeat for several replicas. Default: the configuration's.",
+        help="A decision store, its file or postgresql://…; repeat for several. Default: the configuration's.",
     ),
 ]
+SHADOWS = "(shadow runs)"  # on money of their own: no tenant pays for them
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 
 
@@ -63,14 +64,20 @@ def audit(config: ConfigFile = Path("router.toml"), decisions: Decisions = None,
     problems = [f"{account.account}: {text}" for account in found for text in account.problems]
     if files:
         charged: dict[str, int] = defaultdict(int)
-        deciders: set[str] = set()
+        rows: Counter[str] = Counter()
+        less: set[str] = set()
         for row in _rows(files, 0.0):
+            rows[row.replica] += 1
             if "/" not in row.replica:  # a shadow run: on money of its own
                 charged[row.replica] += row.charged
                 if row.stop_reason == "decided" or REPORTED_LATER in row.degraded:
-                    deciders.add(row.replica)  # their callers report what they used after the row
+                    less.add(row.replica)  # their callers report what they used after the row
+        arrived = _arrived(files)
+        less |= {name for name, count in arrived.items() if count > rows[name]}  # some were thrown away since
         root = next(account for account in found if account.account == ALL)
-        problems += [f"{ALL}: {text}" for text in compare_charges(root, charged, deciders)]
+        if read.server.forward:  # what is sent on is paid for, and has no rows
+            less |= root.by_replica.keys()
+        problems += [f"{ALL}: {text}" for text in compare_charges(root, charged, less)]
     if json:
         typer.echo(as_json({"ok": not problems, "problems": problems, "accounts": found}))
     else:
@@ -127,20 +134,31 @@ def _by_backend(row: Decision) -> Iterable[tuple[str, dict[str, float]]]:
 
 
 _PARTS: dict[str, Callable[[Any], Iterable[tuple[str, dict[str, float]]]]] = {
-    "tenant": lambda row: [(row.tenant, _whole(row))],
+    "tenant": lambda row: [(SHADOWS if "/" in row.replica else row.tenant, _whole(row))],
     "plan": lambda row: [(row.plan, _whole(row))],
     "backend": _by_backend,
 }
 
 
-def _files(named: list[Path] | None, config: Config, place: Path) -> list[Path]:
-    if named:
-        return named
+def _files(named: list[str] | None, config: Config, place: Path) -> list[str]:
+    if named or config.store.postgres:
+        return named or [config.store.postgres]
     file = place.parent / config.store.sqlite
-    return [file] if config.store.sqlite != ":memory:" and file.is_file() else []
+    return [str(file)] if config.store.sqlite != ":memory:" and file.is_file() else []
 
 
-def _rows(files: list[Path], since: float) -> Iterable[Decision]:
+def _arrived(files: list[str]) -> Counter[str]:
+    """By replica: rows that were ever there."""
+    from router.decisions.onlooker import look_at
+
+    found: Counter[str] = Counter()
+    for file in files:
+        with look_at(file) as look:
+            found.update(look.arrived())
+    return found
+
+
+def _rows(files: list[str], since: float) -> Iterable[Decision]:
     from router.decisions.onlooker import look_at
 
     for file in files:

@@ -112,6 +112,12 @@ class Look:
                 outcome = to_outcome(body)
                 yield n, received_at or outcome.observed_at, outcome
 
+    def arrived(self) -> dict[str, int]:
+        """By replica: its rows that were ever committed, those that were thrown away since among them."""
+        if not self.packed:
+            return {}
+        return dict(self.database.stream(self.connection, "SELECT replica, arrived FROM replicas"))
+
     def deletions(self, after: int) -> Iterator[tuple[str, str, float]]:
         """Tenants ("" none), decisions ("" all of the tenant's) and the times of what was deleted since a number."""
         if self.packed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import re
@@ -14,8 +15,12 @@ from typing import Any
 
 import pytest
 
+from predictors.observation import Message, Part, Query
 from router.__main__ import commands
+from router.assemble import assemble
 from router.client import SyncClient
+from router.configuration.file import load
+from router.domain.options import Options
 
 TOML = """
 [backends.small]
@@ -164,6 +169,66 @@ def test_a_micro_dollar_that_was_taken_away_is_found(left, tmp_path):
     assert code == 1
     assert "it does NOT add up" in out
     assert "all: booked in the window: the movements say" in out
+
+
+def test_rows_that_were_thrown_away_are_no_difference(left, tmp_path):
+    for file in left[0].glob("*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    with closing(sqlite3.connect(tmp_path / "decisions.db")) as connection, connection:
+        connection.execute("DELETE FROM decisions WHERE n = 1")  # as retention does
+    assert run("audit", "--config", str(tmp_path / "router.toml"))[0] == 0
+    with closing(sqlite3.connect(tmp_path / "decisions.db")) as connection, connection:
+        connection.execute("UPDATE replicas SET arrived = arrived - 1")  # as if it had never been there
+    code, out, _ = run("audit", "--config", str(tmp_path / "router.toml"))
+    assert code == 1 and "was spent, its decisions only" in out
+
+
+def test_paths_that_are_sent_on_are_paid_for_and_have_no_rows(left, tmp_path):
+    for file in left[0].glob("*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    with closing(sqlite3.connect(tmp_path / "decisions.db")) as connection, connection:
+        connection.execute("DELETE FROM decisions WHERE n = 1")
+        connection.execute("UPDATE replicas SET arrived = arrived - 1")
+    forwards = '[backends.embed]\nkind = "vllm"\nurls = ["http://127.0.0.1:9"]\nmodel = "e"\n'
+    config = TOML.replace("[server]", forwards + '[server]\nforward = { "/v1/embeddings" = "embed" }')
+    (tmp_path / "router.toml").write_text(config)
+    assert run("audit", "--config", str(tmp_path / "router.toml"))[::2] == (0, "")
+
+
+OBSERVED = """
+mode = "observe"
+policy = { kind = "fixed", plan = "two" }
+reference = "one"
+[shadow]
+share = 1.0
+dollars = 1.0
+[[plans]]
+name = "two"
+stages = [{ backend = "small", max_samples = 2 }]
+"""
+
+
+@pytest.mark.postgres
+def test_a_postgres_is_read_and_no_tenant_pays_for_shadows(tmp_path, postgres_address):
+    config = tmp_path / "router.toml"
+    config.write_text(OBSERVED + TOML.replace("[budget]", f'postgres = "{postgres_address}"\n[budget]'))
+
+    async def observed() -> None:
+        service = assemble(load(config), base=tmp_path)
+        query = Query("r", (Message("user", (Part(text="2 + 2?"),)),), tenant="other")
+        async for _ in service.answers.run(query, Options()):
+            pass
+        assert service.shadows is not None
+        await asyncio.gather(*service.shadows._running)
+        await service.close()
+
+    asyncio.run(observed())
+    sums = json.loads(run("usage", "--config", str(config), "--json")[1])
+    assert {name: one["queries"] for name, one in sums.items()} == {"other": 1, "(shadow runs)": 1}
+    named = run("usage", "--config", str(config), "--decisions", postgres_address, "--json")[1]
+    assert json.loads(named) == sums
+    code, out, _ = run("audit", "--config", str(config))
+    assert (code, "(movements and 1 decision store)" in out) == (0, True)
 
 
 def test_without_a_store_there_is_nothing_to_audit(tmp_path):
