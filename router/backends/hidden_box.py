@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import structlog
 
 from predictors.observation import Message, Sample
@@ -42,6 +43,8 @@ class TimeBox:
         try:
             async with asyncio.timeout(self.limit_s):
                 found = await self.source.fetch(ticket, index, sample)
+            if found.values.ndim != 1 or not np.isfinite(found.values).all():
+                raise ValueError("not one vector of finite numbers")
         except TimeoutError:
             why, outcome = f"nothing within {1000 * self.limit_s:g} ms", LATE
         except (ValueError, OSError) as error:

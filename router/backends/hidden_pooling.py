@@ -59,7 +59,7 @@ class Pooling:
             values = np.asarray(said["data"][0]["embedding"], dtype=np.float32)
         except aiohttp.ClientError as error:
             raise OSError(f"{url}: {error}") from error
-        except (KeyError, IndexError, TypeError) as error:
+        except (KeyError, IndexError, TypeError, OverflowError, RecursionError) as error:
             raise ValueError(f"{url}: not a list of embeddings: {error!r}") from error
         return Vector(values, (Piece(PART, LAYER, values.size),))
 

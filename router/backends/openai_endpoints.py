@@ -29,14 +29,14 @@ STREAM_OPTIONS: tuple[dict[str, bool] | None, ...] = (
 class Endpoint:
     """One server, and a breaker before it. `options` indexes STREAM_OPTIONS and only ever goes down, until `confirmed`.
 
-    After a failure it rests, longer with every further one; after its rest one request at a time tries it, until one
-    succeeds.
+    After a failure it rests, and longer where it fails again after that; what else fails while it rests was under way
+    when it broke, or had no other server. After its rest one request at a time tries it, until one succeeds.
     """
 
     url: str
     in_flight: int = 0
     asked: int = 0
-    failures: int = 0  # since the last success
+    failures: int = 0  # since the last success, those of one rest as one
     why: str = ""  # what the last failure was
     resting_until: float = 0.0
     options: int = len(STREAM_OPTIONS) - 1
@@ -49,6 +49,8 @@ class Endpoint:
             structlog.get_logger("router.backends").warning(
                 "a model server fails", url=self.url, why=self.why
             )
+        if now < self.resting_until:
+            return
         self.failures += 1
         self.resting_until = now + min(LONGEST_REST_S, REST_S * 2.0 ** (self.failures - 1))
 

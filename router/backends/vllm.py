@@ -192,11 +192,11 @@ class VLLM:
         if states is not None:
             ticket = states.begin(with_prompt(call.query.messages, call.prompt), call.query.tenant)
             body |= ticket.body
-        began, tried, failures = loop.time(), list[str](), list[BackendError]()
+        began, tried, failures, sent = loop.time(), list[str](), list[BackendError](), list[Exchange]()
 
         def exchange_at(endpoint: Endpoint) -> Exchange:
             tried.append(endpoint.url)
-            return Exchange(
+            exchange = Exchange(
                 who=f"{self.name} at {endpoint.url}",
                 call=call,
                 body=body,
@@ -209,6 +209,8 @@ class VLLM:
                 decoder=self._named if call.query.token_logprobs else self._decoder,
                 step=GROWN_TOKENS if call.growth is not None else CHECKPOINT_TOKENS,
             )
+            sent.append(exchange)
+            return exchange
 
         while True:
             at_home = home.endpoint if home is not None and not tried else None
@@ -229,7 +231,7 @@ class VLLM:
                         yield event
             except BackendError as error:
                 failures.append(error)
-                again = isinstance(error, BackendUnavailable) and not exchange.received
+                again = isinstance(error, BackendUnavailable) and not any(one.received for one in sent)
                 if not again or self._endpoints.pick(loop.time(), tried) is None:
                     raise BackendError.of_all(failures) from error
                 continue
@@ -242,7 +244,7 @@ class VLLM:
                 async for event in events:
                     yield event
         except BackendError as error:
-            if failed(error, exchange.call):
+            if failed(error, exchange, self.config.timeout_s):
                 endpoint.failed(asyncio.get_running_loop().time(), error.wordless)
             raise
         endpoint.worked()
@@ -316,8 +318,13 @@ def _time_box(name: str, config: BackendConfig, environ: Mapping[str, str]) -> T
     return TimeBox(name, kind(name, config, environ), config.hidden_wait_ms / 1000)  # type: ignore[call-arg]
 
 
-def failed(error: BackendError, call: Call) -> bool:
-    """Whether it speaks against the server: not what it refuses, nor that it was too slow for a caller in a hurry."""
+def failed(error: BackendError, exchange: Exchange, longest_s: float) -> bool:
+    """Whether it speaks against the server: not what it refuses, nor that it was too slow for a caller in a hurry.
+
+    `longest_s`: what any sample may take. A server's own time was up, too, where nothing came in the time for that.
+    """
     if isinstance(error, BackendTimeout):
-        return call.time_left_s is None
+        limits = exchange.limits
+        silent = not exchange.received and limits.first_token_s <= limits.ends_s
+        return silent or limits.ends_s >= longest_s
     return isinstance(error, (BackendUnavailable, BackendGarbled))

@@ -11,15 +11,26 @@ URLS = ("http://a:1", "http://b:1", "http://c:1")
 
 def test_a_url_that_fails_again_and_again_rests_longer_each_time_up_to_a_limit():
     (one,) = Endpoints.of(URLS[:1]).members
-    rests = []
+    rests, now = [], 100.0
     for _ in range(8):
-        one.failed(now=100.0)
-        rests.append(one.resting_until - 100.0)
+        one.failed(now)
+        rests.append(one.resting_until - now)
+        now = one.resting_until
     assert rests[:3] == [REST_S, 2 * REST_S, 4 * REST_S]
     assert rests[-1] == LONGEST_REST_S
     one.worked()
     one.failed(now=100.0)
     assert one.resting_until - 100.0 == REST_S
+
+
+def test_what_ran_there_when_it_failed_does_not_make_its_rest_longer():
+    (one,) = Endpoints.of(URLS[:1]).members
+    for number in range(50):
+        one.failed(now=100.0 + number / 1000, why=f"{number}")
+    assert one.resting_until == 100.0 + REST_S
+    assert one.why == "49"
+    one.failed(now=200.0)
+    assert one.resting_until == 200.0 + 2 * REST_S
 
 
 def test_after_its_rest_one_request_at_a_time_tries_it():

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from predictors.observation import Message, Part, Piece, Sample
 from predictors.vllm.folder import StateFolder
@@ -16,6 +18,7 @@ from predictors.vllm.state_file import States, encoded, state_path
 from router.backends.hidden import HIDDEN_SOURCES, HiddenSource, Ticket, Vector
 from router.backends.hidden_box import PATIENCE, REST_S, TimeBox
 from router.backends.hidden_connector import Connector
+from router.backends.hidden_pooling import Pooling
 from router.backends.stub_process import StubProcess
 from router.config import BackendConfig
 from router.errors import UnknownName
@@ -62,8 +65,8 @@ async def test_every_request_has_a_key_of_its_own_and_no_path(tmp_path: Path):
 class Played:
     """A source that does what it is told."""
 
-    def __init__(self, does: str) -> None:
-        self.does = does
+    def __init__(self, does: str, values: object = (1, 1, 1)) -> None:
+        self.does, self.values = does, values
         self.asked = 0
 
     def begin(self, messages: tuple[Message, ...], tenant: str) -> Ticket:
@@ -77,7 +80,7 @@ class Played:
             raise ConnectionRefusedError("nobody listens")
         if self.does == "garble":
             raise ValueError("not what it should be")
-        return Vector(np.ones(3, np.float32), (Piece("answer_mean", 3, 3),))
+        return Vector(np.array(self.values, np.float32), (Piece("answer_mean", 3, 3),))
 
     async def close(self) -> None:
         pass
@@ -92,6 +95,27 @@ async def test_a_sample_goes_on_and_says_how_its_states_were_had(does: str, stat
     assert seen.states == states
     assert (seen.hidden is not None) == (states == "there")
     assert replace(seen, states="", pieces=()) == SAMPLE
+
+
+@pytest.mark.parametrize("values", [(1.0, None, 1.0), (1.0, np.inf, 1.0), ((1.0, 1.0, 1.0),)])
+async def test_what_is_no_vector_of_numbers_is_not_judged_by(values: object):
+    seen = await TimeBox("small", Played("give", values)).with_states(Ticket(), 0, SAMPLE)
+    assert (seen.states, seen.hidden) == ("broken", None)
+
+
+@pytest.mark.parametrize("said", ["[[null]]", "[1" + 400 * "0" + "]", 9000 * "[" + 9000 * "]"])
+async def test_whatever_a_pooling_server_says_the_sample_goes_on(said: str):
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(text=f'{{"data": [{{"embedding": {said}}}]}}', content_type="application/json")
+
+    app = web.Application()
+    app.router.add_post("/v1/embeddings", handle)
+    async with TestServer(app) as server:
+        source = Pooling("small", BackendConfig(hidden="pooling", hidden_at=str(server.make_url(""))), {})
+        box = TimeBox("small", source, limit_s=5.0)
+        seen = await box.with_states(box.begin(MESSAGES, "acme"), 0, SAMPLE)
+        await box.close()
+    assert (seen.states, seen.hidden) == ("broken", None)
 
 
 async def test_a_source_that_keeps_failing_is_not_waited_for_until_it_has_rested():

@@ -94,6 +94,25 @@ async def test_the_callers_time_is_kept(paced, connect, make_call, draw):
     assert (await asyncio.to_thread(paced.until, lambda state: state["running"] == 0))["aborted"] == 1
 
 
+@pytest.mark.parametrize(
+    ("fault", "own", "resting"),
+    [
+        ("hang", {"first_token_timeout_s": 0.3}, 1),
+        ("hang_mid_stream", {"timeout_s": 0.5}, 1),
+        ("hang", {}, 0),
+        ("hang_mid_stream", {}, 0),
+    ],
+)
+async def test_a_server_whose_own_time_is_up_rests_whatever_time_the_caller_has(
+    stub, connect, make_call, draw, fault, own, resting
+):
+    stub.fault(fault)
+    backend = connect(stub.url, **own)
+    with pytest.raises(BackendTimeout):
+        await draw(backend, make_call(time_left_s=20.0 if own else 0.3))
+    assert backend.urls() == (1 - resting, resting)
+
+
 async def test_a_slow_server_is_waited_for_within_the_limits(stub, connect, make_call, draw):
     stub.fault("slow")  # four seconds to the first token
     with pytest.raises(BackendTimeout, match="no token"):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from router.backends.stub_process import StubProcess
-from router.errors import BackendTimeout
+from router.errors import BackendTimeout, BackendUnavailable
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +20,12 @@ def second_process() -> Iterator[StubProcess]:
 def second(second_process: StubProcess) -> StubProcess:
     second_process.reset()
     return second_process
+
+
+@pytest.fixture
+def third() -> Iterator[StubProcess]:
+    with StubProcess() as process:
+        yield process
 
 
 @pytest.mark.parametrize(("samples", "stream"), [(1, True), (1, False), (3, False)])
@@ -73,3 +79,15 @@ async def test_a_server_that_breaks_is_still_followed_by_the_next(stub, second, 
     stub.fault("500")
     drawn = await draw(connect(stub.url, second.url, hedge_after_s=5.0), make_call())
     assert drawn.samples[0].finished
+
+
+@pytest.mark.parametrize(("samples", "stream"), [(1, True), (3, False)])
+async def test_what_the_second_server_began_no_third_one_tells_again(
+    stub, second, third, connect, make_call, draw, drawn, samples, stream
+):
+    stub.fault("hang")
+    second.fault("die_mid_stream")
+    backend = connect(stub.url, second.url, third.url, hedge_after_s=0.05)
+    with pytest.raises(BackendUnavailable, match=second.url):
+        await draw(backend, make_call(max_samples=samples, width=samples, stream=stream), drawn)
+    assert third.state()["requests"] == 0
