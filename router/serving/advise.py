@@ -19,6 +19,7 @@ from router.wire.query import read_options, read_query
 
 Messages = AsyncIterator[pb.AdviseRequest | InvalidQuery]
 
+OPENING_S = 10.0  # a call without its query takes a place, and no tenant's limit counts it yet
 GONE_S = 0.02  # gRPC ends the messages of a call just before it cancels it
 
 
@@ -32,7 +33,7 @@ class Advising:
 
     async def answer(self, messages: Messages, call: Call, send: Send, new_id: Callable[[], str]) -> None:
         """One stream. Raises `RouterError`."""
-        request = read_opening(await anext(messages, None))
+        request = await _opening(messages)
         query = read_query(request, self.known, new_id)
         options = read_options(request, stream=False, time_left_s=call.time_left_s, trace=call.trace)
 
@@ -44,6 +45,16 @@ class Advising:
 
         with self.limits.enter(query.tenant):
             await self.advisor.advise(query, options, _samples(messages), tell)
+
+
+async def _opening(messages: Messages) -> pb.GenerateRequest:
+    try:
+        async with asyncio.timeout(OPENING_S):
+            first = await anext(messages, None)
+    except TimeoutError as error:
+        problem = f"the query did not come within {OPENING_S:g} s of the call"
+        raise InvalidQuery("message", problem, "`request` first") from error
+    return read_opening(first)
 
 
 async def _samples(messages: Messages) -> AsyncIterator[Brought | InvalidQuery]:

@@ -224,3 +224,13 @@ async def test_a_query_that_cannot_be_paid_for_is_refused_before_anything_is_ask
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await advise("vote").open()
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize("server_settings", [{"max_queries": 1}])
+async def test_a_call_that_never_sends_its_query_gives_its_place_back(house, ask, monkeypatch):
+    monkeypatch.setattr("router.serving.advise.OPENING_S", 0.2)
+    silent = house.stub.Advise()
+    await silent.wait_for_connection()
+    assert await silent.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "did not come within 0.2 s" in await silent.details()
+    await house.stub.Generate(ask(plan="small"))
