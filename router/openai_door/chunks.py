@@ -91,8 +91,10 @@ class Chunks:
         """The first of an answer."""
         return self._event(ChunkChoice(index=index, delta=Delta(role="assistant", content="")))
 
-    def text(self, index: int, content: str, reasoning: str = "", logprobs: Logprobs | None = None) -> bytes:
-        """Committed text."""
+    def text(
+        self, index: int, content: str, reasoning: str = "", logprobs: Logprobs | None = None, offset: int = 0
+    ) -> bytes:
+        """Committed text; where it stands (`offset`) nobody asks in a chat."""
         delta = Delta(content=content or UNSET, reasoning_content=reasoning or UNSET)
         return self._event(ChunkChoice(index=index, delta=delta, logprobs=logprobs))
 

@@ -67,10 +67,11 @@ class Telling:
             if chat.query.token_logprobs and told.text:
                 logprobs = logprobs_of(told.token_logprobs, chat)
                 shown.tokens += len(told.token_logprobs)
+            offset = shown.text_chars
             shown.texts.append(told.text)
             shown.text_chars += len(told.text)
             shown.reasoning_chars += len(reasoning)
-            if chunk := self._chunks.text(0, told.text, reasoning, logprobs):
+            if chunk := self._chunks.text(0, told.text, reasoning, logprobs, offset):
                 await self._stream.write(chunk)
         one = chat.query.parallel_tool_calls is False
         pieces = tuple(piece for piece in told.calls if not (one and piece.index))

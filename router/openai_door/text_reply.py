@@ -75,11 +75,13 @@ class TextChunks:
         """Nothing: texts have no role."""
         return b""
 
-    def text(self, index: int, content: str, reasoning: str = "", logprobs: Logprobs | None = None) -> bytes:
-        """Committed text; thoughts have no place here."""
+    def text(
+        self, index: int, content: str, reasoning: str = "", logprobs: Logprobs | None = None, offset: int = 0
+    ) -> bytes:
+        """Committed text, `offset` characters behind the answer's start; thoughts have no place here."""
         if not content and logprobs is None:
             return b""
-        return self._event(TextChoice(index=index, text=content, logprobs=_logprobs(logprobs, 0)))
+        return self._event(TextChoice(index=index, text=content, logprobs=_logprobs(logprobs, offset)))
 
     def calls(self, index: int, pieces: Sequence[CallPiece]) -> bytes:
         """Nothing: there are no tools."""

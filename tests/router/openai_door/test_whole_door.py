@@ -222,7 +222,10 @@ def test_a_completion_is_streamed(client, model: str):
         *chunks, last = stream
     assert "".join(chunk.choices[0].text for chunk in chunks) == TOLD
     entries = [chunk.choices[0].logprobs for chunk in chunks if chunk.choices[0].logprobs]
-    assert "".join(token for entry in entries for token in entry.tokens) == TOLD
+    tokens = [token for entry in entries for token in entry.tokens]
+    assert "".join(tokens) == TOLD
+    offsets = [offset for entry in entries for offset in entry.text_offset]
+    assert offsets == [len("".join(tokens[:place])) for place in range(len(tokens))]
     assert chunks[-1].choices[0].finish_reason == "stop"
     assert (last.choices, last.usage.completion_tokens > 0) == ([], True)
 
