@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -71,7 +70,7 @@ def cycle(
     """
     from router.commands.store import address_of
     from router.configuration.file import load
-    from training.cycle.journal import FILE
+    from training.cycle.journal import Journal
     from training.cycle.run import Place, Wishes, run_cycle
 
     settings, base = load(config), config.parent
@@ -86,8 +85,7 @@ def cycle(
     with ExitStack() as stack:
         if dry_run:
             real, folder = folder, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cycle-")))
-            if (real / FILE).is_file():
-                shutil.copy(real / FILE, folder / FILE)
+            Journal(folder).begin_from(Journal(real).read())
         place = Place(settings, base, store or address_of(settings, base), folder)
         done = run_cycle(place, wishes, time.time)
     said: dict[str, Any] = {

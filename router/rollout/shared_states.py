@@ -48,10 +48,12 @@ class SharedStates:
             again = states == self._known
             for name, state in states.items():
                 news = self._known.get(name) is not state or (again and state is BackendState.ENABLE)
-                if name not in self._own and news:
-                    self._switch.set(name, state)
+                if name in self._own or not news:
+                    continue
+                if self._switch.state(name) is not state:
                     log = structlog.get_logger("router.rollout")
                     log.warning("backend state was set by another replica", backend=name, state=state.value)
+                self._switch.set(name, state)
             self._known = states
         self._number = told.number
 

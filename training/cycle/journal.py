@@ -75,6 +75,11 @@ class Journal:
         self._write(msgspec.structs.replace(written, cycles=(*written.cycles, cycle)))
         return cycle
 
+    def begin_from(self, written: Written) -> None:
+        """Write what another folder's journal says, but for a cycle that has not ended: its log is not here."""
+        ended = tuple(cycle for cycle in written.cycles if cycle.ended_at is not None)
+        self._write(msgspec.structs.replace(written, cycles=ended))
+
     def stage(self, name: str, work: Callable[[], Any], **about_all: Callable[[Written, Any], Any]) -> Any:
         """What the running cycle's stage found: from the file, else by doing it and writing it down.
 

@@ -104,6 +104,19 @@ def test_a_dry_run_says_what_it_would_do_and_changes_nothing_that_serves(place):
     assert sorted(path for path in place.base.rglob("*") if "decisions.db" not in path.name) == before
 
 
+def test_a_dry_run_is_one_of_its_own_where_a_cycle_was_killed(place, capsys):
+    from training.cycle_command import cycle
+
+    journal = Journal(place.work)
+    with journal.alone():
+        journal.unfinished(1e9)
+        journal.stage("export", dict)
+    cycle(place.base / "router.toml", "", None, dry_run=True, as_json=True, spend_growth=10.0, canary=0.0, cap=1000,
+          least_new=50, margin=0.0, alpha=0.1, registry="", recalibrate=False)  # fmt: skip
+    assert json.loads(capsys.readouterr().out)["export"]["decisions"] == 700
+    assert journal.read().cycles[-1].ended_at is None
+
+
 def test_the_command_prints_one_object_with_what_every_stage_found(place, capsys):
     from training.cycle_command import cycle
 
