@@ -1,9 +1,12 @@
-"""Predictions without what they say about plans whose rules have changed since the fit: those count as not learned."""
+"""What predictions say about plans, under the names of today: a plan is what it does, whatever it is called.
+
+Plans whose rules have changed since the fit count as not learned.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from predictors import Look, Predictions
 from predictors.exits import EVERYWHERE, Looks
@@ -17,10 +20,11 @@ from router.risk_thresholds import Calibrated, KnowsExits
 
 @dataclass(frozen=True, slots=True)
 class WithoutPlans:
-    """`predictions` but for the signals plan_quality/P and plan_samples/P/I of `plans`."""
+    """`predictions` but for the signals about `plans`; those about `renamed` (then -> now) under the new name."""
 
     predictions: Predictions
     plans: frozenset[str]
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def version(self) -> str:
@@ -30,9 +34,12 @@ class WithoutPlans:
     def look(self, query: Query) -> Look:
         """See `Predictions.look`."""
         look = self.predictions.look(query)
-        return replace(
-            look, signals={name: value for name, value in look.signals.items() if not self._about(name)}
-        )
+        found = {}
+        for name, value in look.signals.items():
+            now = self._now(name)
+            if now:
+                found[now] = value
+        return replace(look, signals=found)
 
     def confidence(self, seen: Observation, look: Look) -> Signals:
         """See `Predictions.confidence`."""
@@ -76,17 +83,35 @@ class WithoutPlans:
         typical = self.predictions.typical if isinstance(self.predictions, KnowsTraffic) else None
         if typical is None:
             return None
-        kept = [at for at, name in enumerate(typical.names) if not self._about(name)]
-        names = tuple(typical.names[at] for at in kept)
+        named = tuple(map(self._now, typical.names))
+        kept = [at for at, name in enumerate(named) if name]
+        names = tuple(filter(None, named))
         return replace(typical, names=names, values=typical.values[:, kept])
 
-    def _about(self, signal: str) -> bool:
-        what, _, about = signal.partition("/")
-        if what in {"plan_quality", "table_quality", "helps"}:
-            return about in self.plans
-        return what == "plan_samples" and about.rpartition("/")[0] in self.plans
+    def _now(self, signal: str) -> str:
+        """What a signal is called now; "" where it is about a plan that counts as not learned."""
+        what, _, plan = signal.partition("/")
+        stage = ""
+        if what == "plan_samples":
+            plan, _, number = plan.rpartition("/")
+            stage = f"/{number}"
+        elif what not in {"plan_quality", "table_quality", "helps"}:
+            return signal
+        if plan in self.renamed:
+            return f"{what}/{self.renamed[plan]}{stage}"
+        return "" if plan in self.plans else signal
 
 
 def changed_plans(fitted: Mapping[str, str], configured: Mapping[str, str]) -> frozenset[str]:
     """Names that stand for another action now; both arguments: plan name -> digest."""
     return frozenset(name for name, digest in configured.items() if fitted.get(name, digest) != digest)
+
+
+def renamed_plans(fitted: Mapping[str, str], configured: Mapping[str, str]) -> dict[str, str]:
+    """Names under which plans were fitted -> what the same action is called now; both: plan name -> digest."""
+    now = {digest: name for name, digest in configured.items()}
+    return {
+        name: now[digest]
+        for name, digest in fitted.items()
+        if digest in now and configured.get(name) != digest
+    }

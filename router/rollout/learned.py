@@ -18,7 +18,7 @@ from predictors.observation import Message, Observation, Part, Query, Sample, Ta
 from router.config import Config
 from router.domain.plan import Plan
 from router.errors import BundleRefused, UnknownName
-from router.known_plans import WithoutPlans, changed_plans
+from router.known_plans import WithoutPlans, changed_plans, renamed_plans
 from router.risk_thresholds import resolve_risks
 
 WARM = "What is the capital of Peru, and how many people live there?"
@@ -55,7 +55,8 @@ def fitted_to(bundle: Bundle, name: str, config: Config, plans: Mapping[str, Pla
     digests = {plan_name: plan.digest for plan_name, plan in own.items()}
     unknown = tuple(bundle.check(tuple(config.backends), digests))
     changed = changed_plans(bundle.card.plans, digests)
-    predictions = WithoutPlans(bundle, changed) if changed else bundle
+    renamed = renamed_plans(bundle.card.plans, digests)
+    predictions = WithoutPlans(bundle, changed, renamed) if changed or renamed else bundle
     resolved, refused = resolve_risks(plans, predictions)
     return Learned(predictions, resolved, unknown + refused)
 

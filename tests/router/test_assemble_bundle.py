@@ -8,6 +8,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -15,6 +16,7 @@ from predictors import Look
 from predictors.bundle_files import load_bundle, save_bundle
 from predictors.errors import BundleError
 from predictors.observation import Message, Part, Query
+from predictors.typical_queries import TypicalQueries
 from predictors.untrained import Untrained
 from router.assemble import assemble
 from router.assemble_parts import load_predictions
@@ -22,7 +24,7 @@ from router.configuration.build_plans import build_plans
 from router.configuration.file import load
 from router.domain.events import Done
 from router.domain.options import Options
-from router.known_plans import WithoutPlans
+from router.known_plans import WithoutPlans, renamed_plans
 from router.recording import Recording
 from router.recordings.cost import Prices
 from router.recordings.format import RecordingMeta, write_recording
@@ -174,3 +176,39 @@ def test_signals_of_changed_plans_alone_are_left_out():
 
     kept = WithoutPlans(Known("v"), frozenset({"a"})).look(ask()).signals
     assert set(kept) == {"plan_quality/a/b", "plan_samples/a/b/0", "p_correct/a"}
+
+
+def test_a_plan_under_another_name_is_the_plan_that_was_fitted(place):
+    config = read(place)
+    plans = build_plans(config)
+    bundle = load_bundle(place / "bundle")
+    then = {
+        "tiny": plans["small"].digest,
+        "small": plans["large"].digest,
+    }  # one new name, two that changed places
+    save_bundle(replace(bundle, card=replace(bundle.card, plans=then)), place / "bundle")
+    predictions, unknown = load_predictions(config, place, plans)
+    renamed = {"tiny": "small", "small": "large"}
+    assert predictions == WithoutPlans(load_bundle(place / "bundle"), frozenset({"small"}), renamed)
+    assert not [text for text in unknown if text.startswith("plan ")]
+
+
+def test_signals_about_a_renamed_plan_are_told_under_its_name_of_now():
+    class Known(Untrained):
+        typical = TypicalQueries(
+            ("plan_quality/a", "plan_quality/b", "reward/a"), np.array([[0.1, 0.2, 0.3]]), np.ones(1)
+        )
+
+        def look(self, query: Query) -> Look:
+            names = ("plan_quality/a", "plan_quality/b", "plan_samples/a/1", "helps/a", "p_correct/a")
+            return Look({name: float(at) for at, name in enumerate(names)})
+
+    seen = WithoutPlans(Known("v"), frozenset({"b"}), {"a": "b", "gone": "c"})
+    assert seen.look(ask()).signals == {
+        "plan_quality/b": 0.0,
+        "plan_samples/b/1": 2.0,
+        "helps/b": 3.0,
+        "p_correct/a": 4.0,
+    }
+    assert seen.typical is not None and seen.typical.names == ("plan_quality/b", "reward/a")
+    assert renamed_plans({"a": "1", "b": "2", "c": "3"}, {"b": "1", "c": "3", "d": "4"}) == {"a": "b"}
