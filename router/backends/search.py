@@ -98,10 +98,15 @@ class Search(Composed):
             values, roots = [one.value for one in open_texts], [one.root for one in open_texts]
             counts = keep(Round(values, roots, room, how.beams, rng))
             left -= sum(counts)
-            grown = await self._grown(work, open_texts, counts)
+            try:
+                grown = await self._grown(work, open_texts, counts)
+            except BackendError:
+                if not ended:
+                    raise
+                break  # what has ended is whole, and paid for
             if step == 0:
                 grown = [replace(one, root=number % how.beams) for number, one in enumerate(grown)]
-            scored = await self._scored(work, grown)
+            scored = await self._scored(work, grown, first=step == 0)
             ended += [one for one in scored if one.ended]
             open_texts = [one for one in scored if not one.ended]
         return max(ended or open_texts, key=lambda one: one.value)  # of equals the first
@@ -135,10 +140,15 @@ class Search(Composed):
             for piece in pieces
         ]
 
-    async def _scored(self, work: Work, texts: Sequence[Grown]) -> list[Grown]:
-        """With what the scorer says of each; who is not scored is worth nothing."""
+    async def _scored(self, work: Work, texts: Sequence[Grown], *, first: bool) -> list[Grown]:
+        """With what the scorer says of each; who is not scored is worth nothing.
+
+        Raises where it fails for all of the `first` ones: without a scorer this is no search, and nobody would know.
+        """
         large = self._members.get(self.how.large)
         scores = await each(self.scorer.score(work, large, one.pieces) for one in texts)
+        if first and all(isinstance(score, BackendError) for score in scores):
+            raise scores[0]
         return [
             replace(
                 one,

@@ -259,6 +259,25 @@ async def test_where_every_branch_fails_the_sample_fails(make_call):
         await sampled(made(Writer(fails_at=frozenset({""})), Judge()), make_call())
 
 
+async def test_a_text_that_has_ended_is_not_lost_with_a_later_round(make_call):
+    tree = {"": ("Answer: 4", "bad\n\n"), "bad\n\n": ("Answer: 6",)}
+    writer = Writer(tree=tree, fails_at=frozenset({"bad\n\n"}))
+    (sample,), _, _ = await sampled(made(writer, Judge(), candidates=2), make_call())
+    assert sample.text == "Answer: 4"
+
+
+async def test_a_judge_that_is_away_is_told_and_not_passed_over(make_call):
+    class Away(Judge):
+        async def sample(self, call: Call, meter: Meter) -> AsyncIterator[Sample]:
+            raise BackendUnavailable(f"{self.name}: gone")
+            yield  # a generator
+
+    writer = Writer()
+    with pytest.raises(BackendUnavailable, match="l: gone"):
+        await sampled(made(writer, Away()), make_call())
+    assert len(writer.calls) == 1  # and nothing more is written
+
+
 async def test_who_is_not_scored_is_worth_nothing(make_call):
     judge = Judge(digits={"poor": 3, "fine": 8})  # says nothing of good and bad
     (sample,), _, _ = await sampled(made(Writer(), judge, beams=1), make_call())
