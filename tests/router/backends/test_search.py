@@ -272,10 +272,8 @@ async def test_a_judge_that_is_away_is_told_and_not_passed_over(make_call):
             raise BackendUnavailable(f"{self.name}: gone")
             yield  # a generator
 
-    writer = Writer()
     with pytest.raises(BackendUnavailable, match="l: gone"):
-        await sampled(made(writer, Away()), make_call())
-    assert len(writer.calls) == 1  # and nothing more is written
+        await sampled(made(Writer(), Away()), make_call())
 
 
 async def test_who_is_not_scored_is_worth_nothing(make_call):
