@@ -10,7 +10,7 @@ generator, at any time and for any reason, frees the backends, settles the ledge
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -31,12 +31,7 @@ from router.domain.growth import growth_of
 from router.domain.options import Options
 from router.domain.plan import Plan, Stage
 from router.domain.verdict import ENOUGH, MORE, Action, Verdict
-from router.errors import (
-    BackendGarbled,
-    BackendTimeout,
-    BackendUnavailable,
-    DeadlineExceeded,
-)
+from router.errors import BackendGarbled, BackendTimeout, BackendUnavailable, DeadlineExceeded, NoPlan
 from router.growing_signals import growing_signals
 from router.progress import Progress
 from router.selectors import Selection
@@ -169,11 +164,11 @@ class Allocator:
         draw, most = self.backends[stage.backend].sample, (call.max_samples, call.width)
         last = index == len(progress.plan.stages) - 1
         async with (
-            self.switch.flight(stage.backend, *most) as flight,
+            self.switch.flight(stage.backend, *most, self._loop_deadline(progress)) as flight,
             aclosing(draw(call, progress.meter)) as arrivals,  # type: ignore[type-var]  # all are generators
         ):
             while True:
-                arrival = await flight.next(arrivals, self._loop_deadline(progress))
+                arrival = await flight.next(arrivals)
                 if arrival is None:
                     return
                 if isinstance(arrival, Delta):
@@ -204,7 +199,7 @@ class Allocator:
         """Wait until the samples that are to end have ended; where that fails their tentative answers must do."""
         try:
             while call.closing:
-                arrival = await flight.next(arrivals, self._loop_deadline(progress))
+                arrival = await flight.next(arrivals)
                 if arrival is None:
                     return
                 if isinstance(arrival, Delta):
@@ -221,13 +216,13 @@ class Allocator:
                 f"backend {stage.backend!r} failed while a sample was closed: {error.wordless}"
             )
 
-    def _passed_on(self, progress: Progress, delta: Delta) -> Iterator[Event]:
-        if progress.streams and delta.says:
-            self._committed(progress)
-            progress.streamed.append(delta)
-            yield AnswerDelta(delta.text, delta.reasoning, delta.calls, delta.token_logprobs)
-        if progress.options.tell:
-            yield delta
+    def _passed_on(self, progress: Progress, delta: Delta) -> Sequence[Event]:
+        told: tuple[Event, ...] = (delta,) if progress.options.tell else ()
+        if not (progress.streams and delta.says):
+            return told
+        self._committed(progress)
+        progress.streamed.append(delta)
+        return AnswerDelta(delta.text, delta.reasoning, delta.calls, delta.token_logprobs), *told
 
     async def _taken_in(
         self, progress: Progress, stage: Stage, arrival: Sample, flight: Flight, call: Call
@@ -315,11 +310,16 @@ class Allocator:
     async def decide(
         self, query: Query, options: Options, hold: Callable[[Progress], int] | None = None
     ) -> Decided:
-        """The first decision alone, logged; nothing is drawn. `hold` takes over what is reserved, else it goes back."""
+        """The first decision alone, logged; nothing is drawn. `hold` takes over what is reserved, else it goes back.
+
+        Raises `NoPlan` where `run` would abstain.
+        """
         progress = self.books.begin(query, options)
         progress.stop_reason = "decided"
         try:
             with progress.ending():
+                if progress.out_of_reach:
+                    raise NoPlan(progress.chosen.abstains)
                 await self.books.reserve(progress)
         finally:
             decision = self.books.end(progress, hold)

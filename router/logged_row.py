@@ -95,6 +95,8 @@ def unusable_reason(progress: Progress) -> str:
         return "the caller forbade exploration"
     if progress.status is Status.CANCELLED:
         return "the caller left"
+    if progress.out_of_reach:
+        return "nothing was asked"  # the drawn plan did not run: its outcome is not this
     return ""
 
 

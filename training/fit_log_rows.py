@@ -121,6 +121,7 @@ class _Gathered:
         self.selected: dict[tuple[int, int], list[float]] = {}  # labels that depend on how samples turned out
         self.tokens: dict[tuple[int, int], list[tuple[float, bool]]] = {}
         self.samples: list[LabelledSample] = []
+        # reward, and samples of each stage; (): nothing was drawn here, as of a query that was only decided
         self.ran: dict[tuple[int, str], list[tuple[float, tuple[int, ...]]]] = {}
         self.counts: Counter[str] = Counter()
 
@@ -155,7 +156,7 @@ class _Gathered:
             (self.cells if alone else self.selected).setdefault(at, []).append(label)
             self.samples.append(LabelledSample(query, _sample(one), label))
         count = tuple(sum(one["stage"] == stage for one in finished) for stage in range(len(known.stages)))
-        self.ran.setdefault((query, plan), []).append((reward, count))
+        self.ran.setdefault((query, plan), []).append((reward, count if drawn else ()))
         return query
 
     def rows(self, answer_kind: str) -> tuple[FitRows, PlanOutcomes]:
@@ -202,7 +203,14 @@ class _Gathered:
         for (query, plan), ran in self.ran.items():
             at = column[plan]
             reward[query, at] = np.mean([value for value, _ in ran])
-            samples[query, first[at] : first[at + 1]] = np.mean([count for _, count in ran], axis=0)
+            counts = [count for _, count in ran if count]
+            if counts:
+                samples[query, first[at] : first[at + 1]] = np.mean(counts, axis=0)
+        for plan, at in column.items():
+            mine = slice(first[at], first[at + 1])
+            if np.isnan(samples[:, mine]).all():  # as a forecast has it where nothing was learned
+                asked = np.isfinite(reward[:, at])
+                samples[asked, mine] = [stage.max_samples for stage in self.plans[plan].stages]
         return PlanOutcomes(names, stages, reward, samples)
 
 

@@ -13,6 +13,7 @@ from router.recordings.text_split import split_by_text
 from training.cycle.policy import BundlePolicy, Wanted
 from training.fit_log_rows import COLUMNS
 from training.fit_stops import columns_for
+from training.log.columns import DECIDED
 from training.log.read import DecisionLog, read_log
 from training.log.rewards import reward_decisions
 from training.off_policy.logged import LoggedRows
@@ -31,6 +32,7 @@ ALSO = (
     "forecasts",
     "unusable_reason",
     "would_plan",
+    "stop_reason",
 )
 
 
@@ -91,6 +93,8 @@ def compared(rows: CycleRows, candidate: BundlePolicy, incumbent: BundlePolicy) 
     actions = log.actions()
     features = log.features().astype(np.float64)
     price = log.numbers("price")
+    # what the caller's own models cost is in no row
+    decided = np.array([reason == DECIDED for reason in log.texts("stop_reason")], dtype=np.bool_)
     # what identifies a row rides along as its last feature, and is taken off again
     marked = np.hstack([features, np.arange(len(log), dtype=np.float64)[:, None]])
     found = usable_rows(
@@ -103,7 +107,7 @@ def compared(rows: CycleRows, candidate: BundlePolicy, incumbent: BundlePolicy) 
             propensity=log.numbers("propensity"),
             usable=log.flags("usable"),
             reward=rows.reward[rows.held_out],
-            cost=log.numbers("cost") * 1e-6,
+            cost=np.where(decided, np.nan, log.numbers("cost") * 1e-6),
             latency=log.numbers("latency_s"),
             time=log.times(),
             tenant=np.array([text or "" for text in log.texts("tenant")], dtype=np.str_),

@@ -8,6 +8,8 @@ import pytest
 
 from predictors.observation import Constraints, OnUnavailable
 from router.domain.decision import Mode, Status
+from router.domain.options import Options
+from router.errors import NoPlan
 from router.stopping.hop import Hop
 
 PLANS = ("small", "large")
@@ -33,6 +35,15 @@ async def test_where_no_plan_reaches_the_target_nothing_is_asked_or_paid(build, 
     assert "min_quality = 0.9" in done.decision.stop_reason
     assert not any(backend.calls for backend in world.backends.values())
     assert world.store.rows == [done.decision]
+    assert (done.decision.usable, done.decision.unusable_reason) == (False, "nothing was asked")
+
+
+async def test_where_no_plan_reaches_the_target_none_is_decided_on_either(build, ask, one, told):
+    world = two(build, one, told)
+    with pytest.raises(NoPlan, match=r"min_quality = 0\.9"):
+        await world.allocator.decide(ask(constraints=RATHER_NOTHING), Options())
+    (row,) = world.store.rows
+    assert (row.status, row.reserved, row.unusable_reason) == (Status.FAILED, 0, "nothing was asked")
 
 
 async def test_a_target_in_reach_is_answered(build, ask, one, told):

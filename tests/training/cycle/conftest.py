@@ -69,6 +69,12 @@ async def asked(folder: Path, queries: int, seed: int, right: Callable[..., floa
         await service.close()
 
 
+@pytest.fixture
+def toml() -> str:
+    """A service with a small and a large plan that are drawn about as often."""
+    return TOML
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory) -> Path:
     folder: Path = tmp_path_factory.mktemp("asked")

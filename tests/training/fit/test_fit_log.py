@@ -53,6 +53,22 @@ def test_a_backend_that_is_only_seen_in_cascades_is_given_their_labels_and_that_
     assert rows.counts["labels_of_selected_samples"] == 2
 
 
+def test_a_query_that_was_only_decided_does_not_say_how_many_samples_its_plan_draws():
+    gathered = _Gathered(plans(), ("small", "large"))
+    both = [sample("small", "3"), sample("large", "4", 1)]
+    for number in range(20):
+        gathered.add(
+            f"q{number}", "cascade", "d3", both if number % 2 else [], "4" if number % 2 else None, 1.0
+        )
+        gathered.add(f"s{number}", "small", "d1", [], None, 0.0)  # its caller asks the model
+    gathered.add("q0", "cascade", "d3", both[:1], "3", 0.0)
+    _, outcomes = gathered.rows("auto")
+    assert np.nanmean(outcomes.samples[:, [0, 2, 3]], axis=0).tolist() == [1.0, 1.0, 10 / 11]
+    known = np.isfinite(outcomes.samples[:, 3]) & np.isfinite(outcomes.reward[:, 2])
+    assert (int(np.isfinite(outcomes.reward[:, 2]).sum()), int(known.sum())) == (20, 11)
+    assert np.isfinite(outcomes.reward[:, 0]).sum() == 20
+
+
 def test_equal_texts_are_one_query_and_their_pairs_say_how_alike_draws_are():
     gathered = _Gathered(plans(), ("small", "large"))
     for reward in (1.0, 0.0, 1.0):
