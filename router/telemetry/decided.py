@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from router.domain.decision import Decision, Mode, Status
@@ -108,7 +109,7 @@ class Decided:
         plan = self._plans.get(row.plan) or self._plans.setdefault(row.plan, _OfPlan(Bars([0] * BARS)))
         ended = row.status, row.mode
         plan.ended[ended] = plan.ended.get(ended, 0) + 1
-        _one_more(plan.stops, row.stop_reason)
+        _one_more(plan.stops, row.stop_reason, stop_word)
         plan.samples.add(SAMPLES, len(row.samples))
         plan.micros += row.cost
         forecast = row.forecasts.get(row.plan)
@@ -129,7 +130,7 @@ class Decided:
         if row.unusable_reason:
             _one_more(self._unusable, row.unusable_reason)
         for text in row.degraded:
-            _one_more(self._sentences, text)
+            _one_more(self._sentences, text, degraded_like)
         for sample in row.samples:
             if sample.states:
                 had = sample.backend, sample.states
@@ -199,12 +200,11 @@ class Decided:
         return found
 
 
-def _one_more(counts: dict[str, int], name: str) -> None:
-    """Count a text; after `MOST_SENTENCES` different ones the others are one."""
-    if name in counts or len(counts) < MOST_SENTENCES:
-        counts[name] = counts.get(name, 0) + 1
-    else:
-        counts[OTHER] = counts.get(OTHER, 0) + 1
+def _one_more(counts: dict[str, int], name: str, like: Callable[[str], str] | None = None) -> None:
+    """Count a text; after `MOST_SENTENCES` different ones a new one as what `like` says, or as one of the others."""
+    if name not in counts and len(counts) >= MOST_SENTENCES:
+        name = like(name) if like is not None and len(counts) < 2 * MOST_SENTENCES else OTHER
+    counts[name] = counts.get(name, 0) + 1
 
 
 def _by_label(counts: dict[str, int]) -> Counts:
@@ -220,6 +220,14 @@ def stop_word(said: str) -> str:
     if head in {"enough", "escalate", "prune"}:
         return f"{head}: {rest}" if colon else head
     return {"the deadline": "deadline", "": "none"}.get(head, head)
+
+
+def degraded_like(text: str) -> str:
+    """A sentence of the same kind, and backend; one for each."""
+    kind, backend = degraded_kind(text)
+    if backend:
+        return f"backend '{backend}' failed:"
+    return next((beginning.removeprefix("…") for beginning, known in KINDS if known == kind), OTHER)
 
 
 def degraded_kind(text: str) -> tuple[str, str]:

@@ -8,7 +8,14 @@ from router.domain.decision import Mode, SampleRecord, Status
 from router.domain.usage import Usage
 from router.shadow import SHADOW_RUN
 from router.telemetry.accumulate import Histograms, Names
-from router.telemetry.decided import MOST_SENTENCES, Decided, degraded_kind, stop_word
+from router.telemetry.decided import (
+    KINDS,
+    MOST_SENTENCES,
+    Decided,
+    degraded_kind,
+    degraded_like,
+    stop_word,
+)
 
 
 @pytest.fixture
@@ -159,6 +166,29 @@ def test_sentences_without_end_take_memory_with_an_end(counted, row):
     assert sum(values(counted, "apportion_degraded_total").values()) == MOST_SENTENCES + 50
     assert len(values(counted, "apportion_stops_total")) <= 65
     assert sum(values(counted, "apportion_stops_total").values()) == MOST_SENTENCES + 50
+
+
+def test_after_many_sentences_what_is_new_is_still_counted_as_what_it_is(counted, row):
+    for number in range(MOST_SENTENCES):
+        late = f"plan 'one' may be late: it is expected to take 9 s, {number / 100:.2f} s are left"
+        counted(row(degraded=(late,), stop_reason=f"abstained: the best {number / 1000:.3f}"))
+    for number in range(3):
+        counted(row(degraded=(f"backend 'b' failed: {number}",), stop_reason="enough: Agreement"))
+        counted(row(degraded=("plan 'large' took over from 'small'",), stop_reason="abstained: the best 2"))
+    assert values(counted, "apportion_backend_failures_total") == {("b",): 3.0}
+    assert values(counted, "apportion_degraded_total") == {
+        ("late",): MOST_SENTENCES,
+        ("backend_failed",): 3.0,
+        ("other_plan",): 3.0,
+    }
+    stops = values(counted, "apportion_stops_total")
+    assert stops == {("one", "abstained"): MOST_SENTENCES + 3, ("one", "enough: Agreement"): 3.0}
+
+
+@pytest.mark.parametrize("beginning", [beginning for beginning, _ in KINDS])
+def test_a_sentence_stands_for_all_of_its_kind(beginning: str):
+    text = f"plan 'one' {beginning[1:]} it" if beginning.startswith("…") else f"{beginning} 'one'"
+    assert degraded_kind(degraded_like(text)) == degraded_kind(text)
 
 
 def test_names_beyond_the_most_are_other():
