@@ -1,15 +1,16 @@
 """Graders over the log: what a verifier says of answers that were given, as outcomes beside the reported ones.
 
 A grade is an outcome of the source `grader:NAME` about its decision, in files of the export's own (`grades/`): a
-decision is graded once by a grader, and a reader weighs grades by `[rewards] sources` like anybody's word. What would
-have been right (`gold`) is the latest demonstration that was reported about the decision; references are the answers
-of its shadow runs. Rows whose texts were not kept cannot be graded.
+decision is graded once by a grader under a metric, and a reader weighs grades by `[rewards] sources` like anybody's
+word. What would have been right (`gold`) is the latest demonstration that was reported about the decision; references
+are the answers of its shadow runs. Rows whose texts were not kept cannot be graded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ from training.log.read import DecisionLog, read_log
 
 COLUMNS = ("query_text", "answer_text", "answer", "replied")
 SOURCE = "grader:"  # before the grader's name
+LONGEST = (
+    128  # characters of a source; longer graders end in a hash, so that they are not taken for one another
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class LogGraded:
     """What one grading did."""
 
     graded: int
-    before: int  # decisions that this grader had graded before
+    before: int  # decisions that this grader had graded before, under this metric
     without_text: int
     unlabelled: int  # the verifier lacks what it needs: gold, a reference
     mean: float | None  # of the grades; None without one
@@ -47,8 +51,8 @@ def grade_log(root: str, grader: str, metric: str, now_s: float, concurrency: in
     """
     parsed = {EVERY_TASK: parse_grader(grader)}
     log = read_log(root, columns=COLUMNS)
-    source = f"{SOURCE}{grader}"[:128]
-    seen = _graded(log, source)
+    source = source_of(grader)
+    seen = _graded(log, source, metric)
     gold, references = _gold(log), _references(log)
     queries: dict[str, dict[str, Any]] = {}
     rows: list[dict[str, Any]] = []
@@ -87,6 +91,15 @@ def grade_log(root: str, grader: str, metric: str, now_s: float, concurrency: in
     return LogGraded(len(outcomes), before, without_text, len(rows) - len(outcomes), mean)
 
 
+def source_of(grader: str) -> str:
+    """Who says what a grader says."""
+    whole = f"{SOURCE}{grader}"
+    if len(whole) <= LONGEST:
+        return whole
+    mark = f"#{blake2b(whole.encode('utf-8', 'replace'), digest_size=8).hexdigest()}"
+    return whole[: LONGEST - len(mark)] + mark
+
+
 def _write(place: Place, outcomes: list[Outcome], now_s: float) -> None:
     manifest = read_manifest(place)
     table = outcome_table([Arrived(0, now_s, outcome) for outcome in outcomes])
@@ -96,14 +109,14 @@ def _write(place: Place, outcomes: list[Outcome], now_s: float) -> None:
 
 
 def _outcome(name: str, tenant: str, grade: float, metric: str, source: str, now_s: float) -> Outcome:
-    key = f"{source}/{name}"
+    key = f"{source}/{metric}/{name}"
     plain = Outcome(key, metric, grade, "number", decision_id=name, source=source, key=key)
     return replace(plain, tenant=tenant, observed_at=now_s)
 
 
-def _graded(log: DecisionLog, source: str) -> set[str]:
-    rows = log.outcomes.select(["source", "subject_id"]).to_pylist()
-    return {row["subject_id"] for row in rows if row["source"] == source}
+def _graded(log: DecisionLog, source: str, metric: str) -> set[str]:
+    rows = log.outcomes.select(["source", "metric", "subject_id"]).to_pylist()
+    return {row["subject_id"] for row in rows if (row["source"], row["metric"]) == (source, metric)}
 
 
 def _gold(log: DecisionLog) -> dict[str, str]:

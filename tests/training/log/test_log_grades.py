@@ -12,7 +12,7 @@ from router.domain.decision import Status
 from router.shadow import SHADOW_OF, SHADOW_RUN
 from training.errors import TrainingError
 from training.grade import grade
-from training.log.grades import grade_log
+from training.log.grades import grade_log, source_of
 from training.log.read import read_log
 from training.log.rewards import reward_decisions
 
@@ -55,6 +55,22 @@ def test_a_decision_is_graded_once_by_a_grader(export, answered):
     export([answered(2, "yes")])
     assert grade_log(out, "{ kind = 'regex', pattern = 'yes' }", "yes", NOW + 2).graded == 1
     assert read_log(out).outcomes.num_rows == 3
+
+
+def test_a_grader_may_grade_again_under_another_metric_and_a_long_one_is_itself(export, answered):
+    out = export([answered(0, "yes")])
+    long = "{{ kind = 'regex', pattern = '" + "(yes)?" * 25 + "{}' }}"
+    assert len(source_of(long.format("yes"))) <= 128
+    for grader, metric in (
+        (long.format("yes"), "one"),
+        (long.format("yes"), "two"),
+        (long.format("no"), "one"),
+    ):
+        assert grade_log(out, grader, metric, NOW).graded == 1
+        assert grade_log(out, grader, metric, NOW).before == 1
+    told = read_log(out).outcomes
+    assert told["metric"].to_pylist() == ["one", "two", "one"]
+    assert told["number"].to_pylist() == [1.0, 1.0, 0.0]
 
 
 def test_the_answer_of_a_shadow_run_is_a_reference(export, answered):
