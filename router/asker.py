@@ -159,10 +159,10 @@ class Asker:
         )
         try:
             async with (
-                self.switch.flight(backend, 1, 1) as flight,
+                self.switch.flight(backend, 1, 1, ends_at) as flight,
                 aclosing(self.backends[backend].sample(call, own)) as arrivals,  # type: ignore[type-var]  # all are generators
             ):
-                while (arrival := await flight.next(arrivals, ends_at)) is not None:
+                while (arrival := await flight.next(arrivals)) is not None:
                     if isinstance(arrival, Sample) and arrival.finished:
                         self.books.watch(progress, arrival, question.max_tokens)
                         return arrival

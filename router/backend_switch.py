@@ -5,14 +5,14 @@ A composition is as closed as those that it asks, and what runs on it may run on
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import TypeVar
 
 from router.domain.backend_state import BackendState
 from router.errors import BackendUnavailable
+from router.interruptible import Interruptible
 
 T = TypeVar("T")
 BY_OPERATOR = {
@@ -24,10 +24,10 @@ BY_OPERATOR = {
 class Flight:
     """One stage that draws from a backend."""
 
-    def __init__(self, samples: int, width: int) -> None:
+    def __init__(self, samples: int, width: int, ends_at: float | None = None) -> None:
         self._left, self._width = samples, width
         self._cut = ""  # the backend that was disabled
-        self._waiting: asyncio.Timeout | None = None
+        self._waits = Interruptible(ends_at)
 
     @property
     def in_flight(self) -> int:
@@ -38,29 +38,29 @@ class Flight:
         """One of the stage's samples is there."""
         self._left = max(0, self._left - 1)
 
-    async def next(self, arrivals: AsyncIterator[T], ends_at: float | None) -> T | None:
-        """What arrives next, None where nothing more does; `ends_at` is on the event loop's clock.
+    async def next(self, arrivals: AsyncIterator[T]) -> T | None:
+        """What arrives next, None where nothing more does.
 
-        Raises `TimeoutError` at `ends_at`, `BackendUnavailable` as soon as an operator cuts it.
+        Raises `TimeoutError` when its time is over, `BackendUnavailable` as soon as an operator cuts it.
         """
         if self._cut:
             raise disabled(self._cut)
         try:
-            async with asyncio.timeout_at(ends_at) as self._waiting:
+            with self._waits:
                 return await anext(arrivals, None)
         except TimeoutError:
             if self._cut:
                 raise disabled(self._cut) from None
             raise
-        finally:
-            self._waiting = None
 
     def cut(self, backend: str) -> None:
         """End it now, also where it waits: the backend was disabled."""
         self._cut = backend
-        if self._waiting is not None:
-            with suppress(RuntimeError):  # its time has just ended by itself
-                self._waiting.reschedule(asyncio.get_running_loop().time())
+        self._waits.interrupt()
+
+    def close(self) -> None:
+        """Nothing more is waited for."""
+        self._waits.close()
 
 
 class BackendSwitch:
@@ -120,9 +120,14 @@ class BackendSwitch:
         return sum(flight.in_flight for flight in self._flights.get(backend, ()))
 
     @asynccontextmanager
-    async def flight(self, backend: str, samples: int, width: int) -> AsyncIterator[Flight]:
-        """A stage of at most `samples` samples, `width` at once; where it is disabled its `next` raises."""
-        flight, names = Flight(samples, width), self.asked(backend)
+    async def flight(
+        self, backend: str, samples: int, width: int, ends_at: float | None
+    ) -> AsyncIterator[Flight]:
+        """A stage of at most `samples` samples, `width` at once; where it is disabled its `next` raises.
+
+        `ends_at`: when its time is over, on the event loop's clock; None: never.
+        """
+        flight, names = Flight(samples, width, ends_at), self.asked(backend)
         for name in names:
             if self.state(name) is BackendState.DISABLE:
                 flight.cut(name)
@@ -132,6 +137,7 @@ class BackendSwitch:
         finally:
             for name in names:
                 self._flights[name].discard(flight)
+            flight.close()
 
 
 def disabled(backend: str) -> BackendUnavailable:

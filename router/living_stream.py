@@ -17,6 +17,7 @@ class LivingStream(Generic[T]):
     def __init__(self, send: Callable[[T], Awaitable[None]], sign: T, silence_s: float) -> None:
         self._send, self._sign, self._silence_s = send, sign, silence_s
         self._writing = asyncio.Lock()  # gRPC takes one message of a call at a time, and events must not mix
+        self._ahead: asyncio.Task[None] | None = None
         self._clock = asyncio.get_running_loop().time
 
     async def __aenter__(self) -> Self:
@@ -30,9 +31,27 @@ class LivingStream(Generic[T]):
         self._alive.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._alive
+        if self._ahead is not None:
+            if error is not None and not isinstance(error, Exception):  # nobody waits for it any more
+                self._ahead.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):  # the caller is gone
+                await self._ahead
+
+    def write_ahead(self, item: T) -> None:
+        """Write one item while who writes goes on with other work; it goes out before all that is written later.
+
+        What `send` raises is raised by the next `write`.
+        """
+        self._ahead = asyncio.create_task(self._put(item))
 
     async def write(self, item: T) -> None:
         """Write one item; raises what `send` raises where the caller is gone."""
+        if self._ahead is not None:
+            ahead, self._ahead = self._ahead, None
+            await ahead
+        await self._put(item)
+
+    async def _put(self, item: T) -> None:
         async with self._writing:
             await self._send(item)
             self._wrote_s = self._clock()
@@ -44,6 +63,6 @@ class LivingStream(Generic[T]):
                 await asyncio.sleep(left_s)
                 continue
             try:
-                await self.write(self._sign)
+                await self._put(self._sign)
             except Exception:  # noqa: BLE001 (whatever a transport raises: the caller is gone, and the call ends by that)
                 return

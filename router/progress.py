@@ -14,7 +14,7 @@ from router.choose import Chosen
 from router.domain.decision import Mode, Status
 from router.domain.events import Delta
 from router.domain.options import Options
-from router.domain.plan import Plan, Stage
+from router.domain.plan import Commit, Plan, Stage
 from router.domain.usage import Meter, Price
 from router.errors import BackendError, RouterError
 from router.ledger import Reservation
@@ -86,7 +86,7 @@ class Progress:
     @property
     def streams(self) -> bool:
         """Whether text is committed token by token."""
-        return self.options.stream and self.query.answers == 1 and self.plan.commit.value == "first_token"
+        return self.options.stream and self.query.answers == 1 and self.plan.commit is Commit.FIRST_TOKEN
 
     @property
     def out_of_reach(self) -> bool:

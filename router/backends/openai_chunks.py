@@ -181,6 +181,8 @@ class EventReader:
 
     def feed(self, received: bytes) -> list[bytes]:
         """The events completed by `received`. Raises `BackendGarbled` for an event beyond `LONGEST_EVENT`."""
+        if not (self._rest or self._data) and _is_one_event(received):
+            return [received[5:-2].strip()]
         lines = (self._rest + received).split(b"\n")
         self._rest = lines.pop()
         events = []
@@ -197,6 +199,11 @@ class EventReader:
     def finish(self) -> list[bytes]:
         """What a server left that ended without the closing empty line."""
         return self.feed(b"\n\n")
+
+
+def _is_one_event(received: bytes) -> bool:
+    """Whether it is a whole event of one line of data: what most servers send at a time."""
+    return received.startswith(b"data:") and received.endswith(b"\n\n") and received.count(b"\n") == 2
 
 
 def error_kind(error: Any) -> str:

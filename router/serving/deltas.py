@@ -61,10 +61,16 @@ class Deltas:
 
     async def add(self, text: str, reasoning: str) -> None:
         """A piece; raises what `write` raises where the caller is gone, maybe with a later piece."""
+        due_s = self._wrote_s + self._streams.window_s
+        if (
+            not self._text and self._writing is None and self._loop.time() >= due_s
+        ):  # of most: nothing is near it
+            await self._write(text, reasoning)
+            self._wrote_s = self._loop.time()
+            return
         self._text.append(text)
         self._reasoning.append(reasoning)
         self._chars += len(text) + len(reasoning)
-        due_s = self._wrote_s + self._streams.window_s
         if self._chars > MOST_CHARS or self._loop.time() >= due_s:
             await self.flush()
         elif self._timer is None and (self._writing is None or self._writing.done()):

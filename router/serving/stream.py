@@ -20,8 +20,12 @@ def deltas(stream: Stream, streams: OpenStreams) -> Deltas:
     """Committed text as events of the stream."""
 
     async def write(text: str, reasoning: str) -> None:
-        delta = pb.AnswerDelta(text=text, reasoning=reasoning)
-        await stream.write(pb.GenerateStreamEvent(answer_delta=delta))
+        event = (
+            pb.GenerateStreamEvent()
+        )  # filled in place: half of the time of a message that is copied into it
+        event.answer_delta.text = text
+        event.answer_delta.reasoning = reasoning
+        await stream.write(event)
 
     return Deltas(write, streams)
 
@@ -50,7 +54,7 @@ class Telling:
             await self._commit(event)
         elif isinstance(event, Started):
             self.call.decision_id, self.streams = event.decision_id, event.streams
-            await self.stream.write(started(event, self.request_id))
+            self.stream.write_ahead(started(event, self.request_id))  # a backend is asked meanwhile
         elif isinstance(event, Done):
             await self.deltas.flush()
             return await self._end(event)

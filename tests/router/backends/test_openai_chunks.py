@@ -27,6 +27,23 @@ def test_events_are_the_same_wherever_the_bytes_are_cut(cuts: list[int]):
     assert found == EVENTS
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        b"data: a\n\n",
+        b"data:a \n\n",
+        b"data:\n\n",
+        b"data: a\r\n\n",
+        b"data: a\n\n\n",
+        b"data: a\ndata: b\n\n",
+    ],
+)
+def test_an_event_that_comes_whole_is_the_one_that_comes_byte_by_byte(event):
+    whole, pieces = EventReader(), EventReader()
+    whole_too = [*whole.feed(event), *whole.feed(event)]
+    assert whole_too == [found for byte in event + event for found in pieces.feed(bytes([byte]))] != []
+
+
 def test_an_event_without_its_closing_line_comes_at_the_end():
     reader = EventReader()
     assert reader.feed(b"data: last") == []
