@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from predictors.exits import EVERYWHERE, Looks
 from router.domain.plan import Plan, Stage
-from router.learned_rules import with_learned
+from router.learned_rules import open_rule, rules_within, with_learned
 from router.stopping.confident import Confident
 from router.stopping.safe_exit import SafeExit
 
@@ -67,6 +67,16 @@ def resolve_risks(plans: Mapping[str, Plan], predictions: object) -> tuple[dict[
                 )
         found[name] = Plan(name, tuple(stages)) if stages != list(plan.stages) else plan
     return found, tuple(refused)
+
+
+def takes_numbers(plan: Plan) -> bool:
+    """Whether a bundle's numbers become part of what the plan does: its digest is then another under every bundle."""
+    rules = [rule for stage in plan.stages for rule in rules_within(stage.stop)]
+    return any(
+        open_rule(rule)
+        or (isinstance(rule, Confident | SafeExit) and rule.risk is not None and rule.threshold is None)
+        for rule in rules
+    )
 
 
 def _exit_threshold(predictions: object, rule: SafeExit, risk: float, stage: Stage) -> float | None:

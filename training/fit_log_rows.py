@@ -4,7 +4,8 @@ A decision shows one plan's outcome. A backend's P(right) is learned from plans 
 comes whatever the sample was, and who was drawn depends on what was known of the query only. A cascade's first sample
 is labelled only where it was kept, its second only where the first was not: such labels go to the head over samples
 (which is told what the sample looks like) and to the plan's own head, and to a backend only where it has no others.
-Equal texts are one query: only there are two samples of one query ever seen.
+Equal texts are one query: only there are two samples of one query ever seen. What was drawn under a plan's name before
+its rules were changed is no outcome of the plan of today, and its samples are labelled like those of a cascade.
 
 When it fails: where the policy looked at something that the features do not have (a caller's hint), rows are not
 missing at random given the features.
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from predictors.errors import FitError
 from predictors.observation import Sample
 from router.domain.plan import Plan
+from router.risk_thresholds import takes_numbers
 from training.fit_rows import FitRows, LabelledSample
 from training.log.read import DecisionLog
 from training.plan_outcomes import PlanOutcomes
@@ -116,6 +118,8 @@ class _Gathered:
     def __init__(self, plans: Mapping[str, Plan], backends: tuple[str, ...]) -> None:
         self.plans, self.backends = plans, backends
         self.place = {name: at for at, name in enumerate(backends)}
+        # what a plan is, unless a bundle's numbers are part of it; "": any
+        self.digests = {name: "" if takes_numbers(plan) else plan.digest for name, plan in plans.items()}
         self.texts: dict[str, int] = {}
         self.cells: dict[tuple[int, int], list[float]] = {}
         self.selected: dict[tuple[int, int], list[float]] = {}  # labels that depend on how samples turned out
@@ -141,7 +145,10 @@ class _Gathered:
             return -1
         query = self.texts.setdefault(" ".join(text.split()), len(self.texts))
         finished = [one for one in drawn if one["prefix_tokens"] is None and one["backend"] in self.place]
-        alone = len(known.stages) == 1 and known.stages[0].max_samples == 1
+        same = self.digests[plan] in ("", digest)  # else it was another plan, which had this name
+        if not same:
+            self.counts["decisions_of_changed_plans"] += 1
+        alone = same and len(known.stages) == 1 and known.stages[0].max_samples == 1
         last = max((one["stage"] for one in finished), default=0)
         labels = _labels([one for one in finished if one["stage"] == last], answer, reward)
         labels += _labels([one for one in finished if one["stage"] < last], answer, reward)
@@ -156,7 +163,8 @@ class _Gathered:
             (self.cells if alone else self.selected).setdefault(at, []).append(label)
             self.samples.append(LabelledSample(query, _sample(one), label))
         count = tuple(sum(one["stage"] == stage for one in finished) for stage in range(len(known.stages)))
-        self.ran.setdefault((query, plan), []).append((reward, count if drawn else ()))
+        if same:
+            self.ran.setdefault((query, plan), []).append((reward, count if drawn else ()))
         return query
 
     def rows(self, answer_kind: str) -> tuple[FitRows, PlanOutcomes]:

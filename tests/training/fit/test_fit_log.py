@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from router.domain.plan import Plan, Stage
 from router.plugins import resolve
+from router.risk_thresholds import takes_numbers
 from router.selectors import SELECTORS
 from router.stopping import STOPPING_RULES
 from training.fit_log import DAY_S, hours_of
@@ -32,11 +35,47 @@ def plans() -> dict[str, Plan]:
     }
 
 
+DIGESTS = {name: plan.digest for name, plan in plans().items()}
+
+
+def test_what_a_plan_did_before_its_rules_were_changed_is_no_outcome_of_it():
+    gathered = _Gathered(plans(), ("small", "large"))
+    for number in range(120):
+        drawn = [sample("small", "4"), sample("small", "5", number=1)]
+        gathered.add(f"then{number}", "small", "a vote of two", drawn, "4", 1.0)
+        gathered.add(f"now{number}", "small", DIGESTS["small"], [sample("small", "4")], "4", 0.0)
+    rows, outcomes = gathered.rows("auto")
+    assert np.nanmean(outcomes.reward[:, 0]) == np.nanmean(rows.reward[:, 0]) == 0.0
+    assert np.nanmax(outcomes.samples[:, 0]) == 1.0
+    assert rows.counts["decisions_of_changed_plans"] == 120
+    assert (
+        rows.counts["samples"] == 360
+    )  # what samples look like, and whether they were right, is known all the same
+
+
+def test_plans_that_take_a_bundles_numbers_are_known_by_their_names():
+    confident = resolve("stopping rule", STOPPING_RULES, "confident")
+    first, then = plans()["cascade"].stages
+    promised = Plan("cascade", (replace(first, stop=confident(risk=0.1)), then))
+    by_hand = Plan("cascade", (replace(first, stop=confident(threshold=0.8)), then))
+    assert (takes_numbers(promised), takes_numbers(by_hand)) == (True, False)
+    gathered = _Gathered({"cascade": promised}, ("small", "large"))
+    gathered.add("q", "cascade", "under another bundle", [sample("small", "4")], "4", 1.0)
+    assert gathered.rows("auto")[1].reward[0, 0] == 1.0
+
+
 def test_a_backend_is_learned_from_plans_of_one_sample_and_a_cascade_from_its_own_reward():
     gathered = _Gathered(plans(), ("small", "large"))
     for number in range(120):
-        gathered.add(f"q{number}", "small", "d1", [sample("small", "4")], "4", float(number % 2))
-        gathered.add(f"c{number}", "cascade", "d3", [sample("small", "3"), sample("large", "4", 1)], "4", 1.0)
+        gathered.add(f"q{number}", "small", DIGESTS["small"], [sample("small", "4")], "4", float(number % 2))
+        gathered.add(
+            f"c{number}",
+            "cascade",
+            DIGESTS["cascade"],
+            [sample("small", "3"), sample("large", "4", 1)],
+            "4",
+            1.0,
+        )
     rows, outcomes = gathered.rows("auto")
     small = rows.reward[:, 0]
     assert int(np.isfinite(small).sum()) == 120  # not from the cascade, whose small answers were not kept
@@ -47,7 +86,9 @@ def test_a_backend_is_learned_from_plans_of_one_sample_and_a_cascade_from_its_ow
 
 def test_a_backend_that_is_only_seen_in_cascades_is_given_their_labels_and_that_is_counted():
     gathered = _Gathered(plans(), ("small", "large"))
-    gathered.add("q", "cascade", "d3", [sample("small", "3"), sample("large", "4", 1)], "4", 1.0)
+    gathered.add(
+        "q", "cascade", DIGESTS["cascade"], [sample("small", "3"), sample("large", "4", 1)], "4", 1.0
+    )
     rows, _ = gathered.rows("auto")
     assert rows.reward[0].tolist() == [0.0, 1.0]
     assert rows.counts["labels_of_selected_samples"] == 2
@@ -58,10 +99,15 @@ def test_a_query_that_was_only_decided_does_not_say_how_many_samples_its_plan_dr
     both = [sample("small", "3"), sample("large", "4", 1)]
     for number in range(20):
         gathered.add(
-            f"q{number}", "cascade", "d3", both if number % 2 else [], "4" if number % 2 else None, 1.0
+            f"q{number}",
+            "cascade",
+            DIGESTS["cascade"],
+            both if number % 2 else [],
+            "4" if number % 2 else None,
+            1.0,
         )
-        gathered.add(f"s{number}", "small", "d1", [], None, 0.0)  # its caller asks the model
-    gathered.add("q0", "cascade", "d3", both[:1], "3", 0.0)
+        gathered.add(f"s{number}", "small", DIGESTS["small"], [], None, 0.0)  # its caller asks the model
+    gathered.add("q0", "cascade", DIGESTS["cascade"], both[:1], "3", 0.0)
     _, outcomes = gathered.rows("auto")
     assert np.nanmean(outcomes.samples[:, [0, 2, 3]], axis=0).tolist() == [1.0, 1.0, 10 / 11]
     known = np.isfinite(outcomes.samples[:, 3]) & np.isfinite(outcomes.reward[:, 2])
@@ -72,7 +118,7 @@ def test_a_query_that_was_only_decided_does_not_say_how_many_samples_its_plan_dr
 def test_equal_texts_are_one_query_and_their_pairs_say_how_alike_draws_are():
     gathered = _Gathered(plans(), ("small", "large"))
     for reward in (1.0, 0.0, 1.0):
-        gathered.add("the  same", "small", "d1", [sample("small", "4")], "4", reward)
+        gathered.add("the  same", "small", DIGESTS["small"], [sample("small", "4")], "4", reward)
     rows, _ = gathered.rows("auto")
     assert len(rows.texts) == 1
     assert rows.both[0, 0] == pytest.approx(1 / 3)  # of three pairs one is right twice
