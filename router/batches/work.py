@@ -74,6 +74,7 @@ class Work:
                 result = self.asked.failure(item, error)
             if result is None:
                 self._exhausted = True
+                await asyncio.sleep(0)  # a look takes a moment: others are let in between
                 continue
             await asyncio.to_thread(self.kept.finish, self.batch.batch_id, result)
 

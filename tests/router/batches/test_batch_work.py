@@ -107,6 +107,22 @@ async def test_a_query_too_dear_for_what_is_left_does_not_end_the_batch_for_the_
     assert [item.position for item in kept.waiting("b")] == [1]
 
 
+async def test_others_are_let_in_while_a_batch_without_money_is_looked_through(kept, add, pretend):
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(other())
+    state, _ = await worked(add([5] * 300, 0), kept, pretend(), at_once=1)
+    beside.cancel()
+    assert state is BatchState.EXHAUSTED
+    assert turns >= 256 + 300  # of a sample that was looked at for the price, and of all that found no money
+
+
 async def test_a_tenants_budget_that_is_used_up_for_now_is_waited_for(kept, add, pretend):
     class Poor(pretend):  # type: ignore[misc, valid-type]
         """The first looks find nothing left; there is some again a moment later."""
