@@ -60,7 +60,7 @@ class Asked:
     gpu_share: float = 0.0
     asked: int = 0
     ended: int = 0
-    seen: int = 0
+    numbers: dict[str, int] = field(default_factory=dict)  # sample id -> its place, by arrival
     growing: set[str] = field(default_factory=set)
     cut: set[str] = field(default_factory=set)  # pruned, and the caller was told
 
@@ -72,7 +72,7 @@ class Asked:
     @property
     def unseen(self) -> int:
         """Samples that were asked for and of which nothing has come."""
-        return self.asked - self.seen
+        return self.asked - len(self.numbers)
 
 
 class Feed:
@@ -143,16 +143,13 @@ class Feed:
         """Find out which stage's sample this is, and book what it used since its last message."""
         sample = message.sample
         owner = self._owner(sample, running)
-        known = sample.sample_id in self._owners
         used = self._usage(message, owner)
         before = self._used.get(sample.sample_id, Usage())
         used = used.at_least(before)
         self._used[sample.sample_id] = used
         meter.add(owner.backend, used.since(before))
-        if not known:
-            self._owners[sample.sample_id] = owner
-            owner.seen += 1
-        index = owner.seen - 1
+        self._owners[sample.sample_id] = owner
+        index = owner.numbers.setdefault(sample.sample_id, len(owner.numbers))
         if sample.finished:
             self._ended.add(sample.sample_id)
             owner.growing.discard(sample.sample_id)

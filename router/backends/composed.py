@@ -112,7 +112,7 @@ class Work:
             async with aclosing(member.sample(asked, own)) as events:  # type: ignore[type-var]  # all are generators
                 async for event in events:
                     if isinstance(event, Sample) and event.finished:
-                        found.append(event)
+                        found.append(stopped(event, asked) if until else event)
                         if len(found) == count:
                             break
         except BackendError:
@@ -236,6 +236,12 @@ class Composed:
             has = ", ".join(self._members) or "none"
             raise BackendUnavailable(f"{self.name}: there is no backend {name!r} to compose; there is {has}")
         return self._members[name]
+
+
+def stopped(sample: Sample, call: Call) -> Sample:
+    """Without the text that the caller wants it to end before, which a server that keeps `call.until` keeps as well."""
+    mark = next((mark for mark in call.sampling.stop if sample.text.endswith(mark)), "")
+    return replace(sample, text=sample.text.removesuffix(mark)) if mark else sample
 
 
 def step_ended(piece: str, until: str) -> bool:

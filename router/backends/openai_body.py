@@ -41,7 +41,7 @@ def request_body(call: Call, config: BackendConfig) -> dict[str, Any]:
     if (
         call.until
     ):  # vLLM's name; a server that does not know it leaves the mark out, and the sample ends there
-        body |= {"stop": [call.until], "include_stop_str_in_output": True}
+        body |= {"stop": [*call.sampling.stop, call.until], "include_stop_str_in_output": True}
     if call.begun and config.api == "chat":
         body["messages"].append({"role": "assistant", "content": call.begun})
         body |= {"continue_final_message": True, "add_generation_prompt": False}

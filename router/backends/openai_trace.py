@@ -154,9 +154,8 @@ class Trace:
         left = (
             self.how.close_tokens if limit is None else min(self.how.close_tokens, limit - sample.tokens_out)
         )
-        try:
-            said = await self.ask(written(sample, self.how) + words, max(1, left))
-        except BackendError:
+        said = await self._asked_to_end(written(sample, self.how) + words, left)
+        if said is None:
             answer = None
             if known is not None:
                 answer = tentative_answer(self.how.elicit, reply_of(known[1]))
@@ -166,6 +165,15 @@ class Trace:
         if self.call.stream:
             yield Delta(sample.sample_id, ended.text[len(sample.text) :], "", said.tokens_out, sample.backend)
         yield ended
+
+    async def _asked_to_end(self, begun: str, left: int) -> Sample | None:
+        """None where the server fails, or no token is left to end it with: a sample beyond its limit is a breach."""
+        if left < 1:
+            return None
+        try:
+            return await self.ask(begun, left)
+        except BackendError:
+            return None
 
     def _is_an_end(self, about: Sample, said: Sample) -> bool:
         """Whether the tentative answer is what closing would give: no thought to close, and it came to its end."""

@@ -247,3 +247,16 @@ async def test_enough_on_a_growing_sample_of_the_callers_is_told_at_once(build, 
     assert isinstance(done, Done)
     assert done.decision.stop_reason == "enough: TokenCap"
     assert [sample.text for sample in done.answers] == ["The answer is 4"]
+
+
+async def test_a_sample_that_grows_keeps_its_number(build, ask, one):
+    built = build({"small": ()}, {"vote": [one("small", max_samples=2, width=2)]})
+    grown: dict[str, Any] = {"finished": False}
+    sent = [brought("a", "1", **grown), brought("b", "2", **grown), brought("a", "1 1"), brought("b", "2 2")]
+
+    def script(caller: Caller, event: Any) -> list[Brought]:
+        return sent if isinstance(event, More) and event.count else []
+
+    caller, _ = await advised(built, ask(), script)
+    row = caller.told[-1].decision
+    assert {sample.sample_id: sample.index for sample in row.samples} == {"a": 0, "b": 1}

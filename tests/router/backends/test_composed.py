@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import log
 
 import pytest
@@ -72,8 +72,8 @@ class Member:
             rest = "".join(self.says[call.begun.count("\n\n") :]).removeprefix(
                 call.begun.rpartition("\n\n")[2]
             )
-        if call.until and call.until in rest:
-            rest = rest[: rest.index(call.until) + len(call.until)]
+        for stop in (*call.sampling.stop, call.until) if call.until else ():
+            rest = rest[: rest.index(stop) + len(stop)] if stop in rest else rest
         if call.sampling.max_tokens == 1 and rest:
             return rest.split(" ")[0]
         return rest
@@ -97,6 +97,16 @@ async def sampled(backend: Composed, call: Call) -> tuple[list[Sample], list[Del
             else:
                 samples.append(event)
     return samples, deltas, meter
+
+
+@pytest.mark.parametrize("kind", [Glimpse, SpeculativeSteps])
+async def test_a_text_ends_where_the_caller_wants_it_to_stop_also_inside_of_a_step(make_call, kind):
+    said = ("one.\n\n", "two ### three.\n\n", "four")
+    small, large = Member("s", said, digits=(9,) * 9), Member("l", said, digits=(9,) * 9)
+    call = make_call(sampling=Sampling(max_tokens=2000, stop=("###",)))
+    (sample,), deltas, _ = await sampled(made(kind, small, large), replace(call, stream=True))
+    assert sample.text == "".join(delta.text for delta in deltas) == "one.\n\ntwo "
+    assert sample.finish_reason == "stop"
 
 
 async def test_a_sure_small_model_writes_everything(make_call):

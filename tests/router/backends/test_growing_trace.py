@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from predictors.observation import Sample
+from predictors.observation import Sample, Sampling
 from router.backends import Call
 from router.backends.elicit import asking_words, closing_words, thought_is_open, written
 from router.backends.openai_trace import Trace, probability
@@ -133,6 +133,21 @@ async def test_a_closed_trace_is_asked_again_where_the_tentative_answer_was_cut(
     assert events[-1].text == "a\n\nThe answer is 4, because"
     assert [most for _, most in server.asked] == [20, 256]
     assert events[-1].tokens_out == 10 + 2
+
+
+@pytest.mark.parametrize(("limit", "most"), [(20, []), (22, [2])])
+async def test_a_closed_trace_never_has_more_tokens_than_its_sample_may(follow, limit, most):
+    def cut(begun: str, tokens: int) -> Sample:
+        return said(" 4 and", reason="length", tokens=tokens)
+
+    server = Server(list(THREE[:2]), cut)
+    events = await follow(
+        server, rule=lambda look: look.tokens_out == 20, sampling=Sampling(max_tokens=limit)
+    )
+    last = events[-1]
+    assert [tokens for _, tokens in server.asked[2:]] == most
+    assert (last.finished, last.tokens_out) == (True, limit)
+    assert last.answer == (None if most else "4")
 
 
 async def test_a_thought_is_closed_and_the_answer_comes_behind_it(follow):

@@ -178,3 +178,9 @@ def test_completions_join_the_turns(make_call):
 def test_the_estimate_of_a_prompt_counts_bytes(make_call):
     assert prompt_tokens_estimate(make_call("äöü")) == 2  # 6 bytes
     assert prompt_tokens_estimate(make_call("hi", prompt=Prompt(system="1234567"))) == 3  # 9 bytes
+
+
+def test_a_step_ends_at_its_mark_and_where_the_caller_wants_it_to(make_call):
+    call = make_call(sampling=Sampling(max_tokens=9, stop=("###",)), until="\n\n")
+    assert sent(call)["stop"] == ["###", "\n\n"]
+    assert sent(call)["include_stop_str_in_output"] is True
