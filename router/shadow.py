@@ -24,7 +24,7 @@ from router.allocator import Allocator, Decided
 from router.answers import canonical
 from router.books import Books
 from router.choose import Chosen
-from router.domain.decision import Decision, Mode
+from router.domain.decision import SHADOW_SUFFIX, Decision, Mode
 from router.domain.events import Done, Event
 from router.domain.options import Options
 from router.draw import unit
@@ -80,7 +80,7 @@ class Shadows:
             settings=replace(served.settings, replica=f"{served.settings.replica}/shadow"),
             monotonic_s=served.monotonic_s,
             wall_s=served.wall_s,
-            new_id=lambda query: f"{query.metadata[SHADOW_OF]}-shadow",
+            new_id=lambda query: query.metadata[SHADOW_OF] + SHADOW_SUFFIX,
             price_list=served.price_list,
         )
         self._allocator = Allocator(self._books, allocator.backends, allocator.classes)
@@ -145,7 +145,7 @@ class Shadows:
             self.counts.failed += 1
             structlog.get_logger().error("a shadow run broke", decision_id=served.decision_id, exc_info=error)
         finally:
-            row = self._held.rows.pop(f"{served.decision_id}-shadow", None)
+            row = self._held.rows.pop(served.decision_id + SHADOW_SUFFIX, None)
             if row is not None:
                 self._served.record(shadow_row(row, served, self.share, agrees))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -29,7 +30,8 @@ def store(
 ) -> None:
     """Delete a tenant's or a decision's rows, or back up a SQLite store; the service may go on.
 
-    Exports forget what was deleted with their next run. Rows that a service has not yet committed are not found.
+    Exports forget what was deleted with their next run. Rows that a service has not yet committed are not found. A
+    tenant's batches lie with the budgets, which the configuration names: with --store they stay.
     """
     from router.configuration.file import load
     from router.decisions.erase import back_up, erase_decision, erase_tenant
@@ -47,7 +49,28 @@ def store(
         raise CommandFailed("delete what? say --tenant NAME or --decision ID")
     now = time.time()
     gone = erase_tenant(address, tenant, now) if tenant else erase_decision(address, decision, now)
-    typer.echo(as_json(gone) if json else f"deleted {gone.decisions} decisions and {gone.outcomes} outcomes")
+    if tenant and not at:
+        gone = replace(gone, batches=_forget_batches(load(config), config.parent, tenant))
+    batches = f" and {gone.batches} batches" if gone.batches else ""
+    typer.echo(
+        as_json(gone) if json else f"deleted {gone.decisions} decisions and {gone.outcomes} outcomes{batches}"
+    )
+
+
+def _forget_batches(config: Config, base: Path, tenant: str) -> int:
+    """How many there were; none where there is no such database yet."""
+    from router.batches.kept import open_batches
+    from router.configuration.budgets import ledger_address
+    from router.ledger.databases import IN_MEMORY, is_postgres
+
+    address = ledger_address(config)
+    if address == IN_MEMORY or not (is_postgres(address) or (base / address).is_file()):
+        return 0
+    kept = open_batches(address, base, time.time)
+    try:
+        return kept.forget(tenant)
+    finally:
+        kept.close()
 
 
 def address_of(config: Config, base: Path) -> str:

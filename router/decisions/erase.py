@@ -18,6 +18,7 @@ from router.decisions.names import Names
 from router.decisions.packed import unpack
 from router.decisions.rows import readable_text
 from router.decisions.sqlite_database import SQLiteDatabase
+from router.domain.decision import SHADOW_SUFFIX
 from router.errors import StoreError, UnknownName
 
 AT_ONCE = 1000  # rows in one transaction
@@ -39,6 +40,7 @@ class Erased:
 
     decisions: int
     outcomes: int
+    batches: int = 0  # whole ones, with their queries and results
 
 
 def erase_tenant(store: str | Path, tenant: str, now_s: float) -> Erased:
@@ -52,7 +54,10 @@ def erase_tenant(store: str | Path, tenant: str, now_s: float) -> Erased:
 
 
 def erase_decision(store: str | Path, decision_id: str, now_s: float) -> Erased:
-    """One decision, and what was reported about it and its request. Raises `StoreError` or `UnknownName`."""
+    """One decision with its shadow run, and what was reported about it and its request.
+
+    Raises `StoreError` or `UnknownName`.
+    """
     name = readable_text(decision_id)
     with _opened(store) as (database, connection):
         query = "SELECT decision_id, tenant, created_at, body FROM decisions WHERE decision_id = ?"
@@ -65,9 +70,12 @@ def erase_decision(store: str | Path, decision_id: str, now_s: float) -> Erased:
         found = unpack(found_as, owner, created_at, body, names)
         subjects = [("decision", name), ("request", readable_text(found.request_id))]
         with _transaction(database, connection):
-            database.run(connection, _NOTE, (now_s, "", name))
-            gone = database.run(connection, "DELETE FROM decisions WHERE decision_id = ?", (name,)).rowcount
-            told = 0
+            gone = told = 0
+            for one in (name, name + SHADOW_SUFFIX):  # which says the same query's text
+                database.run(connection, _NOTE, (now_s, "", one))
+                gone += database.run(
+                    connection, "DELETE FROM decisions WHERE decision_id = ?", (one,)
+                ).rowcount
             for kind, subject in subjects:
                 if subject:
                     told += database.run(

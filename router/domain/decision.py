@@ -17,6 +17,9 @@ class Mode(Enum):
     APPLY = "apply"  # the drawn plan
 
 
+SHADOW_SUFFIX = "-shadow"  # of a shadow run's id, behind that of the decision that was served
+
+
 class Status(Enum):
     """How a query ended."""
 

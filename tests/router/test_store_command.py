@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from router.batches.batch import Batch
+from router.batches.kept import open_batches
 from router.command_group import CommandFailed
 from router.commands.store import store as store_command
 from router.decisions.onlooker import look_at
@@ -50,9 +52,19 @@ def test_a_tenant_is_deleted_from_the_configurations_store(config, capsys):
     assert rows(config.parent / "apportion.db") == 8
 
 
+def test_a_tenants_batches_are_deleted_with_its_rows(config, capsys):
+    kept = open_batches("apportion.db.budgets", config.parent, lambda: 1.0)
+    kept.add(Batch("mine", "tenant-1", 1), b"digest", [b"What is told in confidence?"])
+    kept.add(Batch("theirs", "tenant-2", 1), b"digest", [b"What?"])
+    store_command("delete", tenant="tenant-1", config=config)
+    assert capsys.readouterr().out == "deleted 2 decisions and 0 outcomes and 1 batches\n"
+    assert kept.take("somebody") == ["theirs"]
+    kept.close()
+
+
 def test_a_decision_is_deleted(config, capsys):
     store_command("delete", decision=Traffic().decision_id(3), config=config, json=True)
-    assert capsys.readouterr().out == '{"decisions":1,"outcomes":0}\n'
+    assert capsys.readouterr().out == '{"decisions":1,"outcomes":0,"batches":0}\n'
 
 
 def test_a_decision_that_is_not_there_is_named(config):

@@ -120,3 +120,16 @@ def test_a_batch_that_is_cancelled_before_anybody_held_it_is_kept(clocked):
     store.end("b", BatchState.CANCELLED)
     store.take("one")
     assert store.get("b").state is BatchState.CANCELLED
+
+
+def test_a_tenants_batches_are_forgotten_and_nobody_elses(clocked):
+    store, _, _ = clocked
+    keep(store)
+    keep(store, "done")
+    store.finish("done", Result(0, b"words", cost=5))
+    store.end("done", BatchState.DONE)
+    store.add(Batch("theirs", "others", 1), b"digest", [b"query"])
+    assert store.forget("acme") == 2
+    with pytest.raises(UnknownName):
+        store.results("done", 0, 10)
+    assert store.take("one") == ["theirs"] and len(store.waiting("theirs")) == 1

@@ -92,6 +92,16 @@ async def test_a_decision_is_deleted_with_what_was_reported_about_it_and_its_req
         erase_decision(address, row.decision_id, 3e9)
 
 
+async def test_a_decision_is_deleted_with_its_shadow_run(address, tmp_path, traffic):
+    row, other = traffic.decision(0), traffic.decision(5)
+    shadow = dataclasses.replace(row, decision_id=f"{row.decision_id}-shadow", request_id="", session_id="")
+    await filled(address, tmp_path, [row, other, shadow])
+    assert erase_decision(address, row.decision_id, 3e9) == Erased(2, 0)
+    assert ids(address) == [other.decision_id]
+    with look_at(address) as look:
+        assert [name for _, name, _ in look.deletions(0)] == [row.decision_id, shadow.decision_id]
+
+
 async def test_deleted_rows_do_not_come_back_out_of_a_spool(address, tmp_path, traffic):
     rows = [traffic.decision(n) for n in (0, 1, 2)]
     await filled(address, tmp_path, rows)
