@@ -14,7 +14,7 @@ from router.decisions import DecisionStore
 from router.domain.decision import Decision, Keep, Mode
 from router.domain.options import Options
 from router.domain.plan import Plan
-from router.domain.usage import Price
+from router.domain.usage import Price, pieces_of
 from router.draw import draw_key, unit
 from router.errors import BackendError, BudgetExceeded, InvalidQuery
 from router.feasible import Limits
@@ -160,7 +160,9 @@ class Books:
         What was reserved does not cover such samples. Running ones are cut, so that the breach is at most what is
         in flight there.
         """
-        if max_tokens is None or sample.tokens_out <= max_tokens:
+        if max_tokens is None:
+            return
+        if sample.tokens_out <= (pieces_of(max_tokens) if sample.usage_estimated else max_tokens):
             return
         why = f"it gave {sample.tokens_out} tokens where max_tokens was {max_tokens}"
         progress.degraded.append(f"backend {sample.backend!r}: {why}")

@@ -24,6 +24,7 @@ from router.backends.openai_errors import of_event, of_status, translated
 from router.backends.openai_reading import Until, let_end
 from router.backends.openai_receipt import Receipt
 from router.domain.events import Delta
+from router.domain.usage import pieces_of
 from router.errors import BackendError, BackendGarbled, BackendRefused, BackendUnavailable
 
 CHECKPOINT_TOKENS = 64  # a growing sample is shown every so often
@@ -218,21 +219,25 @@ class Exchange:
     def _beyond_limit(self, choice: GrowingChoice) -> bool:
         """Whether it must be cut: more than `max_tokens` reported, or far more pieces (a token may come in two)."""
         limit = self.call.sampling.max_tokens
-        if limit is None or choice.tokens <= (limit if choice.reported is not None else 2 * limit + 8):
+        if limit is None or choice.tokens <= (limit if choice.reported is not None else pieces_of(limit)):
             return False
         choice.finish_reason = "length"
         self.overran = True
         return True
 
     def _share_total(self) -> None:
-        """Give the request's output tokens to the choices of which the server reported none by themselves."""
+        """Give the request's output tokens to the choices of which the server reported none by themselves.
+
+        By length of text, and to none more than it may have, unless together they have more than they may.
+        """
         total, silent = self.receipt.total, [choice for choice in self.choices if choice.reported is None]
         if total is None or not silent:
             return
         left = (total.completion_tokens or 0) - sum(choice.reported or 0 for choice in self.choices)
-        size = sum(1 + choice.characters for choice in silent)
+        size, limit = sum(1 + choice.characters for choice in silent), self.call.sampling.max_tokens
+        most = left if limit is None or left > limit * len(silent) else limit
         for choice in silent:
-            choice.reported = max(0, left * (1 + choice.characters) // size)
+            choice.reported = max(0, min(most, left * (1 + choice.characters) // size))
             choice.shared = len(silent) > 1
 
     def _shown(self, choice: GrowingChoice, *, finished: bool = True) -> Sample:

@@ -78,3 +78,16 @@ async def test_without_another_plan_queries_are_refused_until_an_operator_enable
     house.allocator.backends["s"] = obedient
     house.allocator.switch.set("s", BackendState.ENABLE)
     assert (await house.done(ask(request_id="q3"))).decision.plan == "small"
+
+
+@pytest.mark.parametrize(("guessed", "taken"), [(True, False), (False, True)])
+async def test_a_guess_of_some_tokens_too_many_is_no_breach(build, one, ask, guessed, taken):
+    class Pieces(Twice):
+        async def sample(self, call, meter) -> AsyncGenerator[Sample, None]:
+            meter.add(self.name, Usage(5, tokens_out=ALLOWED + 1, samples=1))
+            yield Sample("0.0", self.name, "4", tokens_out=ALLOWED + 1, usage_estimated=guessed)
+
+    house = build({"s": ["4"]}, {"small": [one("s")]}, budget=100_000)
+    house.allocator.backends["s"] = Pieces()
+    await house.done(ask())
+    assert bool(house.allocator.switch.objection("s")) is taken
