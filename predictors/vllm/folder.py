@@ -7,11 +7,14 @@ does not push out what another is about to read. A folder that vanished is made 
 from __future__ import annotations
 
 import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from predictors.vllm.state_file import SUFFIX, state_path
 
+_TENANT = re.compile("[0-9a-f]{16}")  # as `state_file.tenant_folder` names them: others are not ours
 PARTIAL = ".partial"  # a file that is being written
 _FOLDER_MODE, _FILE_MODE = 0o770, 0o660  # less the umask: the reader runs as the same user or group
 
@@ -39,7 +42,10 @@ class StateFolder:
             raise
 
     def sweep(self, now: float) -> int:
-        """Delete what is too old, then what is too much; return how many files went. `now`: seconds since 1970."""
+        """Delete what is too old, then what is too much, and folders of tenants who left; return how many files went.
+
+        `now`: seconds since 1970.
+        """
         kept: dict[Path, list[tuple[float, int, Path]]] = {}  # tenant -> (written, bytes, file), newest first
         gone = 0
         for folder, path in self._files():
@@ -61,15 +67,26 @@ class StateFolder:
             sizes[largest] -= size
             path.unlink(missing_ok=True)
             gone += 1
+        for folder in self._tenants():
+            if folder not in kept and _TENANT.fullmatch(folder.name):
+                self._leave(folder, now)
         return gone
+
+    def _leave(self, folder: Path, now: float) -> None:
+        """Delete a tenant's folder in which nothing came or went for as long as a file is kept."""
+        with suppress(OSError):  # there is something in it, or it is gone
+            if now - folder.stat().st_mtime > self.max_age_s:
+                folder.rmdir()
 
     def _files(self) -> list[tuple[Path, Path]]:
         found: list[tuple[Path, Path]] = []
-        try:
-            folders = [entry for entry in self.root.iterdir() if entry.is_dir() and not entry.is_symlink()]
-            for folder in folders:
+        with suppress(OSError):  # a folder is not there any more
+            for folder in self._tenants():
                 files = [path for path in folder.iterdir() if path.suffix in (SUFFIX, PARTIAL)]
                 found.extend((folder, path) for path in files)
-        except OSError:
-            return found  # the folder is not there (any more)
         return found
+
+    def _tenants(self) -> list[Path]:
+        with suppress(OSError):  # the root is not there (any more)
+            return [entry for entry in self.root.iterdir() if entry.is_dir() and not entry.is_symlink()]
+        return []

@@ -25,6 +25,7 @@ CLOCK_STEP_S = (
     30.0  # the store's clock may jump ahead by so much during a lease; further, money is booked twice
 )
 FETCHES = 5  # what was fetched for a request may be taken by those that reserve without waiting
+MOST_BRANCHES = 10_000  # tenants whose accounts are known by heart
 IDLE_S = 600.0  # a tenant's copy of an account that was not used for so long is given back
 
 
@@ -315,6 +316,8 @@ class Leased:
 
     def _branch(self, tenant: str) -> tuple[Hand, ...]:
         hands = tuple(self._hand(account) for account in self.accounts.chain(tenant))
+        if len(self._branches) >= MOST_BRANCHES:
+            self._branches.clear()
         self._branches[tenant] = hands
         return hands
 

@@ -19,7 +19,7 @@ from router.pricing.price import AccountPrice
 
 UPDATES = 1000  # of a price in a window,
 SOONEST_S, LATEST_S = 0.05, 5.0  # but never sooner or later than these, while there are queries
-MOST = 4096  # accounts whose prices are known: tenants may come and go
+MOST = 4096  # tenants whose branches are known: they may come and go
 
 
 class Prices:
@@ -113,8 +113,9 @@ class Prices:
                 one.update(self._ledger.balance(account.name), now)
 
     def _branch(self, tenant: str) -> tuple[AccountPrice, ...]:
-        if len(self._branches) >= MOST:
-            self._by_account.clear()
+        if len(self._branches) >= MOST:  # accounts of one tenant each go, those of the configuration stay
+            kept = self._accounts.by_name
+            self._by_account = {name: one for name, one in self._by_account.items() if name in kept}
             self._branches.clear()
             self._named.clear()
         named = self._accounts.chain(tenant)

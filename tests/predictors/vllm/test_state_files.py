@@ -110,6 +110,20 @@ def test_one_tenants_burst_pushes_out_its_own_oldest_and_nobody_elses(tmp_path: 
     assert [path.exists() for path in burst] == [False] * 11 + [True] * 9
 
 
+def test_folders_of_tenants_who_left_go_and_come_again_with_them(tmp_path: Path):
+    folder = StateFolder(tmp_path, max_age_s=60)
+    left, stays = aged(folder, "left", 1, 200, 10).parent, aged(folder, "stays", 1, 10, 10).parent
+    foreign = tmp_path / "not ours"
+    foreign.mkdir()
+    for path in (left, stays, foreign):
+        os.utime(path, (700.0, 700.0))
+    folder.sweep(1000.0)
+    os.utime(left, (700.0, 700.0))  # the file went just now
+    folder.sweep(1000.0)
+    assert [path.exists() for path in (left, stays, foreign)] == [False, True, True]
+    assert aged(folder, "left", 2, 10, 10).exists()
+
+
 def test_a_folder_that_is_not_there_is_no_reason_to_fail(tmp_path: Path):
     assert StateFolder(tmp_path / "nowhere").sweep(1000.0) == 0
 

@@ -26,3 +26,16 @@ def test_who_settles_too_late_hears_the_worst_case_however_many_were_settled_sin
     for number in range(50):
         ledger.settle(ledger.reserve(f"q{number}", Amount(5)), Amount(5))
     assert ledger.settle(late, Amount(1)) == Amount(100)
+
+
+def test_tenants_who_come_and_go_take_memory_with_an_end(monkeypatch):
+    monkeypatch.setattr("router.ledger.leased.MOST_BRANCHES", 50)
+    clock, hour = Clock(), Window("rolling", 3600.0)
+    accounts = [Account(ALL, 1000, hour, within=""), Account("team", 300, hour, tenants=("a",))]
+    ledger = Leased(Accounts(accounts), Memory(clock), "here", clock)
+    held = ledger.reserve("first", Amount(10), "a")
+    for number in range(200):
+        ledger.settle(ledger.reserve(f"r{number}", Amount(2), f"visitor {number}"), Amount(1))
+    assert len(ledger._branches) <= 50
+    assert ledger.settle(held, Amount(4)) == Amount(4)
+    assert (ledger.balance().spent, ledger.balance("team").spent, ledger.balance().reserved) == (204, 4, 0)

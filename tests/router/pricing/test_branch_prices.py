@@ -27,14 +27,14 @@ class Clock:
         return self.now
 
 
-def told(clock: Clock, urgent_share: float = 0.0) -> Prices:
+def told(clock: Clock, urgent_share: float = 0.0, *, refuse_unknown: bool = True) -> Prices:
     """Plenty for all, little for the tenant `small`; a query of each every second for a minute."""
     accounts = Accounts(
         [
             Account(ALL, 10**9, Window("hour"), within=""),
             Account("poor", 400_000, Window("hour"), tenants=("small",)),
         ],
-        refuse_unknown=True,
+        refuse_unknown=refuse_unknown,
     )
     ledger = Leased(accounts, Memory(clock), "one", clock)
     prices = Prices(accounts, ledger, clock, urgent_share=urgent_share)
@@ -68,6 +68,16 @@ def test_an_account_that_nobody_has_used_has_no_price():
 def test_a_tenant_that_no_account_takes_is_an_error():
     with pytest.raises(UnknownName):
         told(Clock()).price("stranger")
+
+
+def test_tenants_who_come_and_go_take_memory_with_an_end_and_no_price_with_them(monkeypatch):
+    monkeypatch.setattr("router.pricing.accounts.MOST", 50)
+    prices = told(Clock(), refuse_unknown=False)
+    poor = prices.price("small")
+    for number in range(200):
+        assert prices.price(f"visitor {number}") == 0.0
+    assert prices.price("small") == poor > 0
+    assert len(prices._branches) == len(prices._named) <= 50
 
 
 def test_what_is_kept_for_urgent_queries_is_let_go_as_the_window_passes():
