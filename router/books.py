@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from predictors.observation import OnUnavailable, Query, Sample
-from router.choose import Chooser
+from router.choose import FORECASTS, Chooser
 from router.decisions import DecisionStore
 from router.domain.decision import Decision, Keep, Mode
 from router.domain.options import Options
@@ -129,7 +129,8 @@ class Books:
         plan, degraded = chosen.choice.plan, list(chosen.degraded)
         if mode is Mode.OBSERVE:
             reference = chooser.menu.reference
-            if any(forecast.plan is reference for forecast in chosen.forecasts):
+            why = dict(chosen.infeasible).get(reference.name, "")
+            if not why or why.startswith(FORECASTS):  # what is expected of it changes nothing yet
                 plan = reference
             else:
                 degraded.append(f"the reference plan {reference.name!r} is not feasible")

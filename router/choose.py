@@ -13,13 +13,16 @@ from router.domain.choice import Choice, Forecast, Situation
 from router.domain.plan import Plan
 from router.draw import draw_key, pick, unit
 from router.errors import BackendUnavailable, BudgetExceeded, NoPlan, PluginError, UnknownName
-from router.feasible import OVER_BUDGET, Feasibility, Limits, within_risk
+from router.feasible import LATE, LATE_TEXT, OVER_BUDGET, Feasibility, Limits, within_risk
 from router.forecast import Forecaster
 from router.policies import Policy
 from router.quality_price import QualityPrices, quality_prices_of
 from router.worst_case import Bound
 
 MORE_DOES_NOT_HELP = "more compute does not help such queries"
+RISKY = "its expected loss is above max_risk"
+COPIES = "at temperature 0 its samples would be copies"
+FORECASTS = (MORE_DOES_NOT_HELP, RISKY, LATE, LATE_TEXT)  # what these reasons begin with is no fact yet
 REFERENCE = "reference"  # the policy of bypass: always the reference plan
 
 
@@ -166,7 +169,7 @@ class Chooser:
                 continue
             forecast = forecasts.forecast(plan)
             why = objections.objection(forecast)
-            slow = None if why else self.feasibility.too_slow(query, forecast, limits)
+            slow = None if why else self.feasibility.too_slow(query, forecast, limits, signals)
             if slow:
                 late.append((forecast, slow))
             elif why:
@@ -189,10 +192,22 @@ class Chooser:
         if not servable:
             refuse(infeasible, [forecast.worst_cost for forecast in unpaid])
         safe = within_risk(servable, query.constraints.max_risk)
-        risky = left_out(servable, safe, "its expected loss is above max_risk")
+        risky = left_out(servable, safe, RISKY)
         useful = safe if query.constraints.plan else helpful(safe, signals)
         useless = left_out(safe, useful, MORE_DOES_NOT_HELP)
-        return tuple(useful), infeasible + risky + useless, degraded, tuple(unpaid)
+        greedy = query.sampling.temperature == 0 and not query.constraints.plan
+        unlike = self._unlike(useful) if greedy else useful
+        alike = left_out(useful, unlike, COPIES)
+        return tuple(unlike), infeasible + risky + useless + alike, degraded, tuple(unpaid)
+
+    def _unlike(self, forecasts: list[Forecast]) -> list[Forecast]:
+        """Without the plans that would count one answer several times; the two that need no learning always stay."""
+        always = (self.menu.reference, self.menu.untrained)
+        return [
+            one
+            for one in forecasts
+            if one.plan in always or all(stage.max_samples == 1 for stage in one.plan.stages)
+        ] or forecasts
 
 
 def left_out(

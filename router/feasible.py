@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from predictors.observation import PartKind, Query
+from predictors.observation import PartKind, Query, Signals
 from router.backend_switch import BackendSwitch
 from router.backends import Capabilities
 from router.domain.choice import Forecast
@@ -14,6 +14,7 @@ from router.forecast import Forecaster, prompt_tokens_guess
 from router.worst_case import output_tokens_bound
 
 OVER_BUDGET = "the budget does not cover it"
+LATE, LATE_TEXT = "it is expected to take", "its first text is expected after"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +38,20 @@ class Feasibility:
         """What forbids plans to one query: what is about a backend is found out once, for all plans that use it."""
         return Objections(self, query, limits)
 
-    def too_slow(self, query: Query, forecast: Forecast, limits: Limits) -> str | None:
-        """Why the plan is expected to come too late; None where it is not, or nothing was learned about lengths."""
-        if limits.time_left_s is not None and forecast.latency_s > limits.time_left_s:
-            return f"it is expected to take {forecast.latency_s:.2f} s, {limits.time_left_s:.2f} s are left"
+    def too_slow(self, query: Query, forecast: Forecast, limits: Limits, signals: Signals) -> str | None:
+        """Why the plan is expected to come too late; None where it is not.
+
+        The caller's deadline is held against lengths that were learned alone: a guess must not choose another plan.
+        """
+        known = all(f"tokens_out/{name}" in signals for name in forecast.plan.backends)
+        if known and limits.time_left_s is not None and forecast.latency_s > limits.time_left_s:
+            return f"{LATE} {forecast.latency_s:.2f} s, {limits.time_left_s:.2f} s are left"
         wanted = query.constraints.max_ttft_s
         if wanted is None:
             return None
         streams = limits.stream and forecast.plan.commit is Commit.FIRST_TOKEN
         first = self.forecaster.first_text_s(query, forecast, streams)
-        return (
-            f"its first text is expected after {first:.2f} s, max_ttft is {wanted:.2f} s"
-            if first > wanted
-            else None
-        )
+        return f"{LATE_TEXT} {first:.2f} s, max_ttft is {wanted:.2f} s" if first > wanted else None
 
 
 class Objections:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from predictors.observation import Constraints, Preferences
+from predictors.observation import Constraints, Preferences, Sampling
+from router.choose import COPIES
 from router.domain.decision import Mode
 from router.domain.options import Options
 from router.errors import (
@@ -33,6 +34,48 @@ async def test_observe_serves_the_reference_and_logs_what_it_would_have_done(bui
     row = (await world.done(ask())).decision
     assert (row.plan, row.would_plan, row.would_propensity) == ("large", "small", 1.0)
     assert not row.usable
+
+
+async def test_observe_serves_the_reference_also_where_its_further_samples_would_not_help(
+    build, ask, one, told
+):
+    plans = {"small": [one("small")], "vote": [one("large", max_samples=3)]}
+    known = told({"p_correct/small": 0.9, "plan_quality/vote": 0.8, "helps/vote": -0.1})
+    world = build({"small": ["a"], "large": ["b"]}, plans, predictions=known, mode=Mode.OBSERVE)
+    assert world.allocator.books.chooser.menu.reference.name == "vote"
+    row = (await world.done(ask())).decision
+    assert (row.plan, row.would_plan, row.degraded) == ("vote", "small", ())
+
+
+@pytest.mark.parametrize("mode", Mode)
+async def test_lengths_that_nobody_knows_choose_no_other_plan_for_a_caller_in_a_hurry(build, ask, one, mode):
+    plans = {"small": [one("small")], "large": [one("large")]}
+    world = build({"small": ["a"], "large": ["b"]}, plans, mode=mode, max_tokens=1024)  # 10 s at half of them
+    done = await world.done(ask(), Options(time_left_s=5.0))
+    assert (done.decision.plan, done.decision.degraded) == ("large", ())
+
+
+@pytest.mark.parametrize(("mode", "plan"), [(Mode.OBSERVE, "large"), (Mode.APPLY, "small")])
+async def test_a_plan_that_is_known_to_be_late_is_left_out_but_where_nothing_is_to_change(
+    build, ask, one, told, mode, plan
+):
+    plans = {"small": [one("small")], "large": [one("large")]}
+    known = told({"tokens_out/small": 50.0, "tokens_out/large": 900.0, "p_correct/large": 0.9})
+    world = build({"small": ["a"], "large": ["b"]}, plans, predictions=known, mode=mode, max_tokens=1024)
+    row = (await world.done(ask(), Options(time_left_s=5.0))).decision
+    assert (row.plan, row.infeasible["large"].split(" 18")[0]) == (plan, "it is expected to take")
+
+
+async def test_at_temperature_0_samples_are_copies_and_votes_are_not_offered(build, ask, one):
+    plans = {"vote": [one("small", max_samples=3)], "small": [one("small")], "large": [one("large")]}
+    world = build({"small": ["a"], "large": ["b"]}, plans)
+    greedy = Sampling(temperature=0.0)
+    row = (await world.done(ask(sampling=greedy))).decision
+    assert row.infeasible == {"vote": COPIES}
+    asked = await world.done(ask(request_id="r2", sampling=greedy, constraints=Constraints(plan="vote")))
+    assert len(asked.decision.samples) == 3
+    alone = build({"small": ["a"]}, {"vote": plans["vote"]})
+    assert (await alone.done(ask(sampling=greedy))).decision.plan == "vote"
 
 
 async def test_the_price_moves_the_choice_from_the_better_to_the_cheaper_plan(build, ask, one, told):
