@@ -120,7 +120,14 @@ def worst_sample(query: Query, size: QuerySize, stage: Stage, bound: Bound) -> t
     tokens_in, tokens_out = tokens_in + looks_in, tokens_out + looks_out
     tokens_in, tokens_out = bound.copies * tokens_in, bound.copies * tokens_out
     one = tokens_in * price_in + tokens_out * bound.price.per_token_out
-    return one + bound.gpu_seconds * bound.price.per_gpu_second, tokens_in + tokens_out
+    return one + gpu_seconds(stage, bound) * bound.price.per_gpu_second, tokens_in + tokens_out
+
+
+def gpu_seconds(stage: Stage, bound: Bound) -> float:
+    """Of one sample at most: its own, its looks' (one after the other while it grows), its closing's, its rules'."""
+    growth = growth_of(stage.stop)
+    looks = 0 if growth is None else 1 + growth.answers
+    return (1 + looks + len(asking_rules(stage.stop))) * bound.gpu_seconds
 
 
 def side_calls(growth: Growth | None, tokens_in: int, tokens_out: int, answer_tokens: int) -> tuple[int, int]:
@@ -145,38 +152,38 @@ def worst_asking(
         tokens_in = bound.calls * (tokens_in + tokens_out + ASKING_TOKENS)
         tokens_out = 2 * tokens_out + bound.calls + bound.dropped_tokens
     price_in = max(bound.price.per_token_in, bound.price.per_token_cached)
-    gpu_seconds = asks.calls * bound.gpu_seconds
+    gpu_s = asks.calls * bound.gpu_seconds
     calls = asks.calls * bound.copies
     micros = calls * (tokens_in * price_in + tokens_out * bound.price.per_token_out)
     return (
-        micros + gpu_seconds * bound.price.per_gpu_second,
+        micros + gpu_s * bound.price.per_gpu_second,
         calls * (tokens_in + tokens_out),
-        gpu_seconds,
+        gpu_s,
     )
 
 
 def worst_amount(query: Query, plan: Plan, bounds: Mapping[str, Bound]) -> Amount:
     """What the plan cannot exceed while its backends keep to `max_tokens`: every sample, every stage."""
-    micros = gpu_seconds = 0.0
+    micros = gpu_s = 0.0
     tokens, size = 0, query_size(query)
     for index, stage in enumerate(plan.stages):
         bound, samples = bounds[stage.backend], samples_bound(query, plan, index)
         one, tokens_of_one = worst_sample(query, size, stage, bound)
         micros += samples * one
         tokens += samples * tokens_of_one
-        gpu_seconds += samples * bound.gpu_seconds
+        gpu_s += samples * gpu_seconds(stage, bound)
     for asks in plan.asks:
-        one, tokens_of_one, gpu_seconds_of_one = worst_asking(size, plan, asks, bounds)
-        micros, tokens, gpu_seconds = micros + one, tokens + tokens_of_one, gpu_seconds + gpu_seconds_of_one
-    return Amount(whole_micros(micros), tokens, whole_micros(gpu_seconds * 1e6))
+        one, tokens_of_one, gpu_s_of_one = worst_asking(size, plan, asks, bounds)
+        micros, tokens, gpu_s = micros + one, tokens + tokens_of_one, gpu_s + gpu_s_of_one
+    return Amount(whole_micros(micros), tokens, whole_micros(gpu_s * 1e6))
 
 
 def used_amount(by_backend: Mapping[str, Usage], prices: Mapping[str, Price]) -> Amount:
     """What was used, in every unit, at these prices; money is rounded up once, over all backends."""
     micros = sum(prices[name].micros(usage) for name, usage in by_backend.items())
     tokens = sum(usage.tokens_in + usage.tokens_out for usage in by_backend.values())
-    gpu_seconds = sum(usage.gpu_seconds for usage in by_backend.values())
-    return Amount(whole_micros(micros), tokens, whole_micros(gpu_seconds * 1e6))
+    gpu_s = sum(usage.gpu_seconds for usage in by_backend.values())
+    return Amount(whole_micros(micros), tokens, whole_micros(gpu_s * 1e6))
 
 
 def worst_cost(query: Query, plan: Plan, bounds: Mapping[str, Bound]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,11 @@ from predictors.observation import Message, Part, PartKind, Query, Sampling, Too
 from router.domain.plan import Plan, Prompt, Stage
 from router.domain.usage import Price, Usage
 from router.selectors.first import First
+from router.stopping.any_of import AnyOf
+from router.stopping.converged import Converged
 from router.stopping.never import Never
+from router.stopping.self_eval import SelfEval
+from router.stopping.token_cap import TokenCap
 from router.worst_case import (
     IMAGE_TOKENS,
     Bound,
@@ -139,3 +144,20 @@ def test_a_prompt_takes_no_more_than_the_context_that_there_is():
     short = Bound(Price(1.0), 10, 8, context_tokens=100)
     plan = Plan("p", (stage(),))
     assert worst_amount(query("x" * 5000), plan, {"small": short}).micros == 100
+
+
+@pytest.mark.parametrize(
+    ("rule", "calls"),
+    [
+        (Never(), 1),
+        (TokenCap(100), 2),  # and what ends it
+        (Converged(), 3),  # and its looks, one after the other while it grows
+        (SelfEval(), 2),  # and the question behind it
+        (AnyOf((Converged(), SelfEval())), 4),
+    ],
+)
+def test_gpu_time_of_looks_and_questions_is_reserved_as_well(rule, calls):
+    bound = Bound(Price(per_gpu_second=100.0), 64, 8, gpu_seconds=30.0)
+    plan = Plan("p", (Stage("small", rule, First(), max_samples=2),))
+    reserved = worst_amount(query(), plan, {"small": bound})
+    assert (reserved.gpu_micros, reserved.micros) == (2 * calls * 30_000_000, 2 * calls * 3000)
