@@ -126,7 +126,7 @@ class Allocator:
                     raise  # committed text cannot be taken back
                 progress.failed(progress.plan.stages[-1].backend, error)
                 if progress.finished():
-                    progress.stop_reason = "failed: the last stage gave nothing"
+                    progress.stop_reason = "failed: the last stage broke off"
                     return
                 progress.failed_backends.update(self.switch.closed())
                 await self.books.fail_over(progress, error)
@@ -252,10 +252,7 @@ class Allocator:
         if sample.finished:
             progress.arrivals_s[sample.sample_id] = seen.elapsed_s
         if sample.finished and progress.mode is not Mode.BYPASS:
-            signals = progress.predictions.confidence(seen, progress.look)
-            progress.signals.update(signals)
-            if "sample_confidence" in signals:
-                progress.confidence[sample.sample_id] = signals["sample_confidence"]
+            progress.judged(sample, progress.predictions.confidence(seen, progress.look))
         return sample, seen
 
     async def _tentative(self, progress: Progress, sample: Sample) -> Sample:

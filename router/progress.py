@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from predictors import Look, Predictions
-from predictors.observation import Observation, Query, Sample, Tally
+from predictors.observation import Observation, Query, Sample, Signals, Tally
 from predictors.untrained import Untrained
 from router.choose import Chosen
 from router.domain.decision import Mode, Status
@@ -19,6 +19,9 @@ from router.domain.usage import Meter, Price
 from router.errors import BackendError, RouterError
 from router.ledger import Reservation
 from router.selectors import Selection
+
+
+OF_LATEST = ("sample_confidence", "going_on/")  # signals with a sample's id behind them stay with it
 
 
 @dataclass(slots=True)
@@ -57,6 +60,7 @@ class Progress:
     confidence: dict[str, float] = field(
         default_factory=dict
     )  # sample id -> `sample_confidence` at its arrival
+    of_latest: tuple[str, ...] = ()  # names of signals that are about the latest finished sample
     streamed: list[Delta] = field(default_factory=list)  # committed pieces of the only sample
     verified: str = ""  # id of a sample that passed the stage's verifier
     degraded: list[str] = field(default_factory=list)
@@ -114,6 +118,19 @@ class Progress:
             said = f"hidden states of backend {sample.backend!r}: {sample.states}, logprobs took their place"
             if said not in self.degraded:
                 self.degraded.append(said)
+
+    def judged(self, sample: Sample, signals: Signals) -> None:
+        """What is told of the latest sample; what was told of the one before is not about this one."""
+        for name in self.of_latest:
+            self.signals.pop(name, None)
+        self.of_latest = tuple(
+            name
+            for name in signals
+            if name.startswith(OF_LATEST) and not name.endswith(f"/{sample.sample_id}")
+        )
+        self.signals.update(signals)
+        if "sample_confidence" in signals:
+            self.confidence[sample.sample_id] = signals["sample_confidence"]
 
     @contextmanager
     def ending(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from predictors.observation import Constraints, OnUnavailable
 from router.domain.decision import Mode, Status
 from router.domain.options import Options
 from router.errors import NoPlan
+from router.stopping.confident import Confident
 from router.stopping.hop import Hop
 
 PLANS = ("small", "large")
@@ -75,3 +76,16 @@ async def test_after_the_first_answer_the_price_decides_whether_to_go_on(
     )
     done = await world.done(ask())
     assert done.answers[0].backend == answered_by
+
+
+async def test_an_answer_of_which_nothing_is_known_is_not_judged_by_that_of_an_earlier_stage(
+    build, ask, one, told
+):
+    known = told(confidences=[0.6])
+    judged = known.confidence
+    known.confidence = lambda seen, look: judged(seen, look) if seen.latest.backend == "small" else {}
+    plan = [one("small", Confident(0.8)), one("mid", Confident(0.5)), one("large")]
+    world = build({"small": ["1"], "mid": ["2"], "large": ["3"]}, {"cascade": plan}, predictions=known)
+    row = (await world.done(ask())).decision
+    assert (row.answer, "sample_confidence" in row.signals) == ("3", False)
+    assert row.signals["sample_confidence/0.0"] == 0.6

@@ -126,7 +126,7 @@ def test_nothing_predicted_is_absent_and_not_0(counted, row):
         ("enough: verified", "enough: verified"),
         ("exhausted", "exhausted"),
         ("the deadline", "deadline"),
-        ("failed: the last stage gave nothing", "failed"),
+        ("failed: the last stage broke off", "failed"),
         ("abstained: no plan is expected to reach min_quality = 0.9; the best 0.412", "abstained"),
         ("", "none"),
     ],
