@@ -20,7 +20,6 @@ from router.errors import BackendError, RouterError
 from router.ledger import Reservation
 from router.selectors import Selection
 
-
 OF_LATEST = ("sample_confidence", "going_on/")  # signals with a sample's id behind them stay with it
 
 
