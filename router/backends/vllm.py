@@ -52,6 +52,7 @@ from router.errors import (
 )
 from router.plugins import resolve
 
+HURRY_S = 10.0  # a caller who gives a server less until its first token says nothing about it
 GROWN_TOKENS = 8  # how closely a sample is followed whose cue points are looked for
 
 
@@ -321,10 +322,11 @@ def _time_box(name: str, config: BackendConfig, environ: Mapping[str, str]) -> T
 def failed(error: BackendError, exchange: Exchange, longest_s: float) -> bool:
     """Whether it speaks against the server: not what it refuses, nor that it was too slow for a caller in a hurry.
 
-    `longest_s`: what any sample may take. A server's own time was up, too, where nothing came in the time for that.
+    `longest_s`: what any sample may take. A server's own time was up, too, where nothing came in the time for that, or
+    in `HURRY_S`.
     """
     if isinstance(error, BackendTimeout):
         limits = exchange.limits
-        silent = not exchange.received and limits.first_token_s <= limits.ends_s
+        silent = not exchange.received and min(limits.first_token_s, HURRY_S) <= limits.ends_s
         return silent or limits.ends_s >= longest_s
     return isinstance(error, (BackendUnavailable, BackendGarbled))

@@ -113,6 +113,17 @@ async def test_a_server_whose_own_time_is_up_rests_whatever_time_the_caller_has(
     assert backend.urls() == (1 - resting, resting)
 
 
+async def test_a_server_that_is_silent_for_long_rests_though_its_time_is_longer(
+    stub, connect, make_call, draw, monkeypatch
+):
+    monkeypatch.setattr("router.backends.vllm.HURRY_S", 0.2)
+    stub.fault("hang")
+    backend = connect(stub.url)
+    with pytest.raises(BackendTimeout):
+        await draw(backend, make_call(time_left_s=0.3))
+    assert backend.urls() == (0, 1)
+
+
 async def test_a_slow_server_is_waited_for_within_the_limits(stub, connect, make_call, draw):
     stub.fault("slow")  # four seconds to the first token
     with pytest.raises(BackendTimeout, match="no token"):
