@@ -1,10 +1,11 @@
 """Fit the heads over whole plans: expected reward, and samples of each stage.
 
-Plans are replayed on at most 3,000 of the fit's queries with held-out signals; reward and samples are then regressed
-on what was known before the first token. Plans of one sample have heads too, though a backend's own head would do:
-forecasts are compared, and of two that were learned apart the one that errs upwards is chosen. For the same reason a
-plan's reward is learned as the plans' common level plus its own deviation, each shrunk as its held-out error asks, so
-that small differences between plans are not mistaken for large ones.
+Plans are replayed on at most 3,000 of the fit's queries with held-out signals, on few queries in several orders of
+their samples; reward and samples are then regressed on what was known before the first token. Plans of one sample
+have heads too, though a backend's own head would do: forecasts are compared, and of two that were learned apart the one
+that errs upwards is chosen. For the same reason a plan's reward is learned as the plans' common level plus its own
+deviation, each shrunk as its held-out error asks, so that small differences between plans are not mistaken for large
+ones.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from training.plan_outcomes import PlanOutcomes, replay_plans, stage_columns
 
 Floats = NDArray[np.float64]
 _MOST_QUERIES = 3000  # the heads have some 150 coefficients; more would cost minutes and change nothing
+_MOST_ORDERS = 4  # of a query's samples: what one order gives is mostly its luck
 _ENOUGH = 30  # queries on which a plan ran; with fewer it has no head
 _PENALTIES = (30.0, 300.0, 3000.0, 30_000.0)  # rows
 _CUT = 5.0  # standard deviations, as `PlanHeads` cuts
@@ -70,6 +72,7 @@ def _outcomes(
     """Rows of the fit that were replayed, and what the plans gave on them."""
     count = len(fitted.rows.texts)
     drawn = np.random.default_rng(seed).permutation(count)[:_MOST_QUERIES]
+    orders = min(_MOST_ORDERS, _MOST_QUERIES // len(drawn), _deepest(recordings))
     chosen: list[int] = []
     parts: list[PlanOutcomes] = []
     for number, recording in enumerate(recordings):
@@ -77,7 +80,7 @@ def _outcomes(
         if not places:
             continue
         by_id = {fitted.rows.ids[place][1]: place for place in places}
-        parts.append(replay_plans(config, recording, list(by_id), plans, HeldOut(fitted, by_id)))
+        parts.append(replay_plans(config, recording, list(by_id), plans, HeldOut(fitted, by_id), orders))
         chosen += places
     joined = replace(
         parts[0],
@@ -85,6 +88,18 @@ def _outcomes(
         samples=np.concatenate([part.samples for part in parts]),
     )
     return chosen, joined
+
+
+def _deepest(recordings: Sequence[Recording]) -> int:
+    """The most finished samples that a backend has of a query, at least 1."""
+    found = 1
+    for recording in recordings:
+        seen = recording.columns
+        cell = (
+            seen.query[seen.finished].astype(np.int64) * len(recording.backends) + seen.backend[seen.finished]
+        )
+        found = max(found, int(np.bincount(cell).max(initial=1)))
+    return found
 
 
 def with_enough(outcomes: PlanOutcomes) -> PlanOutcomes:

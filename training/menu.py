@@ -1,8 +1,9 @@
 """A menu of plans for a recording: what `replay`, `fit` and the demo use where no router.toml is given.
 
-Every backend alone; a vote where enough samples were recorded; cascades from the cheapest backend to each dearer one,
-by its confidence. Rewards and gold answers are not read. The number of plans is
-bounded, since each one more makes every decision dearer: with many backends there are fewer of each kind.
+Every backend alone; votes where enough samples were recorded, of the cheapest backend at several costs of a sample;
+cascades from the cheapest backend to each dearer one, by its confidence. Rewards and gold answers are not read. The
+number of plans is bounded, since each one more makes every decision dearer: with many backends there are fewer of each
+kind.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from training.comparable_answers import answer_groups, comparable
 ENOUGH_TO_VOTE = 3  # samples that most queries have
 MOST_VOTES = 4  # backends with a vote plan, the cheapest first
 MOST_SAMPLES = 16
+LEAST_COST = (
+    0.02  # quality that one more vote must add where samples tell: the most thorough vote of a backend
+)
 MARGIN_TOKENS = 64  # over the longest prompt that was recorded
 
 
@@ -91,7 +95,9 @@ def _plans(recording: Recording, by_cost: list[str]) -> Iterator[PlanConfig]:
     for name in by_cost[:MOST_VOTES]:
         samples = min(MOST_SAMPLES, samples_each(recording, name))
         if samples >= ENOUGH_TO_VOTE and _votes(recording, name):
-            yield PlanConfig(name=f"{name}-vote", stages=(_vote(name, samples),))
+            yield PlanConfig(name=f"{name}-vote", stages=(_vote(name, samples, LEAST_COST),))
+            for cost in _costs(len(by_cost)) if name == cheapest else ():
+                yield PlanConfig(name=f"{name}-vote@{cost:g}", stages=(_vote(name, samples, cost),))
     if not comes_back(recording, cheapest):
         return
     for name in dearer:
@@ -109,6 +115,13 @@ def _thresholds(backends: int) -> tuple[float, ...]:
     return (0.25, 0.6) if backends <= MOST_VOTES else (0.4,)
 
 
+def _costs(backends: int) -> tuple[float, ...]:
+    """Of further votes of the cheapest backend: what one more sample must add, for prices at which few are drawn."""
+    if backends == 2:
+        return (0.06, 0.15)
+    return (0.1,) if backends <= MOST_VOTES else ()
+
+
 def _votes(recording: Recording, backend: str) -> bool:
     """Whether its samples have answers that can be compared: free text is not voted on."""
     seen = recording.columns
@@ -116,7 +129,12 @@ def _votes(recording: Recording, backend: str) -> bool:
     return comparable(seen.query[rows], answer_groups(recording)[rows])
 
 
-def _vote(name: str, samples: int) -> StageConfig:
+def _vote(name: str, samples: int, cost: float) -> StageConfig:
+    """`cost` is fixed: what heads learn of a plan whose rule follows the price holds at the price of the fit alone."""
     return StageConfig(
-        backend=name, max_samples=samples, width=min(4, samples), stop="value_of_next", select="weighted"
+        backend=name,
+        max_samples=samples,
+        width=min(4, samples),
+        stop={"kind": "value_of_next", "fixed_cost": cost},
+        select="weighted",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,7 @@ from router.config import Config
 from router.domain.events import Done
 from router.domain.options import Options
 from router.domain.plan import Plan
+from router.draw import unit
 from router.errors import RouterError
 from router.recording import Recording
 from training.remembered import remember
@@ -32,7 +33,7 @@ class PlanOutcomes:
 
     plans: tuple[str, ...]
     stages: tuple[int, ...]  # of each plan
-    reward: Floats = field(compare=False)  # (n, plans) of the selected answer
+    reward: Floats = field(compare=False)  # (n, plans) of the selected answer, mean over the orders
     samples: Floats = field(compare=False)  # (n, sum of stages) finished samples of each stage, plan by plan
 
 
@@ -42,9 +43,13 @@ def replay_plans(
     query_ids: Sequence[str],
     plans: Sequence[Plan],
     predictions: Predictions,
+    orders: int = 1,
 ) -> PlanOutcomes:
-    """Run each of `plans` on each query; rewards are read only after the plan has ended."""
-    return asyncio.run(_replay(config, recording, query_ids, plans, predictions))
+    """Run each of `plans` on each query; rewards are read only after the plan has ended.
+
+    `orders`: in how many orders a query's samples are drawn; what the plans gave is the mean over these.
+    """
+    return asyncio.run(_replay(config, recording, query_ids, plans, predictions, orders))
 
 
 async def _replay(
@@ -53,6 +58,7 @@ async def _replay(
     query_ids: Sequence[str],
     plans: Sequence[Plan],
     predictions: Predictions,
+    orders: int,
 ) -> PlanOutcomes:
     stages = tuple(len(plan.stages) for plan in plans)
     reward = np.full((len(query_ids), len(plans)), np.nan)
@@ -67,17 +73,35 @@ async def _replay(
             for column, plan in enumerate(plans):
                 if not all(recorded(config, recording, place, backend) for backend in plan.backends):
                     continue
-                done = await answered(service, recorded_query(recording, place, Constraints(plan=plan.name)))
-                if done is None:
-                    continue
-                reward[row, column] = reward_of(config, recording, place, done.answers[0])
-                drawn = [sample.stage for sample in done.samples if sample.finished]
-                samples[row, first[column] : first[column + 1]] = [
-                    drawn.count(stage) for stage in range(stages[column])
+                runs = [
+                    run
+                    for order in range(orders)
+                    if (run := await _run(service, config, recording, place, plan, order)) is not None
                 ]
+                if runs:
+                    gave = np.array(runs)
+                    labelled = gave[np.isfinite(gave[:, 0]), 0]
+                    reward[row, column] = labelled.mean() if len(labelled) else np.nan
+                    samples[row, first[column] : first[column + 1]] = gave[:, 1:].mean(axis=0)
     finally:
         await service.close()
     return PlanOutcomes(tuple(plan.name for plan in plans), stages, reward, samples)
+
+
+async def _run(
+    service: Service, config: Config, recording: Recording, place: int, plan: Plan, order: int
+) -> list[float] | None:
+    """Reward and finished samples of each stage, with the query's samples in one order; None without an answer."""
+    query = recorded_query(recording, place, Constraints(plan=plan.name))
+    if order:  # the first is that of a replay
+        seed = int(unit(order, "order", query.request_id) * 2**31)
+        query = replace(query, sampling=replace(query.sampling, seed=seed))
+    done = await answered(service, query)
+    if done is None:
+        return None
+    drawn = [sample.stage for sample in done.samples if sample.finished]
+    counts = [float(drawn.count(stage)) for stage in range(len(plan.stages))]
+    return [reward_of(config, recording, place, done.answers[0]), *counts]
 
 
 def recorded(config: Config, recording: Recording, place: int, backend: str) -> bool:

@@ -37,6 +37,9 @@ class Weighed:
     other: Floats = field(
         compare=False
     )  # (n, N) P(the next is right and says something else); NaN without a vote
+    worth: Floats = field(
+        compare=False
+    )  # (n, N) of the next sample, as `value_of_next` has it; NaN without a vote
 
 
 def weighed_runs(votes: Votes) -> Weighed:
@@ -74,4 +77,6 @@ def weighed_runs(votes: Votes) -> Weighed:
     latest = np.maximum.accumulate(np.where(same, arrival, -1), axis=1)
     voted = came.any(axis=2)
     speaker = np.where(voted, np.take_along_axis(latest, leader, axis=2)[..., 0], np.arange(length))
-    return Weighed(weight / every[..., None], speaker, np.where(voted, other, np.nan))
+    other = np.where(voted, other, np.nan)
+    worth = rule.telling * other / np.maximum(total[..., 0], 1.0)
+    return Weighed(weight / every[..., None], speaker, other, worth)

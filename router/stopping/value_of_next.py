@@ -42,7 +42,9 @@ class ValueOfNext(StoppingRule):
 
     Where a bundle says what samples are worth for themselves (`evidence/<sample_id>`), the answer in hand is that of
     the selector `weighted`, and going on is worth `telling` times the chance that the next sample is right where this
-    answer is wrong (`router.stopping.weighed_votes`); what a sample costs at least is then `cost_weighed`.
+    answer is wrong (`router.stopping.weighed_votes`), divided by the votes so far: the more there are, the more seldom
+    one more changes the answer. What a sample costs at least is then `cost_weighed`; with `fixed_cost` it is that, at
+    any price: such a plan gives what its head has learned of it whoever asks, and the policy weighs its price.
 
     Where going on does not pay: ENOUGH if the leader is right with probability >= `keep`, else ESCALATE (on the last
     stage that ends the plan as well). Fails where wrong answers agree more than the model expects (systematic errors:
@@ -56,16 +58,16 @@ class ValueOfNext(StoppingRule):
     alike: float = 0.4  # correlation of two samples of a query without a prediction, (0, 1)
     concentration: float = 1.5  # of wrong answers, > 0: how many different ones there are
     discount: float = 0.4  # of wrong answers, [0, 1): how rarely they repeat
-    # quality that such a chance is worth, (0, 1]: right samples are not always preferred
-    telling: float = field(default=0.16, metadata=LATER)
+    # quality that such a chance is worth after one vote, (0, 1]: right samples are not always preferred
+    telling: float = field(default=0.65, metadata=LATER)
     # `cost` where samples bring evidence and `cost` is 0, [0, 1)
-    cost_weighed: float = field(default=0.0118, metadata=LATER)
+    cost_weighed: float = field(default=0.0105, metadata=LATER)
+    # in place of all of these where samples bring evidence, whatever the price, [0, 1); 0: none
+    fixed_cost: float = field(default=0.0, metadata=LATER)
 
     reads_content: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not 0 <= self.cost < 1:
-            raise ConfigError(f"value_of_next: cost must be in [0, 1), got {self.cost}")
         for name in ("right", "alike"):
             if not 0 < getattr(self, name) < 1:
                 raise ConfigError(
@@ -81,8 +83,9 @@ class ValueOfNext(StoppingRule):
             raise ConfigError(f"value_of_next: discount must be in [0, 1), got {self.discount}")
         if not 0 < self.telling <= 1:
             raise ConfigError(f"value_of_next: telling must be in (0, 1], got {self.telling}")
-        if not 0 <= self.cost_weighed < 1:
-            raise ConfigError(f"value_of_next: cost_weighed must be in [0, 1), got {self.cost_weighed}")
+        for name in ("cost", "cost_weighed", "fixed_cost"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"value_of_next: {name} must be in [0, 1), got {getattr(self, name)}")
 
     def verdict(self, seen: Observation, signals: Signals) -> Verdict:
         """MORE while it pays."""
@@ -101,7 +104,7 @@ class ValueOfNext(StoppingRule):
                 hefts,
                 p,
                 self.alike if p2 is None else correlation(p, p2),
-                max(self.cost or self.cost_weighed, price),
+                self.fixed_cost or max(self.cost or self.cost_weighed, price),
             )
             return MORE if gain > 0 else ENOUGH if leader_right >= self.keep else ESCALATE
         confidence = None
@@ -128,7 +131,7 @@ class ValueOfNext(StoppingRule):
         `hefts`: the sum of exp(evidence) over the samples of each answer.
         """
         now = standing(counts, hefts, self.model(p_correct, rho))
-        return self.telling * now.other - cost, now.right
+        return self.telling * now.other / sum(counts) - cost, now.right
 
     def model(self, p_correct: float, rho: float) -> VoteModel:
         """Of votes, for a query; what is hardly possible is kept from being certain."""

@@ -119,7 +119,9 @@ def test_arrays_say_what_the_rule_and_the_selector_do() -> None:
                 assert more and np.isnan(found.other[query, at])
                 continue
             checked += 1
-            assert more == bool(rule.telling * found.other[query, at] > rule.cost_weighed)
+            votes = sum(seen.tally.counts)
+            assert found.worth[query, at] == pytest.approx(rule.telling * found.other[query, at] / votes)
+            assert more == bool(found.worth[query, at] > rule.cost_weighed)
             chosen = selector.select(seen.samples, seen.tally, signals).samples[0]
             assert chosen.answer_class == classes[query, found.speaker[query, at]]
             hefts = hefts_of(seen.samples, len(seen.tally.counts), signals)
@@ -149,6 +151,18 @@ def test_a_dearer_sample_is_drawn_less() -> None:
     dear = signals | {"price": 1000.0, "sample_cost/small": 1000.0}
     assert ValueOfNext().verdict(seen, dear) is not MORE
     assert ValueOfNext(cost=0.5).verdict(seen, signals) is not MORE
+    fixed = ValueOfNext(fixed_cost=0.01)
+    assert fixed.verdict(seen, signals) is fixed.verdict(seen, dear) is MORE
+    assert ValueOfNext(fixed_cost=0.5).verdict(seen, signals) is not MORE
+
+
+def test_the_more_votes_there_are_the_less_one_more_is_worth() -> None:
+    rule = ValueOfNext()
+    gain, right = rule.weighed([1], [1.0], 0.4, 0.4, 0.0)
+    assert gain == pytest.approx(rule.telling * standing([1], [1.0], rule.model(0.4, 0.4)).other)
+    assert right == standing([1], [1.0], rule.model(0.4, 0.4)).right
+    four = standing([2, 2], [2.0, 2.0], rule.model(0.4, 0.4))
+    assert rule.weighed([2, 2], [2.0, 2.0], 0.4, 0.4, 0.0)[0] == pytest.approx(rule.telling * four.other / 4)
 
 
 def test_votes_count_what_samples_say_for_themselves() -> None:
@@ -174,7 +188,8 @@ def test_evidence_is_what_a_judgement_adds_to_what_was_expected() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"telling": 0.0}, {"telling": 1.1}, {"cost_weighed": -0.1}, {"cost_weighed": 1.0}]
+    "wrong",
+    [{"telling": 0.0}, {"telling": 1.1}, {"cost_weighed": -0.1}, {"cost_weighed": 1.0}, {"fixed_cost": 1.0}],
 )
 def test_impossible_numbers_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):

@@ -21,14 +21,14 @@ def names(made: ModuleType, folder: Path, **options: object) -> list[str]:
     return [plan.name for plan in menu_of(recording, folder).plans]
 
 
-def test_every_backend_alone_a_vote_of_each_and_cascades(made: ModuleType, tmp_path: Path) -> None:
+def test_every_backend_alone_votes_of_each_and_cascades(made: ModuleType, tmp_path: Path) -> None:
     found = names(made, tmp_path / "a", samples=4)
-    assert found[:4] == ["small", "large", "small-vote", "large-vote"]
-    assert all(name.startswith("small-to-large@") for name in found[4:]) and len(found) > 4
+    assert found[:6] == ["small", "large", "small-vote", "small-vote@0.06", "small-vote@0.15", "large-vote"]
+    assert all(name.startswith("small-to-large@") for name in found[6:]) and len(found) > 6
 
 
 def test_two_samples_are_too_few_to_vote(made: ModuleType, tmp_path: Path) -> None:
-    assert not any(name.endswith("-vote") for name in names(made, tmp_path / "a", samples=2))
+    assert not any("-vote" in name for name in names(made, tmp_path / "a", samples=2))
 
 
 def test_without_anything_to_look_at_there_is_no_cascade(made: ModuleType, tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_free_text_is_not_voted_on_whatever_its_rewards(made: ModuleType, tmp_pa
         answers=tuple(f"This is text {number} of many." for number in range(len(seen))),
         columns=replace(seen, answer=np.arange(len(seen), dtype=np.int32), reward=reward),
     )
-    assert not any(plan.name.endswith("-vote") for plan in menu_of(prose, tmp_path / "a").plans)
+    assert not any("-vote" in plan.name for plan in menu_of(prose, tmp_path / "a").plans)
 
 
 @pytest.mark.parametrize("samples", [3, 8])
@@ -55,8 +55,10 @@ def test_a_vote_weighs_its_samples_and_stops_where_the_next_is_not_worth_it(
     folder = tmp_path / "a"
     recording = Recording.load(made.write_pattern(folder, 60, samples=samples))
     plans = {plan.name: plan for plan in menu_of(recording, folder).plans}
-    vote = plans["small-vote"].stages[0]
-    assert (vote.stop, vote.select, vote.max_samples) == ("value_of_next", "weighted", samples)
+    for name, cost in (("small-vote", 0.02), ("small-vote@0.15", 0.15)):
+        vote = plans[name].stages[0]
+        assert vote.stop == {"kind": "value_of_next", "fixed_cost": cost}
+        assert (vote.select, vote.max_samples) == ("weighted", samples)
 
 
 def test_the_reference_is_the_dearest_backend_alone(made: ModuleType, tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from router.stopping.value_of_next import ValueOfNext
 from training.suites.allocation.problem import NO_ROW, Problem
 from training.suites.allocation.said import Said
 from training.weighed_runs import Votes, weighed_runs
@@ -143,7 +142,7 @@ def _weighed(problem: Problem, leg: Leg, least: float, drawn: NDArray[np.int64],
     same = (group[:, :, None] == group[:, None, :]) & (group[:, :, None] >= 0)
     classes = np.where(group >= 0, same.argmax(axis=2), -1)  # of each answer its first arrival
     seen = weighed_runs(Votes(classes, said.evidence[drawn], said.models[:, leg.backend]))
-    settled = ValueOfNext().telling * seen.other <= least  # never without a vote
+    settled = seen.worth <= least  # never without a vote
     used, last, enough = _until(settled, drawn)
     every = np.arange(len(drawn))
     speaker = seen.speaker[every, last]

@@ -19,7 +19,7 @@ MOST_FRONT = 4  # backends, the cheapest, the best and what lies between
 MOST_FIRST = 2  # that a cascade may begin with
 MOST_SAMPLES = 15
 VOTES = (3, 5, 9, 15)
-WEIGHED = (0.003, 0.01, 0.03, 0.06)  # reward that one more sample must promise
+WEIGHED = (0.006, 0.012, 0.04, 0.1)  # reward that one more sample must promise
 AGREE = ((2, 2), (3, 2), (3, 3), (5, 3), (8, 5))  # samples, of which so many must agree
 CONFIDENT = (0.2, 0.35, 0.5, 0.65, 0.8, 0.9)
 

@@ -33,7 +33,7 @@ def weighed(runs: Runs, expected: Expected, evidence: Floats) -> Candidates:
         """(costs, n) samples, and (n, N) the arrival that answers after each."""
         said = evidence[runs.rows[permutation]]
         seen = weighed_runs(Votes(runs.classes[permutation], said, models))
-        enough = rule.telling * seen.other <= costs[:, None, None]  # never without a vote
+        enough = seen.worth <= costs[:, None, None]  # never without a vote
         return first_true(enough), seen.speaker
 
     def answered(permutation: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
