@@ -17,7 +17,7 @@ from predictors.observation import Sample, Tally
 from predictors.sample_head import SampleHead
 from training.fit_hop import fit_hop_values
 from training.fit_rows import rows_of
-from training.suites.routing.decided import Decided, RoutePlan
+from training.suites.routing.decided import Decided, RoutePlan, single_plans
 from training.suites.routing.learned import Learned, Signals, ids_of
 from training.suites.routing.operating_points import Estimates, decide, price_range, spaced
 from training.suites.routing.problem import Fold
@@ -110,7 +110,7 @@ def decide_looked(fold: Fold, before: Estimates, looked: Looked) -> Decided:
     if len(fold.problem.backends) > 2:
         return _by_price(fold, before, given)
     decided = decide(fold, given)
-    return replace(decided, plans=_plans(fold, looked=True))
+    return replace(decided, plans=_looked_plans(fold))
 
 
 def _by_price(fold: Fold, before: Estimates, given: Estimates) -> Decided:
@@ -137,25 +137,15 @@ def _by_price(fold: Fold, before: Estimates, given: Estimates) -> Decided:
         paths.append(np.where(looks, width + then, direct)[n:])
         asked = np.where(looks, cost[:, small] + then_cost[every, then], cost[every, direct])
         spent.append(float(asked[:n].mean()))
-    dear = float(before.train_cost[:, fold.best].mean())
-    points, used = spaced(np.array(spent), dear)
-    chosen = np.stack(
-        [
-            np.full(len(fold.test), small),
-            *(paths[at] for at in used),
-            np.full(len(fold.test), fold.best),
-        ]
-    )
-    plans = (*_plans(fold, looked=False), *_plans(fold, looked=True))
+    points, chosen = spaced(fold, before, np.array(spent), lambda at: paths[at])
     kept = np.where(chosen == width + small, small, chosen).astype(np.int16)
+    plans = (*single_plans(problem), *_looked_plans(fold))
     return Decided(points, plans, kept, p_small_wrong=given.p_small_wrong)
 
 
-def _plans(fold: Fold, *, looked: bool) -> tuple[RoutePlan, ...]:
-    """One per backend: it alone, or after the cheapest one."""
+def _looked_plans(fold: Fold) -> tuple[RoutePlan, ...]:
+    """One per backend: the cheapest one alone, each other after it."""
     small, names = fold.cheapest, fold.problem.backends
-    if not looked:
-        return tuple(RoutePlan(name, (place,)) for place, name in enumerate(names))
     return tuple(
         RoutePlan(name, (small,)) if place == small else RoutePlan(f"{names[small]}→{name}", (small, place))
         for place, name in enumerate(names)

@@ -8,6 +8,7 @@ the axis (as APGR wants it). With more, each query is charged what it is expecte
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -94,27 +95,36 @@ def _by_price(fold: Fold, estimates: Estimates) -> tuple[tuple[str, ...], NDArra
             for price in prices
         ]
     )
-    dear = float(np.mean(estimates.train_cost[:, fold.best]))
-    points, used = spaced(spent, dear)
-    rows = [np.full(len(estimates.test_quality), fold.cheapest)]
-    rows += [best_plan(estimates.test_quality, estimates.test_cost, prices[at]) for at in used]
-    rows += [np.full(len(estimates.test_quality), fold.best)]
-    return points, np.stack(rows).astype(np.int16)
+    return spaced(
+        fold,
+        estimates,
+        spent,
+        lambda at: best_plan(estimates.test_quality, estimates.test_cost, prices[at]),
+    )
 
 
-def spaced(spent: NDArray[np.float64], dear: float) -> tuple[tuple[str, ...], list[int]]:
-    """Names of the operating points, "cheapest" and "best" around them, and which of the settings each is.
+def spaced(
+    fold: Fold,
+    estimates: Estimates,
+    spent: NDArray[np.float64],
+    choose: Callable[[int], NDArray[np.int64]],
+) -> tuple[tuple[str, ...], NDArray[np.int16]]:
+    """Operating points, evenly spaced up to the best single backend's cost, some up to the most, and the two ends.
 
-    `spent`: what each setting spends on the training queries. Evenly spaced up to `dear`, then some up to the most.
+    `spent`: what each setting spends on the training queries; `choose` gives what the setting of a number does with
+    the test queries.
     """
+    dear = float(np.mean(estimates.train_cost[:, fold.best]))
     span = np.linspace(min(float(spent.min()), dear), dear, POINTS)
     further = np.linspace(dear, max(float(spent.max()), dear), BEYOND + 1)[1:]
+    rows = [np.full(len(estimates.test_quality), fold.cheapest)]
+    rows += [choose(int(np.argmin(np.abs(spent - target)))) for target in (*span, *further)]
+    rows += [np.full(len(estimates.test_quality), fold.best)]
     labels = (
         *(f"cost={share:.3f}" for share in np.arange(POINTS) / (POINTS - 1)),
         *(f"beyond={share:.3f}" for share in np.arange(1, BEYOND + 1) / BEYOND),
     )
-    used = [int(np.argmin(np.abs(spent - target))) for target in (*span, *further)]
-    return ("cheapest", *labels, "best"), used
+    return ("cheapest", *labels, "best"), np.stack(rows).astype(np.int16)
 
 
 def price_range(estimates: Estimates) -> NDArray[np.float64]:
