@@ -36,6 +36,7 @@ from router.growing_signals import growing_signals
 from router.progress import Progress
 from router.selectors import Selection
 from router.stage_call import stage_call
+from router.take_over import begins_again
 from router.verified_score import verified_score
 
 TRANSIENT = (BackendUnavailable, BackendTimeout, BackendGarbled)  # another backend may do better
@@ -148,7 +149,8 @@ class Allocator:
                         if isinstance(event, Judged) and event.verdict.action is Action.ENOUGH:
                             return
             except TRANSIENT as error:
-                progress.failed_backends.add(stage.backend)
+                if index < last or not begins_again(progress, self.backends[stage.backend]):
+                    progress.failed_backends.add(stage.backend)
                 if index == last:
                     raise
                 progress.failed(stage.backend, error)

@@ -234,12 +234,15 @@ class Books:
         held.append(await self.ledger.obtain(f"{progress.decision_id}/{len(held)}", amount, query.tenant))
 
     async def fail_over(self, progress: Progress, error: BackendError) -> None:
-        """Let another feasible plan take over, one that needs none of the failed backends; else raise what failed."""
+        """Let a feasible plan go on that needs none of the failed backends, the same one again if it does not.
+
+        Raises what failed where there is none, and where the caller wants this plan or nothing.
+        """
         refusal = BackendError.of_all(progress.failures)
-        if progress.query.constraints.on_unavailable is OnUnavailable.FAIL:
-            raise refusal from error
-        failed = progress.plan
+        failed, insists = progress.plan, progress.query.constraints.on_unavailable is OnUnavailable.FAIL
         for plan in those_left(progress):
+            if insists and plan is not failed:
+                continue
             progress.plan = plan
             try:
                 await self._obtain(progress)
@@ -316,7 +319,8 @@ class Books:
 
     def _took_over(self, progress: Progress, plan: Plan, why: str = "") -> None:
         """Say so; the plan that runs now is told its own prices."""
-        progress.degraded.append(f"plan {progress.plan.name!r} took over from {plan.name!r}{why}")
+        took = "began again" if progress.plan is plan else f"took over from {plan.name!r}"
+        progress.degraded.append(f"plan {progress.plan.name!r} {took}{why}")
         progress.stage_costs = self.chooser.forecaster.price_signals(
             progress.query, progress.plan, progress.look.signals, progress.chosen.price
         )

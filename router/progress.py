@@ -64,6 +64,7 @@ class Progress:
     verified: str = ""  # id of a sample that passed the stage's verifier
     degraded: list[str] = field(default_factory=list)
     failed_backends: set[str] = field(default_factory=set)
+    began_again: bool = False  # the plan, on another server of a backend that failed
     failures: list[BackendError] = field(default_factory=list)  # that ended a stage, in order
     status: Status = Status.ANSWERED
     stop_reason: str = ""

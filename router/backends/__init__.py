@@ -81,6 +81,17 @@ class Backend(Protocol):
         ...
 
 
+@runtime_checkable
+class Breakers(Protocol):
+    """A backend with several servers."""
+
+    hedges: int  # requests sent because another server had not begun to answer
+
+    def urls(self) -> tuple[int, int]:
+        """How many are asked, and how many rest after a failure. Call it in the event loop."""
+        ...
+
+
 BACKENDS = {
     "vllm": "router.backends.vllm:VLLM",
     "recorded": "router.backends.recorded:Recorded",

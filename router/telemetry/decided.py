@@ -40,6 +40,7 @@ KINDS = (
     ("no bundle", "untrained"),
     ("the reference plan", "reference_infeasible"),
     ("the deadline passed", "deadline"),
+    ("…began again", "other_server"),
     ("…took over from", "other_plan"),
     ("…may be late", "late"),
     ("…failed:", "backend_failed"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from router.auth.certificates import PortCertificates
+from router.backends import Breakers
 from router.books import Books
 from router.domain.plan import Plan
 from router.ledger import Balance
@@ -24,17 +25,6 @@ class Running(Protocol):
     draining: bool
     queries: int
     max_queries: int
-
-
-@runtime_checkable
-class Breakers(Protocol):
-    """A backend with several servers."""
-
-    hedges: int  # requests sent because another server had not begun to answer
-
-    def urls(self) -> tuple[int, int]:
-        """How many are asked, and how many rest after a failure."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

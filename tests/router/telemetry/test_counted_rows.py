@@ -141,6 +141,7 @@ def test_a_stop_reason_is_a_word_that_holds_nothing_of_the_query(said: str, word
         ("no bundle: plans are chosen untrained", "untrained", ""),
         ("backend 'small' failed: small at http://x: no token within 1.0 s", "backend_failed", "small"),
         ("plan 'large' took over from 'small'", "other_plan", ""),
+        ("plan 'large' began again", "other_server", ""),
         ("plan 'large' may be late: it is expected to take 3.00 s, 1.00 s are left", "late", ""),
         ("backend 'small' is in quarantine: it gave 9 tokens where max_tokens was 4", "backend_closed", ""),
         ("backend 'small': it gave 9 tokens where max_tokens was 4", "backend_overran", ""),
