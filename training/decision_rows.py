@@ -17,6 +17,7 @@ from router.recording import Recording
 from router.recordings.cost import SNAPSHOT_TOKENS, Prices
 
 NO_ANSWER = -1  # in `answer`
+NO_SAMPLE = -1  # of `answering_row`, where nothing was drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class DecisionRows:
 def answering_row(rows: DecisionRows, recording: Recording) -> NDArray[np.int64]:
     """The sample that each answer came from, shape (n,): the last one looked at that gives this answer.
 
-    Where the answer is null, or none of the samples gives it, the last sample.
+    Where the answer is null, or none of the samples gives it, the last sample; without any, `NO_SAMPLE`.
     """
     codes = recording.columns.answer[rows.sample_row]
     owner = np.repeat(np.arange(len(rows)), np.diff(rows.samples_from))
@@ -100,8 +101,19 @@ def answering_row(rows: DecisionRows, recording: Recording) -> NDArray[np.int64]
     place = np.arange(len(codes))
     last = np.full(len(rows), -1)
     np.maximum.at(last, owner[gives], place[gives])
-    chosen: NDArray[np.int64] = rows.sample_row[np.where(last < 0, rows.samples_from[1:] - 1, last)]
+    last = np.where(last < 0, rows.samples_from[1:] - 1, last)
+    drawn = np.diff(rows.samples_from) > 0
+    chosen = np.full(len(rows), NO_SAMPLE, dtype=np.int64)
+    chosen[drawn] = rows.sample_row[last[drawn]]
     return chosen
+
+
+def answered_reward(rows: DecisionRows, recording: Recording) -> NDArray[np.float64]:
+    """What each answer earned, shape (n,), in [0, 1]; NaN where it has no label, or no sample was drawn."""
+    answered = answering_row(rows, recording)
+    found = np.full(len(rows), np.nan)
+    found[answered != NO_SAMPLE] = recording.columns.reward[answered[answered != NO_SAMPLE]]
+    return found
 
 
 def cost_of_samples(

@@ -15,7 +15,7 @@ import numpy as np
 import typer
 
 from router.recording import Recording
-from training.decision_rows import DecisionRows, answering_row
+from training.decision_rows import DecisionRows, answered_reward
 from training.decisions_file import read_decisions
 from training.errors import NotEnoughData, TrainingError
 from training.replay import summary
@@ -38,7 +38,7 @@ def evaluate(
 ) -> None:
     """Say how logged decisions turned out: reward with its 95 % interval, cost, samples and plans of each policy.
 
-    Queries whose answer has no reward are left out of the reward and counted.
+    Queries without an answer, or whose answer has no reward, are left out of the reward and counted.
     """
     recordings = {found.name: found for found in map(Recording.load, recording)}
     if html is not None:
@@ -88,7 +88,7 @@ def write_page(
 
 def outcome(rows: DecisionRows, recording: Recording) -> dict[str, Any]:
     """The summary, and the answers' mean reward with the half width of its normal 95 % interval (None: no labels)."""
-    reward = recording.columns.reward[answering_row(rows, recording)].astype(float)
+    reward = answered_reward(rows, recording)
     labelled = reward[~np.isnan(reward)]
     spread = float(labelled.std(ddof=1)) if len(labelled) > 1 else 0.0
     return summary(rows) | {

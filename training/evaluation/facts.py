@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from predictors.calibration import brier_skill, ece_debiased
 from router.recording import Recording
-from training.decision_rows import DecisionRows, answering_row
+from training.decision_rows import DecisionRows, answered_reward, answering_row
 from training.errors import NotEnoughData
 from training.figures.spread import Spread, student_95
 
@@ -69,7 +69,7 @@ class Facts:
 def facts(rows: DecisionRows, recording: Recording) -> Facts:
     """Raises `NotEnoughData` where no answer has a reward."""
     answered = answering_row(rows, recording)
-    reward = recording.columns.reward[answered].astype(float)
+    reward = answered_reward(rows, recording)
     known: NDArray[np.bool_] = ~np.isnan(reward)
     if not known.any():
         raise NotEnoughData(f"{recording.name}: none of the {len(rows)} answers has a reward")

@@ -12,6 +12,7 @@ import pytest
 from router.recording import Recording
 from training.decision_rows import DecisionRows, Named, RowKey
 from training.errors import NotEnoughData
+from training.evaluate import outcome
 from training.evaluation.facts import changed, facts
 from training.evaluation.page import page
 
@@ -107,6 +108,27 @@ def test_answers_without_reward_are_counted_not_judged(recording):
     blind[:] = np.nan
     with pytest.raises(NotEnoughData, match="none of the 200 answers has a reward"):
         facts(rows, replace(recording, columns=replace(recording.columns, reward=blind)))
+
+
+def test_what_drew_no_sample_earned_nothing_that_is_known(recording):
+    """Where a verifier shares out few samples, many queries get none: their neighbours' answers are not theirs."""
+    every = decided(recording, "small")
+    some = np.arange(N) % 3 == 1  # not the first, not the last
+    few = replace(
+        every,
+        samples_from=np.concatenate(([0], np.cumsum(some))).astype(np.int32),
+        sample_row=every.sample_row[some],
+        answer=np.where(some, every.answer, -1).astype(np.int32),
+        cost=np.where(some, every.cost, 0.0),
+    )
+    found = facts(few, recording)
+    assert found.unlabelled == N - some.sum()
+    assert found.reward.mean == pytest.approx(rewards(recording, "small")[some].mean())
+    said = outcome(few, recording)
+    assert said["unlabelled"] == N - some.sum()
+    assert said["reward"] == pytest.approx(found.reward.mean)
+    nothing = replace(few, samples_from=np.zeros(N + 1, np.int32), sample_row=np.zeros(0, np.int64))
+    assert outcome(nothing, recording)["reward"] is None
 
 
 def test_what_changed_is_paired_by_query(recording):
