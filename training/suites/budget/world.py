@@ -42,11 +42,6 @@ class World:
         """The plan of every query at a price (quality per dollar), (n,)."""
         return best_plan(self.quality, self.cost / MICRO, price)
 
-    def mean_at(self, price: float) -> tuple[float, float]:
-        """Mean micro-dollars paid and mean reward at a price."""
-        rows, plan = np.arange(len(self)), self.at_price(price)
-        return float(self.paid[rows, plan].mean()), float(self.reward[rows, plan].mean())
-
     @property
     def prices(self) -> Floats:
         """0, and prices from where cost hardly matters to where nothing else does, rising."""
