@@ -215,6 +215,32 @@ def test_hidden_states_are_a_subject_where_they_are_recorded(pattern: Path, tmp_
     assert value(collected.figures(), "hidden", "auroc") > 0.75
 
 
+def test_what_growing_samples_would_have_answered_is_not_the_rate_of_finished_ones(
+    made: ModuleType, tmp_path: Path
+) -> None:
+    """Four looks at every sample, all of them wrong; the file asks about the ends, of which every second is right."""
+    source = made.write_pattern(tmp_path / "pattern", 60)
+    ended = pq.read_table(source / "samples.parquet")
+    ended = ended.append_column("prefix_tokens", pa.nulls(len(ended), pa.int32()))
+    place = ended.column_names.index("reward")
+    wrong = ended.set_column(place, "reward", pa.array(np.zeros(len(ended)), pa.float32()))
+    looks = [
+        wrong.set_column(
+            len(ended.column_names) - 1, "prefix_tokens", pa.array([at] * len(ended), pa.int32())
+        )
+        for at in (1, 2, 3, 4)
+    ]
+    folder = tmp_path / "grown"
+    meta = RecordingMeta(name="grown", prices=Recording.load(source).meta.prices)
+    queries = pq.read_table(source / "queries.parquet")
+    write_recording(folder, meta, queries, pa.concat_tables([ended, *looks]))
+    found = predict_fold(Recording.load(folder), Job(folder, 0, 0)).by_subject
+    rate = float(np.mean(ended.column("reward").to_numpy()))
+    assert rate > 0.5
+    assert found["base"][0] == pytest.approx(rate, abs=0.06)  # of the other folds
+    assert found["text"].mean() == pytest.approx(rate, abs=0.15)
+
+
 def test_samples_without_a_state_get_their_backends_base_rate(pattern: Path, tmp_path: Path) -> None:
     recording = Recording.load(with_states(tmp_path / "states", pattern))
     rows = np.arange(len(recording.columns))

@@ -65,8 +65,9 @@ def predict_fold(recording: Recording, job: Job) -> Predicted:
         return Predicted(job, test.rows, {})
     head = fitted.bundle.sample_head
     served = test.made.prior if head is None else judged(head, test.made, test.seen)
-    found = {"base": np.full(len(test.rows), float(np.mean([row.reward for row in rows.samples])))}
-    train = _train_rows(fitted, rows, job.seed)
+    asked = _finished(rows)
+    found = {"base": np.full(len(test.rows), float(np.mean([row.reward for row in asked.samples])))}
+    train = _train_rows(fitted, asked, job.seed)
     for kind in shown(recording):
         found[kind] = predicted(KINDS[kind], train.made, test.made, rows.backends, job.seed)
     if has_states(recording):
@@ -81,6 +82,11 @@ class _Seen:
     seen: FitRows
     made: SampleRows
     rows: NDArray[np.int64]  # of the recording's columns
+
+
+def _finished(rows: FitRows) -> FitRows:
+    """What is asked about: a snapshot's tentative answer is right less often than where the sample ends."""
+    return replace(rows, samples=tuple(row for row in rows.samples if row.sample.finished))
 
 
 def _train_rows(fitted: Fitted, rows: FitRows, seed: int) -> _Seen:
@@ -98,7 +104,7 @@ def _seen_rows(rows: FitRows, fitted: Fitted, seed: int) -> _Seen:
         np.stack([signals[f"{what}/{name}"] for name in names], axis=1)
         for what in ("p_correct", "tokens_out")
     )
-    finished = replace(rows, samples=tuple(row for row in rows.samples if row.sample.finished))
+    finished = _finished(rows)
     rng = np.random.default_rng([seed, 2])
     nowhere = np.zeros(len(rows.texts), dtype=np.int64)
     made = sample_rows(finished, prior, tokens, nowhere, rng, backends=fitted.bundle.card.backends)
