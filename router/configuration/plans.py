@@ -142,10 +142,13 @@ def _never_opens(gate: Gate) -> bool:
 
 
 def _always_ends(stage: Stage) -> bool:
-    """Whether the rule says ENOUGH to the least convincing sample there is: no answer, one token, all signals 0."""
+    """Whether the rule says ENOUGH to the least convincing sample there is: no answer, one token, signals 0.
+
+    What the next stage is said to be worth is 1.
+    """
     worst = (Sample("0.0", stage.backend, tokens_out=1, confidence=0.0),)
     seen = Observation(_NOBODY, worst, tally=Tally(drawn=1), max_samples=stage.max_samples)
-    return stage.stop.verdict(seen, _Constant(0.0)).action is Action.ENOUGH
+    return stage.stop.verdict(seen, _GoOn(0.0)).action is Action.ENOUGH
 
 
 def _needs_samples(stage: Stage, *, first: bool) -> int | None:
@@ -178,3 +181,10 @@ class _Constant(Mapping[str, float]):
 
     def __len__(self) -> int:
         return 0
+
+
+class _GoOn(_Constant):
+    """The same, and whoever is asked next will be right."""
+
+    def __getitem__(self, name: str) -> float:
+        return 1.0 if name.startswith("going_on/") else self.value

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pytest
 
+from router.configuration.file import load
+
 SMALL = '[backends.small]\nurls = ["http://127.0.0.1:1"]\nmodel = "m"\n'
 ONE = '[[plans]]\nname = "one"\nstages = [{ backend = "small" }]\n'
 GOOD = SMALL + ONE
@@ -159,3 +161,12 @@ WRONG = [
 def test_a_wrong_plan_is_named_with_its_line(refused, text, words):
     said = refused(text)
     assert [word for word in words if word not in said] == []
+
+
+@pytest.mark.parametrize(
+    "stop", ["{ kind = 'hop', to = 'small', margin = 0.2 }", "{ kind = 'confident', threshold = 0.01 }"]
+)
+def test_a_rule_that_may_go_on_is_taken(tmp_path, stop):
+    file = tmp_path / "router.toml"
+    file.write_text("reference = 'one'\n" + first_of_two(f"stop = {stop}"), "utf-8")
+    assert [len(plan.stages) for plan in load(file).plans] == [2]
