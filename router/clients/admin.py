@@ -26,6 +26,7 @@ from router.clients.tls import TLS
 from router.clients.values import PlanInfo
 from router.domain.backend_state import BackendState
 from router.domain.decision import Mode
+from router.ledger import ALL
 from router.rollout.releases import BundleState
 from router.v1 import apportion_router_pb2 as pb
 from router.v1 import apportion_router_pb2_grpc as pb_grpc
@@ -142,7 +143,7 @@ class AdminClient:
 
     async def set_budget(self, limit: int | None, account: str = "") -> AccountBalance:
         """Another limit, in micro-units of the account's unit, from now on; None: no limit."""
-        request = pb.SetBudgetRequest(account=account, limit=limit)
+        request = pb.SetBudgetRequest(account=account or ALL, limit=limit)
         return read_balance((await self._call(self._stub.SetBudget, request)).balance)
 
     async def decision(self, decision_id: str) -> LoggedDecision:
@@ -281,7 +282,7 @@ class SyncAdminClient:
 
     def set_budget(self, limit: int | None, account: str = "") -> AccountBalance:
         """Another limit, in micro-units of the account's unit, from now on; None: no limit."""
-        request = pb.SetBudgetRequest(account=account, limit=limit)
+        request = pb.SetBudgetRequest(account=account or ALL, limit=limit)
         return read_balance(self._call(self._stub.SetBudget, request).balance)
 
     def decision(self, decision_id: str) -> LoggedDecision:

@@ -193,10 +193,14 @@ class AdminCalls:
 
     async def set_budget(self, request: pb.SetBudgetRequest, call: Call) -> pb.SetBudgetReply:
         """Another limit, under the next version: here at once, in other replicas within seconds."""
-        name = short_text("account", request.account) or ALL
-        limit = request.limit if request.HasField("limit") else None
+        account = short_text("account", request.account)
+        name, limit = account or ALL, request.limit if request.HasField("limit") else None
         if limit is not None:
             LIMIT.check("limit", limit)
+        elif not account:  # a message that came empty must not open the whole budget
+            raise InvalidQuery(
+                "limit", "is absent", f"a limit; to lift the total's, name its account, {ALL!r}"
+            )
         balance = self.books.ledger.balance(name)
         if request.HasField("window") and seconds("window", request.window) != balance.window_s:
             raise InvalidQuery(

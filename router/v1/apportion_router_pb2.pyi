@@ -3291,7 +3291,7 @@ class SetBudgetRequest(_message.Message):
     account: _builtins.str
     """default: the total"""
     limit: _builtins.int
-    """micro-units, >= 0; absent: no limit"""
+    """micro-units, >= 0; absent: no limit, where `account` is named"""
     @_builtins.property
     def window(self) -> _duration_pb2.Duration:
         """> 0; default: as it is"""

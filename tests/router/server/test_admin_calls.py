@@ -175,6 +175,8 @@ async def test_a_limit_is_set_and_told_with_its_version(house):
         (pb.SetBudgetRequest(limit=-1), "limit"),
         (pb.SetBudgetRequest(limit=2**62), "limit"),
         (pb.SetBudgetRequest(limit=1, window=Duration(seconds=5)), "window"),
+        (pb.SetBudgetRequest(), "limit: is absent"),
+        (pb.SetBudgetRequest(window=Duration(seconds=3600)), "limit: is absent"),
     ],
 )
 async def test_a_limit_that_cannot_be_is_refused_with_its_field(house, request_, said):
