@@ -15,7 +15,7 @@ import numpy as np
 
 from predictors.observation import Message, Part, Piece, Sample
 from router.backends.hidden import Ticket, Vector
-from router.backends.openai_body import wire_message
+from router.backends.openai_body import cache_salt, wire_message
 from router.backends.openai_session import open_session
 from router.config import BackendConfig
 
@@ -47,6 +47,7 @@ class Pooling:
             "add_generation_prompt": False,
             "continue_final_message": True,
             "encoding_format": "float",
+            **cache_salt(self._config, ticket.tenant),
         }
         url = self._config.hidden_at.rstrip("/") + "/v1/embeddings"
         try:

@@ -53,12 +53,18 @@ def request_body(call: Call, config: BackendConfig) -> dict[str, Any]:
         body |= {"logprobs": True, "top_logprobs": wanted} if config.api == "chat" else {"logprobs": wanted}
     if call.query.response_format:
         body["response_format"] = _json("response_format", call.query.response_format)
-    if config.tenant_cache_salt and call.query.tenant:
-        body["cache_salt"] = blake2b(call.query.tenant.encode("utf-8", "replace"), digest_size=16).hexdigest()
+    body |= cache_salt(config, call.query.tenant)
     for key in config.extra_allowed:
         if key in call.query.extra and key not in _OURS:
             body.setdefault(key, call.query.extra[key])
     return body
+
+
+def cache_salt(config: BackendConfig, tenant: str) -> dict[str, str]:
+    """What keeps a tenant's prefixes apart from others' in a server's cache; nothing where that is not wanted."""
+    if not (config.tenant_cache_salt and tenant):
+        return {}
+    return {"cache_salt": blake2b(tenant.encode("utf-8", "replace"), digest_size=16).hexdigest()}
 
 
 # What the router must keep in its hands, or could not count, also where an operator allows it by mistake.

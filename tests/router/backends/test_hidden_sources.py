@@ -103,6 +103,25 @@ async def test_what_is_no_vector_of_numbers_is_not_judged_by(values: object):
     assert (seen.states, seen.hidden) == ("broken", None)
 
 
+@pytest.mark.parametrize("salted", [True, False])
+async def test_tenants_share_no_prefix_cache_of_a_pooling_server_where_salted(salted: bool):
+    salts = []
+
+    async def handle(request: web.Request) -> web.Response:
+        salts.append((await request.json()).get("cache_salt"))
+        return web.json_response({"data": [{"embedding": [1.0]}]})
+
+    app = web.Application()
+    app.router.add_post("/v1/embeddings", handle)
+    async with TestServer(app) as server:
+        config = BackendConfig(hidden_at=str(server.make_url("")), tenant_cache_salt=salted)
+        source = Pooling("small", config, {})
+        for tenant in ("a", "b", "a", ""):
+            await source.fetch(source.begin(MESSAGES, tenant), 0, SAMPLE)
+        await source.close()
+    assert (salts[0] == salts[2], len(set(salts)), salts[3]) == (True, 3 if salted else 1, None)
+
+
 @pytest.mark.parametrize("said", ["[[null]]", "[1" + 400 * "0" + "]", 9000 * "[" + 9000 * "]"])
 async def test_whatever_a_pooling_server_says_the_sample_goes_on(said: str):
     async def handle(request: web.Request) -> web.Response:
