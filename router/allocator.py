@@ -326,7 +326,7 @@ class Allocator:
 
     def estimate(self, query: Query, options: Options) -> Chosen:
         """What would be chosen, at what odds: nothing is logged, reserved or drawn from a backend."""
-        return self.books.begin(query, options).chosen
+        return self.books.begin(query, options, asks=False).chosen
 
     def _loop_deadline(self, progress: Progress) -> float | None:
         """The query's deadline on the event loop's clock."""

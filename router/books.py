@@ -100,8 +100,8 @@ class Books:
         self._prices_since = price_list.version(wall_s()) if price_list and price_list.changes else ""
         self._reprice_at = price_list.next_after(wall_s()) if price_list and price_list.changes else math.inf
 
-    def begin(self, query: Query, options: Options) -> Progress:
-        """The first decision. Raises before anything is reserved or logged."""
+    def begin(self, query: Query, options: Options, *, asks: bool = True) -> Progress:
+        """The first decision. Raises before anything is reserved or logged; `asks`: a refusal counts as demand."""
         now = self.monotonic_s()
         if self._reprice_at < math.inf and (at := self.wall_s()) >= self._reprice_at:
             self._reprice(at)
@@ -124,7 +124,8 @@ class Books:
             if error.needed_micros is not None:
                 error.retry_after_s = self.ledger.wait_s(Amount(error.needed_micros), query.tenant)
                 error.args = (f"{error} (account {self.ledger.tightest(query.tenant)[1]!r})",)
-            self._refused(query)
+            if asks:
+                self._refused(query)
             raise
         plan, degraded = chosen.choice.plan, list(chosen.degraded)
         if mode is Mode.OBSERVE:

@@ -162,6 +162,7 @@ class Chooser:
         late: list[tuple[Forecast, str]] = []
         forecasts = self.forecaster.of(query, signals)
         objections = self.feasibility.of(query, limits)
+        expects = self.policy_name != REFERENCE  # where nothing is learned no guess may change the plan
         for plan in self.menu.plans:
             unwanted = objections.unwanted(plan)
             if unwanted:  # before it is forecast: a caller that wants one plan does not wait for the others'
@@ -169,7 +170,9 @@ class Chooser:
                 continue
             forecast = forecasts.forecast(plan)
             why = objections.objection(forecast)
-            slow = None if why else self.feasibility.too_slow(query, forecast, limits, signals)
+            slow = (
+                self.feasibility.too_slow(query, forecast, limits, signals) if expects and not why else None
+            )
             if slow:
                 late.append((forecast, slow))
             elif why:

@@ -55,6 +55,17 @@ async def test_lengths_that_nobody_knows_choose_no_other_plan_for_a_caller_in_a_
     assert (done.decision.plan, done.decision.degraded) == ("large", ())
 
 
+@pytest.mark.parametrize("mode", [Mode.BYPASS, Mode.OBSERVE])
+async def test_where_nothing_is_to_change_a_wish_for_an_early_first_text_changes_nothing(
+    build, ask, one, mode
+):
+    plans = {"small": [one("small")], "vote": [one("large", max_samples=3)]}
+    world = build({"small": ["a"], "large": ["b"]}, plans, mode=mode, max_tokens=1024)
+    hurried = ask(constraints=Constraints(max_ttft_s=5.0))
+    row = (await world.done(hurried, Options(stream=True))).decision
+    assert (row.plan, row.would_plan) == ("vote", "" if mode is Mode.BYPASS else "small")
+
+
 @pytest.mark.parametrize(("mode", "plan"), [(Mode.OBSERVE, "large"), (Mode.APPLY, "small")])
 async def test_a_plan_that_is_known_to_be_late_is_left_out_but_where_nothing_is_to_change(
     build, ask, one, told, mode, plan
@@ -163,3 +174,22 @@ async def test_a_caller_that_wants_one_plan_waits_for_no_forecast_of_another(bui
     chosen = world.allocator.estimate(ask(constraints=Constraints(plan="large")), Options())
     assert plans == [one.plan.name for one in chosen.forecasts] == ["large"]
     assert chosen.infeasible == (("small", "the caller wants plan 'large'"),)
+
+
+async def test_a_question_what_it_would_cost_is_no_demand_also_where_the_budget_refuses_it(build, ask, one):
+    world, refused = build({"small": ["a"]}, {"small": [one("small")]}, budget=1), []
+
+    class Counts:
+        def refused(self, tenant: str) -> None:
+            refused.append(tenant)
+
+        def kept_back(self, tenant: str) -> int:
+            return 0
+
+    world.allocator.books.pricing = Counts()
+    with pytest.raises(BudgetExceeded):
+        world.allocator.estimate(ask(), Options())
+    assert refused == []
+    with pytest.raises(BudgetExceeded):
+        await world.done(ask())
+    assert refused == [""]
