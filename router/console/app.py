@@ -11,6 +11,8 @@ from typing import Protocol
 
 from aiohttp import web
 
+from router.openai_door.whole_body import whole_body
+
 FOLDER = Path(__file__).parent
 TYPES = {
     ".html": "text/html",
@@ -124,7 +126,7 @@ class Console:
         if request.content_type != "application/json":
             return web.Response(status=415, text="calls are JSON", headers=HEADERS)
         status, body = await self.admin(
-            request.match_info["name"], await request.read(), request.headers.get("Authorization", "")
+            request.match_info["name"], await whole_body(request), request.headers.get("Authorization", "")
         )
         return web.Response(
             status=status,

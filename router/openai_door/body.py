@@ -12,6 +12,7 @@ from aiohttp import web
 from router.checks.fields import SHOWN_CHARS, choices, meant
 from router.errors import InvalidQuery
 from router.openai_door import asked as shapes
+from router.openai_door.whole_body import whole_body
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
@@ -36,7 +37,7 @@ async def json_body(request: web.Request) -> bytes:
     """The body's bytes. Raises `HTTPUnsupportedMediaType` for what is not JSON: no web page may send that unasked."""
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="the body must be application/json")
-    return await request.read()
+    return await whole_body(request)
 
 
 def json_object(body: bytes) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Self
 
 from aiohttp import web
 
+from router.errors import DeadlineExceeded
 from router.living_stream import LivingStream
 
 KEEP_ALIVE = b": keep-alive\n\n"  # a comment: readers skip it
@@ -19,7 +20,7 @@ class EventStream:
     """Enter it to send the headers, then `write`; while it is open, `keep_alive_s` of silence are broken by a comment.
 
     Where the caller is gone it raises `asyncio.CancelledError`: what the request's task gets when the end of the
-    connection is seen, however that is noticed first.
+    connection is seen, however that is noticed first. So it does where the caller reads nothing for too long.
     """
 
     def __init__(self, request: web.Request, headers: Mapping[str, str], keep_alive_s: float) -> None:
@@ -43,7 +44,12 @@ class EventStream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._events.__aexit__(kind, error, trace)
+        try:
+            await self._events.__aexit__(kind, error, trace)
+        except DeadlineExceeded as unread:
+            if self._request.transport is not None:
+                self._request.transport.abort()  # what waits there would be waited for
+            raise asyncio.CancelledError("the caller reads nothing") from unread
 
     async def write(self, event: bytes) -> None:
         """Write one whole event."""

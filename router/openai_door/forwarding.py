@@ -6,6 +6,7 @@ settled, or the reservation where it says nothing. They are no decisions: nothin
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -21,8 +22,11 @@ from router.domain.usage import Usage
 from router.openai_door.caller import tenant_of
 from router.openai_door.chat import Admission
 from router.openai_door.headers import BACKEND_HEADER, COST_HEADER, REQUEST_ID_HEADER
+from router.openai_door.whole_body import whole_body
 from router.tenant_limits import TenantLimits
 from router.worst_case import used_amount
+
+UNREAD_S = 60.0  # a caller that takes nothing for so long is not waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Forwarding:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """The server's reply, paid for. Raises `Overloaded`, `BudgetExceeded`, `BackendError`."""
-        forwarder, body = self.paths[request.path], await request.read()
+        forwarder, body = self.paths[request.path], await whole_body(request)
         name, ledger, prices = forwarder.name, self.books.ledger, self.books.prices
         call_id, tokens, tenant = self.new_id(), len(body), tenant_of(request, "")
         with self.admission.enter(query=True), self.limits.enter(tenant or DEFAULT_TENANT):
@@ -86,7 +90,13 @@ class Forwarding:
         response = web.StreamResponse(status=status, headers=headers)
         await response.prepare(request)
         async for piece in pieces:
-            await response.write(piece)
+            try:
+                async with asyncio.timeout(UNREAD_S):
+                    await response.write(piece)
+            except TimeoutError as error:
+                if request.transport is not None:
+                    request.transport.abort()
+                raise asyncio.CancelledError("the caller reads nothing") from error
         return response
 
     async def close(self) -> None:

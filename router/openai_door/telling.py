@@ -36,7 +36,7 @@ class Telling:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._open.aclose()
+        await self._open.__aexit__(kind, error, trace)
 
     async def tell(self, told: Event) -> None:
         """Write what the caller should see of it."""

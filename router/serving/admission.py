@@ -46,6 +46,11 @@ class Admission:
             self._watching = None
 
     @property
+    def full(self) -> bool:
+        """Whether no query is let in, urgent or not."""
+        return self.draining or self.queries >= self.limit.now
+
+    @property
     def crowded(self) -> bool:
         """Whether only urgent queries are let in, if any."""
         return self.queries >= self.limit.now - int(URGENT_SHARE * self.limit.now)

@@ -10,8 +10,8 @@ from router.advising.advisor import Advisor
 from router.advising.feed import Advice, Brought
 from router.checks.queries import Known
 from router.domain.events import Done, Started
-from router.errors import InvalidQuery
-from router.serving.calls import Call, Send
+from router.errors import DeadlineExceeded, InvalidQuery
+from router.serving.calls import OPENING_S, Call, Send
 from router.tenant_limits import TenantLimits
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.advice import advice_reply, read_opening, read_sample
@@ -19,7 +19,7 @@ from router.wire.query import read_options, read_query
 
 Messages = AsyncIterator[pb.AdviseRequest | InvalidQuery]
 
-OPENING_S = 10.0  # a call without its query takes a place, and no tenant's limit counts it yet
+UNREAD_S = 60.0  # a caller that takes nothing for so long is not waited for
 GONE_S = 0.02  # gRPC ends the messages of a call just before it cancels it
 
 
@@ -40,8 +40,12 @@ class Advising:
         async def tell(event: Started | Advice | Done) -> None:
             if isinstance(event, Started):
                 call.decision_id = event.decision_id
-            else:
-                await send(advice_reply(call.decision_id, event, request))
+                return
+            try:
+                async with asyncio.timeout(UNREAD_S):
+                    await send(advice_reply(call.decision_id, event, request))
+            except TimeoutError as error:
+                raise DeadlineExceeded(f"the caller has read nothing for {UNREAD_S:g} s") from error
 
         with self.limits.enter(query.tenant):
             await self.advisor.advise(query, options, _samples(messages), tell)

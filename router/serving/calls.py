@@ -6,6 +6,7 @@ answers UNIMPLEMENTED with a sentence.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -31,6 +32,8 @@ Context = grpc.aio.ServicerContext[bytes, bytes]
 Parse = Callable[[bytes], Any]
 Send = Callable[[Message], Awaitable[None]]
 Reply = Message | bytes
+
+OPENING_S = 10.0  # a stream that begins with a query and does not send it is not waited for
 
 
 @dataclass(slots=True)
@@ -143,8 +146,10 @@ class Calls:
 
             try:
                 running.caller = self._who(context)
-                with self._admit(call):
+                opening = await self._opening(call, raws)
+                with self._admit(call, opening, parse):
                     running.time_left_s = time_left(context)
+                    raws = raws if opening is None else begun(opening, raws)
                     messages = parsed(raws, lambda raw: owned(parse(raw), running.caller))
                     await method(messages, running, send)
             except Exception as error:  # noqa: BLE001 (as above)
@@ -182,6 +187,20 @@ class Calls:
         query = call.name in self.queries
         urgent = query and raw is not None and self.admission.crowded and is_urgent(raw, parse)
         return self.admission.enter(query=query, urgent=urgent)
+
+    async def _opening(self, call: MethodDescriptor, raws: AsyncIterator[bytes]) -> bytes | None:
+        """The first message of a query's stream where its priority says whether it may come in; else None.
+
+        Who is waited for has no place yet.
+        """
+        admission = self.admission
+        if admission is None or call.name not in self.queries or admission.full or not admission.crowded:
+            return None
+        try:
+            async with asyncio.timeout(OPENING_S):
+                return await anext(raws, None)
+        except TimeoutError:
+            return None
 
     def _parser(self, call: MethodDescriptor) -> Parse:
         kind = GetMessageClass(call.input_type)
@@ -225,11 +244,19 @@ def owned(message: Any, caller: Identity | None) -> Any:
 
 
 def is_urgent(raw: bytes, parse: Parse) -> bool:
-    """Whether a query's priority is above 0; read only where places are scarce."""
+    """Whether a query's priority is above 0, or that of the query in it; read only where places are scarce."""
     try:
-        return bool(getattr(parse(raw), "priority", 0) > 0)
+        message = parse(raw)
+        return bool(getattr(getattr(message, "request", message), "priority", 0) > 0)
     except InvalidQuery:
         return False
+
+
+async def begun(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """A stream whose first message was read already."""
+    yield first
+    async for raw in rest:
+        yield raw
 
 
 async def parsed(raws: AsyncIterator[bytes], parse: Parse) -> AsyncIterator[Any]:

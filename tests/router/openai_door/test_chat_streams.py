@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -122,3 +123,19 @@ async def test_the_official_client_raises_what_a_stream_ends_with(house):
     house.gated.gate.set()
     with pytest.raises(openai.APIError, match="gated: nonsense"):
         await pieces(await house.ask("gated", stream=True))
+
+
+@pytest.mark.parametrize("keep_alive_s", [0.02])
+async def test_a_caller_who_reads_nothing_gives_its_place_back(house):
+    house.gated.text = "x" * 20_000_000  # more than the connection takes by itself
+    house.gated.gate.set()
+    body = json.dumps({"model": "gated", "stream": True, "messages": [{"role": "user", "content": "2 + 2?"}]})
+    host, port = house.url.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port), limit=1000)
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+    async with asyncio.timeout(10.0):
+        await house.gated.left.acquire()
+        await house.admission.drain(10.0)
+    assert house.admission.calls == 0
+    writer.close()

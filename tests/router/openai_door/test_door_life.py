@@ -165,3 +165,15 @@ async def test_what_is_not_http_is_a_line_in_the_log_without_what_was_sent(house
     writer.close()
     assert [(line["event"], line["status"]) for line in lines] == [("a request is not HTTP/1.1", 400)]
     assert "my-secret" not in repr(lines) and capfd.readouterr().err == ""
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for_without_end(house, monkeypatch):
+    monkeypatch.setattr("router.openai_door.whole_body.BODY_S", 0.1)
+    host, port = house.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+    writer.write(f"{head}Content-Length: 1000\r\n\r\n{{".encode())
+    async with asyncio.timeout(5.0):
+        told = await reader.readuntil(b"did not come within 0.1 s")
+    assert told.startswith(b"HTTP/1.1 408 ")
+    writer.close()

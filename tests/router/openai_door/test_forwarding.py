@@ -10,9 +10,11 @@ from aiohttp import web
 
 from router.backends.forwarder import Forwarder, usage_in
 from router.config import BackendConfig
+from router.config_access import LimitsConfig
 from router.domain.usage import Usage
 from router.errors import BackendTimeout, BackendUnavailable
-from router.openai_door.forwarding import as_named
+from router.openai_door.forwarding import Forwarding, as_named
+from router.tenant_limits import TenantLimits
 
 NOWHERE = "http://127.0.0.1:9"  # nobody listens at the port of "discard"
 
@@ -34,8 +36,14 @@ async def mirror() -> AsyncIterator[str]:
         await asyncio.Event().wait()
         return response
 
+    async def flood(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"x" * 100_000)
+
     app = web.Application()
-    app.add_routes([web.get("/stall", stall), web.route("*", "/{path:.*}", say)])
+    app.add_routes([web.get("/stall", stall), web.get("/flood", flood), web.route("*", "/{path:.*}", say)])
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -108,3 +116,25 @@ def test_what_names_another_model_or_is_no_json_stays_as_it_is(body: bytes):
 )
 def test_what_a_reply_says_that_it_used(body: bytes, usage: Usage | None):
     assert usage_in(body) == usage
+
+
+async def test_a_caller_who_reads_nothing_of_what_is_sent_on_gives_its_place_back(
+    house, mirror, forwarders, monkeypatch
+):
+    monkeypatch.setattr("router.openai_door.forwarding.UNREAD_S", 0.1)
+    limits = TenantLimits(LimitsConfig())
+    books, paths = house.service.allocator.books, {"/flood": forwarder(forwarders, mirror)}
+    app = web.Application()
+    app.add_routes([web.get("/flood", Forwarding(paths, books, house.admission, limits, lambda: "1").handle)])
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    reader, writer = await asyncio.open_connection(*runner.addresses[0], limit=1000)
+    writer.write(b"GET /flood HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(10.0):
+        await reader.readline()
+        assert house.admission.calls == 1
+        await house.admission.drain(10.0)
+    assert house.admission.calls == 0
+    writer.close()
+    await runner.cleanup()

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from router.advising.advisor import Advisor
+from router.config_access import LimitsConfig
 from router.domain.backend_state import BackendState
+from router.errors import DeadlineExceeded
+from router.fresh_ids import FreshIds
+from router.held import Held
+from router.serving.advise import Advising
+from router.serving.calls import Call
+from router.serving.known import known_names
+from router.tenant_limits import TenantLimits
 from router.v1 import apportion_router_pb2 as pb
 
 
@@ -234,3 +245,33 @@ async def test_a_call_that_never_sends_its_query_gives_its_place_back(house, ask
     assert await silent.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "did not come within 0.2 s" in await silent.details()
     await house.stub.Generate(ask(plan="small"))
+
+
+async def test_a_caller_who_reads_nothing_is_not_waited_for(house, ask, monkeypatch):
+    monkeypatch.setattr("router.serving.advise.UNREAD_S", 0.1)
+    books, limits = house.service.allocator.books, TenantLimits(LimitsConfig())
+    advisor = Advisor(house.service.allocator, Held(books), {})
+
+    async def messages() -> AsyncIterator[Any]:
+        yield pb.AdviseRequest(request=ask(plan="vote"))
+        await asyncio.Event().wait()
+
+    async def unread(reply: Any) -> None:
+        await asyncio.Event().wait()
+
+    advising = Advising(advisor, known_names(house.service), limits)
+    answered = advising.answer(messages(), Call(), unread, FreshIds())
+    with pytest.raises(DeadlineExceeded, match="read nothing"):
+        await asyncio.wait_for(answered, 10.0)
+
+
+@pytest.mark.parametrize("server_settings", [{"max_queries": 10}])
+async def test_the_last_tenth_of_the_places_is_for_urgent_queries_of_advice_as_well(house, ask, advise):
+    with ExitStack() as others:
+        for _ in range(9):
+            others.enter_context(house.servers.admission.enter(query=True))
+        refused = advise("vote")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await refused.open()
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert kind(await advise("vote", priority=1).open()) == "more"

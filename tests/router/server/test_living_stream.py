@@ -1,11 +1,13 @@
-"""What is written ahead goes out first, holds nobody up, and its failure is not lost."""
+"""What is written ahead goes out first, holds nobody up, and its failure is not lost; who reads nothing is cut."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
+from router.errors import DeadlineExceeded
 from router.living_stream import LivingStream
 
 
@@ -73,3 +75,40 @@ async def test_a_cancelled_stream_waits_for_nobody(caller):
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, 5)
     assert caller.got == []
+
+
+async def told(caller: Caller, work: Callable[[LivingStream[str]], Awaitable[None]]) -> None:
+    async with asyncio.timeout(5), LivingStream(caller.take, "sign", 0.01) as stream:
+        stream.write_ahead("first")
+        await work(stream)
+
+
+async def waits(stream: LivingStream[str]) -> None:
+    await asyncio.Event().wait()
+
+
+async def goes_on(stream: LivingStream[str]) -> None:
+    await stream.write("second")
+
+
+async def fails(stream: LivingStream[str]) -> None:
+    raise ValueError("no plan")
+
+
+@pytest.mark.parametrize("work", [waits, goes_on])
+async def test_a_caller_who_reads_nothing_is_not_waited_for(caller, work):
+    with pytest.raises(DeadlineExceeded, match="read nothing"):
+        await told(caller, work)
+
+
+async def test_an_error_is_raised_though_its_caller_reads_nothing(caller):
+    with pytest.raises(ValueError, match="no plan"):
+        await told(caller, fails)
+
+
+async def test_a_caller_who_reads_late_is_told_everything(caller):
+    async with asyncio.timeout(5), LivingStream(caller.take, "sign", 0.05) as stream:
+        asyncio.get_running_loop().call_later(0.1, caller.reads.set)
+        await stream.write("first")
+        await stream.write("second")
+    assert [item for item in caller.got if item != "sign"] == ["first", "second"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import grpc
 import pytest
 
 from router.client import (
@@ -118,3 +119,18 @@ async def test_the_decision_id_is_in_the_trailers_of_a_stream(house, ask):
     call = house.stub.GenerateStream(ask(plan="story"))
     events = [event async for event in call]
     assert dict(await call.trailing_metadata())["apportion-decision-id"] == events[0].started.decision_id
+
+
+@pytest.mark.parametrize("keep_alive_s", [0.02])
+async def test_a_caller_without_a_deadline_who_reads_nothing_gives_its_place_back(house, ask):
+    house.gated.text = "x" * 4_000_000  # more than the connection takes by itself
+    house.gated.gate.set()
+    call = house.stub.GenerateStream(ask(plan="gated"))
+    async with asyncio.timeout(10.0):
+        await house.gated.left.acquire()
+        await house.servers.admission.drain(5.0)
+    assert house.servers.admission.calls == 0
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async for _ in call:
+            pass
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
