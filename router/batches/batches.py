@@ -16,6 +16,7 @@ from router.errors import StoreError, UnknownName
 
 Found = TypeVar("Found")
 EVERY_S = HOLD_S / 6  # what is held is renewed, and what nobody holds is looked for
+LONGEST_PAUSE_S = 600.0  # a budget may be raised meanwhile
 MOST_AT_ONCE = 4  # batches; the others wait for their turn
 
 
@@ -35,6 +36,9 @@ class BatchDesk:
         self.kept, self.asked, self.replica, self.wall_s = kept, asked, replica, wall_s
         self.every_s, self.at_once = every_s, at_once
         self._works: dict[str, asyncio.Task[None]] = {}
+        self._later: dict[
+            str, float
+        ] = {}  # batches that wait for their tenants' money -> until when (event loop)
         self._tending: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
 
@@ -56,6 +60,7 @@ class BatchDesk:
     async def create(self, batch: Batch, digest: bytes, bodies: Sequence[bytes]) -> Batch:
         """Keep it; it is worked off from now on. Raises `RequestConflict`."""
         kept = await asyncio.to_thread(self.kept.add, batch, digest, bodies)
+        self._later.pop(kept.batch_id, None)
         self._news.set()
         return kept
 
@@ -87,8 +92,11 @@ class BatchDesk:
                 held = list(self._works)  # the hold may lapse; results are kept once in any case
             for batch_id in set(self._works) - set(held):  # cancelled, or ended, through another replica
                 self._works.pop(batch_id).cancel()
+            now = asyncio.get_running_loop().time()
+            self._later = {batch_id: at for batch_id, at in self._later.items() if at > now}
             for batch_id in held:
-                if batch_id not in self._works and len(self._works) < MOST_AT_ONCE:
+                doing = batch_id in self._works or batch_id in self._later
+                if not doing and len(self._works) < MOST_AT_ONCE:
                     self._works[batch_id] = asyncio.create_task(
                         self._work(batch_id), name=f"batch {batch_id}"
                     )
@@ -103,6 +111,11 @@ class BatchDesk:
             batch = await asyncio.to_thread(self.kept.get, batch_id)
             work = Work(batch, items, self.kept, self.asked, self.wall_s, at_once=self.at_once)
             state = await work.run()
+            if state is BatchState.RUNNING:
+                pause_s = min(max(work.pause_s or 0.0, self.every_s), LONGEST_PAUSE_S)
+                self._later[batch_id] = asyncio.get_running_loop().time() + pause_s
+                log.warning("batch waits for its tenant's budget", seconds=round(pause_s))
+                return
             ended = await asyncio.to_thread(self.kept.end, batch_id, state)
             log.info(
                 "batch ended", state=ended.state, done=ended.done, failed=ended.failed, micros=ended.spent

@@ -2,7 +2,8 @@
 
 Of the money that is free, a query may take the worst case of its dearest plan that still leaves what the cheapest
 plans of the others take; it is held until the query is over. Where no plan fits what is free while others run, it
-waits for them; where none run, it stays unanswered, and shorter queries behind it may still fit.
+waits for them; where none run, it stays unanswered, and shorter queries behind it may still fit. So does a query for
+which its tenant's own budget has nothing: the batch is worked off again when there may be some.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from router.batches.batch import Asked, Batch, BatchState, Item, Result
 from router.batches.kept import Batches
 from router.batches.price import BatchPrice
 from router.domain.choice import Forecast
-from router.errors import DeadlineExceeded, RouterError
+from router.errors import BudgetExceeded, DeadlineExceeded, RouterError
 from router.pricing.offers import Offer, offer_of_forecasts
 
 AT_ONCE = 16  # queries of a batch
@@ -43,16 +44,24 @@ class Work:
     _held: int = 0
     _running: int = 0
     _exhausted: bool = False
+    pause_s: float | None = (
+        None  # when the tenant may have money for what it had none for; None: it had for all
+    )
     _freed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def run(self) -> BatchState:
-        """Until every query has a result, or no plan fits the money for those that have none. Cancel it to stop."""
+        """Until every query has a result, or no plan fits the money for those that have none. Cancel it to stop.
+
+        RUNNING: some wait for their tenant's budget, for about `pause_s`.
+        """
         self._spent, self._items = self.batch.spent, deque(self.items)
         if self.batch.budget is not None:
             self._price = await self._priced()
         async with asyncio.TaskGroup() as group:
             for _ in range(min(self.at_once, len(self._items))):
                 group.create_task(self._worker())
+        if self.pause_s is not None:
+            return BatchState.RUNNING
         return BatchState.EXHAUSTED if self._exhausted else BatchState.DONE
 
     async def _priced(self) -> BatchPrice:
@@ -73,7 +82,6 @@ class Work:
             except RouterError as error:
                 result = self.asked.failure(item, error)
             if result is None:
-                self._exhausted = True
                 await asyncio.sleep(0)  # a look takes a moment: others are let in between
                 continue
             await asyncio.to_thread(self.kept.finish, self.batch.batch_id, result)
@@ -88,11 +96,18 @@ class Work:
                 forecasts = self.asked.look(item)
                 most = await self._room(forecasts)
                 if most is None and self.batch.budget is not None:
+                    self._exhausted = True
                     return None
                 return await self._ask(item, most, forecasts)
             except RouterError as error:
-                wait_s = getattr(error, "retry_after_s", None)
-                if attempt == ATTEMPTS or wait_s is None:
+                wait_s: float | None = getattr(error, "retry_after_s", None)
+                if wait_s is None:
+                    raise
+                poor = isinstance(error, BudgetExceeded)
+                if poor and (attempt == ATTEMPTS or self.pause_s is not None):
+                    self.pause_s = wait_s if self.pause_s is None else min(wait_s, self.pause_s)
+                    return None
+                if attempt == ATTEMPTS:
                     raise
             await asyncio.sleep(min(wait_s, LONGEST_WAIT_S))
         raise AssertionError("unreachable: the last attempt returns or raises")
@@ -111,6 +126,10 @@ class Work:
             if self._price is not None:
                 self._price.paid(_offer(forecasts), price, cost)
             return result
+        except RouterError:  # before anything was drawn
+            if most is not None:
+                await asyncio.to_thread(self.kept.begin, self.batch.batch_id, item.position, 0)
+            raise
         finally:
             async with self._freed:
                 self._held -= most or 0

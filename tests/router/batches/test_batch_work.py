@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from router.batches.batch import Batch, BatchState
+from router.batches.batch import Batch, BatchState, Item
+from router.batches.batches import MOST_AT_ONCE, BatchDesk
 from router.batches.kept import Batches
-from router.batches.work import Work
+from router.batches.work import ATTEMPTS, Work
 from router.domain.choice import Forecast
 from router.errors import BudgetExceeded
 
@@ -123,20 +124,54 @@ async def test_others_are_let_in_while_a_batch_without_money_is_looked_through(k
     assert turns >= 256 + 300  # of a sample that was looked at for the price, and of all that found no money
 
 
-async def test_a_tenants_budget_that_is_used_up_for_now_is_waited_for(kept, add, pretend):
-    class Poor(pretend):  # type: ignore[misc, valid-type]
-        """The first looks find nothing left; there is some again a moment later."""
+def poor(pretend: Any, refused: int) -> Any:
+    """So many looks find nothing left; then there is some again."""
 
-        refused = 3
-
-        def look(self, item):
+    class Poor(pretend):  # type: ignore[misc]  # a class that a fixture gives
+        def look(self, item: Item) -> Any:
+            self.seen.add(item.body)
             if self.refused:
                 self.refused -= 1
                 raise BudgetExceeded("no plan can be paid for", retry_after_s=0.001)
             return super().look(item)
 
-    _, ended = await worked(add([5, 5]), kept, Poor(), at_once=1)
+    asked: Any = Poor()
+    asked.refused, asked.seen = refused, set()
+    return asked
+
+
+async def test_a_tenants_budget_that_is_used_up_for_now_is_waited_for(kept, add, pretend):
+    asked = poor(pretend, 3)
+    _, ended = await worked(add([5, 5]), kept, asked, at_once=1)
     assert (ended.done, ended.failed) == (2, 0)
+
+
+async def test_what_a_tenant_has_no_money_for_for_long_waits_while_other_batches_run(kept, add, pretend):
+    asked = poor(pretend, ATTEMPTS + 1)
+    add([5, 5, 5])
+    work = Work(kept.get("b"), kept.waiting("b"), kept, asked, lambda: 1000.0, at_once=1)
+    assert await work.run() is BatchState.RUNNING
+    assert (work.pause_s, len(kept.waiting("b"))) == (
+        0.001,
+        2,
+    )  # one was tried for long, one once, one had luck
+
+
+async def test_a_batch_whose_tenant_has_no_money_takes_no_place_and_is_worked_off_when_there_is(
+    kept, add, pretend
+):
+    asked, names = poor(pretend, 10**9), [f"b{number}" for number in range(MOST_AT_ONCE + 1)]
+    for number, name in enumerate(names):
+        add([number], batch_id=name)
+    desk = BatchDesk(kept, asked, "r", lambda: 1000.0, every_s=0.01)
+    desk.start()
+    async with asyncio.timeout(20.0):
+        while len(asked.seen) < len(names):  # noqa: ASYNC110 (nobody is told)
+            await asyncio.sleep(0.005)
+        asked.refused = 0
+        while any(kept.get(name).state is BatchState.RUNNING for name in names):  # noqa: ASYNC110 (as above)
+            await asyncio.sleep(0.005)
+    await desk.close()
 
 
 async def test_other_errors_are_results(kept, add, pretend):
@@ -181,3 +216,15 @@ def test_a_forecast_without_quality_buys_nothing_beyond_the_cheapest(pretend):
     plan = pretend().look(type("I", (), {"body": b"5"}))[0].plan
     offer = offer_of_forecasts([Forecast(plan, None, 10.0, 0.0, 20)], 1.0, 0.0, None)
     assert BatchPrice([offer], 10).now(1000.0, 10) == 0.0
+
+
+async def test_what_was_refused_before_it_was_asked_has_cost_nothing(kept, add, pretend):
+    class Dearer(pretend):  # type: ignore[misc, valid-type]
+        """After the refusal no plan fits any more."""
+
+        def look(self, item):
+            by = 1 if self.refusals else 100
+            return [replace(one, worst_cost=by * one.worst_cost) for one in super().look(item)]
+
+    state, ended = await worked(add([5], 500), kept, Dearer(refusals=1))
+    assert (state, ended.spent) == (BatchState.EXHAUSTED, 0)
