@@ -41,6 +41,22 @@ class Endpoint:
     resting_until: float = 0.0
     options: int = len(STREAM_OPTIONS) - 1
     confirmed: bool = False
+    silent_s: float = 0.0  # while requests waited that were cut before anything came, since anything came
+    _silent_until: float = 0.0  # so far that time is counted
+
+    def heard(self) -> None:
+        """A request began to be answered."""
+        self.silent_s = 0.0
+
+    def left(self, asked_at: float, now: float, most_s: float) -> None:
+        """A request was cut before anything of its answer came; where it is silent for `most_s` altogether, it failed.
+
+        Each by itself says nothing: another server was faster, or the caller in a hurry.
+        """
+        self.silent_s += max(0.0, now - max(asked_at, self._silent_until))
+        self._silent_until = now
+        if self.silent_s >= most_s:
+            self.failed(now, f"no token in {most_s:g} s of requests that were cut")
 
     def failed(self, now: float, why: str = "") -> None:
         """It could not be reached, said nothing in time, or something that is not the protocol."""
@@ -59,7 +75,7 @@ class Endpoint:
         if self.failures:
             log = structlog.get_logger("router.backends")
             log.info("a model server answers again", url=self.url, failures=self.failures)
-        self.failures, self.resting_until = 0, 0.0
+        self.failures, self.resting_until, self.silent_s = 0, 0.0, 0.0
 
     def open(self, now: float) -> bool:
         """Whether others should be asked first: it rests, or is being tried after a rest."""

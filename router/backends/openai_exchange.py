@@ -61,6 +61,7 @@ class Exchange:
     step: int = CHECKPOINT_TOKENS  # tokens between the showings of a growing sample
     checkpoint: int = 0  # tokens at which it is shown next
     _held: list[GrowingChoice] = field(default_factory=list)  # finished, waiting for the request's usage
+    _endpoint: Endpoint | None = None  # that is asked
 
     async def events(
         self, session: aiohttp.ClientSession, endpoint: Endpoint, path: str
@@ -72,6 +73,7 @@ class Exchange:
         self.unfinished = set(range(len(self.choices)))
         self.checkpoint = self.step
         response: aiohttp.ClientResponse | None = None
+        self._endpoint = endpoint
         endpoint.in_flight += 1
         endpoint.asked += 1
         accepted = True  # until the server says otherwise, it may be at work on the prompt
@@ -174,8 +176,12 @@ class Exchange:
                 raise error
 
     def _heard(self, anything: bool) -> None:
-        self.received = self.received or anything
-        if self.received and self.begins is not None:
+        if self.received or not anything:
+            return
+        self.received = True
+        if self._endpoint is not None:
+            self._endpoint.heard()
+        if self.begins is not None:
             self.begins.set()
 
     def _decoded(self, event: bytes) -> Chunk:

@@ -240,13 +240,19 @@ class VLLM:
 
     async def _asked(self, exchange: Exchange, endpoint: Endpoint) -> AsyncGenerator[Sample | Delta, None]:
         """The exchange's events; its server is known to work, or to have failed, when it ends."""
+        clock = asyncio.get_running_loop().time
+        asked_at = clock()
         try:
             async with aclosing(exchange.events(self._connected(), endpoint, self._path)) as events:
                 async for event in events:
                     yield event
         except BackendError as error:
             if failed(error, exchange, self.config.timeout_s):
-                endpoint.failed(asyncio.get_running_loop().time(), error.wordless)
+                endpoint.failed(clock(), error.wordless)
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            if not exchange.received:
+                endpoint.left(asked_at, clock(), min(self.config.first_token_timeout_s, HURRY_S))
             raise
         endpoint.worked()
         self._takes_n = self._takes_n and not exchange.unfinished

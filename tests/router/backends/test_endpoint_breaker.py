@@ -33,6 +33,28 @@ def test_what_ran_there_when_it_failed_does_not_make_its_rest_longer():
     assert one.resting_until == 200.0 + 2 * REST_S
 
 
+def test_requests_that_are_cut_before_anything_came_add_up_and_those_at_one_time_count_once():
+    (one,) = Endpoints.of(URLS[:1]).members
+    for _ in range(20):
+        one.left(asked_at=100.0, now=103.0, most_s=10.0)
+    one.left(asked_at=102.0, now=105.0, most_s=10.0)
+    one.left(asked_at=200.0, now=204.9, most_s=10.0)
+    assert not one.open(now=204.9)
+    one.left(asked_at=300.0, now=300.2, most_s=10.0)
+    assert one.resting_until == 300.2 + REST_S
+    one.left(asked_at=400.0, now=400.1, most_s=10.0)  # tried again, and still not a word
+    assert one.resting_until == 400.1 + 2 * REST_S
+
+
+def test_a_word_ends_what_was_counted_as_silence():
+    (one,) = Endpoints.of(URLS[:1]).members
+    for at in range(100):
+        one.left(asked_at=10.0 * at, now=10.0 * at + 3.0, most_s=10.0)
+        if at % 3 == 2:
+            one.heard()
+    assert one.failures == 0
+
+
 def test_after_its_rest_one_request_at_a_time_tries_it():
     endpoints = Endpoints.of(URLS[:2])
     a, b = endpoints.members

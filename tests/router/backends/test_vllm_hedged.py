@@ -91,3 +91,27 @@ async def test_what_the_second_server_began_no_third_one_tells_again(
     with pytest.raises(BackendUnavailable, match=second.url):
         await draw(backend, make_call(max_samples=samples, width=samples, stream=stream), drawn)
     assert third.state()["requests"] == 0
+
+
+async def test_a_server_that_hangs_rests_though_the_other_one_always_answers_first(
+    stub, second, connect, make_call, draw
+):
+    backend = connect(stub.url, second.url, hedge_after_s=0.1, first_token_timeout_s=0.3)
+    stub.fault("hang", 20)
+    for number in range(20):
+        await draw(backend, make_call(query={"session_id": f"s{number}"}))
+        if backend.urls() == (1, 1):
+            break
+    assert backend.urls() == (1, 1)
+    assert number >= 2  # one faster answer says nothing
+    assert "no token in 0.3 s" in backend.trouble
+
+
+async def test_a_server_that_begins_now_and_then_does_not_rest(stub, second, connect, make_call, draw):
+    backend = connect(stub.url, second.url, hedge_after_s=0.1, first_token_timeout_s=0.3)
+    for _ in range(6):
+        stub.fault("hang")
+        await draw(backend, make_call())
+        await draw(backend, make_call())
+        await draw(backend, make_call())
+    assert backend.urls() == (2, 0)
