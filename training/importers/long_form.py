@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from training.errors import TrainingError
 from training.importers.foreign import Row
@@ -33,8 +33,8 @@ COLUMNS = (
 class LongForm:
     """How the columns of a file are called. Only the query's text must be there.
 
-    Without `query_id` equal texts are one query; without `sample_idx` samples are counted in their order; without a
-    column for the backend `backend` names it.
+    Rows of one query may leave its task and gold to one of them. Without `query_id` equal texts are one query; without
+    `sample_idx` samples are counted in their order; without a column for the backend `backend` names it.
     """
 
     columns: Mapping[str, str]  # our name -> theirs; a name that is not here is theirs too
@@ -52,17 +52,28 @@ class LongForm:
         counted: Counter[tuple[str, str, int | None]] = Counter()
         for row in rows:
             query = self._query(row)
-            first = queries.setdefault(query.query_id, query)
-            if first.query != query.query:
-                raise row.wrong(
-                    self._name("query"), f"is another text than before for query_id {query.query_id!r}"
-                )
+            queries[query.query_id] = self._agreed(queries.get(query.query_id, query), query, row)
             sample = self._sample(row, query.query_id, counted)
             samples.append(sample)
         return ImportedRows(list(queries.values()), samples, source=source)
 
     def _name(self, column: str) -> str:
         return self.columns.get(column, column)
+
+    def _agreed(self, first: ImportedQuery, again: ImportedQuery, row: Row) -> ImportedQuery:
+        """One query of what two rows say of it: what only one of them says holds, they may not contradict."""
+        if first.query != again.query:
+            raise row.wrong(
+                self._name("query"), f"is another text than before for query_id {first.query_id!r}"
+            )
+        for column, before, now in (("task", first.task, again.task), ("gold", first.gold, again.gold)):
+            if None not in (before, now) and before != now:
+                raise row.wrong(
+                    self._name(column),
+                    f"is {now!r}, and was {before!r} for query_id {first.query_id!r}",
+                    f"different queries need different ids in {self._name('query_id')!r}",
+                )
+        return replace(first, task=first.task or again.task, gold=first.gold or again.gold)
 
     def _query(self, row: Row) -> ImportedQuery:
         text = row.text(self._name("query"))
