@@ -103,7 +103,7 @@ class Batches:
         """Throw away some of what is older; whether more is left."""
         connection = self._connected()
         try:
-            return self._database.retire(connection, before_s)
+            return self._database.retire(connection, before_s, self._wall_s())
         except BaseException:
             self._undo(connection)
             raise

@@ -83,8 +83,11 @@ class Database(Protocol):
         """Insert those whose key is new within their tenant; which were."""
         ...
 
-    def retire(self, connection: Any, before_s: float) -> bool:
-        """Throw away some of what is older (seconds since the epoch), in its own transaction; whether more is left."""
+    def retire(self, connection: Any, before_s: float, now_s: float) -> bool:
+        """Throw away some of what is older (seconds since the epoch), in its own transaction; whether more is left.
+
+        A clock of after `now_s` says nothing of when an outcome came.
+        """
         ...
 
 

@@ -149,7 +149,7 @@ class PostgresDatabase:
             new.discard((one.tenant, one.key))  # a second one in the same batch is none
         return answers
 
-    def retire(self, connection: Any, before_s: float) -> bool:
+    def retire(self, connection: Any, before_s: float, now_s: float) -> bool:
         first = day_of(before_s)
         for name, day in self.partitions(connection):
             if day < first:  # the whole day is older
@@ -161,10 +161,13 @@ class PostgresDatabase:
                 connection.execute("COMMIT")
                 self._days.discard(day)
                 return True
+        # outcomes are in the order of their arrival: what has a time of the future came before the next one
+        believed = "SELECT n, received_at FROM outcomes WHERE received_at <= %s ORDER BY n LIMIT 1"
+        known, at = connection.execute(believed, (now_s,)).fetchone() or (0, now_s)
         deleted = connection.execute(
-            "DELETE FROM outcomes WHERE n IN (SELECT n FROM outcomes WHERE received_at < %s"
-            " AND n <= (SELECT coalesce(min(n), 0) FROM outcomes) + %s)",
-            (before_s, RETIRED_AT_ONCE),
+            "DELETE FROM outcomes WHERE n IN (SELECT n FROM outcomes WHERE n <= %s"
+            " AND (received_at < %s OR n < %s) ORDER BY n LIMIT %s)",
+            (known + RETIRED_AT_ONCE, before_s, known if at < before_s else 0, RETIRED_AT_ONCE),
         )
         return bool(deleted.rowcount)
 

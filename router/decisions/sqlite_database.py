@@ -23,8 +23,13 @@ _INSERT_OUTCOME = """
 """
 _RETIRE = (
     "DELETE FROM decisions WHERE n IN (SELECT n FROM decisions WHERE created_at < ? ORDER BY created_at LIMIT ?)",
-    "DELETE FROM outcomes WHERE n IN (SELECT n FROM outcomes WHERE n <= ? AND received_at < ? ORDER BY n LIMIT ?)",
+    """
+    DELETE FROM outcomes WHERE n IN (
+        SELECT n FROM outcomes WHERE n <= ? AND (received_at < ? OR n < ?) ORDER BY n LIMIT ?
+    )
+    """,
 )
+_FIRST_BELIEVED = "SELECT n, received_at FROM outcomes WHERE received_at <= ? ORDER BY n LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +84,11 @@ class SQLiteDatabase:
             for one in told
         ]
 
-    def retire(self, connection: Any, before_s: float) -> bool:
+    def retire(self, connection: Any, before_s: float, now_s: float) -> bool:
         decisions = connection.execute(_RETIRE[0], (before_s, RETIRED_AT_ONCE)).rowcount
-        (first,) = connection.execute("SELECT coalesce(min(n), 0) FROM outcomes").fetchone()
-        bounds = (
-            first + RETIRED_AT_ONCE,
-            before_s,
-            RETIRED_AT_ONCE,
-        )  # outcomes are in the order of their arrival
+        # outcomes are in the order of their arrival: what has a time of the future came before the next one
+        (first, at) = connection.execute(_FIRST_BELIEVED, (now_s,)).fetchone() or (0, now_s)
+        ahead = first if at < before_s else 0
+        bounds = (first + RETIRED_AT_ONCE, before_s, ahead, RETIRED_AT_ONCE)
         outcomes = connection.execute(_RETIRE[1], bounds).rowcount
         return bool(decisions or outcomes)

@@ -15,6 +15,7 @@ from router.decisions.postgres import Postgres
 from router.decisions.rows import to_bytes
 from router.decisions.spool import Spool
 from router.decisions.sqlite import SQLite
+from router.decisions.sqlite_database import RETIRED_AT_ONCE
 from router.decisions.store import Store
 from router.domain.decision import Decision, Outcome
 from router.errors import StoreError, UnknownName
@@ -152,6 +153,24 @@ async def test_old_rows_are_thrown_away_and_young_ones_stay(address, tmp_path, t
     await store.close()
     assert keys(address) == [traffic.told(3, value=True).key]
     assert opened_lost(address, tmp_path) == 0
+
+
+async def test_outcomes_that_came_while_the_clock_was_ahead_keep_no_older_ones_back(
+    address, tmp_path, traffic
+):
+    now = 1_790_000_000.0
+    ahead = [traffic.told(n, value=True) for n in range(2 * RETIRED_AT_ONCE + 10)]
+    await filled(address, tmp_path, [], ahead, wall_s=lambda: now + 5000 * DAY_S)
+    last = traffic.told(2 * RETIRED_AT_ONCE + 10, value=True)
+    await filled(address, tmp_path, [], [last], wall_s=lambda: now - 35 * DAY_S)
+    young = traffic.told(2 * RETIRED_AT_ONCE + 11, value=True)
+    await filled(address, tmp_path, [], [young], wall_s=lambda: now)
+    store = opened(address, tmp_path, retention_s=30 * DAY_S, wall_s=lambda: now)
+    writer = store._writer
+    with writer._wake:
+        writer._wake.wait_for(lambda: len(keys(address)) == 1, timeout=20.0)
+    await store.close()
+    assert keys(address) == [young.key]
 
 
 def opened_lost(address: str, tmp_path) -> int:
