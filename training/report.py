@@ -49,9 +49,9 @@ def report(
         ),
     ] = None,
     by: Annotated[
-        Literal["", "tenant", "plan", "bundle"],
+        Literal["tenant", "plan", "bundle"] | None,
         typer.Option(help="A table by tenant, plan or bundle instead: decisions, cost, reward, latency."),
-    ] = "",
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a picture (PNG) there.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
 ) -> None:
@@ -64,6 +64,7 @@ def report(
     said.
     """
     from training.report_facts import report as facts_of
+    from training.report_observed import pick
     from training.report_rows import read_log
     from training.report_text import readable
 
@@ -78,8 +79,7 @@ def report(
         entries = groups(log, by, metric, labels_of(label or []))
         print(json.dumps({by: entries}, ensure_ascii=False) if as_json else in_words(entries, by))
         return
-    newest = next((row.bundle for row in reversed(log.rows) if row.bundle), "")
-    fitted_on = labelled or _labelled(read, config or CONFIG, newest)
+    fitted_on = labelled or _labelled(read, config or CONFIG, pick(log.rows).bundle)
     found = facts_of(log, metric=metric, labels=labels_of(label or []), labelled=fitted_on)
     print(json.dumps(found, ensure_ascii=False, allow_nan=False) if as_json else readable(found))
     if plot is not None:

@@ -13,6 +13,10 @@ from router.domain.decision import Mode
 from training.report_prediction import Observed, Runs
 from training.report_rows import Row
 
+NEWEST = (
+    50  # rows, by which it is told which bundle decides: no canary has most of them, unless it decides most
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Picked:
@@ -25,7 +29,7 @@ class Picked:
 
 
 def pick(rows: Iterable[Row]) -> Picked:
-    """Observed rows of one bundle (the newest row's) and one reference plan (the one that most of them were served).
+    """Observed rows of one bundle (that decides now) and one reference plan (the one that most of them were served).
 
     What would have been drawn under an older bundle will not be drawn next week, so its rows are left out.
     """
@@ -41,15 +45,20 @@ def pick(rows: Iterable[Row]) -> Picked:
             complete.append(row)
     if not complete:
         return Picked((), "", "", dict(left_out))
-    bundle = complete[-1].bundle
+    bundle = _deciding(complete)
     current = [row for row in complete if row.bundle == bundle]
-    left_out["under another bundle than the newest"] += len(complete) - len(current)
+    left_out["under another bundle than the one that decides now"] += len(complete) - len(current)
     ((reference, digest), _), *_ = Counter((row.plan, row.digest) for row in current).most_common(1)
     kept = tuple(row for row in current if (row.plan, row.digest) == (reference, digest))
     left_out["not served by the reference plan (not feasible, failed over, or changed since)"] += len(
         current
     ) - len(kept)
     return Picked(kept, reference, bundle, {reason: count for reason, count in left_out.items() if count})
+
+
+def _deciding(rows: Sequence[Row]) -> str:
+    """The bundle of most of the newest rows, of at least one: the newest alone may be a canary's."""
+    return Counter(row.bundle for row in reversed(rows[-NEWEST:])).most_common(1)[0][0]
 
 
 def _incomplete(row: Row) -> str:

@@ -64,15 +64,25 @@ def test_rows_that_cannot_be_used_are_counted_by_reason(log, store):
         "logged without forecasts": 1,
         "not served by the reference plan (not feasible, failed over, or changed since)": 2,
         "damaged numbers": 1,
-        "under another bundle than the newest": 1,
+        "under another bundle than the one that decides now": 1,
     }
+
+
+def test_a_canary_is_not_the_bundle_that_is_told_of_though_the_newest_row_is_its(log, store):
+    canaries = set(range(9, 100, 10))
+    log.write(
+        store, [log.row(number, bundle="canary" if number in canaries else "b1") for number in range(100)]
+    )
+    found = log.facts("--store", store)
+    assert found["observe"]["bundle"] == "b1"
+    assert found["observe"]["queries"] == 90
 
 
 def test_only_rows_of_the_newest_bundle_tell_what_apply_would_do(log, store):
     log.write(store, [log.row(number, bundle="old" if number < 30 else "new") for number in range(100)])
     found = log.facts("--store", store)
     assert (found["observe"]["bundle"], found["observe"]["queries"]) == ("new", 70)
-    assert found["rows"]["left_out"] == {"under another bundle than the newest": 30}
+    assert found["rows"]["left_out"] == {"under another bundle than the one that decides now": 30}
 
 
 def test_an_empty_log_is_a_report_too(log, store):
