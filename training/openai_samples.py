@@ -164,5 +164,7 @@ async def models(session: aiohttp.ClientSession, server: Server) -> list[str]:
                     raise TrainingError(f"{where}: cannot list the models: HTTP {response.status}")
                 data = await response.json(content_type=None)
                 return [entry["id"] for entry in data["data"]]
-    except (BackendError, ValueError, KeyError, TypeError) as error:
+    except BackendError as error:  # whose text begins with `where`
+        raise TrainingError(f"{error}; so it cannot list its models") from error
+    except (ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{where}: cannot list the models ({type(error).__name__}: {error})") from error

@@ -89,3 +89,10 @@ def test_options_of_the_way_are_checked(options: str, words: str) -> None:
     with pytest.raises(TrainingError) as refused:
         parse_backend(f"s=http://h,{options}", Server("", "", ""), {"LOGIN": "a:b"})
     assert words in str(refused.value)
+
+
+def test_a_server_that_is_not_there_is_named_once(collected) -> None:
+    nowhere = "http://127.0.0.1:9"
+    with pytest.raises(TrainingError, match="Connection refused") as refused:
+        collected(url=nowhere)
+    assert str(refused.value).count(nowhere) == 1
