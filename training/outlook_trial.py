@@ -21,6 +21,7 @@ from router.choose import Chooser, Chosen, checked, default_index
 from router.config import Config
 from router.domain.choice import Situation
 from router.domain.options import Options
+from router.errors import NoPlan
 from router.recording import Recording
 from training.plan_outcomes import answered, recorded, reward_of
 from training.remembered import remember
@@ -86,7 +87,10 @@ def joined(parts: Sequence[Trial]) -> Trial:
 def try_plans(
     config: Config, recordings: Sequence[Recording], ids: Sequence[tuple[int, str]], predictions: Predictions
 ) -> Trial:
-    """Run all plans of the configuration on `ids` (recording, query id); at least one."""
+    """Run all plans of the configuration on `ids` (recording, query id), at least one.
+
+    Queries on whose recorded backends no plan can run are left out.
+    """
     return asyncio.run(_try_all(config, recordings, ids, predictions))
 
 
@@ -110,11 +114,15 @@ async def _try(config: Config, recording: Recording, ids: Sequence[str], predict
     expected, forecast = np.full(shape, -np.inf), np.full(shape, np.nan)
     chosen = []
     try:
-        for row, query_id in enumerate(ids):
+        for query_id in ids:
             place = recording.index_of(query_id)
             missing = tuple(name for name in config.backends if not recorded(config, recording, place, name))
             asked = recorded_query(recording, place, Constraints(denied_backends=missing))
-            chosen.append(service.allocator.estimate(asked, Options()))
+            try:
+                chosen.append(service.allocator.estimate(asked, Options()))
+            except NoPlan:
+                continue
+            row = len(chosen) - 1
             for seen in chosen[-1].forecasts:
                 column = plans[seen.plan.name]
                 forecast[row, column] = seen.cost
@@ -128,4 +136,5 @@ async def _try(config: Config, recording: Recording, ids: Sequence[str], predict
     finally:
         await service.close()
     chooser = service.allocator.books.chooser
-    return Trial(tuple(plans), chooser, tuple(chosen), reward, cost, expected, forecast)
+    ran = slice(len(chosen))
+    return Trial(tuple(plans), chooser, tuple(chosen), reward[ran], cost[ran], expected[ran], forecast[ran])

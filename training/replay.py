@@ -47,6 +47,7 @@ def replay(
 
     The samples, plans and costs are those that a server with the same bundle, configuration and seed serves now to a
     client that sends each query with its id as request id. Budgets and bundles that were promoted play no part.
+    Queries on whose recorded backends no plan can run are left out and counted.
     """
     recorded = Recording.load(recording)
     settings = _settings(recorded, recording, config, bundle, seed)
@@ -71,7 +72,7 @@ def replay(
                 ),  # type: ignore[misc]
             )
             blocks.append(as_rows(found, recorded, priced, key, cheapest))
-            said[point] = summary(blocks[-1])
+            said[point] = summary(blocks[-1]) | {"left_out": len(ids) - len(found)}
     if decisions is not None:
         with DecisionsFile(decisions) as file:
             for rows in blocks:
@@ -82,7 +83,8 @@ def replay(
     for point, about in said.items():
         plans = ", ".join(f"{name} {100 * share:.0f} %" for name, share in about["plans"].items())
         cost, samples = about["cost"], about["samples"]
-        print(f"{point}: ${cost:.4f} per 1,000 queries, {samples:.2f} samples per query; {plans}")
+        left = f"; {about['left_out']} queries left out: no plan can run on them" if about["left_out"] else ""
+        print(f"{point}: ${cost:.4f} per 1,000 queries, {samples:.2f} samples per query; {plans}{left}")
 
 
 def summary(rows: DecisionRows) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from router.config_access import AuthConfig, TlsConfig
 from router.domain.decision import Decision
 from router.domain.events import Done
 from router.domain.options import Options
+from router.errors import NoPlan
 from router.recording import Recording
 from training.decision_rows import DecisionRows, RowKey
 from training.decisions_taken import Taken, rows_of_taken, with_small_wrong
@@ -65,9 +66,10 @@ def replay(
 ) -> list[Replayed]:
     """Answer the queries in order, each by the configuration's policy at its price.
 
-    All backends become recorded ones of `recording`; a backend that has no sample for a query is denied to it.
-    Predictions are those of the configuration's bundle (a path relative to `base`) unless they are given. Raises
-    `UnknownName` for a query or `TrainingError` for a backend that the recording does not have.
+    All backends become recorded ones of `recording`; a backend that has no sample for a query is denied to it, and a
+    query on which no plan can run then is left out. Predictions are those of the configuration's bundle (a path
+    relative to `base`) unless they are given. Raises `UnknownName` for a query, `TrainingError` for a backend that the
+    recording does not have, and `NoPlan` where all queries are left out.
     """
     return asyncio.run(_replay(config, recording, query_ids, predictions, base, progress))
 
@@ -83,12 +85,18 @@ async def _replay(
     places = [recording.index_of(query_id) for query_id in query_ids]
     service = recorded_service(config, recording, predictions, base)
     found: list[Replayed] = []
+    nowhere: NoPlan | None = None
     try:
         for number, place in enumerate(places):
-            found.append(await _answered(service, place, _query(config, recording, place)))
+            try:
+                found.append(await _answered(service, place, _query(config, recording, place)))
+            except NoPlan as reason:
+                nowhere = reason
             progress((number + 1) / len(places))
     finally:
         await service.close()
+    if nowhere is not None and not found:
+        raise nowhere
     return found
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import msgspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from router.backend_terms import priced_at
 from router.config import AccountConfig, PriceConfig
 from router.config_access import AuthConfig
-from router.errors import UnknownName
+from router.errors import NoPlan, UnknownName
 from router.recording import Recording
+from router.recordings.format import RecordingMeta, write_recording
 from router.rollout.releases import BundleState
 from router.rollout.shelf import Shelf
 from training.decision_rows import RowKey, answering_row, cost_of_samples
@@ -122,6 +125,36 @@ def test_rows_know_the_samples_in_order_and_the_plan_that_drew_them(
         assert dict(row["signals"])["p_small_wrong"] == pytest.approx(
             1 - dict(row["signals"])["p_correct/small"]
         )
+
+
+def with_gaps(folder: Path, source: Path, gone: Callable[[int, str], bool]) -> Path:
+    """The recording without the samples of some (number of the query, backend)."""
+    samples = pq.read_table(source / "samples.parquet")
+    rows = zip(samples["query_id"].to_pylist(), samples["backend"].to_pylist(), strict=True)
+    kept = samples.filter(pa.array([not gone(int(query[1:]), backend) for query, backend in rows]))
+    meta = RecordingMeta(name=folder.name, prices=Recording.load(source).meta.prices)
+    write_recording(folder, meta, pq.read_table(source / "queries.parquet"), kept)
+    return folder
+
+
+def test_queries_on_which_no_plan_can_run_are_left_out_and_counted(
+    folders: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    """Nothing came back for every fifth query, and only small for every fifth other one."""
+    folder = with_gaps(
+        tmp_path / "gaps", folders[0], lambda at, name: at % 5 == 0 or (at % 5 == 1 and name == "large")
+    )
+    recording = Recording.load(folder)
+    ids = [f"q{number:04d}" for number in range(20)]
+    found = replay(menu_of(recording, folder), recording, ids)
+    assert [at.place for at in found] == [place for place in range(20) if place % 5]
+    assert {at.decision.plan for at in found if at.place % 5 == 1} == {"small"}
+    assert {sample.backend for at in found for sample in at.decision.samples} == {"small", "large"}
+    (tmp_path / "ids.txt").write_text("\n".join(ids))
+    said = run("--recording", str(folder), "--queries", str(tmp_path / "ids.txt"))["gaps"]["price=0"]
+    assert (said["queries"], said["left_out"]) == (16, 4)
+    with pytest.raises(NoPlan, match="does not allow backend 'small'"):
+        replay(menu_of(recording, folder), recording, ["q0000", "q0005"])
 
 
 def test_a_query_that_is_not_recorded_is_named(folders: tuple[Path, Path, Path]) -> None:
