@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from router.ledger import Amount, Balance
 from router.ledger.accounts import DOLLARS, GPU_SECONDS, TOKENS, Account
 from router.ledger.state import Answer, Ask
@@ -69,6 +71,11 @@ class Hand:
     def free(self) -> int:
         """Taken and not reserved."""
         return self.hold - self.reserved
+
+    @property
+    def in_use(self) -> bool:
+        """Whether a request is reserved here, or waits to be."""
+        return bool(self.reserved or self.waiting)
 
     def fits(self, need: int, now: float) -> bool:
         """Whether that much may be reserved at once."""
@@ -143,6 +150,12 @@ class Hand:
             return False
         self.returned += back  # the limit was lowered: nothing new starts
         return True
+
+    def begin_anew(self, left: Ask) -> None:
+        """Its lease was closed by `left`, and it is used again: what was not told then is told of the next lease."""
+        self.spent, self.queries = self.spent - left.spent, self.queries - left.queries
+        self.lease = self.granted = self.returned = self.beyond = 0
+        self._answered = replace(left, spent=0, queries=0)
 
     def _measure_rate(self, now: float) -> None:
         passed = now - self._rated_at

@@ -202,7 +202,7 @@ class Leased:
         self._sequence += 1
         asks = []
         for name, hand in self._hands.items():
-            idle = name not in self.accounts.by_name and hand.used_at < now - IDLE_S and not hand.reserved
+            idle = name not in self.accounts.by_name and hand.used_at < now - IDLE_S and not hand.in_use
             asks.append(hand.ask(self._sequence, terms.lease_s, terms.horizon_s, now, leave=leave or idle))
         return tuple(asks)
 
@@ -219,7 +219,10 @@ class Leased:
             hand = self._hands[ask.account]
             again = hand.hear(ask, answer, usable_until if not ask.leave else float("-inf"), now) or again
             if ask.leave and ask.account not in self.accounts.by_name:
-                self._forget(hand)
+                if hand.in_use or hand.spent != ask.spent:  # somebody came meanwhile
+                    hand.begin_anew(ask)
+                else:
+                    self._forget(hand)
         return again
 
     def lost_store(self, why: str) -> None:
