@@ -274,7 +274,9 @@ class Books:
         taken = next((one for one in chosen.forecasts if one.plan is progress.plan), None)
         weight, used = query.preferences.cost_weight, None
         if progress.reservations:
-            used = replace(used_amount(progress.meter.by_backend, progress.prices), micros=progress.charged)
+            used = used_amount(progress.expected_usage, progress.prices)
+            if not progress.unsaid.by_backend:
+                used = replace(used, micros=progress.charged)
         pricing.ended(
             query.tenant,
             (*chosen.forecasts, *chosen.unpaid),

@@ -15,7 +15,7 @@ from router.domain.decision import Mode, Status
 from router.domain.events import Delta
 from router.domain.options import Options
 from router.domain.plan import Commit, Plan, Stage
-from router.domain.usage import Meter, Price
+from router.domain.usage import Meter, Price, Usage
 from router.errors import BackendError, RouterError
 from router.ledger import Reservation
 from router.selectors import Selection
@@ -45,6 +45,9 @@ class Progress:
     prices_since: str = ""  # their date
     charged: int = 0  # micro-dollars, by the ledger, at the end
     meter: Meter = field(default_factory=Meter)
+    unsaid: Meter = field(
+        default_factory=Meter
+    )  # expected besides: of a caller's samples that ran at the end
     reservations: list[Reservation] = field(default_factory=list)
     samples: dict[str, Sample] = field(default_factory=dict)  # by id, in order of latest arrival
     stage_base: int = 0  # number of the plan's first stage; grows when another plan takes over
@@ -81,6 +84,12 @@ class Progress:
         """A phase ended."""
         self.phases[phase] = now_s - (self.started_s if self.lap_s is None else self.lap_s)
         self.lap_s = now_s
+
+    @property
+    def expected_usage(self) -> dict[str, Usage]:
+        """By backend, what was booked and what is expected besides."""
+        booked, unsaid = self.meter.by_backend, self.unsaid.by_backend
+        return {name: usage + unsaid.get(name, Usage()) for name, usage in booked.items()}
 
     @property
     def look(self) -> Look:

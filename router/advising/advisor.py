@@ -92,6 +92,7 @@ class Advisor:
         def settle(progress: Progress) -> int:
             ran.append(progress)
             if feed.outstanding:
+                progress.unsaid = feed.unsaid()
                 return self.held.keep(progress)
             return self.held.keep(progress, charged=books.settle(progress))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from predictors.observation import Sample
 from router.backends import Call
-from router.domain.usage import Meter, Usage
+from router.domain.usage import Meter, Usage, mean
 from router.errors import BackendUnavailable, InvalidQuery, RouterError
 
 WAITING = 64  # messages of a caller that is ahead of us; further ones wait on its side
@@ -91,6 +91,23 @@ class Feed:
     def outstanding(self) -> int:
         """Samples that were asked for and have not ended: what they use is not known."""
         return sum(stage.asked - stage.ended for stage in self._stages)
+
+    def unsaid(self) -> Meter:
+        """What outstanding samples may have used besides what was said of them: as much as their stage's that ended.
+
+        Nothing where none has.
+        """
+        meter = Meter()
+        for stage in self._stages:
+            ended = [self._used[name] for name in stage.numbers if name in self._ended]
+            if not ended or stage.asked == stage.ended:
+                continue
+            like = mean(ended)
+            for name in stage.growing:
+                meter.add(stage.backend, like.at_least(self._used[name]).since(self._used[name]))
+            for _ in range(stage.unseen):
+                meter.add(stage.backend, like)
+        return meter
 
     async def read(self, messages: AsyncIterator[Brought | RouterError]) -> None:
         """Take in what the caller sends, until it ends."""

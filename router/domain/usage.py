@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -75,6 +75,20 @@ class Usage:
             self.samples - other.samples,
             self.gpu_seconds - other.gpu_seconds,
         )
+
+
+def mean(used: Sequence[Usage]) -> Usage:
+    """The mean of at least one, count by count; tokens are whole."""
+    total, count = sum(used, Usage()), len(used)
+    return Usage(
+        round(total.tokens_in / count),
+        round(total.tokens_cached / count),
+        round(total.tokens_out / count),
+        round(total.tokens_reasoning / count),
+        round(total.side_calls / count),
+        round(total.samples / count),
+        total.gpu_seconds / count,
+    )
 
 
 @dataclass(slots=True)

@@ -187,3 +187,25 @@ async def test_samples_that_ran_when_there_was_enough_and_are_not_reported_hold_
     assert spent(house) == (0, reserved)
     later(house, 3600.0)
     assert spent(house) == (reserved, 0)
+
+
+@pytest.mark.parametrize("growing", [0, 3])
+async def test_the_row_reckons_with_samples_that_run_when_there_is_enough_as_with_those_that_ended(
+    house, opened, growing
+):
+    call, decision_id, _ = await opened("wide")
+    assert await bring(call, "a", "4", usage=used(10, 5)) == "more"
+    if growing:
+        assert await bring(call, "c", "", finished=False, usage=used(12, growing)) == "more"
+    assert await bring(call, "b", "4", usage=used(10, 15)) == "enough"
+    row = await house.service.store.decision(decision_id)
+    like = 12 + 2 * 10 if growing else 10 + 2 * 10  # what it said, and the mean of the others
+    certain = 20 + 2 * 20 + (12 + 2 * growing if growing else 0)
+    assert (row.cost, row.costs, row.charged) == (60 + like, {"small": 60 + like}, certain)
+    await bring_last(call, "c", "5", usage=used(12, 4))
+    assert spent(house) == (60 + 12 + 8, 0)
+
+
+async def bring_last(call: Any, *args: Any, **more: Any) -> None:
+    await call.write(sample(*args, **more))
+    await closed(call)
