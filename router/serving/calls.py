@@ -106,7 +106,7 @@ class Calls:
             running = self._begun(call, context)
 
             async def send(event: Message) -> None:
-                await context.write(self._encoded(event))
+                await write(context, self._encoded(event))
 
             try:
                 running.caller = self._who(context)
@@ -142,7 +142,7 @@ class Calls:
             running = self._begun(call, context)
 
             async def send(reply: Message) -> None:
-                await context.write(self._encoded(reply))
+                await write(context, self._encoded(reply))
 
             try:
                 running.caller = self._who(context)
@@ -226,6 +226,14 @@ class Calls:
                 f"at most {self.max_message_bytes:,}: ask for less",
             )
         return data
+
+
+async def write(context: Context, data: bytes) -> None:
+    """One message; a caller that is gone is `asyncio.CancelledError`, as where gRPC notices that before the write does."""
+    try:
+        await context.write(data)
+    except grpc.aio.BaseError as error:
+        raise asyncio.CancelledError("the caller left") from error
 
 
 def owned(message: Any, caller: Identity | None) -> Any:

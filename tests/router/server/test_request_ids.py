@@ -6,6 +6,7 @@ import asyncio
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from router.client import AnswerDelta, Conflict, Constraints, Done, Started, StreamEvent, Unavailable
 
@@ -162,3 +163,22 @@ async def test_bodies_differ_by_what_is_asked_back(house, ask):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await house.stub.Generate(ask(request_id="a", return_samples=True))
     assert caught.value.code() is grpc.StatusCode.ALREADY_EXISTS
+
+
+async def test_who_joined_a_caller_that_leaves_while_it_is_written_to_takes_over(house, ask):
+    house.gated.text = "x" * 10_000_000  # more than the connection takes by itself: the service waits for the caller
+    house.gated.gate.set()
+
+    async def joins() -> str:
+        return (await house.stub.Generate(ask(plan="gated", request_id="a"))).answers[0].parts[0].text
+
+    with capture_logs() as logged:
+        first = house.stub.GenerateStream(ask(plan="gated", request_id="a"))
+        assert (await first.read()).started.decision_id
+        second = asyncio.create_task(joins())
+        await until_running(house, 2)
+        first.cancel()
+        assert await second == house.gated.text
+    assert house.gated.calls == 2
+    assert [entry for entry in logged if entry["log_level"] == "error"] == []
+    assert house.servers.refused == {}
