@@ -40,6 +40,23 @@ async def json_body(request: web.Request) -> bytes:
     return await whole_body(request)
 
 
+class _Ours(msgspec.Struct):
+    priority: int = 0
+
+
+class _Hurry(msgspec.Struct):
+    router: _Ours | None = None
+
+
+def is_urgent(body: bytes) -> bool:
+    """Whether a query's priority is above 0; read only where places are scarce."""
+    try:
+        ours = msgspec.json.decode(body, type=_Hurry).router
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return False
+    return ours is not None and ours.priority > 0
+
+
 def json_object(body: bytes) -> dict[str, Any]:
     """The body's object. Raises `InvalidQuery`."""
     try:

@@ -17,7 +17,7 @@ from router.domain.options import Options
 from router.domain.query_trace import Trace
 from router.domain.usage import whole_micros
 from router.idempotency import Replays
-from router.openai_door.body import json_body
+from router.openai_door.body import is_urgent, json_body
 from router.openai_door.caller import tenant_of
 from router.openai_door.headers import COST_HEADER, STATUS_HEADER, TRACEPARENT, reply_headers, request_id
 from router.openai_door.models import Models
@@ -42,7 +42,12 @@ class Admission(Protocol):
 
     draining: bool
 
-    def enter(self, *, query: bool) -> AbstractContextManager[None]:
+    @property
+    def crowded(self) -> bool:
+        """Whether only urgent queries are let in, if any."""
+        ...
+
+    def enter(self, *, query: bool, urgent: bool = False) -> AbstractContextManager[None]:
         """Let one call run. Raises `Draining` or `Overloaded`."""
         ...
 
@@ -79,7 +84,8 @@ class Chats:
 
     async def _handle(self, request: web.Request, read: Reader) -> web.StreamResponse:
         body = await json_body(request)
-        with self.admission.enter(query=True):
+        urgent = self.admission.crowded and is_urgent(body)
+        with self.admission.enter(query=True, urgent=urgent):
             chat = read(body, request_id(request.headers), self.models, self.known, self.new_id)
             chat = replace(chat, query=replace(chat.query, tenant=tenant_of(request, chat.query.tenant)))
             if self.traces is not None:

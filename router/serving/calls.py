@@ -229,7 +229,7 @@ class Calls:
 
 
 async def write(context: Context, data: bytes) -> None:
-    """One message; a caller that is gone is `asyncio.CancelledError`, as where gRPC notices that before the write does."""
+    """One message; where the caller is gone `asyncio.CancelledError`, as when gRPC notices that by itself."""
     try:
         await context.write(data)
     except grpc.aio.BaseError as error:

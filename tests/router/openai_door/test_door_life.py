@@ -62,6 +62,17 @@ async def test_more_queries_than_may_run_are_shed_with_a_time_to_come_back(house
     await running
 
 
+@pytest.mark.parametrize("server_settings", [{"max_queries": 10}])
+async def test_the_last_tenth_of_the_places_is_for_urgent_queries_of_this_door_as_well(house):
+    with contextlib.ExitStack() as others:
+        for _ in range(9):
+            others.enter_context(house.admission.enter(query=True))
+        refused = [await house.post(), await house.post(router={"priority": 0}), await house.post("no JSON")]
+        let_in = await house.post(router={"priority": 1})
+    assert [response.status for response in refused] == [429, 429, 429]
+    assert let_in.status == 200
+
+
 async def test_a_draining_door_answers_who_runs_and_refuses_the_others(house):
     running = asyncio.create_task(house.ask("gated"))
     await house.gated.entered.acquire()
