@@ -36,6 +36,7 @@ from router.serving.known import engines, known_names
 from router.serving.listen import grpc_server, listen
 from router.serving.router import QUERY_CALLS, RouterCalls
 from router.serving.service import Service
+from router.serving.turns import Turns
 from router.telemetry.telemetry import Telemetry
 from router.tenant_limits import TenantLimits, limited
 from router.v1 import apportion_router_pb2 as pb
@@ -134,6 +135,7 @@ class Servers:
             Calls(
                 *(services["Router"], router_calls, limit, self.admission, QUERY_CALLS, self.refused, trace),
                 guard=service.guard,
+                turns=Turns(),
             ),
         )
         guarded = Calls(services["Admin"], admin_calls, limit, guard=service.guard, operators=True)

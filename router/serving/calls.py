@@ -25,6 +25,7 @@ from router.auth.identity import Identity
 from router.domain.query_trace import Trace
 from router.errors import DeadlineExceeded, InvalidQuery, NotBuilt, RouterError
 from router.serving.admission import Admission
+from router.serving.turns import Turns
 from router.wire.errors import INTERNAL_MESSAGE, refusal
 from router.wire.parts import DECISION_ID_TRAILER
 
@@ -66,6 +67,7 @@ class Calls:
     trace: Callable[[str], Trace | None] | None = None
     guard: Guard | None = None  # None: everybody may call
     operators: bool = False  # only they may
+    turns: Turns | None = None  # None: unary queries are worked off as they come
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What a server takes."""
@@ -86,10 +88,14 @@ class Calls:
         return grpc.unary_unary_rpc_method_handler(self._unary(call, method, parse))
 
     def _unary(self, call: MethodDescriptor, method: Any, parse: Parse) -> Any:
+        turns = self.turns if call.name in self.queries else None
+
         async def handle(raw: bytes, context: Context) -> bytes:
-            running = self._begun(call, context)
+            running, others = self._begun(call, context), False
             try:
                 running.caller = self._who(context)
+                if turns is not None:
+                    others = await turns.take()
                 with self._admit(call, raw, parse):
                     running.time_left_s = time_left(context)
                     reply = self._encoded(await method(owned(parse(raw), running.caller), running))
@@ -97,6 +103,8 @@ class Calls:
                 self._count(error)
                 await refuse(context, error, running, call.full_name)
             set_trailers(context, running)
+            if others:
+                await asyncio.sleep(0)  # they decide before the first reply is sent
             return reply
 
         return handle
