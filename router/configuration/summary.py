@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 from predictors.observation import Message, Part, Query
@@ -12,6 +11,10 @@ from router.config import AccountConfig, Config
 from router.configuration.doubts import price_doubts
 from router.configuration.service import reference_plan, untrained_plan
 from router.domain.plan import Gate, Plan, Stage
+from router.plugin_words import in_words
+from router.selectors import SELECTORS
+from router.stopping import STOPPING_RULES
+from router.verifiers import VERIFIERS
 from router.worst_case import worst_cost
 
 PROMPT_BYTES = 1000  # of the query whose worst case is shown: about 160 words
@@ -68,32 +71,24 @@ def window_text(account: AccountConfig) -> str:
 
 
 def stage_text(stage: Stage) -> str:
-    """One stage on one line: `small: up to 8 samples, 3 at a time, stop agreement(needed=3), select majority()`."""
+    """One stage on one line: `small: up to 8 samples, 3 at a time, stop agreement(needed=3), select majority`."""
     several = (
         f"up to {stage.max_samples} samples, {stage.width} at a time" if stage.max_samples > 1 else "1 sample"
     )
-    words = [several, f"stop {plugin_text(stage.stop)}", f"select {plugin_text(stage.select)}"]
+    words = [
+        several,
+        f"stop {in_words(stage.stop, STOPPING_RULES)}",
+        f"select {in_words(stage.select, SELECTORS)}",
+    ]
     if stage.prompt.name:
         words.append(f"prompt {stage.prompt.name}")
     if stage.verifier is not None:
-        words.append(f"verifier {plugin_text(stage.verifier)}")
+        words.append(f"verifier {in_words(stage.verifier, VERIFIERS)}")
     if stage.gate is not None:
         words.append(f"if {_gate_text(stage.gate)}")
     if stage.pool:
         words.append("over the samples of all stages")
     return f"{stage.backend}: {', '.join(words)}"
-
-
-def plugin_text(plugin: Any) -> str:
-    """A plug-in with its options: `AnyOf(rules=[Agreement(needed=4), Never])`."""
-    if isinstance(plugin, tuple):
-        return f"[{', '.join(plugin_text(item) for item in plugin)}]"
-    if not is_dataclass(plugin):
-        return str(plugin)
-    options = ", ".join(
-        f"{field.name}={plugin_text(getattr(plugin, field.name))}" for field in fields(plugin)
-    )
-    return f"{type(plugin).__name__}({options})" if options else type(plugin).__name__
 
 
 def _gate_text(gate: Gate) -> str:

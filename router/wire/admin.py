@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from router.backend_switch import BackendSwitch
@@ -16,6 +16,7 @@ from router.domain.usage import Price
 from router.errors import InvalidQuery
 from router.ledger import Balance
 from router.modes import ModeRule
+from router.plugin_words import in_words
 from router.rollout.rollout import Listed
 from router.selectors import SELECTORS
 from router.stopping import STOPPING_RULES
@@ -83,25 +84,6 @@ def _stage(stage: Stage) -> pb.StageInfo:
         pool=stage.pool,
         sampling=sampling_to_wire(stage.sampling),
     )
-
-
-def in_words(plugin: object, table: Mapping[str, str]) -> str:
-    """A plug-in by its name in the table and its options: `agreement(needed=3)`."""
-    kind = type(plugin)
-    names = {target: name for name, target in table.items()}
-    name = names.get(f"{kind.__module__}:{kind.__qualname__}", kind.__qualname__)
-    if not is_dataclass(plugin):
-        return name
-    options = ", ".join(
-        f"{item.name}={_option(getattr(plugin, item.name), table)}" for item in fields(plugin)
-    )
-    return f"{name}({options})" if options else name
-
-
-def _option(value: object, table: Mapping[str, str]) -> str:
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(_option(item, table) for item in value)}]"
-    return in_words(value, table) if is_dataclass(value) else repr(value)
 
 
 def _gate(gate: Gate) -> str:

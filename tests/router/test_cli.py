@@ -253,7 +253,7 @@ def test_check_of_a_good_file_reads_well(good):
     told = run("check", good)
     assert told.exit_code == 0
     assert "can be served" in told.output
-    assert "small: up to 3 samples, 1 at a time, stop Agreement(needed=3), select Majority" in told.output
+    assert "small: up to 3 samples, 1 at a time, stop agreement(needed=3), select majority" in told.output
 
 
 def test_check_and_the_start_doubt_a_price_of_another_unit(good, tmp_path):
