@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import math
+import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,10 +16,13 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from router.backend_terms import priced_at
+from router.configuration.file import load
 from router.recording import Recording
 from training.decision_rows import DecisionRows, answered_reward
 from training.decisions_file import read_decisions
 from training.errors import NotEnoughData, TrainingError
+from training.recording_prices import at_prices_of
 from training.replay import summary
 
 Z_95 = 1.959963984540054
@@ -34,13 +39,19 @@ def evaluate(
     against: Annotated[
         Path | None, typer.Option(help="With --html: an earlier decisions file; the page says what changed.")
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="router.toml: what backends charge. Default: what the recording says."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say how logged decisions turned out: reward with its 95 % interval, cost, samples and plans of each policy.
 
     Queries without an answer, or whose answer has no reward, are left out of the reward and counted.
     """
-    recordings = {found.name: found for found in map(Recording.load, recording)}
+    charged = None if config is None else priced_at(load(config), time.time())
+    loaded = map(Recording.load, recording)
+    recordings = {found.name: found if charged is None else at_prices_of(charged, found) for found in loaded}
     if html is not None:
         write_page(html, decisions, against, recordings)
     blocks = [
@@ -79,6 +90,9 @@ def write_page(
             f"--html: a page is about one recording, {decisions} has {', '.join(names) or 'none'}"
         )
     blocks = [facts(rows, recordings[names[0]]) for rows in found]
+    if not recordings[names[0]].columns.cost.any():
+        told = "its backends are free, and so is each of them alone on the page: say --config router.toml"
+        print(f"{names[0]}: {told}", file=sys.stderr)
     earlier = [] if against is None else list(read_decisions(against, recordings))
     before = [
         facts(rows, recordings[rows.key.recording]) for rows in earlier if rows.key.recording == names[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from router.config import BackendConfig, Config
 from router.recording import Recording
 from training.demonstration.prepare import blind_copy
+from training.recording_prices import at_prices_of
 
 HOUSE = Path(__file__).resolve().parents[3] / "training" / "recordings" / "house"
 
@@ -64,3 +67,50 @@ def test_the_page_is_written_beside_the_lines(decided):
     told = evaluated(*arguments, "--html", str(decided / "report.html"))
     assert "mean reward" in (decided / "report.html").read_text()
     assert told.startswith("house")
+
+
+@pytest.fixture
+def free(tmp_path) -> Path:
+    """The house recording as `collect` writes it where it was told no prices."""
+    folder = Path(shutil.copytree(HOUSE, tmp_path / "house"))
+    meta = json.loads((folder / "meta.json").read_text())
+    for charges in meta["backends"].values():
+        charges |= {"price_in": 0.0, "price_out": 0.0}
+    (folder / "meta.json").write_text(json.dumps(meta))
+    return folder
+
+
+def test_a_free_recording_costs_what_the_configuration_charges(free):
+    house = Recording.load(HOUSE)
+    config = Config(
+        plans=(),
+        backends={
+            "little": BackendConfig(recorded_as="small", price_in=0.05, price_out=0.1),
+            "large": BackendConfig(price_in=0.6, price_out=1.2),
+        },
+    )
+    charged = at_prices_of(config, Recording.load(free))
+    assert charged.prices == house.prices
+    np.testing.assert_array_equal(charged.columns.cost, house.columns.cost)
+    only = at_prices_of(Config(plans=(), backends={"small": BackendConfig(price_in=1.0)}), house)
+    assert only.prices["large"] == house.prices["large"]
+
+
+def test_a_page_about_free_answers_says_so_and_takes_the_configurations_prices(free, decided, tmp_path):
+    config = tmp_path / "router.toml"
+    config.write_text(
+        "\n".join(
+            f"[backends.{name}]\nkind = 'scripted'\nscript = ['4']\nprice_in = 0.6\nprice_out = 1.2\n"
+            f"[[plans]]\nname = '{name}'\nstages = [{{ backend = '{name}' }}]"
+            for name in ("small", "large")
+        )
+    )
+    arguments = ["evaluate", "--decisions", str(decided / "decisions.parquet"), "--recording", str(free)]
+    arguments += ["--html", str(tmp_path / "page.html")]
+    done = subprocess.run(
+        [sys.executable, "-m", "training", *arguments], capture_output=True, text=True, check=True
+    )
+    assert "its backends are free" in done.stderr
+    assert "$0.0000" in (tmp_path / "page.html").read_text()
+    ran(*arguments, "--config", str(config))
+    assert "$0.0000" not in (tmp_path / "page.html").read_text()

@@ -53,7 +53,10 @@ def world_of(recording: Recording, seed: int) -> World:
     """Of the test queries of one fold, another with each seed. Raises `NotEnoughData`, also where all is free."""
     world = _world_of(recording, seed)
     if not world.paid.any():
-        raise NotEnoughData(f"budget needs answers that cost something; those of {recording.name} are free")
+        raise NotEnoughData(
+            f"budget needs answers that cost something; those of {recording.name} are free: write what its backends "
+            "charge into its meta.json, $ per 1M tokens (price_in, price_out)"
+        )
     return world
 
 
