@@ -57,11 +57,14 @@ def doctor(
     else:
         typer.echo(table((one.health.value, one.about, one.text) for one in findings))
         counts = {health: sum(one.health is health for one in findings) for health in Health}
-        typer.echo(
-            f"\n{counts[Health.PROBLEM]} problems, {counts[Health.NOTE]} notes, {counts[Health.OK]} ok"
-        )
+        problems, notes = _several(counts[Health.PROBLEM], "problem"), _several(counts[Health.NOTE], "note")
+        typer.echo(f"\n{problems}, {notes}, {counts[Health.OK]} ok")
     if not healthy(findings):
         raise typer.Exit(1)
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 async def _look(
