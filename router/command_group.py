@@ -118,7 +118,7 @@ def command_line(
             None,
             envvar="APPORTION_WAIT",
             min=0.0,
-            help="Seconds to wait for a service where nothing listens yet. Default: 20, of status 3.",
+            help="Seconds to wait for a service where nothing listens yet. Default: 20; `status` waits 3.",
         ),
         version: bool = typer.Option(  # noqa: ARG001 (its callback does it)
             False, "--version", is_eager=True, callback=_say_version, help="Say which version this is."

@@ -81,11 +81,9 @@ def in_words(row: Decision, outcomes: list[Outcome]) -> Iterator[str]:
         quality, cost = row.forecasts.get(plan, (None, math.nan))
         good = "reward not known" if quality is None else f"reward {quality:.3f}"
         worth = "" if quality is None else f", worth {quality - row.price * cost * 1e-6:+.3f}"
-        mark = (
-            "  <- drawn" + (", to explore" if row.explored else "")
-            if plan == (row.would_plan or row.plan)
-            else ""
-        )
+        by = "apply would draw it" if row.would_plan and row.mode is Mode.OBSERVE else "drawn"
+        how = f"  <- {by}" + (", to explore" if row.explored else "")
+        mark = how if plan == (row.would_plan or row.plan) else ""
         yield f"  {plan}: odds {odds:.3g}, expected {good}, ${cost * 1e-6:.6f}{worth}{mark}"
     if row.infeasible:
         yield "plans that could not:"

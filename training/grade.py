@@ -140,7 +140,9 @@ def grade(
     graders = {task: parse_grader(text) for task, text in named.items()}
     needs = {grader.verifier.needs for grader in graders.values()}
     if "references" in needs and reference not in meta.prices:
-        raise TrainingError(f"--reference {reference!r}: choose from {', '.join(meta.prices)}")
+        wants = next(name for name, grader in graders.items() if grader.verifier.needs == "references")
+        told = f"unknown backend {reference!r}" if reference else f"{named[wants]!r} compares with a backend"
+        raise TrainingError(f"--reference: {told}; choose from {', '.join(meta.prices)}")
     queries = {row["query_id"]: row for row in query_table.to_pylist()}
     wanted = ("query_id", "backend", "sample_idx", "prefix_tokens", "text", "tentative", "answer", "reward")
     rows = sample_table.select([name for name in wanted if name in sample_table.column_names]).to_pylist()

@@ -54,6 +54,10 @@ def allocate(
     known = _known(out, batch_id)
     with asking(server, timeout_s=60.0) as client:
         status = client.batches.create(asked, batch_id=batch_id, budget_micros=budget)
+        if status.state == "done":
+            typer.echo(
+                f"batch {batch_id} was answered before; under another --batch it is asked anew", err=True
+            )
         with out.open("a", encoding="utf-8") as file:
             status = _follow(client, status, file, known)
     typer.echo(f"{_summary(status)}; batch {batch_id}", err=True)

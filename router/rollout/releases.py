@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from router.errors import InvalidQuery, UnknownName
+from router.errors import InvalidQuery
 
 KEPT_STEPS = 1000  # of the history; older ones are forgotten
 CANARY_SHARE = 0.05  # of draw keys, where nobody says
@@ -116,7 +116,7 @@ class Releases(msgspec.Struct, frozen=True):
     def rolled_back(self, to_version: str = "", *, at: float, note: str = "") -> Releases:
         """Without what is being tried; where nothing is and no version is named, the last that was active before.
 
-        Raises `UnknownName` where there is none.
+        Raises `InvalidQuery` where there is none.
         """
         found = self
         trying = [version for version in (self.canary, self.shadow) if version]
@@ -126,7 +126,10 @@ class Releases(msgspec.Struct, frozen=True):
             )
         if not to_version and (trying or not self.before):
             if not trying:
-                raise UnknownName("earlier bundle", "", ())
+                raise InvalidQuery(
+                    "to_version",
+                    "nothing is tried, and no bundle was active before: there is nothing to roll back",
+                )
             return found
         target = to_version or self.before[-1]
         if to_version == self.active:

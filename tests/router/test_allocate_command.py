@@ -82,6 +82,18 @@ def test_asked_again_it_writes_what_is_missing(served, questions, tmp_path):
     assert sorted(line["position"] for line in lines(out)) == list(range(20))
 
 
+def test_a_batch_that_is_found_again_is_said_to_be_one_whatever_money_it_is_asked_with(
+    served, questions, tmp_path, capsys
+):
+    command = ["allocate", questions, "--out", tmp_path / "out.jsonl", "--server", served, "--batch", "twice"]
+    run(*command, "--dollars", "1")
+    assert "answered before" not in capsys.readouterr().err
+    run(*command, "--dollars", "2")
+    said = capsys.readouterr().err
+    assert "batch twice was answered before; under another --batch it is asked anew" in said
+    assert "of $1 spent" in said
+
+
 def test_a_file_for_collect_will_do(served, tmp_path):
     path, out = tmp_path / "queries.jsonl", tmp_path / "out.jsonl"
     path.write_text('{"query_id": "q", "query": "What is 2 + 2?", "task": null, "gold": "4"}\n')

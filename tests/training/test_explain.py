@@ -10,7 +10,7 @@ import pytest
 from predictors.observation import Constraints, Message, Part, Query
 from router.assemble import assemble
 from router.configuration.file import load
-from router.domain.decision import Outcome
+from router.domain.decision import Mode, Outcome
 from router.domain.events import Done
 from router.domain.options import Options
 from training.errors import TrainingError
@@ -71,6 +71,16 @@ def test_what_was_predicted_is_told_kind_by_kind_with_what_it_means():
         "  the sample that came is right (sample_confidence): 1",
         "  odd: x 2",
     ]
+
+
+async def test_what_apply_would_have_drawn_is_not_told_as_if_it_had_been(asked):
+    folder, name = asked
+    row, outcomes = found_in(str(folder / "decisions.db"), name)
+    observed = replace(row, mode=Mode.OBSERVE, plan="large", would_plan="vote", would_propensity=1.0)
+    said = "\n".join(in_words(observed, outcomes))
+    assert "<- apply would draw it" in said
+    assert "<- drawn" not in said
+    assert "<- drawn" in "\n".join(in_words(row, outcomes))
 
 
 async def test_the_json_form_has_the_row_and_its_outcomes(asked, capsys):

@@ -95,7 +95,9 @@ def test_agreement_with_a_reference_needs_no_gold(tmp_path: Path) -> None:
 
 
 def test_agreement_without_a_reference_names_the_choices(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="--reference '': choose from small, large"):
+    with pytest.raises(
+        TrainingError, match="--reference: 'agrees' compares with a backend; choose from small, large"
+    ):
         grade(made(tmp_path / "r"), ["agrees"])
 
 

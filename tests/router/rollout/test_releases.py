@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from router.errors import InvalidQuery, UnknownName
+from router.errors import InvalidQuery
 from router.rollout.releases import BundleState, Releases
 
 
@@ -57,7 +57,7 @@ def test_rolling_back_twice_ends_at_what_the_configuration_names():
     found = promoted(("a", BundleState.ACTIVE), ("b", BundleState.ACTIVE))
     found = found.rolled_back(at=8.0).rolled_back(at=9.0)
     assert found.active == ""
-    with pytest.raises(UnknownName):
+    with pytest.raises(InvalidQuery, match="nothing to roll back"):
         found.rolled_back(at=10.0)
 
 

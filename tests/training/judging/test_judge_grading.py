@@ -81,7 +81,7 @@ def test_a_judge_without_a_model_says_what_to_write(tmp_path, folder):
 
 
 def test_a_judge_needs_a_reference(tmp_path, folder):
-    with pytest.raises(TrainingError, match="--reference '': choose from small, large"):
+    with pytest.raises(TrainingError, match="compares with a backend; choose from small, large"):
         grade(folder, ["judge"])
 
 
