@@ -20,7 +20,7 @@ export function cents(amount) {
 }
 
 export const percent = (share, digits = 0) =>
-  share === null || share === undefined || Number.isNaN(share) ? "–" : `${(100 * share).toFixed(digits).replace("-", "−")} %`;
+  share === null || share === undefined || Number.isNaN(share) ? "–" : `${(100 * share).toFixed(digits).replace(/^-(?=0(\.0*)?$)/, "").replace("-", "−")} %`;
 
 export const share = (value) =>
   value === null || value === undefined || Number.isNaN(value) ? "–" : value.toFixed(Math.abs(value) < 0.0995 && value !== 0 ? 3 : 2).replace(/^(-?)0\./, "$1.").replace("-", "−");

@@ -24,6 +24,7 @@ from router.openai_door.openapi import PATH, document
 OPEN = ("/health", PATH)
 CONSOLE = "/console"
 ELSEWHERE = {"/metrics": "they are shown where [metrics] says on_door = true, or at the port of its listen; "}
+FORWARDED = "[server] forward may send a path on to a backend; "
 RESPONSES = "/v1/responses"  # says what to ask instead
 INSTEAD = f"{RESPONSES} is not served; ask POST /v1/chat/completions, with the same messages and tools"
 
@@ -137,7 +138,7 @@ def _by_status(request: web.Request, error: web.HTTPException) -> Refusal:
     if error.status == 404:
         known = {route.resource.canonical for route in request.app.router.routes() if route.resource}
         served = sorted(known - {RESPONSES})
-        hint = ELSEWHERE.get(request.path, "")
+        hint = ELSEWHERE.get(request.path, FORWARDED if request.path.startswith("/v1/") else "")
         message = f"nothing is served at {request.path!r}; {hint}choose from {', '.join(served)}"
         return Refusal(404, error_object(message, INVALID, None, "unknown_path"))
     code = error.reason.lower().replace(" ", "_")

@@ -26,6 +26,15 @@ def test_what_was_saved_is_against_the_reference_plan(page, rows):
     expect(page.locator(".tile", has_text="Saved")).to_contain_text(f"{100 * saved:.0f} %")
 
 
+@pytest.mark.parametrize(
+    ("share", "digits", "said"),
+    [(-0.004, 0, "0 %"), (-0.006, 0, "−1 %"), (-0.0004, 1, "0.0 %"), (-0.054, 1, "−5.4 %"), (0.5, 0, "50 %")],
+)
+def test_a_share_that_rounds_to_nothing_has_no_sign(page, share, digits, said):
+    script = "async ([share, digits]) => (await import('./format.js')).percent(share, digits)"
+    assert page.evaluate(script, [share, digits]) == said
+
+
 def test_the_frontier_is_that_of_the_rows(page, rows):
     go(page, "quality")
     expect(page.get_by_role("region", name="Cost and quality")).to_contain_text(

@@ -119,6 +119,7 @@ async def test_the_models_are_auto_the_plans_and_the_backends(house):
     [
         ("POST", "/v1/responses", 501, "/v1/chat/completions"),
         ("POST", "/v1/embeddings", 404, "/v1/chat/completions"),
+        ("POST", "/v1/embeddings", 404, "[server] forward"),
         ("GET", "/", 404, "/v1/models"),
         ("GET", "/metrics", 404, "on_door = true"),
         ("GET", "/v1/chat/completions", 405, "POST"),
