@@ -19,6 +19,7 @@ from router.books import Books
 from router.checks.queries import DEFAULT_TENANT
 from router.config import Config
 from router.domain.usage import Usage
+from router.errors import BackendUnavailable
 from router.openai_door.caller import tenant_of
 from router.openai_door.chat import Admission
 from router.openai_door.headers import BACKEND_HEADER, COST_HEADER, REQUEST_ID_HEADER
@@ -59,8 +60,11 @@ class Forwarding:
         """The server's reply, paid for. Raises `Overloaded`, `BudgetExceeded`, `BackendError`."""
         forwarder, body = self.paths[request.path], await whole_body(request)
         name, ledger, prices = forwarder.name, self.books.ledger, self.books.prices
-        call_id, tokens, tenant = self.new_id(), len(body), tenant_of(request, "")
-        with self.admission.enter(query=True), self.limits.enter(tenant or DEFAULT_TENANT):
+        call_id, tokens = self.new_id(), len(body)
+        tenant = tenant_of(request, "") or DEFAULT_TENANT
+        if closed := self.books.chooser.feasibility.switch.objection(name):
+            raise BackendUnavailable(closed)
+        with self.admission.enter(query=True), self.limits.enter(tenant):
             used = {name: Usage(tokens, samples=1)}
             reservation = await ledger.obtain(f"forward/{call_id}", used_amount(used, prices), tenant)
             taken: Mapping[str, Usage] = {}  # a request that never arrived used nothing

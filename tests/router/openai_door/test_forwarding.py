@@ -7,12 +7,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
 from router.backends.forwarder import Forwarder, usage_in
+from router.checks.queries import DEFAULT_TENANT
 from router.config import BackendConfig
 from router.config_access import LimitsConfig
+from router.domain.backend_state import BackendState
 from router.domain.usage import Usage
 from router.errors import BackendTimeout, BackendUnavailable
+from router.ledger import Amount, Reservation
 from router.openai_door.forwarding import Forwarding, as_named
 from router.tenant_limits import TenantLimits
 
@@ -138,3 +142,47 @@ async def test_a_caller_who_reads_nothing_of_what_is_sent_on_gives_its_place_bac
     assert house.admission.calls == 0
     writer.close()
     await runner.cleanup()
+
+
+async def test_what_is_sent_on_for_callers_who_name_no_tenant_is_paid_by_the_same_as_their_queries(
+    house, mirror, forwarders, monkeypatch
+):
+    books, limits, paid_by = house.service.allocator.books, TenantLimits(LimitsConfig()), []
+    obtain = books.ledger.obtain
+
+    async def seen(request_id: str, amount: Amount, tenant: str = "") -> Reservation:
+        paid_by.append(tenant)
+        reservation: Reservation = await obtain(request_id, amount, tenant)
+        return reservation
+
+    monkeypatch.setattr(books.ledger, "obtain", seen)
+    app = web.Application()
+    paths = {"/v1/x": forwarder(forwarders, mirror)}
+    app.add_routes([web.post("/v1/x", Forwarding(paths, books, house.admission, limits, lambda: "1").handle)])
+    async with TestClient(TestServer(app)) as client:
+        assert (await client.post("/v1/x", data=b"hi")).status == 200
+    assert (await house.post()).status == 200
+    assert paid_by == [DEFAULT_TENANT, DEFAULT_TENANT]
+
+
+@pytest.mark.parametrize("state", [BackendState.DRAIN, BackendState.DISABLE])
+async def test_nothing_is_sent_on_to_a_backend_that_is_out_of_service(house, mirror, forwarders, state):
+    books, limits = house.service.allocator.books, TenantLimits(LimitsConfig())
+    forwarding = Forwarding(
+        {"/v1/x": forwarder(forwarders, mirror)}, books, house.admission, limits, lambda: "1"
+    )
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await forwarding.handle(request)
+        except BackendUnavailable as error:
+            return web.Response(status=503, text=str(error))
+
+    app = web.Application()
+    app.add_routes([web.post("/v1/x", handle)])
+    async with TestClient(TestServer(app)) as client:
+        assert (await client.post("/v1/x", data=b"hi")).status == 200
+        books.chooser.feasibility.switch.set("small", state)
+        refused = await client.post("/v1/x", data=b"hi")
+        assert (refused.status, "backend 'small' is d" in await refused.text()) == (503, True)
+    assert books.ledger.balance().reserved == 0
