@@ -119,6 +119,10 @@ def _samples(row: Decision) -> Iterator[str]:
             f"{sample.tokens_in} + {sample.tokens_out} tokens, {sample.finish_reason or 'growing'}"
             + (f"; votes {tally}" if tally else "")
         )
+    kept = len({(sample.stage, sample.backend, sample.index) for sample in row.samples})
+    begun = sum(used.samples for used in row.usage.values())
+    if 0 < kept < begun:
+        yield f"  {begun - kept} more, cut or not kept; in the cost, too"
 
 
 def _ending(row: Decision) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from router.commands.tables import distribution, moment, money, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from router.clients.admin_types import LoggedDecision
     from router.clients.values import DecisionInfo, Reply, Report, SampleSeen, Used
@@ -23,7 +23,7 @@ def reply_text(reply: Reply) -> str:
         rows.append(("confidence", f"{reply.confidence:.3g}"))
     rows.append(("cost", _cost(reply.usage)))
     rows += [(f"  {name}", _cost(used)) for name, used in reply.usage_by_backend.items()]
-    rows += [("sample", sample_text(sample)) for sample in reply.samples]
+    rows += _samples(reply.samples, reply.usage)
     return table(row for row in rows if row[1])
 
 
@@ -41,9 +41,17 @@ def logged_text(row: LoggedDecision) -> str:
         ("cost", _cost(row.usage)),
         ("evaluation", "usable" if row.usable else f"not usable: {row.unusable_reason}"),
     ]
-    rows += [("sample", sample_text(sample)) for sample in row.samples]
+    rows += _samples(row.samples, row.usage)
     rows += [("outcome", outcome_text(outcome)) for outcome in row.outcomes]
     return table(line for line in rows if line[1])
+
+
+def _samples(samples: Sequence[SampleSeen], used: Used) -> Iterator[tuple[str, str]]:
+    """A line each; those that were begun and are not among them are counted, as their tokens are in the cost."""
+    for sample in samples:
+        yield "sample", sample_text(sample)
+    if samples and used.samples > len(samples):
+        yield "sample", f"{used.samples - len(samples)} more, cut or not kept; in the cost, too"
 
 
 def sample_text(sample: SampleSeen) -> str:
@@ -85,5 +93,6 @@ def _signals(signals: Mapping[str, float]) -> str:
 
 
 def _cost(used: Used) -> str:
-    tokens = f"{used.samples} samples, {used.tokens_in} + {used.tokens_out} tokens"
+    samples = f"{used.samples} sample{'' if used.samples == 1 else 's'}"
+    tokens = f"{samples}, {used.tokens_in} + {used.tokens_out} tokens"
     return f"{money(used.cost_exact)} ({tokens})"

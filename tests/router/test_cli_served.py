@@ -108,7 +108,7 @@ def test_ask_prints_the_answer_and_nothing_else_on_standard_output(served):
 def test_ask_shows_the_decision_on_standard_error(served):
     told = run("ask", "What is 2 + 2?", "--server", served.router)
     assert re.search(r"^plan +cascade \(probability 1\)$", told.stderr, re.MULTILINE)
-    assert re.search(r"^ +large +\$0\.000032 \(1 samples, ", told.stderr, re.MULTILINE)
+    assert re.search(r"^ +large +\$0\.000032 \(1 sample, ", told.stderr, re.MULTILINE)
     assert "no bundle" in told.stderr
 
 

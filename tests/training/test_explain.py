@@ -83,6 +83,15 @@ async def test_what_apply_would_have_drawn_is_not_told_as_if_it_had_been(asked):
     assert "<- drawn" in "\n".join(in_words(row, outcomes))
 
 
+async def test_samples_that_were_begun_and_did_not_come_are_counted(asked):
+    folder, name = asked
+    row, outcomes = found_in(str(folder / "decisions.db"), name)
+    assert " more, cut" not in "\n".join(in_words(row, outcomes))
+    begun = {backend: replace(used, samples=used.samples + 2) for backend, used in row.usage.items()}
+    said = "\n".join(in_words(replace(row, usage=begun), outcomes))
+    assert "  2 more, cut or not kept; in the cost, too" in said
+
+
 async def test_the_json_form_has_the_row_and_its_outcomes(asked, capsys):
     folder, name = asked
     explain(name, "", folder / "router.toml", as_json=True)
