@@ -133,8 +133,9 @@ class Books:
             why = dict(chosen.infeasible).get(reference.name, "")
             if not why or why.startswith(FORECASTS):  # what is expected of it changes nothing yet
                 plan = reference
-            else:
-                degraded.append(f"the reference plan {reference.name!r} is not feasible")
+            elif query.constraints.plan in ("", reference.name):  # who insists on another plan gets what it wants
+                said = why.partition(":")[0]  # without amounts: these sentences are counted
+                degraded.append(f"the reference plan {reference.name!r} is not feasible: {said}")
         costs = chooser.forecaster.price_signals(query, plan, chosen.look.signals, chosen.price)
         left = options.time_left_s
         margin = 0.0 if left is None else min(self.settings.reply_margin * left, self.settings.reply_margin_s)

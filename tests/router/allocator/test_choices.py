@@ -47,6 +47,21 @@ async def test_observe_serves_the_reference_also_where_its_further_samples_would
     assert (row.plan, row.would_plan, row.degraded) == ("vote", "small", ())
 
 
+async def test_observe_says_why_the_reference_is_not_served(build, ask, one):
+    plans = {"small": [one("small")], "large": [one("large")]}
+    world = build({"small": ["a"], "large": ["b"]}, plans, mode=Mode.OBSERVE)
+    row = (await world.done(ask(constraints=Constraints(denied_backends=("large",))))).decision
+    said = "the reference plan 'large' is not feasible: the caller does not allow backend 'large'"
+    assert (row.plan, said in row.degraded) == ("small", True)
+
+
+async def test_observe_calls_a_plan_that_its_caller_insists_on_nothing_amiss(build, ask, one):
+    plans = {"small": [one("small")], "large": [one("large")]}
+    world = build({"small": ["a"], "large": ["b"]}, plans, mode=Mode.OBSERVE)
+    row = (await world.done(ask(constraints=Constraints(plan="small")))).decision
+    assert (row.plan, [said for said in row.degraded if "reference" in said]) == ("small", [])
+
+
 @pytest.mark.parametrize("mode", Mode)
 async def test_lengths_that_nobody_knows_choose_no_other_plan_for_a_caller_in_a_hurry(build, ask, one, mode):
     plans = {"small": [one("small")], "large": [one("large")]}
