@@ -41,8 +41,10 @@ def to_outcome(data: bytes) -> Outcome:
 
 
 def readable_text(text: str) -> str:
-    """The text with lone surrogates replaced; no store takes them."""
-    return text.encode("utf-8", "replace").decode() if not text.isascii() else text
+    """The text with lone surrogates and NUL replaced; not every store takes them."""
+    if "\0" in text:
+        text = text.replace("\0", "\ufffd")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def subject_of(outcome: Outcome) -> Subject:

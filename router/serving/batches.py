@@ -146,11 +146,15 @@ class BatchCalls:
 
     async def get(self, request: pb.GetBatchRequest, tenant: str | None) -> pb.GetBatchReply:
         """How far it is."""
-        return pb.GetBatchReply(batch=told(await self.desk.get(request.batch_id, tenant)))
+        return pb.GetBatchReply(
+            batch=told(await self.desk.get(short_text("batch_id", request.batch_id), tenant))
+        )
 
     async def cancel(self, request: pb.CancelBatchRequest, tenant: str | None) -> pb.CancelBatchReply:
         """Begin nothing more of it."""
-        return pb.CancelBatchReply(batch=told(await self.desk.cancel(request.batch_id, tenant)))
+        return pb.CancelBatchReply(
+            batch=told(await self.desk.cancel(short_text("batch_id", request.batch_id), tenant))
+        )
 
     async def results(
         self, request: pb.ListBatchResultsRequest, tenant: str | None
@@ -163,7 +167,7 @@ class BatchCalls:
         ).isdigit():
             raise InvalidQuery("page_token", f"{request.page_token!r} is not a token of this call")
         after = int(request.page_token or 0)
-        found = await self.desk.results(request.batch_id, tenant, after, most)
+        found = await self.desk.results(short_text("batch_id", request.batch_id), tenant, after, most)
         page = pb.ListBatchResultsReply(results=[pb.BatchResult.FromString(one.body) for one in found])
         if len(found) == most:
             page.next_page_token = str(found[-1].number)

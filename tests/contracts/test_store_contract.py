@@ -243,6 +243,16 @@ async def test_broken_text_and_numbers_lose_no_row(store):
     assert len(await store.outcomes("d1")) == 1
 
 
+async def test_ids_with_a_nul_in_them_keep_no_other_rows_from_the_store(store):
+    store.record(dataclasses.replace(decision(1), tenant="a\0b", decision_id="d\0"))
+    store.record(decision(2))
+    told = outcome("k\0", decision_id="", session_id="s\0", tenant="a\0b", supersedes="j\0")
+    assert await store.report([told, outcome("k", decision_id="d2")]) == (True, True)
+    assert await keys(store, "d2") == ["k"]
+    assert len((await store.decisions(10)).decisions) == 2
+    assert len((await store.decisions(10, tenant="a\0b")).decisions) == 1
+
+
 async def test_closing_twice_is_closing(store):
     store.record(DECISION)
     await store.close()

@@ -75,6 +75,8 @@ BAD: list[tuple[str, pb.GenerateRequest, str]] = [
     ("request_id", request(request_id="ü" * 65), "130 bytes"),
     ("session_id", request(session_id="x" * 129), "at most 128 bytes"),
     ("tenant", request(tenant="x" * 129), "at most 128 bytes"),
+    ("tenant", request(tenant="a\0b"), "NUL"),
+    ("request_id", request(request_id="\0"), "NUL"),
     ("task_hint", request(task_hint="x" * 129), "at most 128 bytes"),
     ("tools", request(tools=[pb.Tool(name=f"f{number}") for number in range(129)]), "at most 128"),
     ("tools[0].name", request(tools=[pb.Tool(name="a b")]), "[a-zA-Z0-9_-]{1,64}"),
