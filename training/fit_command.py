@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,8 +86,8 @@ def fit(
     print(f"{out}: bundle {card.version} of {', '.join(card.backends)}")
     for name, count in sorted(card.counts.items()):
         print(f"  {name.replace('_', ' ')}: {count:g}")
-    print("held out:")
-    for name, value in sorted(card.metrics.items()):
+    print(f"held out (in full: {out}/card.json):")
+    for name, value in told(card.metrics):
         print(f"  {name}: {value:.3f}")
     for line in own_heads(card):
         print(line)
@@ -95,6 +95,15 @@ def fit(
         print(f"seen once per query, so that repeats are a guess: {', '.join(card.rho_from_prior)}")
     if said is not None:
         print("\n" + (f"What you would have saved: not known: {said}" if isinstance(said, str) else said[1]))
+
+
+def told(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
+    """The figures that say how well it predicts, by name; what its parts are good for stays in the card."""
+    return [
+        (name, value)
+        for name, value in sorted(metrics.items())
+        if "_without_" not in name and not name.startswith("log_loss/")
+    ]
 
 
 def _outlook(

@@ -12,7 +12,7 @@ from predictors.errors import FitError
 from router.__main__ import commands
 from training.errors import TrainingError
 from training.fit import fit, fit_bundle
-from training.fit_command import own_heads, read_ids
+from training.fit_command import own_heads, read_ids, told
 from training.fit_rows import rows_of
 
 # --- the command ----------------------------------------------------------------------------------------------------
@@ -102,3 +102,14 @@ def test_a_folder_that_is_no_bundle_is_not_replaced_and_nothing_is_read_before(t
 def test_samples_that_nobody_has_graded_are_answered_with_the_command_that_does(rows):
     with pytest.raises(FitError, match=r"0 of 600 queries have a reward; .*apportion grade"):
         fit_bundle(replace(rows, reward=np.full_like(rows.reward, np.nan)))
+
+
+def test_people_are_told_how_well_it_predicts_and_not_what_every_part_of_it_is_worth():
+    figures = {
+        "log_loss/p_correct/small": 0.1,
+        "lost_without_trees/p_correct/small": -0.0001,
+        "brier_skill/sample_blend_without_linear": 0.7,
+        "ece/p_correct/small": 0.02,
+        "brier_skill/p_correct/small": 0.3,
+    }
+    assert told(figures) == [("brier_skill/p_correct/small", 0.3), ("ece/p_correct/small", 0.02)]
