@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from router.errors import InvalidQuery, RouterError, StoreError
 
 HEAD = 4
 LARGEST = 256 * 1024 * 1024  # bytes of a frame: a page of rows with long texts
+ENVELOPE = 16 * 1024  # bytes of a frame besides its bodies: 5 of each of 1,000, and what is said of them
 TOLD_EVERY_S = 0.5  # how the store does
 
 
@@ -51,6 +52,20 @@ async def framed(reader: asyncio.StreamReader) -> bytes:
     if size > LARGEST:
         raise StoreError(f"decision store: a frame of {size:,} bytes; at most {LARGEST:,}")
     return await reader.readexactly(size)
+
+
+def fitting(bodies: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The bodies in order, as many together as one frame takes; one that fits none is alone."""
+    part: list[bytes] = []
+    size = 0
+    for body in bodies:
+        if part and (size + len(body) > LARGEST - ENVELOPE or len(part) == 1000):
+            yield part
+            part, size = [], 0
+        part.append(body)
+        size += len(body)
+    if part:
+        yield part
 
 
 def frame(message: msgspec.Struct) -> bytes:
@@ -121,9 +136,13 @@ class Relay:
         if asked.what == "outcomes":
             found = await self.store.outcomes(asked.name)
             return Answered(asked.number, bodies=list(map(to_bytes, found)))
-        page = await self.store.decisions(asked.page_size, asked.page_token, asked.tenant)
-        rows = list(map(to_bytes, page.decisions))
-        return Answered(asked.number, bodies=rows, page_token=page.next_token)
+        size = asked.page_size
+        while True:
+            page = await self.store.decisions(size, asked.page_token, asked.tenant)
+            rows = list(map(to_bytes, page.decisions))
+            if size <= 1 or sum(map(len, rows)) < LARGEST - ENVELOPE:
+                return Answered(asked.number, bodies=rows, page_token=page.next_token)
+            size = max(1, min(size, len(rows)) // 2)  # a page may have fewer rows than were asked for
 
     async def _tell(self, writer: asyncio.StreamWriter) -> None:
         while not writer.is_closing():

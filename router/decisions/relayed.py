@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from router.decisions import Page
-from router.decisions.relay import Answered, Asked, frame, framed
+from router.decisions.relay import ENVELOPE, LARGEST, Answered, Asked, fitting, frame, framed
 from router.decisions.rows import page_start, readable_text, to_bytes, to_decision, to_outcome
 from router.decisions.store import Health
 from router.domain.decision import Decision, Outcome
@@ -143,7 +143,11 @@ class Relayed:
         if writer.is_closing() or writer.transport.get_write_buffer_size() > MOST_WAITING:
             self._dropped += len(rows)
             return
-        writer.write(frame(Asked(0, bodies=list(map(to_bytes, rows)))))
+        for bodies in fitting(map(to_bytes, rows)):
+            if len(bodies[0]) > LARGEST - ENVELOPE:
+                self._dropped += 1
+            else:
+                writer.write(frame(Asked(0, bodies=bodies)))
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         answers = msgspec.msgpack.Decoder(Answered)
