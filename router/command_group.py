@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import os
 import re
 import select
@@ -15,6 +16,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+_BREAK_INSIDE = re.compile(r"(?<![.:\n])\n(?=\S)")  # of a sentence
 _FIRST_LINE = r'^(?:async )?def {name}\(.*?"""(.*?)(?:\n|""")'
 
 _ERRNO = re.compile(r"\[Errno -?\d+\] ")  # Python's, before the words that say it
@@ -49,10 +51,13 @@ def load_command(name: str, target: str) -> Any:
 
 
 def as_written(text: str) -> str:
-    """For the help: what stands in brackets are our sections, as in [auth], and no markup."""
+    """For the help: what stands in brackets are our sections, as in [auth], and no markup; lines flow.
+
+    A sentence that ends with its line keeps the break: what follows it begins a line of its own.
+    """
     from rich.markup import escape
 
-    return escape(text)
+    return escape(_BREAK_INSIDE.sub(" ", inspect.cleandoc(text)))
 
 
 def first_line(target: str) -> str:

@@ -16,7 +16,7 @@ from router.errors import ConfigError
 
 
 def check(
-    file: Annotated[Path, typer.Argument(help="The configuration, e.g. router.toml.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="The configuration.")] = Path("router.toml"),
     elsewhere: Annotated[
         bool,
         typer.Option(
