@@ -121,9 +121,7 @@ class Books:
         try:
             chosen = chooser.choose(query, limits, explore=options.explore, least_price=options.price)
         except BudgetExceeded as error:
-            if error.needed_micros is not None:
-                error.retry_after_s = self.ledger.wait_s(Amount(error.needed_micros), query.tenant)
-                error.args = (f"{error} (account {self.ledger.tightest(query.tenant)[1]!r})",)
+            self._explain(error, query)
             if asks:
                 self._refused(query)
             raise
@@ -288,6 +286,12 @@ class Books:
             reserved=sum([one.amount for one in progress.reservations], Amount(0)),
             used=used,
         )
+
+    def _explain(self, error: BudgetExceeded, query: Query) -> None:
+        """Say which account it is, and when it may go better."""
+        if error.needed_micros is not None:
+            error.retry_after_s = self.ledger.wait_s(Amount(error.needed_micros), query.tenant)
+            error.args = (f"{error} (account {self.ledger.tightest(query.tenant)[1]!r})",)
 
     def _refused(self, query: Query) -> None:
         if self.pricing is not None:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -84,9 +85,11 @@ class Replays(Generic[Result]):
         monotonic_s: Callable[[], float],
         max_bytes: int = MAX_BYTES,
         max_entries: int = MAX_ENTRIES,
+        joins: Callable[[str], AbstractContextManager[None]]
+        | None = None,  # entered by one who joins, with its tenant
     ) -> None:
         self.keep_s, self.monotonic_s = keep_s, monotonic_s
-        self.max_bytes, self.max_entries = max_bytes, max_entries
+        self.max_bytes, self.max_entries, self._joins = max_bytes, max_entries, joins
         self.bytes = 0
         self._finished: OrderedDict[Key, _Finished[Result]] = OrderedDict()  # the oldest first
         self._running: dict[Key, _Running[Result]] = {}
@@ -97,7 +100,8 @@ class Replays(Generic[Result]):
     async def claim(self, key: Key, digest: bytes) -> Claim[Result]:
         """The result under `key`, waiting for it while somebody works on it; else the claim to do the work.
 
-        Raises `RequestConflict` where the id stands for another body, and what the work raised while waiting for it.
+        Raises `RequestConflict` where the id stands for another body, what the work raised while waiting for it, and
+        `Overloaded` where the tenant's limits let nobody wait.
         """
         while True:
             self._forget()
@@ -110,7 +114,8 @@ class Replays(Generic[Result]):
             if running is None:
                 self._running[key] = _Running(digest, asyncio.get_running_loop().create_future())
                 return Claim(None, self, key, digest, open=True)
-            ended = await asyncio.shield(running.ended)
+            with nullcontext() if self._joins is None else self._joins(key[0]):
+                ended = await asyncio.shield(running.ended)
             if isinstance(ended, BaseException):
                 raise ended
             if ended is not None:

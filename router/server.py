@@ -110,7 +110,7 @@ class Servers:
             known=known,
             prices=books.prices,
             plans=PlanInfos(books.chooser.menu.reference.name),
-            replays=Replays(config.replay_s, monotonic_s),
+            replays=Replays(config.replay_s, monotonic_s, joins=limits.enter),
             max_message_bytes=config.max_message_bytes,
             wall_s=wall_s,
             reports=self.reports,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -51,6 +52,7 @@ class Door:
         pages: Mapping[str, Handler] | None = None,  # what else is shown (GET), by path
         refused: Counter[tuple[str, str]] | None = None,  # (door, reason) -> requests that ended so
         guard: Guard | None = None,  # None: everybody may come in
+        joins: Callable[[str], AbstractContextManager[None]] | None = None,  # see `Replays`
         certificates: Certificates | None = None,  # None: without TLS
         mounts: Mapping[str, web.Application] | None = None,  # what else is served, by how its paths begin
         keep_alive_s: float = KEEP_ALIVE_S,
@@ -63,7 +65,7 @@ class Door:
             models=Models.of(plans, config.models),
             known=known,
             admission=admission,
-            replays=Replays(config.replay_s, monotonic_s),
+            replays=Replays(config.replay_s, monotonic_s, joins=joins),
             new_id=new_id,
             wall_s=wall_s,
             keep_alive_s=keep_alive_s,

@@ -51,6 +51,7 @@ def door_of(
         config,
         guard=service.guard,
         reports=reports,
+        joins=limits.enter,
         refused=refused,
         new_id=new_id,
         forwarding=Forwarding.of(service.config, service.allocator.books, admission, limits, new_id),

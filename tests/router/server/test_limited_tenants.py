@@ -117,3 +117,42 @@ async def test_the_openai_door_counts_the_same_queries(start):
             for _ in range(5):
                 async with http.post(url, json=CHAT | {"router": {"tenant": "b"}}) as reply:
                     assert reply.status == 200
+
+
+async def test_who_joins_a_running_request_of_the_same_id_takes_a_place_of_its_tenant_too(start):
+    async with start(in_flight=2) as crowded:
+        client = crowded.client
+        hanging: dict[str, Any] = {
+            "constraints": Constraints(plan="hanging"),
+            "tenant": "a",
+            "request_id": "r",
+        }
+        stream = client.stream("2 + 2?", **hanging)
+        assert isinstance(await anext(stream), Started)
+        joined = asyncio.create_task(client.generate("2 + 2?", **hanging))
+        async with asyncio.timeout(10):
+            while True:  # until the other one has joined
+                try:
+                    await client.generate("2 + 2?", tenant="a")
+                except Busy:
+                    break
+        with pytest.raises(Busy) as refused:
+            await client.generate("2 + 2?", **hanging)
+        assert "limits.in_flight" in str(refused.value)
+        joined.cancel()
+        await stream.aclose()
+
+
+async def test_who_joins_at_the_openai_door_takes_a_place_of_its_tenant_too(start):
+    async with start(in_flight=2) as crowded, aiohttp.ClientSession() as http:
+        url, headers = f"http://{crowded.addresses.http}/v1/chat/completions", {"Idempotency-Key": "r"}
+
+        async def ask() -> int:
+            async with http.post(url, json=CHAT | {"model": "hanging"}, headers=headers) as reply:
+                return reply.status
+
+        running = [asyncio.create_task(ask()) for _ in range(2)]
+        third = await asyncio.wait_for(asyncio.shield(asyncio.create_task(ask())), 10)
+        assert third == 429
+        for task in running:
+            task.cancel()
