@@ -79,11 +79,13 @@ class Batches:
             return _batch(run, batch_id)
 
     def end(self, batch_id: str, state: BatchState) -> Batch:
-        """It is over, if it was not. Raises `UnknownName`."""
+        """It is over, if it was not; one that ran out of money can still be cancelled. Raises `UnknownName`."""
+        further = BatchState.EXHAUSTED if state is BatchState.CANCELLED else BatchState.RUNNING
+        ends = (BatchState.RUNNING.value, further.value)
         with self._transaction() as run:
             # from now on it is kept for `KEEP_S`, whoever held it until when
-            text = "UPDATE batches SET state = ?, held_until = ? WHERE batch_id = ? AND state = ?"
-            if run(text, state.value, self._now(run), batch_id, BatchState.RUNNING.value).rowcount:
+            text = "UPDATE batches SET state = ?, held_until = ? WHERE batch_id = ? AND state IN (?, ?)"
+            if run(text, state.value, self._now(run), batch_id, *ends).rowcount:
                 run(_CUT_OFF, batch_id)
             return _batch(run, batch_id)
 

@@ -133,3 +133,16 @@ def test_a_tenants_batches_are_forgotten_and_nobody_elses(clocked):
     with pytest.raises(UnknownName):
         store.results("done", 0, 10)
     assert store.take("one") == ["theirs"] and len(store.waiting("theirs")) == 1
+
+
+def test_more_money_lets_an_exhausted_batch_go_on_but_not_where_it_was_cancelled_meanwhile(clocked):
+    store, _, _ = clocked
+    keep(store, budget=0)
+    store.end("b", BatchState.EXHAUSTED)
+    assert keep(store, budget=500).state is BatchState.RUNNING
+    store.end("b", BatchState.EXHAUSTED)
+    assert store.end("b", BatchState.CANCELLED).state is BatchState.CANCELLED
+    assert keep(store, budget=None).state is BatchState.CANCELLED
+    keep(store, "done")
+    store.end("done", BatchState.DONE)
+    assert store.end("done", BatchState.CANCELLED).state is BatchState.DONE
