@@ -7,6 +7,7 @@ here. Bodies of earlier versions, which wrote all names out, are read as well.
 
 from __future__ import annotations
 
+import re
 import zlib
 from array import array
 from collections.abc import Iterator, Mapping
@@ -94,6 +95,7 @@ _USAGE = (
     "tokens_in", "tokens_cached", "tokens_out", "tokens_reasoning", "side_calls", "samples", "gpu_seconds",
 )  # fmt: skip
 _NAN = float("nan")
+_QUOTED = re.compile(r"'[^']*'")  # names in sentences
 
 
 def repeated(row: Decision) -> Iterator[Repeated]:
@@ -107,8 +109,11 @@ def repeated(row: Decision) -> Iterator[Repeated]:
     yield _pairs(row.digests)
     yield row.unusable_reason
     yield row.would_plan
-    yield tuple(row.degraded)
-    yield tuple(row.signals)
+    if not any(map(_says_numbers, row.degraded)):  # times, say, which are others in every row
+        yield tuple(row.degraded)
+    own = {sample.sample_id for sample in row.samples if sample.sample_id != f"{sample.stage}.{sample.index}"}
+    if not own or not any(name.rpartition("/")[2] in own for name in row.signals):  # a caller's ids: as well
+        yield tuple(row.signals)
     yield row.stop_reason
     yield tuple(row.usage)
     yield tuple(row.costs)
@@ -117,6 +122,10 @@ def repeated(row: Decision) -> Iterator[Repeated]:
     for sample in row.samples:
         yield sample.backend
         yield sample.finish_reason
+
+
+def _says_numbers(text: str) -> bool:
+    return any(map(str.isdigit, _QUOTED.sub("", text)))
 
 
 def pack(row: Decision, names: Names) -> bytes:

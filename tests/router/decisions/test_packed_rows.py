@@ -24,7 +24,8 @@ def made() -> Decision:
 
 
 def through(row: Decision, names: Names) -> Decision:
-    names.learn((number, to_value(text)) for number, text in enumerate(names.missing(repeated(row)), 1))
+    new = enumerate(names.missing(repeated(row)), names.highest + 1)
+    names.learn([(number, to_value(text)) for number, text in new])
     return unpack(row.decision_id, row.tenant, row.created_at, pack(row, names), names)
 
 
@@ -83,6 +84,21 @@ def test_a_hash_of_any_form_comes_back(made, text):
 
 def test_without_room_for_names_rows_say_everything_themselves(made):
     assert through(made, Names(most=0)).digests == made.digests
+
+
+@pytest.mark.parametrize("what", ["times in words", "a caller's own ids"])
+def test_what_is_another_in_every_row_takes_no_room_for_names(made, what):
+    names, kept = Names(), dict[int, set[int]]()
+    for number in range(50):
+        row = dataclasses.replace(made, degraded=(f"plan 'a' may be late: 31.{number} s", "no bundle"))
+        if what != "times in words":
+            own = dataclasses.replace(made.samples[0], sample_id=f"uuid-{number}")
+            signals = {**made.signals, f"sample_confidence/{own.sample_id}": 0.5}
+            row = dataclasses.replace(made, samples=(own,), signals=signals)
+        found = through(row, names)
+        assert (found.degraded, list(found.signals)) == (row.degraded, list(row.signals))
+        kept.setdefault(names.highest, set()).add(number)
+    assert len(kept) == 1
 
 
 def test_bodies_of_earlier_versions_are_read(made):
