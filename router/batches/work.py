@@ -13,7 +13,9 @@ import contextlib
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import structlog
 
 from router.batches.batch import Asked, Batch, BatchState, Item, Result
 from router.batches.kept import Batches
@@ -81,6 +83,8 @@ class Work:
                 result = await self._one(item)
             except RouterError as error:
                 result = self.asked.failure(item, error)
+            except Exception as error:  # noqa: BLE001 (asked again and again it would take the others' money)
+                result = self._broken(item, error, 0)
             if result is None:
                 await asyncio.sleep(0)  # a look takes a moment: others are let in between
                 continue
@@ -130,12 +134,21 @@ class Work:
             if most is not None:
                 await asyncio.to_thread(self.kept.begin, self.batch.batch_id, item.position, 0)
             raise
+        except Exception as error:  # noqa: BLE001 (what it has cost by then is not known)
+            cost = most or 0
+            return self._broken(item, error, cost)
         finally:
             async with self._freed:
                 self._held -= most or 0
                 self._spent += cost
                 self._running -= 1
                 self._freed.notify_all()
+
+    def _broken(self, item: Item, error: Exception, cost: int) -> Result:
+        structlog.get_logger().error(
+            "a query of a batch failed", batch=self.batch.batch_id, position=item.position, exc_info=error
+        )
+        return replace(self.asked.failure(item, error), cost=cost)
 
     async def _room(self, forecasts: Sequence[Forecast]) -> int | None:
         """Micro-dollars, held from now on; None where there is no budget, or too little of it is left."""

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from router.batches.batch import Batch, BatchState, Item
+from router.batches.batch import Batch, BatchState, Item, Result
 from router.batches.batches import MOST_AT_ONCE, BatchDesk
 from router.batches.kept import Batches
 from router.batches.work import ATTEMPTS, Work
@@ -178,6 +179,24 @@ async def test_other_errors_are_results(kept, add, pretend):
     state, ended = await worked(add([5, 5], 1000), kept, pretend(broken=True))
     assert (state, ended.done, ended.failed, ended.spent) == (BatchState.DONE, 0, 2, 0)
     assert [found.body for found in kept.results("b", 0, 10)] == [b"gone", b"gone"]
+
+
+async def test_a_query_that_breaks_the_service_fails_alone(kept, add, pretend):
+    class Breaks(pretend):  # type: ignore[misc, valid-type]
+        async def answer(self, item, most, price, time_left_s):
+            if item.position == 1:
+                raise ZeroDivisionError("a bug")
+            return await super().answer(item, most, price, time_left_s)
+
+        def failure(self, item, error):
+            return Result(item.position, type(error).__name__.encode(), failed=True)
+
+    with capture_logs() as logged:
+        state, ended = await worked(add([5] * 5, 10_000), kept, Breaks(), at_once=2)
+    assert (state, ended.done, ended.failed) == (BatchState.DONE, 4, 1)
+    assert ended.spent == 4 * 100 + 200  # and what the broken one may have cost
+    assert [found.body for found in kept.results("b", 0, 10) if found.failed] == [b"ZeroDivisionError"]
+    assert [entry["log_level"] for entry in logged] == ["error"]
 
 
 async def test_what_has_not_begun_in_time_fails(kept, add, pretend, monkeypatch):

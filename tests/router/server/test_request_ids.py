@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import grpc
 import pytest
@@ -171,7 +172,7 @@ async def test_who_joined_a_caller_that_leaves_while_it_is_written_to_takes_over
     )  # more than the connection takes by itself: the service waits for the caller
     house.gated.gate.set()
 
-    async def joins() -> str:
+    async def joins() -> Any:
         return (await house.stub.Generate(ask(plan="gated", request_id="a"))).answers[0].parts[0].text
 
     with capture_logs() as logged:
