@@ -11,7 +11,7 @@ from router.errors import BudgetExceeded, PluginError, StoreError, UnknownName
 from router.ledger import ALL, Amount
 from router.ledger.accounts import TOKENS, Account, Accounts
 from router.ledger.in_process import in_process
-from router.ledger.leased import IDLE_S, Leased, Terms
+from router.ledger.leased import Leased, Terms
 from router.ledger.shared import Memory
 from router.ledger.window import GRAINS, Window
 
@@ -347,34 +347,3 @@ def test_what_is_not_as_it_should_be_is_told_in_words():
         "1 requests used more than was reserved for them",
         "1 requests were charged at their worst case",
     ]
-
-
-@pytest.mark.parametrize("store", [Memory, Remote])
-async def test_a_tenant_who_comes_after_a_pause_gets_what_is_left_of_its_budget(store):
-    ledger, clock = made(store=store)
-    ledger.settle(await ledger.obtain("q1", Amount(20), "z"), Amount(20))
-    await ledger.fetch()
-    clock.now += IDLE_S + 1
-    ledger.settle(await ledger.obtain("q2", Amount(300), "z"), Amount(300))
-    assert stands(ledger, "each/z") == (320, 0)
-
-
-@pytest.mark.parametrize("limit", [400, None])
-async def test_what_a_tenant_spends_while_its_account_is_given_back_is_booked(limit):
-    tree = (Account(ALL, None, HOUR, within=""), Account("each", limit, HOUR, tenants=("*",)))
-    ledger, clock = made(tree, store=Remote)
-    ledger.settle(await ledger.obtain("q1", Amount(20), "z"), Amount(20))
-    await ledger.fetch()
-    clock.now += IDLE_S + 1
-    asks = ledger.asks()
-    assert [ask.leave for ask in asks if ask.account == "each/z"] == [True]
-    late = ledger.reserve("q2", Amount(70), "z") if limit is None else None
-    ledger.hear(asks, ledger.store.sync("r1", asks), clock())
-    if late is None:
-        late = await ledger.obtain("q2", Amount(70), "z")
-    ledger.settle(late, Amount(70))
-    await ledger.fetch()
-    await ledger.fetch()
-    assert stands(ledger, "each/z") == (90, 0)
-    assert ledger.balance("each/z").queries == 2
-    assert ledger.breaches == 0
