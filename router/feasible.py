@@ -43,9 +43,13 @@ class Feasibility:
 
         The caller's deadline is held against lengths that were learned alone: a guess must not choose another plan.
         """
-        known = all(f"tokens_out/{name}" in signals for name in forecast.plan.backends)
-        if known and limits.time_left_s is not None and forecast.latency_s > limits.time_left_s:
-            return f"{LATE} {forecast.latency_s:.2f} s, {limits.time_left_s:.2f} s are left"
+        left_s = limits.time_left_s
+        if (
+            left_s is not None
+            and forecast.latency_s > left_s
+            and all(f"tokens_out/{name}" in signals for name in forecast.plan.backends)
+        ):
+            return f"{LATE} {forecast.latency_s:.2f} s, {left_s:.2f} s are left"
         wanted = query.constraints.max_ttft_s
         if wanted is None:
             return None

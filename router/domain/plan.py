@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import astuple, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cached_property
 from types import MappingProxyType
@@ -114,7 +114,7 @@ class Plan:
             (
                 stage.backend,
                 stage.sampling.max_tokens,
-                stage.prompt,
+                *astuple(stage.prompt),  # texts remember their hashes, a prompt makes its own each time
                 growth_of(stage.stop),
                 tuple(rule.words for rule in asking_rules(stage.stop)),
             )
