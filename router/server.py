@@ -36,9 +36,9 @@ from router.serving.known import engines, known_names
 from router.serving.listen import grpc_server, listen
 from router.serving.router import QUERY_CALLS, RouterCalls
 from router.serving.service import Service
-from router.serving.turns import Turns
 from router.telemetry.telemetry import Telemetry
 from router.tenant_limits import TenantLimits, limited
+from router.turns import Turns
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.admin import PlanInfos
 from router.wire.parts import ADMIN_SERVICE, ROUTER_SERVICE
@@ -128,14 +128,14 @@ class Servers:
             reports=self.reports,
             rollout=service.rollout,
         )
-        services, limit = pb.DESCRIPTOR.services_by_name, config.max_message_bytes
+        services, limit, turns = pb.DESCRIPTOR.services_by_name, config.max_message_bytes, Turns()
         trace = self.telemetry.traces.begin if self.telemetry.traces else None
         self.router = self._server(
             ROUTER_SERVICE,
             Calls(
                 *(services["Router"], router_calls, limit, self.admission, QUERY_CALLS, self.refused, trace),
                 guard=service.guard,
-                turns=Turns(),
+                turns=turns,
             ),
         )
         guarded = Calls(services["Admin"], admin_calls, limit, guard=service.guard, operators=True)
@@ -151,6 +151,7 @@ class Servers:
             self.reports,
             self.refused,
             self.telemetry,
+            turns,
             new_id,
             keep_alive_s,
             wall_s,

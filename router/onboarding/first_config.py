@@ -72,7 +72,7 @@ window_s = 3600.0
 [server]
 listen = "127.0.0.1:50051"        # gRPC: queries and outcomes
 admin_listen = "127.0.0.1:50052"  # gRPC: for operators
-http_listen = "127.0.0.1:8080"    # OpenAI's protocol, base_url = "http://127.0.0.1:8080/v1"; the console is at /console/
+http_listen = "127.0.0.1:8080"    # OpenAI's protocol: base_url = "http://127.0.0.1:8080/v1"; console: /console/
 # allow_remote = true  # to listen on other addresses than this machine's; see [auth] and [tls] first
 drain_s = 20.0                    # on SIGTERM: no new queries, what is running may end
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from router.openai_door.read_chat import Chat, Reader, read_chat, read_prompt
 from router.openai_door.reply import Completion, completion
 from router.openai_door.telling import Telling
 from router.openai_door.text_reply import as_text
+from router.turns import Turns
 
 Tell = Callable[[Event], Awaitable[None]]
 
@@ -73,6 +75,7 @@ class Chats:
     wall_s: Callable[[], float]
     keep_alive_s: float
     traces: Traces | None = None  # None: nothing is traced
+    turns: Turns | None = None  # None: whole replies are worked off as they come
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """The reply to a chat, whole or as a stream. Raises what goes wrong before its first byte is sent."""
@@ -95,6 +98,7 @@ class Chats:
             return await reply(request, chat)
 
     async def _whole(self, request: web.Request, chat: Chat) -> web.StreamResponse:
+        others = self.turns is not None and await self.turns.take()
         reply = await self._once(chat, None)
         told = reply.router
         headers = reply_headers(
@@ -103,6 +107,8 @@ class Chats:
         headers[COST_HEADER] = str(whole_micros(told.cost))
         headers[STATUS_HEADER] = told.status
         body = msgspec.json.encode(as_text(reply) if chat.text else reply)
+        if others:
+            await asyncio.sleep(0)  # they decide before the first reply is sent
         return web.Response(body=body, content_type="application/json", headers=headers)
 
     async def _stream(self, request: web.Request, chat: Chat) -> web.StreamResponse:

@@ -25,6 +25,7 @@ from router.openai_door.feedback import Feedback
 from router.openai_door.forwarding import Forwarding
 from router.openai_door.models import Models
 from router.reports import Reports
+from router.turns import Turns
 
 KEEP_ALIVE_S = 15.0  # proxies close streams that are silent for 60 s
 LAST_BYTES_S = 0.5  # for replies that are being sent when the door closes
@@ -49,6 +50,7 @@ class Door:
         new_id: Callable[[], str],
         forwarding: Forwarding | None = None,
         traces: Traces | None = None,
+        turns: Turns | None = None,
         pages: Mapping[str, Handler] | None = None,  # what else is shown (GET), by path
         refused: Counter[tuple[str, str]] | None = None,  # (door, reason) -> requests that ended so
         guard: Guard | None = None,  # None: everybody may come in
@@ -70,6 +72,7 @@ class Door:
             wall_s=wall_s,
             keep_alive_s=keep_alive_s,
             traces=traces,
+            turns=turns,
         )
         self._forwarding = forwarding
         application = Routes(

@@ -25,7 +25,7 @@ from router.auth.identity import Identity
 from router.domain.query_trace import Trace
 from router.errors import DeadlineExceeded, InvalidQuery, NotBuilt, RouterError
 from router.serving.admission import Admission
-from router.serving.turns import Turns
+from router.turns import Turns
 from router.wire.errors import INTERNAL_MESSAGE, refusal
 from router.wire.parts import DECISION_ID_TRAILER
 

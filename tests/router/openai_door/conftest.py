@@ -30,6 +30,7 @@ from router.openai_door.door import Door
 from router.reports import Reports
 from router.serving.admission import Admission
 from router.serving.known import known_names
+from router.turns import Turns
 
 STORY = "Once upon a time there was a fox"
 STOPS_WITHIN_S = 30.0
@@ -152,7 +153,14 @@ def keep_alive_s() -> float:
 
 
 @pytest.fixture
-async def house(server_settings: Mapping[str, Any], keep_alive_s: float) -> AsyncIterator[House]:
+def turns() -> Turns | None:
+    return None
+
+
+@pytest.fixture
+async def house(
+    server_settings: Mapping[str, Any], keep_alive_s: float, turns: Turns | None
+) -> AsyncIterator[House]:
     config = msgspec.convert(settings(**server_settings), Config)
     gated, numbers = Gated(), itertools.count(1)
     refused: Counter[tuple[str, str]] = Counter()
@@ -168,6 +176,7 @@ async def house(server_settings: Mapping[str, Any], keep_alive_s: float) -> Asyn
         new_id=lambda: f"new-{next(numbers)}",
         keep_alive_s=keep_alive_s,
         refused=refused,
+        turns=turns,
     )
     url = f"http://{await door.start()}"
     async with (

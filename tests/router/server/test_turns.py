@@ -10,7 +10,7 @@ import pytest
 
 from router.errors import NoPlan
 from router.serving.calls import Calls
-from router.serving.turns import AGAIN, MOST, Turns
+from router.turns import AGAIN, MOST, Turns
 from router.v1 import apportion_router_pb2 as pb
 
 NEVER_S = 3600.0
