@@ -92,18 +92,15 @@ def test_one_id_with_two_texts_is_refused(tmp_path):
 
 
 def test_what_one_row_says_of_a_query_holds_for_all_of_its_rows(tmp_path):
-    source = written(
-        tmp_path / "x.csv", "query_id,query,task,gold,backend\na,one,,,m\na,one,sums,2,l\na,one,,,n\n"
-    )
+    text = "query_id,query,task,gold,backend\na,one,,,m\na,one,sums,2,l\na,one,,,n\n"
+    source = written(tmp_path / "x.csv", text)
     assert CSV().read(source).queries == [ImportedQuery("a", "one", "sums", "2")]
 
 
 @pytest.mark.parametrize("column", ["task", "gold"])
 def test_rows_of_one_query_may_not_contradict_each_other(tmp_path, column):
     source = written(tmp_path / "x.csv", f"query,{column},backend\none,2,m\none,,l\none,3,n\n")
-    with pytest.raises(
-        TrainingError, match=rf"x\.csv:4: column '{column}' is '3', and was '2' for query_id 'q-"
-    ):
+    with pytest.raises(TrainingError, match=rf"x\.csv:4: column '{column}' is '3', and was '2' for"):
         CSV().read(source)
 
 
