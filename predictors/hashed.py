@@ -117,18 +117,56 @@ def fit_hashed(
     x, used, weight = weighted_sets(texts, size, rarity)
     parts = np.unique(folds)
     known = np.isfinite(y)
-    mask = np.concatenate([known & (folds != part)[:, None] for part in parts] + [known], axis=1).astype(
-        np.float32
-    )
-    target = np.tile(np.where(known, y, 0.0), (1, len(parts) + 1))
+    masks = [known & (folds != part)[:, None] for part in parts] + [known]
+    solved, mean = _solved(x, y, masks, penalty)
+    held_out = np.empty(y.shape)
+    for place, part in enumerate(parts):
+        rows = np.flatnonzero(folds == part)
+        held_out[rows] = x[rows] @ solved[place] + mean[place]
+    return CrossFit(table_of(solved[-1], used, weight, mean[-1]), held_out)
+
+
+def scores_while_held_out(
+    texts: Sequence[NDArray[np.int64]],
+    size: int,
+    y: NDArray[np.float64],
+    folds: NDArray[np.int64],
+    penalty: float,
+    rarity: float,
+    held_out: NDArray[np.float64],
+) -> dict[int, NDArray[np.float64]]:
+    """Fold -> scores (n, targets) of all rows that know none of its labels, arguments as of `fit_hashed`.
+
+    Its own rows have those of `held_out`, the others are scored without their own fold as well. What reads scores and
+    is judged on a fold must be fitted on these: `held_out` of the other folds' rows was fitted on its labels, and
+    where there is nothing else to learn, that is learned.
+    """
+    x, _, _ = weighted_sets(texts, size, rarity)
+    known = np.isfinite(y)
+    parts = np.unique(folds).tolist()
+    found = {part: held_out.copy() for part in parts}
+    for at, one in enumerate(parts[:-1]):  # in steps: all pairs at once would be much memory
+        others = parts[at + 1 :]
+        masks = [known & ((folds != one) & (folds != other))[:, None] for other in others]
+        solved, mean = _solved(x, y, masks, penalty)
+        for place, other in enumerate(others):
+            for out, scored in ((one, other), (other, one)):
+                rows = np.flatnonzero(folds == scored)
+                found[out][rows] = x[rows] @ solved[place] + mean[place]
+    return found
+
+
+def _solved(
+    x: Any, y: NDArray[np.float64], masks: Sequence[NDArray[np.bool_]], penalty: float
+) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float64]]]:
+    """Coefficients (used, targets) and means (targets,) for each choice of the labels, all in one run."""
+    width = y.shape[1]
+    mask = np.concatenate(masks, axis=1).astype(np.float32)
+    target = np.tile(np.where(np.isfinite(y), y, 0.0), (1, len(masks)))
     mean = (target * mask).sum(axis=0) / np.maximum(mask.sum(axis=0), 1)
     solved = _conjugate_gradients(x, ((target - mean) * mask).astype(np.float32), mask, penalty)
-    held_out = np.empty(y.shape)
-    width = y.shape[1]
-    for place, part in enumerate(parts):
-        rows, block = np.flatnonzero(folds == part), slice(place * width, (place + 1) * width)
-        held_out[rows] = x[rows] @ solved[:, block] + mean[block]
-    return CrossFit(table_of(solved[:, -width:], used, weight, mean[-width:]), held_out)
+    blocks = [slice(place * width, (place + 1) * width) for place in range(len(masks))]
+    return [solved[:, block] for block in blocks], [mean[block] for block in blocks]
 
 
 def table_of(

@@ -62,10 +62,16 @@ class RowRidgeFit:
     held_out: Floats = field(compare=False)  # (n, h) in [0, 1]
 
 
-def fit_row_ridge(x: NDArray[np.float32], y: Floats, folds: NDArray[np.int64]) -> RowRidgeFit:
+def fit_row_ridge(
+    x: NDArray[np.float32],
+    y: Floats,
+    folds: NDArray[np.int64],
+    seen: Mapping[int, NDArray[np.float32]] | None = None,
+) -> RowRidgeFit:
     """Fit `y` (n, h) in [0, 1], NaN where unlabelled, on rows x (n, r) finite; `folds` (n,) are held out in turn.
 
-    A head that has no label outside a fold says 1/2 of that fold's rows.
+    `seen`: fold -> the rows (n, r) as they are while it is held out, where numbers in them were fitted on labels. A
+    head that has no label outside a fold says 1/2 of that fold's rows.
     """
     mean, scale = column_scales(x)
     z = np.clip((x - mean) * scale, -_CUT, _CUT)
@@ -75,22 +81,27 @@ def fit_row_ridge(x: NDArray[np.float32], y: Floats, folds: NDArray[np.int64]) -
         same = next((other for other in range(head) if (known[:, other] == known[:, head]).all()), None)
         if same is None:  # heads that are labelled on the same rows share their sums
             group = np.flatnonzero((known == known[:, [head]]).all(axis=0))
-            held_out[:, group], coef[:, group] = _fit_group(z, y[:, group], known[:, head], folds)
+            rows = {} if seen is None else seen
+            while_out = {
+                part: np.clip((numbers - mean) * scale, -_CUT, _CUT) for part, numbers in rows.items()
+            }
+            held_out[:, group], coef[:, group] = _fit_group(z, y[:, group], known[:, head], folds, while_out)
     return RowRidgeFit(RowRidge(mean, scale, coef), held_out)
 
 
 def _fit_group(
-    z: Floats, y: Floats, known: NDArray[np.bool_], folds: NDArray[np.int64]
+    z: Floats, y: Floats, known: NDArray[np.bool_], folds: NDArray[np.int64], while_out: Mapping[int, Floats]
 ) -> tuple[Floats, Floats]:
     """Held-out predictions (n, g) and coefficients (r + 1, g) of heads with labels on the same rows."""
     said = np.full((len(_PENALTIES), *y.shape), 0.5)
     if not known.any():
         return said[0], np.vstack([np.zeros((z.shape[1], y.shape[1])), said[0, :1]])
-    for part in np.unique(folds):
+    for part in np.unique(folds).tolist():
         inside, outside = known & (folds != part), folds == part
         if inside.any():
-            coef = _solved(z[inside], y[inside])
-            said[:, outside] = np.clip(z[outside] @ coef[:, :-1] + coef[:, -1:], 0.0, 1.0)
+            rows = while_out.get(part, z)
+            coef = _solved(rows[inside], y[inside])
+            said[:, outside] = np.clip(rows[outside] @ coef[:, :-1] + coef[:, -1:], 0.0, 1.0)
     best = np.argmin(np.square(said[:, known] - y[known]).sum(axis=1), axis=0)  # (g,)
     return _each(said, best), _each(_solved(z[known], y[known]), best)
 

@@ -1,13 +1,13 @@
 """Fit the heads over a query alone: cross-fitted members, guarded blend, calibration on held-out folds.
 
 Every number that a later part is fitted on (blends, curves, the sample head's prior, replayed plans) is held out: it
-was predicted without the fold that the query is in. Folds are by a hash of the normalised text, so that duplicates
-stay together.
+was predicted without the fold that the query is in, by members fitted on numbers that know nothing of this fold's
+labels either. Folds are by a hash of the normalised text, so that duplicates stay together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from predictors.calibration import Curve, brier_skill, constant_curve, ece_debiased, fit_curve, log_loss
 from predictors.features import Featurizer, QueryFeatures
-from predictors.hashed import CrossFit, fit_hashed
+from predictors.hashed import CrossFit, fit_hashed, scores_while_held_out
 from predictors.query_heads import QueryHeads
 from predictors.row_ridge import fit_row_ridge
 from predictors.stack import guarded_blend
@@ -66,10 +66,11 @@ def fit_query_heads(
     """Heads p_correct of every backend and gain of every pair, on the features (n) of `rows`."""
     size = 2**featurizer.spec.bits
     both = np.hstack([rows.reward, np.log1p(rows.tokens)])
-    crossed = _ridge([found.buckets for found in features], size, both, len(rows.backends), folds)
+    texts = [found.buckets for found in features]
+    crossed, penalty, rarity = _ridge(texts, size, both, len(rows.backends), folds)
     scores = crossed.held_out  # (n, 2 B)
     dense = np.array([found.dense for found in features])
-    space = fit_text_space([found.buckets for found in features], size, seed)
+    space = fit_text_space(texts, size, seed)
     places = np.array([space.of(found.buckets) for found in features])
     joint = fit_joint(scores, dense, places, rows.reward, rows.tokens, folds, seed)
     pieces = [dense, scores, places] + ([] if joint is None else [joint.lengths])
@@ -93,10 +94,13 @@ def fit_query_heads(
     fitted, metrics = [], {}
     plain = dense.shape[1] + scores.shape[1]
     # shared trees see all backends' sides at once: beside them a ridge per head chose no better (see DECISIONS.md)
-    numbers = fit_row_ridge(x, np.stack(targets, axis=1), folds) if joint is None else None
-    grown_on = x
-    if joint is None and not _coordinates_help(x, plain, targets[-1], folds, seed, rounds):
-        grown_on = x[:, :plain]
+    numbers, grown_on = None, _Numbers(x, {})
+    if joint is None:
+        told = scores_while_held_out(texts, size, both, folds, penalty, rarity, scores)
+        seen = {part: np.hstack([dense, one, places]).astype(np.float32) for part, one in told.items()}
+        numbers, grown_on = fit_row_ridge(x, np.stack(targets, axis=1), folds, seen), _Numbers(x, seen)
+        if not _coordinates_help(grown_on, plain, targets[-1], folds, seed, rounds):
+            grown_on = grown_on.first(plain)
     for place, name in enumerate(names):
         shared = None if joint is None else joint.rewards[:, place]
         sums = [linear[:, place]] + ([] if numbers is None else [numbers.held_out[:, place]])
@@ -118,23 +122,40 @@ def fit_query_heads(
 
 def _ridge(
     texts: list[NDArray[np.int64]], size: int, y: Floats, backends: int, folds: NDArray[np.int64]
-) -> CrossFit:
-    """The penalty and rarity with the smallest held-out error of rewards, of a few that did well on public data."""
+) -> tuple[CrossFit, float, float]:
+    """The fit, its penalty and rarity: those of the smallest held-out error, of a few that did well on public data."""
     many = len(texts) > 4000 or backends > 4  # the choice itself costs: large recordings agree on it
     choices = [(5.0, 1.0)] if many else [(5.0, 0.0), (5.0, 1.0), (15.0, 0.0)]
-    best: CrossFit | None = None
+    best: tuple[CrossFit, float, float] | None = None
     lowest = np.inf
     for penalty, rarity in choices:
         found = fit_hashed(texts, size, y, folds, penalty, rarity)
         loss = float(np.nanmean((found.held_out - y)[:, :backends] ** 2))  # some reward is known
         if best is None or loss < lowest:
-            best, lowest = found, loss
+            best, lowest = (found, penalty, rarity), loss
     assert best is not None  # noqa: S101 (for the type checker: there is always a choice)
     return best
 
 
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """Rows of numbers of which some were fitted on labels."""
+
+    x: NDArray[np.float32] = field(compare=False)  # (n, r) each without the labels of its own fold
+    # fold -> the same without its labels, too; {}: as they are
+    seen: Mapping[int, NDArray[np.float32]] = field(compare=False)
+
+    def while_held_out(self, part: int) -> NDArray[np.float32]:
+        """The rows on which something is fitted that is judged on this fold."""
+        return self.seen.get(part, self.x)
+
+    def first(self, columns: int) -> _Numbers:
+        """The first columns alone."""
+        return _Numbers(self.x[:, :columns], {part: rows[:, :columns] for part, rows in self.seen.items()})
+
+
 def _fit_head(
-    x: NDArray[np.float32],
+    rows: _Numbers,
     sums: Sequence[Floats],
     y: Floats,
     folds: NDArray[np.int64],
@@ -157,7 +178,7 @@ def _fit_head(
     y_known, fold_known = y[known], folds[known]
     weight = np.ones(count)
     bases = np.full(len(y), base)
-    trees = _cross_fitted(x, y, base, folds, seed, rounds) if shared is None else shared
+    trees = _cross_fitted(rows, y, base, folds, seed, rounds) if shared is None else shared
     for part in np.unique(folds):
         inside, outside = fold_known != part, folds == part
         if not inside.any():
@@ -170,7 +191,9 @@ def _fit_head(
     lost = _lost(members[known], y_known, weight, fold_known, mixed)
     everywhere = members @ blend
     everywhere[known] = mixed
-    served = _trees(rounds).fit(x[known], y_known, weight, seed) if shared is None and blend[2] > 0 else None
+    served = None
+    if shared is None and blend[2] > 0:
+        served = _trees(rounds).fit(rows.x[known], y_known, weight, seed)
     curve = fit_curve(mixed, y_known, weight, fold_known)
     for part in np.unique(folds):
         inside, outside = fold_known != part, folds == part
@@ -195,22 +218,23 @@ def _lost(
 
 
 def _cross_fitted(
-    x: NDArray[np.float32], y: Floats, base: float, folds: NDArray[np.int64], seed: int, rounds: int
+    rows: _Numbers, y: Floats, base: float, folds: NDArray[np.int64], seed: int, rounds: int
 ) -> Floats:
     """What trees say of every row while its fold is held out, (n,); `base` where nothing is left to grow them on."""
     found = np.full(len(y), base)
-    for part in np.unique(folds):
+    for part in np.unique(folds).tolist():
         inside, outside = np.isfinite(y) & (folds != part), folds == part
         if inside.sum() > 1:
+            x = rows.while_held_out(part)
             model = _trees(rounds).fit(x[inside], y[inside], np.ones(int(inside.sum())), seed)
             found[outside] = model.predict(x[outside])
     return found
 
 
 def _coordinates_help(
-    x: NDArray[np.float32], plain: int, y: Floats, folds: NDArray[np.int64], seed: int, rounds: int
+    rows: _Numbers, plain: int, y: Floats, folds: NDArray[np.int64], seed: int, rounds: int
 ) -> bool:
-    """Whether trees over all of `x` err less on held-out rows than trees over its first `plain` columns.
+    """Whether trees over all of the rows err less on held-out rows than trees over its first `plain` columns.
 
     They do where queries come in kinds; where every text is unlike the others they are noise to grow on.
     """
@@ -218,8 +242,8 @@ def _coordinates_help(
     if known.sum() < _ENOUGH:
         return True  # no trees will be grown
     errors = []
-    for columns in (plain, x.shape[1]):
-        held_out = _cross_fitted(x[:, :columns], y, float(y[known].mean()), folds, seed, rounds)
+    for columns in (plain, rows.x.shape[1]):
+        held_out = _cross_fitted(rows.first(columns), y, float(y[known].mean()), folds, seed, rounds)
         errors.append(float(np.mean((held_out[known] - y[known]) ** 2)))
     return errors[1] < errors[0]
 

