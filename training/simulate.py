@@ -83,9 +83,10 @@ def _simulated(
 
 def _print(found: dict[str, Any]) -> None:
     figures = found["figures"]
+    used = f" ({100 * figures['utilisation']:.1f} %)" if "utilisation" in figures else ""  # of no money, none
     print(
         f"{found['recording']}, {found['scenario']}: {found['queries']} queries, {found['replicas']} replicas, "
-        f"budget ${found['dollars']:.4f}, spent ${found['spent']:.4f} ({100 * figures['utilisation']:.1f} %)"
+        f"budget ${found['dollars']:.4f}, spent ${found['spent']:.4f}{used}"
     )
     print(
         f"quality {figures['quality']:.3f}; spending until nothing is left {figures['quality_until_empty']:.3f}; "

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -218,6 +219,18 @@ def test_simulate_tells_spending_and_prices(pattern, capsys):
     simulate(pattern, scenario="steady", queries=300, dollars=0.02)
     said = capsys.readouterr().out
     assert "budget $0.0200" in said and "price (quality per dollar) over the window" in said
+
+
+def test_simulate_tells_a_window_in_which_the_free_backend_is_the_best(pattern, tmp_path, capsys):
+    """No money is wanted, so that there is no share of it that was spent."""
+    recording = Recording.load(pattern)
+    prices = {"small": Prices(2.0, 2.0), "large": Prices(0.0, 0.0)}
+    queries, samples = (pq.read_table(pattern / name) for name in (QUERIES, SAMPLES))
+    right = pa.array([float(name == "large") for name in samples["backend"].to_pylist()], pa.float32())
+    samples = samples.set_column(samples.column_names.index("reward"), "reward", right)
+    write_recording(tmp_path / "best", replace(recording.meta, prices=prices), queries, samples)
+    simulate(tmp_path / "best", scenario="steady", queries=60)
+    assert "budget $0.0000, spent $0.0000\n" in capsys.readouterr().out
 
 
 def test_simulate_refuses_a_scenario_that_needs_more_replicas(pattern):
