@@ -131,7 +131,7 @@ class Books:
             why = dict(chosen.infeasible).get(reference.name, "")
             if not why or why.startswith(FORECASTS):  # what is expected of it changes nothing yet
                 plan = reference
-            elif query.constraints.plan in ("", reference.name):  # who insists on another plan gets what it wants
+            elif query.constraints.plan in ("", reference.name):  # else it gets what it insists on
                 said = why.partition(":")[0]  # without amounts: these sentences are counted
                 degraded.append(f"the reference plan {reference.name!r} is not feasible: {said}")
         costs = chooser.forecaster.price_signals(query, plan, chosen.look.signals, chosen.price)
