@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from router.decisions.onlooker import look_at
 from training.chaos.load import Seen
+from training.chaos.strangers import SLOW
 from training.chaos.world import World
 
 SETTLES_WITHIN_S = 40.0
@@ -18,10 +19,11 @@ SETTLES_WITHIN_S = 40.0
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Counts; all but the first two should be 0."""
+    """Counts; all but the first three should be 0."""
 
     rows: int
     outcomes: int
+    strangers: int  # rows of queries whose answers nobody read: work that was asked for, too
     rows_lost: int  # of queries that were answered
     rows_twice: int
     outcomes_lost: int  # of those that were acknowledged
@@ -33,16 +35,18 @@ def settled(world: World, seen: Seen) -> Settled:
     """Wait until the rows of all answers are there (or the time is over), end the replicas, count, audit."""
     wanted = {one.decision_id for one in seen.answered}
     ends = time.monotonic() + SETTLES_WITHIN_S
-    while wanted - set(_rows(world)) and time.monotonic() < ends:
+    while wanted - {decision_id for decision_id, _ in _rows(world)} and time.monotonic() < ends:
         time.sleep(0.5)
     for replica in world.replicas:
         replica.stop()
-    rows = Counter(_rows(world))
+    logged = _rows(world)
+    rows = Counter(decision_id for decision_id, _ in logged)
     with look_at(world.store) as look:
         keys = Counter(outcome.key for _, _, outcome in look.numbered_outcomes(0, look.ends.outcomes))
     return Settled(
         rows.total(),
         keys.total(),
+        sum(tenant == SLOW for _, tenant in logged),
         len(wanted - set(rows)),
         sum(count - 1 for count in rows.values()),
         len(seen.reported - set(keys)),
@@ -51,9 +55,10 @@ def settled(world: World, seen: Seen) -> Settled:
     )
 
 
-def _rows(world: World) -> list[str]:
+def _rows(world: World) -> list[tuple[str, str]]:
+    """Decision and tenant of each."""
     with look_at(world.store) as look:
-        return [row.decision_id for row in look.decisions(0.0, 1e12) if row is not None]
+        return [(row.decision_id, row.tenant) for row in look.decisions(0.0, 1e12) if row is not None]
 
 
 def _audit(world: World) -> list[str]:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
+SLOW = "slow"  # the tenant of those who never read
 PIPELINED = (
     60  # streams asked for on one connection, one after the other: some 300 kB, more than buffers take
 )
@@ -43,7 +44,7 @@ async def slow_readers(addresses: list[str], each: int) -> AsyncIterator[int]:
             "stream": True,
             "max_tokens": 64,
             "messages": [{"role": "user", "content": "tell me more"}],
-            "router": {"tenant": "slow", "return_samples": True},
+            "router": {"tenant": SLOW, "return_samples": True},
         }
     ).encode()
     with ExitStack() as open_ones:
