@@ -93,7 +93,7 @@ class Server:
             )
         assert self.process.stdout is not None
         self.said = self.process.stdout.readline()
-        found = re.fullmatch(r"listening router=(\S+) admin=(\S+)\n", self.said)
+        found = re.fullmatch(r"listening router=(\S+) admin=(\S+)(?: http=\S+)?\n", self.said)
         self.router, self.admin = (found[1], found[2]) if found else ("", "")
 
     @property

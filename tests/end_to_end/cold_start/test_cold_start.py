@@ -92,7 +92,7 @@ def configured(stranger: Stranger, **changes: object) -> Path:
     """The router.toml that `init` wrote, with some keys as the stranger would set them."""
     path = stranger.home / "router.toml"
     text = path.read_text()
-    for key, value in changes.items():
+    for key, value in {"http_listen": "127.0.0.1:0", **changes}.items():
         text, count = re.subn(rf"(?m)^(# )?{key} = [^#\n]*", f"{key} = {json.dumps(value)}  ", text, count=1)
         assert count == 1, f"init wrote no line {key} = …"
     path.write_text(text)
