@@ -33,7 +33,9 @@ async def test_a_store_that_is_stopped_and_a_full_disk_cost_no_caller_anything_a
         found = await run(BY_NAME["disk-full"], folder, postgres, short=True, users=12)
     assert not [check for check in found.checks if not check.holds and not check.name.endswith(TIMED)], found
     assert found.queries > 0
-    assert found.refusals, "the store was never away"
+    told_s = next(check.value for check in found.checks if check.name.startswith("report told"))
+    # a report is refused, or waits behind rows until the store is back: which of them, the first to ask decides
+    assert found.refusals or told_s > 2.0, "the store was never away"
 
 
 def test_every_fault_has_a_name_of_its_own_and_says_what_it_is():
