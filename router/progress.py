@@ -86,9 +86,11 @@ class Progress:
         self.lap_s = now_s
 
     @property
-    def expected_usage(self) -> dict[str, Usage]:
-        """By backend, what was booked and what is expected besides."""
+    def expected_usage(self) -> Mapping[str, Usage]:
+        """By backend, what was booked and what is expected besides: nothing, but for callers who draw themselves."""
         booked, unsaid = self.meter.by_backend, self.unsaid.by_backend
+        if not unsaid:
+            return booked
         return {name: usage + unsaid.get(name, Usage()) for name, usage in booked.items()}
 
     @property

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from router.commands.tables import table
+from router.commands.tables import counted, table
 from router.configuration.file import Examined, examine
 from router.errors import ConfigError
 from router.onboarding.check_place import check_place
@@ -57,14 +57,10 @@ def doctor(
     else:
         typer.echo(table((one.health.value, one.about, one.text) for one in findings))
         counts = {health: sum(one.health is health for one in findings) for health in Health}
-        problems, notes = _several(counts[Health.PROBLEM], "problem"), _several(counts[Health.NOTE], "note")
+        problems, notes = counted(counts[Health.PROBLEM], "problem"), counted(counts[Health.NOTE], "note")
         typer.echo(f"\n{problems}, {notes}, {counts[Health.OK]} ok")
     if not healthy(findings):
         raise typer.Exit(1)
-
-
-def _several(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 async def _look(

@@ -63,6 +63,15 @@ def distribution(probabilities: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {share:.3g}" for name, share in ordered)
 
 
+def counted(number: int, what: str) -> str:
+    """So many of something.
+
+    >>> counted(1, "sample"), counted(0, "sample")
+    ('1 sample', '0 samples')
+    """
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def short(text: str | None, length: int = 40) -> str:
     """A text on one line, cut.
 

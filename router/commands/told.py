@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.commands.tables import distribution, moment, money, table
+from router.commands.tables import counted, distribution, moment, money, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -93,6 +93,5 @@ def _signals(signals: Mapping[str, float]) -> str:
 
 
 def _cost(used: Used) -> str:
-    samples = f"{used.samples} sample{'' if used.samples == 1 else 's'}"
-    tokens = f"{samples}, {used.tokens_in} + {used.tokens_out} tokens"
+    tokens = f"{counted(used.samples, 'sample')}, {used.tokens_in} + {used.tokens_out} tokens"
     return f"{money(used.cost_exact)} ({tokens})"
