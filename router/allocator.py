@@ -10,6 +10,7 @@ generator, at any time and for any reason, frees the backends, settles the ledge
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -36,7 +37,6 @@ from router.growing_signals import growing_signals
 from router.progress import Progress
 from router.selectors import Selection
 from router.stage_call import stage_call
-from router.take_over import begins_again
 from router.verified_score import verified_score
 
 TRANSIENT = (BackendUnavailable, BackendTimeout, BackendGarbled)  # another backend may do better
@@ -134,14 +134,16 @@ class Allocator:
 
     async def _plan(self, progress: Progress) -> AsyncGenerator[Event, None]:
         last = len(progress.plan.stages) - 1
-        for index, stage in enumerate(progress.plan.stages):
+        left = deque(enumerate(progress.plan.stages))
+        while left:
+            index, stage = left.popleft()
             if (
                 stage.gate
                 and not stage.gate.opens(progress.signals)
                 and (index < last or progress.finished())
             ):
                 continue
-            progress.enter(progress.stage_base + index)
+            progress.enter(progress.stage_base + index, stage)
             try:
                 async with aclosing(self._stage(progress, index, stage)) as events:
                     async for event in events:
@@ -149,13 +151,14 @@ class Allocator:
                         if isinstance(event, Judged) and event.verdict.action is Action.ENOUGH:
                             return
             except TRANSIENT as error:
-                if index < last or not begins_again(progress, self.backends[stage.backend]):
-                    progress.failed_backends.add(stage.backend)
-                if index == last:
+                if await self.books.begin_again(progress, index, self.backends[stage.backend], error):
+                    left.appendleft((index, stage))
+                elif index == last:
                     raise
-                progress.failed(stage.backend, error)
+                else:
+                    progress.failed(stage.backend, error)
             except TimeoutError:
-                self._out_of_time(progress)
+                progress.out_of_time()
                 return
         progress.stop_reason = "exhausted"
 
@@ -289,7 +292,7 @@ class Allocator:
                 raise DeadlineExceeded("the deadline passed before a sample was finished")
             raise BackendUnavailable(f"no backend of plan {progress.plan.name!r} gave a sample")
         number = finished[-1].stage
-        stage = progress.plan.stages[max(0, number - progress.stage_base)]
+        stage = progress.entered[number]
         samples = finished if stage.pool else progress.finished(number)
         tally = progress.tally
         if stage.pool or number != progress.stage or answered_growing:
@@ -333,10 +336,6 @@ class Allocator:
         if progress.deadline_s is None:
             return None
         return asyncio.get_running_loop().time() + progress.deadline_s - self.monotonic_s()
-
-    def _out_of_time(self, progress: Progress) -> None:
-        progress.status, progress.stop_reason = Status.DEADLINE_CUT, "the deadline"
-        progress.degraded.append("the deadline passed before the plan ended")
 
     def _committed(self, progress: Progress) -> None:
         if progress.first_text_s is None:

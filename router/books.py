@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -18,16 +19,17 @@ from router.domain.usage import Price, pieces_of
 from router.draw import draw_key, unit
 from router.errors import BackendError, BudgetExceeded, InvalidQuery
 from router.feasible import Limits
-from router.ledger import Amount, Ledger, Reservation
+from router.ledger import Amount, Ledger
+from router.ledger.settle_all import settle_all
 from router.logged_row import logged_row
 from router.modes import Modes
 from router.price_list import PriceList
 from router.pricing.accounts import Prices
 from router.pricing.typical import typical_traffic
 from router.progress import Progress
-from router.take_over import affordable, those_left
+from router.take_over import affordable, has_another_server, those_left, within_max_cost
 from router.verifiers import Verifier
-from router.worst_case import used_amount, worst_amount
+from router.worst_case import used_amount, worst_amount, worst_cost
 
 KEEPS = {Keep.OFF: 0, Keep.HASH: 1, Keep.FULL: 2}
 
@@ -212,46 +214,59 @@ class Books:
         Where the store had less than was known here when the plan was drawn, the best of those that fit what is
         left now takes over, once. Raises `BudgetExceeded`.
         """
-        drawn = progress.plan
         try:
-            return await self._obtain(progress)
+            return await self._obtain(progress, progress.plan)
         except BudgetExceeded as error:
             refusal = error
         for plan in affordable(progress, self._left(progress.query))[:1]:
-            progress.plan = plan
-            try:
-                await self._obtain(progress)
-            except BudgetExceeded:
-                progress.plan = drawn
-            else:
-                return self._took_over(progress, drawn, ": less money was left than was known")
+            with contextlib.suppress(BudgetExceeded):
+                await self._obtain(progress, plan)
+                return self._takes_over(progress, plan, ": less money was left than was known")
         self._refused(progress.query)
         raise refusal
 
-    async def _obtain(self, progress: Progress) -> None:
+    async def _obtain(self, progress: Progress, plan: Plan) -> None:
         query, held = progress.query, progress.reservations
-        amount = worst_amount(query, progress.plan, self.chooser.forecaster.bounds)
+        amount = worst_amount(query, plan, self.chooser.forecaster.bounds)
         held.append(await self.ledger.obtain(f"{progress.decision_id}/{len(held)}", amount, query.tenant))
 
+    async def begin_again(self, progress: Progress, index: int, backend: object, error: BackendError) -> bool:
+        """Whether the stage that failed is to begin once more, on another server of its backend.
+
+        It is paid for once more: what the first one used is not known to the last token.
+        """
+        plan, bounds = progress.plan, self.chooser.forecaster.bounds
+        stages, closed = plan.stages[index:], self.chooser.feasibility.switch.objection
+        name = stages[0].backend
+        if closed(name) or not has_another_server(progress, backend, last=len(stages) == 1):
+            progress.failed_backends.add(name)
+            return False
+        if not within_max_cost(progress, worst_cost(progress.query, replace(plan, stages=stages), bounds)):
+            return False
+        try:
+            await self._obtain(progress, replace(plan, stages=stages[:1]))
+        except BudgetExceeded:
+            return False
+        progress.failed(name, error)
+        progress.degraded.append(f"plan {plan.name!r} began again")
+        progress.stage_base += 1
+        return True
+
     async def fail_over(self, progress: Progress, error: BackendError) -> None:
-        """Let a feasible plan go on that needs none of the failed backends, the same one again if it does not.
+        """Let another feasible plan go on that needs none of the failed backends.
 
         Raises what failed where there is none, and where the caller wants this plan or nothing.
         """
-        refusal = BackendError.of_all(progress.failures)
-        failed, insists = progress.plan, progress.query.constraints.on_unavailable is OnUnavailable.FAIL
-        for plan in those_left(progress):
-            if insists and plan is not failed:
-                continue
-            progress.plan = plan
+        failed = progress.plan
+        insists = progress.query.constraints.on_unavailable is OnUnavailable.FAIL
+        for plan in () if insists else those_left(progress):
             try:
-                await self._obtain(progress)
+                await self._obtain(progress, plan)
             except BudgetExceeded:
                 continue
             progress.stage_base += len(failed.stages)
-            return self._took_over(progress, failed)
-        progress.plan = failed
-        raise refusal from error
+            return self._takes_over(progress, plan)
+        raise BackendError.of_all(progress.failures) from error
 
     def price_of(self, account: str) -> float:
         """What compute costs under this account alone, quality per dollar."""
@@ -325,21 +340,10 @@ class Books:
         self.bypass = replace(self.bypass, menu=chooser.menu)
         self.settings = replace(self.settings, degraded=degraded)
 
-    def _took_over(self, progress: Progress, plan: Plan, why: str = "") -> None:
-        """Say so; the plan that runs now is told its own prices."""
-        took = "began again" if progress.plan is plan else f"took over from {plan.name!r}"
-        progress.degraded.append(f"plan {progress.plan.name!r} {took}{why}")
+    def _takes_over(self, progress: Progress, plan: Plan, why: str = "") -> None:
+        """Say so; the plan that runs from now on is told its own prices."""
+        progress.degraded.append(f"plan {plan.name!r} took over from {progress.plan.name!r}{why}")
+        progress.plan = plan
         progress.stage_costs = self.chooser.forecaster.price_signals(
-            progress.query, progress.plan, progress.look.signals, progress.chosen.price
+            progress.query, plan, progress.look.signals, progress.chosen.price
         )
-
-
-def settle_all(ledger: Ledger, reservations: Sequence[Reservation], used: Amount) -> Amount:
-    """Book what one request used over all its reservations, the first ones first; what it was charged."""
-    charged = Amount(0)
-    for reservation in reservations:
-        last = reservation is reservations[-1]
-        part = used if last else used.at_most(reservation.amount)
-        charged += ledger.settle(reservation, part)
-        used = used.minus(part)
-    return charged

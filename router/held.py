@@ -14,10 +14,11 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from router.books import Books, settle_all
+from router.books import Books
 from router.domain.usage import Price, Usage
 from router.errors import InvalidQuery, UnknownName
 from router.ledger import Reservation
+from router.ledger.settle_all import settle_all
 from router.progress import Progress
 from router.worst_case import used_amount
 

@@ -50,8 +50,11 @@ class Progress:
     )  # expected besides: of a caller's samples that ran at the end
     reservations: list[Reservation] = field(default_factory=list)
     samples: dict[str, Sample] = field(default_factory=dict)  # by id, in order of latest arrival
-    stage_base: int = 0  # number of the plan's first stage; grows when another plan takes over
+    stage_base: int = (
+        0  # number of the plan's first stage; grows when a stage begins again or another plan takes over
+    )
     stage: int = 0  # number of the running stage
+    entered: dict[int, Stage] = field(default_factory=dict)  # number -> the stage that began under it
     tally: Tally = field(default_factory=Tally)  # of the running stage
     looks: list[Sample] = field(default_factory=list)  # at growing samples that were asked for their answers
     look_classes: Tally = field(default_factory=Tally)  # of their tentative answers
@@ -67,7 +70,7 @@ class Progress:
     verified: str = ""  # id of a sample that passed the stage's verifier
     degraded: list[str] = field(default_factory=list)
     failed_backends: set[str] = field(default_factory=set)
-    began_again: bool = False  # the plan, on another server of a backend that failed
+    began_again: bool = False  # a stage of the plan, on another server of its backend
     failures: list[BackendError] = field(default_factory=list)  # that ended a stage, in order
     status: Status = Status.ANSWERED
     stop_reason: str = ""
@@ -163,9 +166,14 @@ class Progress:
         self.degraded.append(f"backend {backend!r} failed: {error.wordless}")
         self.failures.append(error)
 
-    def enter(self, number: int) -> None:
+    def out_of_time(self) -> None:
+        """The deadline passed while the plan ran."""
+        self.status, self.stop_reason = Status.DEADLINE_CUT, "the deadline"
+        self.degraded.append("the deadline passed before the plan ended")
+
+    def enter(self, number: int, stage: Stage) -> None:
         """A stage begins."""
-        self.stage = number
+        self.stage, self.entered[number] = number, stage
         if self.stage_costs:
             self.signals.update(self.stage_costs[number - self.stage_base])
         self.tally = Tally()

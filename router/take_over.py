@@ -1,7 +1,8 @@
 """Which plans may take the place of one whose backend failed, or for which the store had too little money.
 
-A plan whose backend has another server that works may begin once more, there: it is what was drawn, so it comes first,
-also for callers who want nothing else. Only once per query: what makes one server fail may be the query.
+A stage whose backend has another server that works may begin once more, there: it is what was drawn, so it comes
+first, before the plan's next stage and before other plans, also for callers who want nothing else. Only once per query:
+what makes one server fail may be the query.
 """
 
 from __future__ import annotations
@@ -14,37 +15,43 @@ from router.progress import Progress
 from router.worst_case import used_amount
 
 
-def begins_again(progress: Progress, backend: object) -> bool:
-    """Whether the plan may begin once more where this backend failed: it has another server that works.
+def has_another_server(progress: Progress, backend: object, *, last: bool) -> bool:
+    """Whether the running stage may begin once more where this backend failed: it has another server that works.
 
-    True once per query.
+    Not where text was committed, nor where the last stage has samples to select from. True once per query.
     """
-    if progress.began_again or not isinstance(backend, Breakers):
+    committed = progress.streams and progress.first_text_s is not None
+    enough = last and progress.finished(progress.stage)
+    if progress.began_again or committed or enough or not isinstance(backend, Breakers):
         return False
     working, resting = backend.urls()
     progress.began_again = working > 0 and working + resting > 1
     return progress.began_again
 
 
-def those_left(progress: Progress) -> list[Plan]:
-    """Feasible plans that need none of the failed backends, within what the caller's `max_cost` has left.
+def within_max_cost(progress: Progress, worst_cost: int) -> bool:
+    """Whether the caller's `max_cost` has so much left (micro-dollars) beside what was used."""
+    most = progress.query.constraints.max_cost_micros
+    return most is None or used_amount(progress.meter.by_backend, progress.prices).micros + worst_cost <= most
 
-    The running one first, then the best, by utility where quality is known, else as configured.
+
+def those_left(progress: Progress) -> list[Plan]:
+    """Other feasible plans that need none of the failed backends, within what the caller's `max_cost` has left.
+
+    The best first, by utility where quality is known, else as configured.
     """
 
-    def worth(forecast: Forecast) -> tuple[bool, float]:
-        utility = (forecast.quality or 0.0) - progress.chosen.price * forecast.cost * 1e-6
-        return forecast.plan is progress.plan, utility
+    def utility(forecast: Forecast) -> float:
+        return (forecast.quality or 0.0) - progress.chosen.price * forecast.cost * 1e-6
 
-    most = progress.query.constraints.max_cost_micros
-    used = used_amount(progress.meter.by_backend, progress.prices).micros
     left = [
         forecast
         for forecast in progress.chosen.forecasts
-        if not progress.failed_backends.intersection(forecast.plan.backends)
-        and (most is None or used + forecast.worst_cost <= most)
+        if forecast.plan is not progress.plan
+        and not progress.failed_backends.intersection(forecast.plan.backends)
+        and within_max_cost(progress, forecast.worst_cost)
     ]
-    return [forecast.plan for forecast in sorted(left, key=worth, reverse=True)]
+    return [forecast.plan for forecast in sorted(left, key=utility, reverse=True)]
 
 
 def affordable(progress: Progress, left: int | None) -> list[Plan]:

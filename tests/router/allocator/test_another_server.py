@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from predictors.observation import Constraints, OnUnavailable
@@ -10,8 +12,11 @@ from router.backends.scripted import Scripted
 from router.backends.stub_process import StubProcess
 from router.backends.vllm import VLLM
 from router.config import BackendConfig
+from router.domain.backend_state import BackendState
 from router.domain.decision import Status
+from router.domain.usage import Usage
 from router.errors import BackendError, BackendUnavailable
+from router.stopping.first_finish import FirstFinish
 from router.worst_case import worst_cost
 
 FAIL = OnUnavailable.FAIL
@@ -23,11 +28,14 @@ class Servers(Scripted):
     def __init__(self, fault: str, *, failing: int = 1, others: int = 1) -> None:
         super().__init__("small", BackendConfig(kind="scripted", script=(fault,)))
         self.failing, self.others, self.hedges = failing, others, 0
+        self.used = 0  # output tokens, by each that fails
 
     def urls(self) -> tuple[int, int]:
         return self.others, 1
 
     def sample(self, call, meter):
+        if len(self.calls) < self.failing:
+            meter.add("small", Usage(tokens_out=self.used))
         if len(self.calls) == self.failing:
             self.config = BackendConfig(kind="scripted", script=("a",))
         return super().sample(call, meter)
@@ -86,6 +94,49 @@ async def test_the_last_server_is_not_asked_again(world, ask):
     servers = Servers("!unavailable", others=0)
     with pytest.raises(BackendUnavailable):
         await world(servers).done(ask())
+    assert len(servers.calls) == 1
+
+
+async def test_a_cascade_asks_another_server_of_its_first_stage_before_the_dear_one(world, ask, one):
+    for faults, calls in ((1, 2), (2, 2)):  # once per query; then the plan goes on
+        servers = Servers("!timeout", failing=faults)
+        house = world(servers, {"cascade": [one("small", FirstFinish()), one("large")]}, budget=10_000)
+        done = await house.done(ask(constraints=Constraints(on_unavailable=FAIL)))
+        assert done.answers[0].text == ("a" if faults == 1 else "3")
+        assert len(servers.calls) == calls and bool(house.backends["large"].calls) == (faults == 2)
+        assert "plan 'cascade' began again" in done.decision.degraded
+        assert not done.decision.would_plan and house.ledger.balance().reserved == 0
+
+
+async def test_the_last_stage_of_a_cascade_is_asked_of_another_server_too(world, ask, one):
+    servers = Servers("!garbled")
+    house = world(servers, {"cascade": [one("large"), one("small")]})
+    done = await house.done(ask())
+    assert done.answers[0].text == "a"  # and not what the first stage was not sure of
+    assert [sample.stage for sample in done.samples] == [0, 2]
+
+
+@pytest.mark.parametrize("enough", [True, False])
+async def test_a_cascade_begins_again_within_max_cost_only(world, ask, one, enough):
+    servers = Servers("!timeout")
+    house = world(servers, {"cascade": [one("small", FirstFinish()), one("large")]})
+    books = house.allocator.books
+    worst = worst_cost(ask(), books.chooser.menu.plans[0], books.chooser.forecaster.bounds)
+    servers.used = 3  # micro-dollars or more, by what failed
+    most = Constraints(max_cost_micros=worst + (100 if enough else 0))
+    done = await house.done(ask(constraints=most))
+    assert done.answers[0].text == ("a" if enough else "3")
+    assert done.decision.cost <= most.max_cost_micros
+
+
+async def test_a_backend_that_an_operator_disables_is_asked_nothing_more(world, ask, one):
+    servers = Servers("!hang")
+    house = world(servers, {"cascade": [one("small"), one("large")]})
+    asking = asyncio.create_task(house.done(ask()))
+    while not servers.in_flight:  # noqa: ASYNC110 (the backend is a product, without an event for tests)
+        await asyncio.sleep(0)
+    house.allocator.switch.set("small", BackendState.DISABLE)
+    assert (await asking).answers[0].text == "3"
     assert len(servers.calls) == 1
 
 
