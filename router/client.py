@@ -31,7 +31,7 @@ from router.clients.channel import (
     DEFAULT_TARGET,
     DEFAULT_TIMEOUT_S,
     SERVICE_CONFIG,
-    aio_channel,
+    AioStub,
 )
 from router.clients.errors import (
     ApportionError,
@@ -144,8 +144,7 @@ class Client:
     ) -> None:
         self.timeout_s, self.retries = timeout_s, retries
         self._rng = rng or random.Random()
-        self._channel = aio_channel(target, token, tls)
-        self._stub = pb_grpc.RouterStub(self._channel)
+        self._stub = AioStub(pb_grpc.RouterStub, target, token, tls)
         self.batches = Batches(self._stub, self._call)
 
     async def __aenter__(self) -> Self:
@@ -158,7 +157,7 @@ class Client:
 
     async def close(self) -> None:
         """Close the connection; calls that run are cancelled."""
-        await self._channel.close()
+        await self._stub.close()
 
     async def generate(
         self,
@@ -316,7 +315,8 @@ class Client:
         requests = [outcome_request(report) for report in reports]
 
         def call(_: object, timeout: float) -> Awaitable[Any]:
-            return self._stub.ReportOutcomes(iter(requests), timeout=timeout)
+            reporting: Awaitable[Any] = self._stub.ReportOutcomes(iter(requests), timeout=timeout)
+            return reporting
 
         return read_reported_many(await self._call(call, None, timeout_s, retries))
 

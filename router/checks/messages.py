@@ -20,6 +20,8 @@ def check_messages(messages: Sequence[Message], max_chars: int) -> None:
         raise InvalidQuery("messages", "there are none", "at least one message")
     for index, message in enumerate(messages):
         _check_message(f"messages[{index}]", message)
+    if all(_is_blank(message) and not message.tool_calls for message in messages):
+        raise InvalidQuery("messages", "there is nothing in any of them", "text that is not blank in one")
     chars = sum(_chars(message) for message in messages)
     if chars > max_chars:
         raise InvalidQuery("messages", f"{chars} characters of text", f"at most {max_chars}")
@@ -45,11 +47,16 @@ def _check_message(field: str, message: Message) -> None:
 
 
 def _check_says_something(field: str, message: Message) -> None:
+    """A user says something. What else stands in a history may be blank: tools and models answer so, too."""
     if message.role == "tool":
         if not message.parts:
             raise InvalidQuery(field, "there are none", "what the tool answered; the text may be empty")
-    elif all(part.kind is PartKind.TEXT and not part.text.strip() for part in message.parts):
+    elif not message.parts or (message.role == "user" and _is_blank(message)):
         raise InvalidQuery(field, "there is nothing in them", "text that is not blank, an image or data")
+
+
+def _is_blank(message: Message) -> bool:
+    return all(part.kind is PartKind.TEXT and not part.text.strip() for part in message.parts)
 
 
 def _check_part(field: str, part: Part) -> None:

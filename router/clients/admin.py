@@ -19,7 +19,7 @@ from router.clients.admin_types import (
     read_status,
 )
 from router.clients.budget import AccountBalance, Budget, read_balance, read_budget
-from router.clients.channel import DEFAULT_ADMIN_TARGET, aio_channel, blocking_channel
+from router.clients.channel import DEFAULT_ADMIN_TARGET, AioStub, blocking_channel
 from router.clients.errors import translated
 from router.clients.read import read_plan
 from router.clients.tls import TLS
@@ -53,8 +53,7 @@ class AdminClient:
         tls: TLS | None = None,
     ) -> None:
         self.timeout_s = timeout_s
-        self._channel = aio_channel(target, token, tls)
-        self._stub = pb_grpc.AdminStub(self._channel)
+        self._stub = AioStub(pb_grpc.AdminStub, target, token, tls)
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,7 +65,7 @@ class AdminClient:
 
     async def close(self) -> None:
         """Close the connection."""
-        await self._channel.close()
+        await self._stub.close()
 
     async def status(self) -> ServerStatus:
         """How the replica is."""

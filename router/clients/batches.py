@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from predictors.observation import Message
+from router.clients.channel import AioStub
 from router.clients.read import read_reply
 from router.clients.request import Ask, generate_request
 from router.clients.values import Reply
@@ -58,7 +59,7 @@ class BatchResult:
 class Batches:
     """Batches over asyncio; `Client.batches`."""
 
-    def __init__(self, stub: pb_grpc.RouterAsyncStub, call: Callable[..., Awaitable[Any]]) -> None:
+    def __init__(self, stub: AioStub, call: Callable[..., Awaitable[Any]]) -> None:
         self._stub, self._call = stub, call
 
     async def create(

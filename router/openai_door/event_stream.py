@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Self
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from router.errors import DeadlineExceeded
 from router.living_stream import LivingStream
@@ -32,6 +32,8 @@ class EventStream:
                 **headers,
             }
         )
+        if request.version < HttpVersion11:
+            self.response.force_close()  # HTTP/1.0 has no chunks: the end of the connection is that of the text
         self._request = request
         self._events = LivingStream(self._send, KEEP_ALIVE, keep_alive_s)
 

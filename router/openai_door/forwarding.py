@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from router.backends.forwarder import Forwarder, usage_in
 from router.books import Books
@@ -92,6 +92,8 @@ class Forwarding:
         self, request: web.Request, status: int, headers: Mapping[str, str], pieces: AsyncIterator[bytes]
     ) -> web.StreamResponse:
         response = web.StreamResponse(status=status, headers=headers)
+        if request.version < HttpVersion11:
+            response.force_close()  # it has no chunks: the end of the connection is that of the reply
         await response.prepare(request)
         async for piece in pieces:
             try:

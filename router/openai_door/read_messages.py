@@ -59,7 +59,10 @@ def _parts(field: str, content: str | list[PartAsked] | None) -> tuple[Part, ...
         return ()
     if isinstance(content, str):
         return (Part(text=content),)
-    return tuple(_part(f"{field}[{index}]", part) for index, part in enumerate(content))
+    parts = tuple(_part(f"{field}[{index}]", part) for index, part in enumerate(content))
+    if len(parts) > 1 and all(part.kind is PartKind.TEXT for part in parts):
+        return (Part(text="\n".join(part.text for part in parts)),)  # as vLLM reads them: words stay apart
+    return parts
 
 
 def _part(field: str, part: PartAsked) -> Part:

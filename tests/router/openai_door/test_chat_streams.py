@@ -139,3 +139,18 @@ async def test_a_caller_who_reads_nothing_gives_its_place_back(house):
         await house.admission.drain(10.0)
     assert house.admission.calls == 0
     writer.close()
+
+
+async def test_a_stream_to_a_caller_of_http_1_0_ends_with_the_connection(house):
+    """There are no chunks in HTTP/1.0: a connection that is kept open would be a stream without an end."""
+    body = json.dumps({"model": "story", "stream": True, "messages": [{"role": "user", "content": "2 + 2?"}]})
+    host, port = house.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = (
+        "POST /v1/chat/completions HTTP/1.0\r\nConnection: keep-alive\r\nContent-Type: application/json\r\n"
+    )
+    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+    async with asyncio.timeout(10.0):
+        told = await reader.read()
+    assert told.endswith(b"data: [DONE]\n\n")
+    writer.close()
