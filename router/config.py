@@ -217,6 +217,7 @@ class ServerConfig(Section, frozen=True):
     allow_remote: bool = False
     drain_s: float = 20.0  # k8s sends SIGKILL after 30 s
     max_message_bytes: int = 16 * 1024 * 1024
+    max_bodies_bytes: int = 256 * 1024 * 1024  # of HTTP requests, all that arrive or are worked on at once
     max_prompt_chars: int = 4_000_000
     replay_s: float = 600.0  # how long a finished request id is answered again
     max_queries: int = 1000  # in flight; more are shed

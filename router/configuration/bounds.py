@@ -141,6 +141,7 @@ BOUNDS: dict[tuple[type, str], Bound] = {
     (config.RewardsConfig, "default"): Bound(Unit.SHARE, 0, 1),
     (config.ServerConfig, "drain_s"): Bound(Unit.SECONDS, 0, 3600),
     (config.ServerConfig, "max_message_bytes"): Bound(Unit.BYTES, 65_536, 2**31 - 1),  # gRPC counts in int32
+    (config.ServerConfig, "max_bodies_bytes"): Bound(Unit.BYTES, 65_536, 2**40),
     (config.ServerConfig, "max_prompt_chars"): Bound(Unit.PLAIN, 1, 2**31 - 1),
     (config.ServerConfig, "replay_s"): Bound(Unit.SECONDS, 0, _DAY),
     (config.ServerConfig, "max_queries"): Bound(Unit.PLAIN, 1, 1_000_000),

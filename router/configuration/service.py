@@ -60,6 +60,10 @@ def check_service(config: Config, problems: Problems) -> None:
     _check_addresses(config, problems)
     check_jwt(config.auth.jwt, problems)
     check_tls(config.tls, problems)
+    server = config.server
+    if server.max_bodies_bytes < server.max_message_bytes:
+        text = f"has to hold one body of max_message_bytes: write at least {server.max_message_bytes}"
+        problems.add(("server", "max_bodies_bytes"), text)
     _check_forward(config, problems)
     _check_models(config, problems)
     endpoint = config.tracing.endpoint

@@ -20,6 +20,7 @@ from router.openai_door.errors import INVALID, Refusal, error_object, logged_ref
 from router.openai_door.feedback import Feedback
 from router.openai_door.forwarding import Forwarding
 from router.openai_door.openapi import PATH, document
+from router.openai_door.whole_body import BODIES, Bodies
 
 OPEN = ("/health", PATH)
 CONSOLE = "/console"
@@ -41,9 +42,11 @@ class Routes:
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)  # (door, reason) -> requests
     guard: Guard = field(default_factory=lambda: Guard(None))
 
-    def application(self, max_body_bytes: int) -> web.Application:
-        """All routes; a larger body is refused with 413."""
-        app = web.Application(client_max_size=max_body_bytes, middlewares=[self._errors(), self._identity()])
+    def application(self, max_body_bytes: int, bodies: Bodies) -> web.Application:
+        """All routes; a larger body is refused with 413, one too many at once with 429."""
+        middlewares = [self._errors(bodies), self._identity()]
+        app = web.Application(client_max_size=max_body_bytes, middlewares=middlewares)
+        app[BODIES] = bodies
         app.add_routes(
             [
                 web.post("/v1/chat/completions", self.chats.chat),
@@ -111,7 +114,7 @@ class Routes:
 
         return whose_it_is
 
-    def _errors(self) -> Middleware:
+    def _errors(self, bodies: Bodies) -> Middleware:
         @web.middleware
         async def errors_in_openai_shape(request: web.Request, handler: Handler) -> web.StreamResponse:
             """Whatever a handler raises, told as OpenAI does, and counted."""
@@ -125,6 +128,8 @@ class Routes:
             except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets a status)
                 self.refused["openai", getattr(error, "reason", RouterError.reason)] += 1
                 return refused(logged_refusal(error, request.path))
+            finally:
+                bodies.ended(request)
 
         return errors_in_openai_shape
 

@@ -24,6 +24,7 @@ from router.openai_door.chat import Admission, Answers, Chats, Traces
 from router.openai_door.feedback import Feedback
 from router.openai_door.forwarding import Forwarding
 from router.openai_door.models import Models
+from router.openai_door.whole_body import Bodies
 from router.reports import Reports
 from router.turns import Turns
 
@@ -62,6 +63,7 @@ class Door:
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config, self._certificates = config, certificates
+        self.bodies = Bodies(config.max_bodies_bytes)
         chats = Chats(
             answers=answers,
             models=Models.of(plans, config.models),
@@ -83,7 +85,7 @@ class Door:
             pages or {},
             Counter() if refused is None else refused,
             Guard(None) if guard is None else guard,
-        ).application(config.max_message_bytes)
+        ).application(config.max_message_bytes, self.bodies)
         for path, mounted in (mounts or {}).items():
             application.add_subapp(path, mounted)
         self._runner = web.AppRunner(

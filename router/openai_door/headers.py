@@ -18,7 +18,9 @@ DEGRADED_HEADER = "x-apportion-degraded"  # there where something is not as it s
 REQUEST_ID_HEADER = "x-request-id"  # of replies only: proxies give one to several requests
 NAME_OF_A_REQUEST = "idempotency-key"
 TRACEPARENT = "traceparent"
-MOST_DEGRADED = 1000  # characters of sentences: proxies allow 8 kB for all headers
+MOST_DEGRADED = 1000  # bytes of sentences as they are sent: proxies allow 8 kB for all headers
+CUT = " ..."  # stands where there was more; the reply's body has it all
+ENCODED = 12  # bytes of a character at most
 
 
 def request_id(headers: Mapping[str, str]) -> str:
@@ -41,10 +43,20 @@ def reply_headers(
     if bundle:
         headers[BUNDLE_HEADER] = header_text(bundle)
     if degraded:
-        headers[DEGRADED_HEADER] = header_text("; ".join(degraded)[:MOST_DEGRADED])
+        headers[DEGRADED_HEADER] = _short_header_text("; ".join(degraded))
     return headers
 
 
 def header_text(text: str) -> str:
     """`text` as a header may carry it: what is not printable ASCII in percent-encoding."""
     return text if text.isascii() and text.isprintable() else quote(text)
+
+
+def _short_header_text(text: str) -> str:
+    """The same in at most `MOST_DEGRADED` bytes."""
+    told = header_text(text)
+    if len(told) > MOST_DEGRADED:
+        kept = text[:MOST_DEGRADED]
+        while (over := len(told := header_text(kept + CUT)) - MOST_DEGRADED) > 0:
+            kept = kept[: -max(1, over // ENCODED)]
+    return told

@@ -105,7 +105,7 @@ class Rollout:
     def begin(self) -> None:
         """Serve what was agreed before this replica started. Blocks."""
         notes = self._read()
-        self.mode.begin(notes)
+        self.mode.begin(notes, reachable=not self._away)
         self.states.hear(notes)
         self._swap(self._loaded(self._newest(notes)))
 

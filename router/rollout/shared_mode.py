@@ -44,21 +44,31 @@ class SharedMode:
         self._wall_s = wall_s
         self._number = 0
         self._untold = False
+        self._began_at = wall_s()
+        self._looked = False  # whether the notes were there yet
 
-    def begin(self, notes: Mapping[str, Note]) -> None:
+    def begin(self, notes: Mapping[str, Note], *, reachable: bool) -> None:
         """Before it serves: what was set holds, unless this replica is configured otherwise than when it was."""
-        told = _told(notes)
+        self._looked, told = reachable, _told(notes)
         if told is not None:
-            self._number = told.number
-            if told.configured == self._configured:
-                before = (self.modes.default, self.modes.rules)
-                self._hear(told)
-                if (self.modes.default, self.modes.rules) != before:
-                    self._warn()
+            self._begin_with(told)
+
+    def _begin_with(self, told: ModesTold) -> None:
+        self._number = told.number
+        if told.configured == self._configured:
+            before = (self.modes.default, self.modes.rules)
+            self._hear(told)
+            if (self.modes.default, self.modes.rules) != before:
+                self._warn()
 
     async def follow(self, notes: Mapping[str, Note], *, reachable: bool) -> None:
         """What another replica set later holds; what could not be told before is told now."""
-        told = _told(notes)
+        told, late = _told(notes), reachable and not self._looked  # they were away when it began
+        self._looked = self._looked or reachable
+        if late and told is not None and told.at <= self._began_at:
+            if not self._untold:
+                self._begin_with(told)
+            self._number = max(self._number, told.number)  # what was set here since is newer
         if told is not None and told.number > self._number:
             self._number, self._untold = told.number, False
             self._hear(told)

@@ -1,8 +1,8 @@
 """What operators let backends do, told to all replicas: here it holds at once, whatever is away.
 
 A state that was set outlives restarts: who comes later finds it, as with the mode. Quarantines are each replica's own:
-what one saw another may not have seen. Enabling a backend ends them everywhere: where nothing else changed, a newer
-note says just that.
+what one saw another may not have seen. Enabling a backend ends its own everywhere, also where it was enabled: the note
+says which number each state was set under.
 """
 
 from __future__ import annotations
@@ -23,6 +23,13 @@ from router.rollout.notes import ATTEMPTS, PUBLISH_S, Elsewhere, Note, Notes, of
 NAME = "backends"
 
 
+class StatesTold(msgspec.Struct, frozen=True):
+    """What replicas tell each other about their backends."""
+
+    states: dict[str, BackendState]
+    set_in: dict[str, int]  # the number of the note that said so first
+
+
 class SharedStates:
     """Of one replica. Belongs to one event loop."""
 
@@ -35,7 +42,7 @@ class SharedStates:
     ) -> None:
         self._switch, self._notes, self._elsewhere, self._lost = switch, notes, elsewhere, lost
         self._number = 0
-        self._known: dict[str, BackendState] = {}  # as agreed
+        self._known = StatesTold({}, {})  # as agreed
         self._own: dict[str, BackendState] = {}  # set here, not yet told
 
     def hear(self, notes: Mapping[str, Note]) -> None:
@@ -44,17 +51,15 @@ class SharedStates:
         if told is None or told.number <= self._number:
             return
         with contextlib.suppress(msgspec.MsgspecError):
-            states = msgspec.json.decode(told.body, type=dict[str, BackendState])
-            again = states == self._known
-            for name, state in states.items():
-                news = self._known.get(name) is not state or (again and state is BackendState.ENABLE)
-                if name in self._own or not news:
+            said = _said(told)
+            for name, state in said.states.items():
+                if name in self._own or said.set_in.get(name, 0) <= self._number:
                     continue
                 if self._switch.state(name) is not state:
                     log = structlog.get_logger("router.rollout")
                     log.warning("backend state was set by another replica", backend=name, state=state.value)
                 self._switch.set(name, state)
-            self._known = states
+            self._known = said
         self._number = told.number
 
     async def follow(self, notes: Mapping[str, Note], *, reachable: bool) -> None:
@@ -73,8 +78,10 @@ class SharedStates:
 
     async def _tell(self) -> None:
         for _ in range(ATTEMPTS):
-            own, wanted = dict(self._own), {**self._known, **self._own}
-            note = Note(self._number + 1, msgspec.json.encode(wanted).decode())
+            own, number = dict(self._own), self._number + 1
+            set_in = {**self._known.set_in, **dict.fromkeys(own, number)}
+            wanted = StatesTold({**self._known.states, **own}, set_in)
+            note = Note(number, msgspec.json.encode(wanted).decode())
             try:
                 found = await self._elsewhere(partial(offered, self._notes, NAME, note))
                 if found is None:
@@ -87,3 +94,12 @@ class SharedStates:
                 self._lost(error)
                 return
             self.hear(found)
+
+
+def _said(note: Note) -> StatesTold:
+    """Notes of before said the states alone. Raises `MsgspecError`."""
+    said = msgspec.json.decode(note.body)
+    if isinstance(said, dict) and said.keys() == {"states", "set_in"} and isinstance(said["states"], dict):
+        return msgspec.convert(said, StatesTold)
+    states = msgspec.convert(said, dict[str, BackendState])
+    return StatesTold(states, dict.fromkeys(states, note.number))

@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 
 from router.console.app import FOLDER, Console, File, foreign_page, is_address
+from router.openai_door.whole_body import BODIES, Bodies
 
 CALLS: list[tuple[str, bytes, str]] = []
 
@@ -23,6 +24,7 @@ async def admin(name: str, body: bytes, authorization: str) -> tuple[int, bytes]
 async def browser(request):
     CALLS.clear()
     app = web.Application()
+    app[BODIES] = Bodies(1_000_000)
     app.add_subapp("/console", Console(admin, local_only=getattr(request, "param", True)).application())
     async with TestClient(TestServer(app)) as client:
         yield client

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 
 import openai
 import pytest
@@ -16,6 +17,7 @@ from router.domain.plan import Plan, Stage
 from router.errors import ConfigError, UnknownName
 from router.openai_door.door import Door
 from router.openai_door.models import Models
+from router.openai_door.whole_body import FREE_BYTES
 from router.reports import Reports
 from router.selectors.first import First
 from router.stopping.never import Never
@@ -176,6 +178,33 @@ async def test_what_is_not_http_is_a_line_in_the_log_without_what_was_sent(house
     writer.close()
     assert [(line["event"], line["status"]) for line in lines] == [("a request is not HTTP/1.1", 400)]
     assert "my-secret" not in repr(lines) and capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("server_settings", [{"max_message_bytes": 200_000, "max_bodies_bytes": 300_000}])
+async def test_large_bodies_that_arrive_together_are_held_within_a_bound(house):
+    """Clients that send a body and keep its last byte take memory before they take a place."""
+    chat = {"model": "story", "messages": [{"role": "user", "content": "a" * 190_000}]}
+    body = json.dumps(chat).encode()
+    host, port = house.url.removeprefix("http://").split(":")
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+    held = [await asyncio.open_connection(host, int(port)) for _ in range(2)]
+    async with asyncio.timeout(10.0):
+        for _, writer in held:
+            writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:-1])
+        while house.door.bodies.held_bytes < 2 * (len(body) - 1 - FREE_BYTES):  # noqa: ASYNC110 (nobody is told)
+            await asyncio.sleep(0.001)
+        refused = await house.post(chat)
+        assert (refused.status, refused.headers["Retry-After"]) == (429, "2")
+        assert "no room for so large a body" in await refused.text()
+        assert (await house.post()).status == 200  # a small one needs no room
+        assert house.door.bodies.held_bytes <= 300_000
+        held[0][1].write(body[-1:])
+        assert (await held[0][0].readline()).startswith(b"HTTP/1.1 200 ")
+        assert (await house.post(chat)).status == 200
+        held[1][1].close()  # who leaves gives it back
+        while house.door.bodies.held_bytes:  # noqa: ASYNC110 (nobody is told)
+            await asyncio.sleep(0.001)
+    held[0][1].close()
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for_without_end(house, monkeypatch):

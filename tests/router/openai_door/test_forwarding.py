@@ -18,6 +18,7 @@ from router.domain.usage import Usage
 from router.errors import BackendTimeout, BackendUnavailable
 from router.ledger import Amount, Reservation
 from router.openai_door.forwarding import Forwarding, as_named
+from router.openai_door.whole_body import BODIES, Bodies
 from router.tenant_limits import TenantLimits
 
 NOWHERE = "http://127.0.0.1:9"  # nobody listens at the port of "discard"
@@ -47,6 +48,7 @@ async def mirror() -> AsyncIterator[str]:
             await response.write(b"x" * 100_000)
 
     app = web.Application()
+    app[BODIES] = Bodies(1_000_000)
     app.add_routes([web.get("/stall", stall), web.get("/flood", flood), web.route("*", "/{path:.*}", say)])
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
@@ -129,6 +131,7 @@ async def test_a_caller_who_reads_nothing_of_what_is_sent_on_gives_its_place_bac
     limits = TenantLimits(LimitsConfig())
     books, paths = house.service.allocator.books, {"/flood": forwarder(forwarders, mirror)}
     app = web.Application()
+    app[BODIES] = Bodies(1_000_000)
     app.add_routes([web.get("/flood", Forwarding(paths, books, house.admission, limits, lambda: "1").handle)])
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
@@ -157,6 +160,7 @@ async def test_what_is_sent_on_for_callers_who_name_no_tenant_is_paid_by_the_sam
 
     monkeypatch.setattr(books.ledger, "obtain", seen)
     app = web.Application()
+    app[BODIES] = Bodies(1_000_000)
     paths = {"/v1/x": forwarder(forwarders, mirror)}
     app.add_routes([web.post("/v1/x", Forwarding(paths, books, house.admission, limits, lambda: "1").handle)])
     async with TestClient(TestServer(app)) as client:
@@ -179,6 +183,7 @@ async def test_nothing_is_sent_on_to_a_backend_that_is_out_of_service(house, mir
             return web.Response(status=503, text=str(error))
 
     app = web.Application()
+    app[BODIES] = Bodies(1_000_000)
     app.add_routes([web.post("/v1/x", handle)])
     async with TestClient(TestServer(app)) as client:
         assert (await client.post("/v1/x", data=b"hi")).status == 200

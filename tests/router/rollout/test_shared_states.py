@@ -99,6 +99,40 @@ async def test_enabling_a_backend_ends_its_quarantine_at_every_replica(notes):
         assert two.switch.closed() == ()
 
 
+async def test_enabling_one_backend_leaves_the_quarantine_of_others(notes):
+    one, two = Replica(notes), Replica(notes)
+    await one.states.set("large", ENABLE)
+    await two.look()
+    for _ in range(2):
+        two.switch.quarantine("small", "it gave too much")
+        two.switch.quarantine("large", "it gave too much")
+        await one.states.set("small", ENABLE)
+        await two.look()
+        assert two.switch.closed() == ("large",)
+
+
+async def test_what_was_set_while_a_replica_did_not_look_holds_all_the_same(notes):
+    one, two = Replica(notes), Replica(notes)
+    await one.states.set("small", ENABLE)
+    await two.look()
+    two.switch.quarantine("small", "it gave too much")
+    await one.states.set("small", ENABLE)
+    await one.states.set("large", DRAIN)
+    await two.look()
+    assert two.switch.closed() == ("large",)
+
+
+async def test_a_note_of_an_older_version_is_read(notes):
+    notes.write(NAME, Note(7, '{"small": "drain", "states": "disable"}'))
+    late = Replica(notes)
+    await late.look()
+    assert late.switch.closed() == ("small", "states")
+    await late.states.set("large", DISABLE)
+    third = Replica(notes)
+    await third.look()
+    assert third.switch.state("small") is DRAIN and third.switch.state("large") is DISABLE
+
+
 def test_a_note_that_cannot_be_read_changes_nothing(notes):
     one = Replica(notes)
     one.states.hear({NAME: Note(3, '{"small": "sideways"}')})
