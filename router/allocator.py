@@ -37,6 +37,7 @@ from router.growing_signals import growing_signals
 from router.progress import Progress
 from router.selectors import Selection
 from router.stage_call import stage_call
+from router.stopping.said_by import said_by
 from router.verified_score import verified_score
 
 TRANSIENT = (BackendUnavailable, BackendTimeout, BackendGarbled)  # another backend may do better
@@ -281,7 +282,7 @@ class Allocator:
                 return ENOUGH, "verified"
         await self.asker.hear(stage, sample, progress)
         verdict = stage.stop.verdict(seen, progress.signals)
-        return verdict, type(stage.stop).__name__ if verdict is not MORE else ""
+        return verdict, said_by(stage.stop, seen, progress.signals) if verdict is not MORE else ""
 
     async def _select(self, progress: Progress) -> None:
         """One selection at the end, by the last stage that drew something, over its samples (or all of them)."""

@@ -229,7 +229,7 @@ def assemble(
         batches=open_batches(place, base, wall_s),
         loads=LoadWatch(backends, {name: one.load_every_s for name, one in config.backends.items()}, speeds),
         shadows=_shadows(config, allocator, monotonic_s),
-        renewal=Renewal(ledger) if isinstance(ledger, Leased) and not ledger.store.immediate else None,
+        renewal=_renewal(ledger, config),
         guard=guard,
         certificates=certificates,
     )
@@ -291,6 +291,12 @@ def _pricing(
     accounts = ledger.accounts if isinstance(ledger, Leased) else Accounts()
     urgent, hours = config.budget.urgent_share, config.budget.hours
     return Prices(accounts, ledger, wall_s, hours=hours, typical=typical, urgent_share=urgent)
+
+
+def _renewal(ledger: Ledger, config: Config) -> Renewal | None:
+    if not isinstance(ledger, Leased) or ledger.store.immediate:
+        return None
+    return Renewal(ledger, config.store.retention_s)
 
 
 def _shadows(config: Config, allocator: Allocator, monotonic_s: Callable[[], float]) -> Shadows | None:

@@ -92,7 +92,7 @@ def own_store(config: Config, base: Path) -> DecisionStore:
         from router.decisions.memory import Memory
 
         return Memory()
-    retention_s = config.store.retention_days * 86_400.0
+    retention_s = config.store.retention_s
     if config.store.postgres:
         from router.decisions.postgres import Postgres
 

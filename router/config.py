@@ -259,12 +259,19 @@ class StoreConfig(Section, frozen=True):
     # "postgresql://HOST/DATABASE": decisions and outcomes of several replicas are kept there, and `sqlite` only names
     # the spools beside router.toml that rows wait in while the server is away
     postgres: str = ""
-    retention_days: float = 0.0  # what is older is thrown away; 0: nothing is
+    retention_days: float = (
+        0.0  # what is older is thrown away, of budgets' movements all but their sums; 0: nothing is
+    )
     # where budgets are kept: a file relative to router.toml, shared by the replicas of one machine, or
     # "postgresql://HOST/DATABASE"; default: with the decisions, in a file with ".budgets" after their name
     ledger: str = ""
     keep: Literal["off", "hash", "full"] = "full"
     tenants: Mapping[str, TenantStore] = {}
+
+    @property
+    def retention_s(self) -> float:
+        """In seconds; 0: nothing is thrown away."""
+        return self.retention_days * 86_400.0
 
 
 class MetricConfig(Section, frozen=True):

@@ -7,18 +7,20 @@ from dataclasses import fields, is_dataclass
 
 
 def in_words(plugin: object, table: Mapping[str, str]) -> str:
-    """`agreement(needed=3)`, by its name in the table (name -> module:class); options of None are left out.
-
-    One that is in no table keeps its class's name.
-    """
-    kind = type(plugin)
-    names = {target: name for name, target in table.items()}
-    name = names.get(f"{kind.__module__}:{kind.__qualname__}", kind.__qualname__)
+    """`agreement(needed=3)`, by its name in the table (name -> module:class); options of None are left out."""
+    name = plugin_name(plugin, table)
     if not is_dataclass(plugin):
         return name
     said = ((item.name, getattr(plugin, item.name)) for item in fields(plugin))
     options = ", ".join(f"{option}={_option(value, table)}" for option, value in said if value is not None)
     return f"{name}({options})" if options else name
+
+
+def plugin_name(plugin: object, table: Mapping[str, str]) -> str:
+    """`agreement`: its name in the table (name -> module:class); one that is in no table keeps its class's name."""
+    kind = type(plugin)
+    target = f"{kind.__module__}:{kind.__qualname__}"
+    return next((name for name, known in table.items() if known == target), kind.__qualname__)
 
 
 def _option(value: object, table: Mapping[str, str]) -> str:

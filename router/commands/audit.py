@@ -56,10 +56,10 @@ def audit(config: ConfigFile = Path("router.toml"), decisions: Decisions = None,
     store = open_shared(address, config.parent, time.time)
     assert isinstance(store, SQL)  # noqa: S101 (memory was refused)
     try:
-        states, movements = store.look()
+        states, movements, carried = store.look()
     finally:
         store.close()
-    found = audit_of(states, movements)
+    found = audit_of(states, movements, carried)
     files = _files(decisions, read, config)
     problems = [f"{account.account}: {text}" for account in found for text in account.problems]
     if files:

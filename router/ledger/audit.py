@@ -8,12 +8,16 @@ was away (`allowed`) alone.
 
 Against the decisions: what a replica's rows say that it charged is what its leases booked. Of a replica that died,
 what it held was booked as lost: its rows may say less, never more.
+
+Of movements that were thrown away (`retention_days`) the sums are carried over, as far as a replay had come with them:
+what follows is replayed from there, and must add up with them all the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from router.ledger.state import BOOKED, Moved, Movement, State
 
@@ -48,14 +52,42 @@ class ReplicaAudit:
     held: int = 0
 
 
-def audit(states: Mapping[str, State], movements: Iterable[Movement]) -> tuple[AccountAudit, ...]:
-    """One audit per account, by name. `movements` are in the order of their writing."""
-    by_account: dict[str, list[Movement]] = {name: [] for name in states}
+@dataclass(slots=True)
+class Carried:
+    """How far a replay of one account came; its movements up to there are not needed any more."""
+
+    found: AccountAudit
+    held: list[tuple[str, int, int]] = field(default_factory=list)  # replica, lease, amount > 0
+    slices: list[tuple[float, int]] = field(default_factory=list)  # (leaves at, booked), in the window
+    ceiling: int = 0
+    now: float = 0.0
+
+
+def audit(
+    states: Mapping[str, State],
+    movements: Iterable[Movement],
+    carried: Mapping[str, Carried] = MappingProxyType({}),
+) -> tuple[AccountAudit, ...]:
+    """One audit per account, by name. `movements` are in the order of their writing, after those of `carried`."""
+    by_account: dict[str, list[Movement]] = {name: [] for name in (*states, *carried)}
     for movement in movements:
         by_account.setdefault(movement.account, []).append(movement)
     return tuple(
-        _Replay(AccountAudit(name)).run(rows, states.get(name)) for name, rows in sorted(by_account.items())
+        _Replay.after(name, carried.get(name)).run(rows, states.get(name))
+        for name, rows in sorted(by_account.items())
     )
+
+
+def carry_over(account: str, movements: Iterable[Movement], carried: Carried | None = None) -> Carried:
+    """What is carried over of these movements of the account and of what was before."""
+    replay = _Replay.after(account, carried)
+    for movement in movements:
+        replay.step(movement)
+    slices: dict[float, int] = {}
+    for leaves_at, amount in replay.slices:
+        slices[leaves_at] = slices.get(leaves_at, 0) + amount
+    held = [(replica, lease, amount) for (replica, lease), amount in replay.held.items() if amount]
+    return Carried(replay.found, held, sorted(slices.items()), replay.ceiling, replay.now)
 
 
 def compare_charges(
@@ -85,9 +117,17 @@ class _Replay:
     ceiling: int = 0  # what may be booked at most while a lowered limit is not reached
     now: float = 0.0
 
+    @classmethod
+    def after(cls, account: str, carried: Carried | None) -> _Replay:
+        """One that goes on from what was carried over."""
+        if carried is None:
+            return cls(AccountAudit(account))
+        held = {(replica, lease): amount for replica, lease, amount in carried.held}
+        return cls(carried.found, held, list(carried.slices), carried.ceiling, carried.now)
+
     def run(self, rows: Sequence[Movement], state: State | None) -> AccountAudit:
         for row in rows:
-            self._step(row)
+            self.step(row)
         found = self.found
         if state is None:
             found.problems.append("there are movements, and no account")
@@ -111,7 +151,8 @@ class _Replay:
             found.problems.append("granted is not returned + spent out of it + lost + held")
         return found
 
-    def _step(self, row: Movement) -> None:
+    def step(self, row: Movement) -> None:
+        """One more movement."""
         found = self.found
         found.movements += 1
         if row.at < self.now:

@@ -94,4 +94,5 @@ def postgresql(address: str) -> Dialect:
         lock="FOR UPDATE",
         alone=f"SELECT pg_advisory_xact_lock({APPLICATION_ID})",
         clock="extract(epoch from clock_timestamp())::float8",
+        snapshot="SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
     )

@@ -2,7 +2,8 @@
 
 Every `RETRY_S` it looks whether anything changed (one statement); every `renew_s`, and when something did, it has an
 exchange (five statements): at steady load less than one statement a second. Where a request is short of money in hand
-`fetch` has an exchange at once; all that wait at that time share it.
+`fetch` has an exchange at once; all that wait at that time share it. Every hour movements that are too old are carried
+over, a part at a time.
 """
 
 from __future__ import annotations
@@ -21,12 +22,18 @@ from router.ledger.leased import Leased
 
 Result = TypeVar("Result")
 
+CARRY_EVERY_S = 3600.0
+
 
 class Renewal:
     """The background of one `Leased`. `start` it on the event loop, `close` it when no query runs."""
 
-    def __init__(self, ledger: Leased) -> None:
-        self.ledger, self.store = ledger, ledger.store
+    def __init__(
+        self,
+        ledger: Leased,
+        keep_s: float = 0.0,  # of movements that are older only the sums are kept; 0: all movements are
+    ) -> None:
+        self.ledger, self.store, self._keep_s = ledger, ledger.store, keep_s
         self.exchanges = 0  # begun
         self._lock = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
@@ -65,13 +72,22 @@ class Renewal:
 
     async def _run(self) -> None:
         clock = asyncio.get_running_loop().time
-        due = clock() + self.ledger.renew_s
+        due, carry_at = clock() + self.ledger.renew_s, clock() if self._keep_s else float("inf")
         while True:
             await asyncio.sleep(RETRY_S)
             self.ledger.expire()
             if clock() >= due or self.ledger.away or await self._changed():
                 await self.fetch()
                 due = clock() + self.ledger.renew_s
+            if clock() >= carry_at and not self.ledger.away:
+                carry_at = clock() + (0.0 if await self._carried_over() else CARRY_EVERY_S)
+
+    async def _carried_over(self) -> bool:
+        try:
+            return await self._call(lambda: self.store.carry_over(self._keep_s))
+        except StoreError as error:
+            self._away(error)
+            return True  # again, when it is back
 
     async def _changed(self) -> bool:
         try:

@@ -1,6 +1,6 @@
 """The store that replicas share: its contract, and one in memory for a single process, tests and simulations.
 
-To keep accounts elsewhere, write a class with these five methods; everything that decides is in `sync.py`.
+To keep accounts elsewhere, write a class with these six methods; everything that decides is in `sync.py`.
 """
 
 from __future__ import annotations
@@ -41,6 +41,10 @@ class SharedStore(Protocol):
 
     def set_limit(self, account: Account, limit: int | None) -> int:
         """Another limit from now on; its version."""
+        ...
+
+    def carry_over(self, keep_s: float) -> bool:
+        """Throw away a part of the movements that are older, but for their sums; whether there may be more."""
         ...
 
     def close(self) -> None:
@@ -84,6 +88,9 @@ class Memory:
         self._keep(set_limit(state, account.name, limit, self._wall_s()))
         self._changes += 1
         return state.version
+
+    def carry_over(self, keep_s: float) -> bool:
+        return False  # who keeps movements here looks at all of them
 
     def close(self) -> None:
         return

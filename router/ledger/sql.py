@@ -8,12 +8,14 @@ clock is the database's, so that windows are the same for all replicas.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
 from router.errors import StoreError
 from router.ledger.accounts import Account, Accounts
+from router.ledger.audit import Carried, carry_over
 from router.ledger.connected import Connected, Dialect
 from router.ledger.shared import calls_for_attention, new_state, register_in
 from router.ledger.state import Answer, Ask, Moved, Movement, State
@@ -26,6 +28,7 @@ _Done: TypeAlias = tuple[
 
 SCHEMA = 1
 ROWS_AT_ONCE = 500  # of one INSERT; SQLite takes 32,766 parameters
+CARRIED_AT_ONCE = 1000  # movements; their account is locked meanwhile
 _COLUMNS = "at, account, kind, amount, replica, lease, leaves_at, version"
 
 TABLES = (
@@ -48,6 +51,7 @@ TABLES = (
     )
     """,
     "CREATE INDEX IF NOT EXISTS budget_movements_by_account ON budget_movements (account, n)",
+    "CREATE TABLE IF NOT EXISTS budget_carried (account TEXT PRIMARY KEY, body TEXT NOT NULL)",
 )
 
 
@@ -97,6 +101,13 @@ class SQL:
 
         return self._change([account.name], work)
 
+    def carry_over(self, keep_s: float) -> bool:
+        with self._connected.use() as connection:
+            self._run(connection, self._dialect.begin)
+            more = self._carried_over(connection, keep_s)
+            self._run(connection, "COMMIT")
+            return more
+
     def close(self) -> None:
         self._connected.close()
 
@@ -108,15 +119,19 @@ class SQL:
             rows = self._run(connection, "SELECT name, state FROM budget_accounts ORDER BY name").fetchall()
         return {name: _decode(text) for name, text in rows}
 
-    def look(self) -> tuple[dict[str, State], list[Movement]]:
-        """All accounts and all movements, of one moment."""
+    def look(self) -> tuple[dict[str, State], list[Movement], dict[str, Carried]]:
+        """All accounts, all movements and what was carried over of older ones, of one moment."""
         with self._connected.use() as connection:
             self._run(connection, self._dialect.begin)
+            if self._dialect.snapshot:
+                self._run(connection, self._dialect.snapshot)
             rows = self._run(connection, "SELECT name, state FROM budget_accounts ORDER BY name").fetchall()
             moved = self._run(connection, f"SELECT {_COLUMNS} FROM budget_movements ORDER BY n").fetchall()  # noqa: S608
+            kept = self._run(connection, "SELECT account, body FROM budget_carried").fetchall()
             self._run(connection, "COMMIT")
         states = {name: _decode(text) for name, text in rows}
-        return states, [Movement(at, account, Moved(kind), *rest) for at, account, kind, *rest in moved]
+        carried = {name: msgspec.json.decode(body, type=Carried) for name, body in kept}
+        return states, [_movement(row) for row in moved], carried
 
     # ----------------------------------------------------------------------------------------------------- inside
 
@@ -140,6 +155,34 @@ class SQL:
                 self._run(connection, "UPDATE budget_changes SET n = n + 1")
             self._run(connection, "COMMIT")
             return result
+
+    def _carried_over(self, connection: Any, keep_s: float) -> bool:
+        """A part of the movements of the account that has the oldest one; False: none is older than `keep_s`."""
+        mark, clock = self._dialect.mark, self._dialect.clock
+        now = self._run(connection, f"SELECT {clock}").fetchone()[0] if clock else self._dialect.now()
+        before = float(now) - keep_s
+        query = "SELECT account, at FROM budget_movements ORDER BY n LIMIT 1"
+        account, at = self._run(connection, query).fetchone() or ("", before)
+        if at >= before:
+            return False
+        query = f"SELECT name FROM budget_accounts WHERE name = {mark} {self._dialect.lock}"  # noqa: S608
+        self._run(
+            connection, query, [account]
+        ).fetchall()  # nobody else moves anything in it, or carries it over
+        query = f"SELECT n, {_COLUMNS} FROM budget_movements WHERE account = {mark} ORDER BY n LIMIT {mark}"  # noqa: S608
+        rows = self._run(connection, query, [account, CARRIED_AT_ONCE]).fetchall()
+        old = list(takewhile(lambda row: row[1] < before, rows))
+        if old:
+            query = f"SELECT body FROM budget_carried WHERE account = {mark}"  # noqa: S608
+            known = self._run(connection, query, [account]).fetchone()
+            carried = None if known is None else msgspec.json.decode(known[0], type=Carried)
+            carried = carry_over(account, [_movement(row[1:]) for row in old], carried)
+            body, rest = msgspec.json.encode(carried).decode(), "SET body = excluded.body"
+            into = "budget_carried (account, body)"
+            self._insert(connection, into, [(account, body)], f"ON CONFLICT (account) DO UPDATE {rest}")
+            query = f"DELETE FROM budget_movements WHERE account = {mark} AND n <= {mark}"  # noqa: S608
+            self._run(connection, query, [account, old[-1][0]])
+        return True
 
     def _locked(self, connection: Any, names: Sequence[str]) -> tuple[dict[str, State], float]:
         """The states of those that have one, and the time. Rows of new accounts are made, empty, and locked too."""
@@ -175,6 +218,11 @@ class SQL:
 
 def _decode(text: str) -> State:
     return msgspec.json.decode(text, type=State)
+
+
+def _movement(row: Sequence[Any]) -> Movement:
+    at, account, kind, *rest = row
+    return Movement(at, account, Moved(kind), *rest)
 
 
 def _row(movement: Movement) -> tuple[Any, ...]:

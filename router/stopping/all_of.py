@@ -38,7 +38,15 @@ class AllOf(StoppingRule):
 
     def verdict(self, seen: Observation, signals: Signals) -> Verdict:
         """The first word, if all would end it."""
+        return self._word(seen, signals)[0]
+
+    def said_by(self, seen: Observation, signals: Signals) -> tuple[StoppingRule, ...]:
+        """All of them, or the one that prunes."""
+        return self._word(seen, signals)[1]
+
+    def _word(self, seen: Observation, signals: Signals) -> tuple[Verdict, tuple[StoppingRule, ...]]:
         first, pruning, all_end = MORE, MORE, True
+        pruned_by: tuple[StoppingRule, ...] = ()
         for rule in self.rules:
             verdict = rule.verdict(seen, signals)
             if verdict.action in (Action.ENOUGH, Action.ESCALATE):
@@ -46,5 +54,5 @@ class AllOf(StoppingRule):
                 continue
             all_end = False
             if verdict.action is Action.PRUNE and pruning is MORE:
-                pruning = verdict
-        return first if all_end else pruning
+                pruning, pruned_by = verdict, (rule,)
+        return (first, self.rules) if all_end else (pruning, pruned_by)

@@ -37,8 +37,15 @@ class AnyOf(StoppingRule):
 
     def verdict(self, seen: Observation, signals: Signals) -> Verdict:
         """The first word that is not MORE."""
+        return self._first(seen, signals)[0]
+
+    def said_by(self, seen: Observation, signals: Signals) -> tuple[StoppingRule, ...]:
+        """The first that says anything but MORE."""
+        return self._first(seen, signals)[1]
+
+    def _first(self, seen: Observation, signals: Signals) -> tuple[Verdict, tuple[StoppingRule, ...]]:
         for rule in self.rules:
             verdict = rule.verdict(seen, signals)
             if verdict.action is not Action.MORE:
-                return verdict
-        return MORE
+                return verdict, (rule,)
+        return MORE, ()

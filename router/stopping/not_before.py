@@ -45,3 +45,7 @@ class NotBefore(StoppingRule):
     def verdict(self, seen: Observation, signals: Signals) -> Verdict:
         """The rule's word, in its time."""
         return self.rule.verdict(seen, signals) if seen.tally.drawn >= self.samples else MORE
+
+    def said_by(self, seen: Observation, signals: Signals) -> tuple[StoppingRule, ...]:
+        """Its rule."""
+        return (self.rule,)

@@ -216,7 +216,7 @@ def _by_label(counts: dict[str, int]) -> Counts:
 
 
 def stop_word(said: str) -> str:
-    """`enough: Agreement` as it is; of sentences about one query what stands before the colon."""
+    """`enough: agreement` as it is; of sentences about one query what stands before the colon."""
     head, colon, rest = said.partition(": ")
     if head in {"enough", "escalate", "prune"}:
         return f"{head}: {rest}" if colon else head

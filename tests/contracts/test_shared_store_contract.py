@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -54,11 +54,8 @@ def store(address, tmp_path) -> Any:
 
 
 def books(store) -> Any:
-    if hasattr(store, "look"):
-        states, movements = store.look()
-    else:
-        states, movements = store.states, store.movements
-    return {found.account: found for found in audit(states, movements)}
+    looked = store.look() if hasattr(store, "look") else (store.states, store.movements)
+    return {found.account: found for found in audit(*looked)}
 
 
 def ask(**changes) -> Ask:
@@ -177,3 +174,48 @@ def test_a_store_that_is_not_there_is_an_error_that_names_it(tmp_path):
     (tmp_path / "x").write_bytes(b"no database" * 1000)
     with pytest.raises(StoreError, match="x: file is not a database"):
         open_shared("x", tmp_path, Clock()).changes()
+
+
+def test_what_is_carried_over_of_old_movements_adds_up_with_those_that_stay(store, monkeypatch):
+    monkeypatch.setattr("router.ledger.sql.CARRIED_AT_ONCE", 7)  # in several parts
+    ledgers = [Leased(TREE, store, name, lambda: 0.0) for name in ("r1", "r2")]
+
+    def spend(prefix: str) -> None:
+        for number in range(12):
+            ledger = ledgers[number % 2]
+            ledger.exchange()
+            ledger.settle(ledger.reserve(f"{prefix}{number}", Amount(50), "a"), Amount(20 + number))
+            ledger.exchange()
+
+    spend("before")
+    before = books(store)
+    assert before["team"].problems == [] and before["team"].spent == sum(range(20, 32))
+    while store.carry_over(-1.0):
+        pass
+    assert books(store) == before
+    if hasattr(store, "look"):
+        _, movements, carried = store.look()
+        assert movements == [] and carried.keys() == {ALL, "team"}
+    spend("after")
+    after = books(store)
+    assert {name: found.problems for name, found in after.items()} == {ALL: [], "team": []}
+    assert after["team"].spent == 2 * before["team"].spent
+    assert after["team"].movements > before["team"].movements
+    assert not store.carry_over(3600.0)  # what is young stays
+
+
+def test_a_sum_that_was_changed_is_found(store):
+    if not hasattr(store, "look"):
+        pytest.skip("nothing is carried over in memory")
+    store.sync("r1", [ask(need=3_000)])
+    store.sync("r1", [ask(sequence=2, lease=1, granted=3_000, spent=200)])
+    while store.carry_over(-1.0):
+        pass
+    assert books(store)["team"].problems == []
+    states, movements, carried = store.look()
+    for change in ({"spent": 199}, {"granted": 2_999}, {"limit": 4_001}):
+        changed = replace(carried["team"], found=replace(carried["team"].found, **change))
+        (found,) = (
+            one for one in audit(states, movements, {**carried, "team": changed}) if one.account == "team"
+        )
+        assert found.problems

@@ -125,7 +125,7 @@ async def test_a_rule_that_stops_frees_the_samples_in_flight(served, stubs):
         )
     state = await asyncio.to_thread(small.until, freed, FREED_WITHIN_S)
     assert state["running"] == 0
-    assert reply.decision.stop_reason in ("enough: Agreement", "exhausted")
+    assert reply.decision.stop_reason in ("enough: agreement", "exhausted")
     assert await reserved(served) == 0
 
 

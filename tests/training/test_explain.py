@@ -58,7 +58,7 @@ async def test_a_decision_is_told_with_odds_votes_the_stop_and_its_outcomes(aske
     assert "plan vote at odds of 1" in said
     assert "large: " in said.partition("plans that could not:")[2].partition("what happened")[0]
     assert "votes class 0: 2" in said
-    assert "it stopped: enough: Agreement" in said
+    assert "it stopped: enough: agreement" in said
     assert "outcome: thumbs = True by user" in said
 
 

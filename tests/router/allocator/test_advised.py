@@ -245,7 +245,7 @@ async def test_enough_on_a_growing_sample_of_the_callers_is_told_at_once(build, 
     caller, _ = await advised(built, ask(), script)
     done = caller.told[-1]
     assert isinstance(done, Done)
-    assert done.decision.stop_reason == "enough: TokenCap"
+    assert done.decision.stop_reason == "enough: token_cap"
     assert [sample.text for sample in done.answers] == ["The answer is 4"]
 
 

@@ -76,7 +76,7 @@ async def test_a_trace_ends_at_the_snapshot_and_answers_what_it_would_have_said_
     world, query = recorded(Converged(equal=2, every=1))
     done = await world.done(query)
     assert [(one.answer, one.tokens_out, one.finish_reason) for one in done.answers] == [("4", 300, "closed")]
-    assert done.decision.stop_reason == "enough: Converged"
+    assert done.decision.stop_reason == "enough: converged"
     assert done.decision.usage["small"] == Usage(12, 0, 300 + 3 * 20, 0, side_calls=3, samples=1)
 
 

@@ -59,7 +59,7 @@ async def test_it_stops_at_the_sample_that_the_model_would_not_do_again(build, a
     world, doubts = doubting(build, one)
     done = await world.done(ask())
     assert [sample.answer for sample in done.samples] == ["1", "2", "3"]
-    assert done.decision.stop_reason == "enough: SelfEval"
+    assert done.decision.stop_reason == "enough: self_eval"
     assert done.decision.signals["self_eval/0.2"] == pytest.approx(0.9)
     assert len(doubts.questions) == 3
 
@@ -94,4 +94,4 @@ async def test_a_scripted_backend_without_probabilities_is_heard_by_its_word(bui
     """It says "No" to everything, also to the question: enough at the first sample with an answer."""
     world = build({"small": ["No"]}, {"vote": [one("small", SelfEval(0.8), max_samples=8)]})
     done = await world.done(ask())
-    assert (len(done.samples), done.decision.stop_reason) == (1, "enough: SelfEval")
+    assert (len(done.samples), done.decision.stop_reason) == (1, "enough: self_eval")

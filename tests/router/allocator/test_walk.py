@@ -37,7 +37,7 @@ async def test_sampling_stops_and_nothing_more_is_started_once_enough_samples_ag
     done = await world.done(ask())
     assert [sample.answer for sample in done.samples] == ["4", "5", "4"]
     assert done.answers[0].answer == "4"
-    assert done.decision.stop_reason == "enough: Agreement"
+    assert done.decision.stop_reason == "enough: agreement"
     assert world.backends["small"].in_flight == set()
 
 

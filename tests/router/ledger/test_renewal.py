@@ -19,6 +19,7 @@ from router.ledger.hand import RETRY_S
 from router.ledger.leased import Leased
 from router.ledger.renewal import Renewal
 from router.ledger.shared import Memory
+from router.ledger.sql import SQL
 from router.ledger.window import Window
 
 HOUR = Window("rolling", 3600.0)
@@ -47,7 +48,7 @@ async def test_what_was_not_spent_is_back_after_the_end(tmp_path, replica):
     ledger = replica.ledger
     ledger.settle(ledger.reserve("q1", Amount(500), "t"), Amount(321))
     await replica.close()
-    states, movements = replica.store.look()
+    states, movements, _ = replica.store.look()
     assert {name: (state.booked, state.held) for name, state in states.items()} == dict.fromkeys(
         (ALL, "project", "team"), (321, 0)
     )
@@ -114,3 +115,21 @@ def test_a_reservation_and_its_settlement_cost_little(capsys):
             f"\nreserve + settle, three accounts: {statistics.median(taken) / 1000:.1f} us at the median\n"
         )
     assert store.calls == 1
+
+
+async def test_old_movements_are_carried_over_in_the_background(tmp_path, monkeypatch):
+    monkeypatch.setattr("router.ledger.renewal.RETRY_S", 0.01)
+    store = open_shared("budgets.db", tmp_path, time.time)
+    assert isinstance(store, SQL)
+    ledger = Leased(TREE, store, "r1", time.monotonic)
+    store.register("r1", TREE)
+    ledger.exchange()
+    renewal = Renewal(ledger, keep_s=1e-6)
+    renewal.start()
+    async with asyncio.timeout(10.0):
+        while store.look()[1]:  # noqa: ASYNC110 (nobody is told)
+            await asyncio.sleep(0.01)
+    states, movements, carried = store.look()
+    assert carried.keys() == states.keys()
+    assert all(found.problems == [] for found in audit(states, movements, carried))
+    await renewal.close()

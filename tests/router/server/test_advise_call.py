@@ -86,7 +86,7 @@ async def test_agreeing_samples_are_enough_and_the_answer_is_theirs(house, advis
     await stream.open()
     assert kind(await stream.bring("a", "4")) == "more"
     end = await stream.bring("b", "The answer is 4")
-    assert (kind(end), end.enough.stop_reason) == ("enough", "enough: Agreement")
+    assert (kind(end), end.enough.stop_reason) == ("enough", "enough: agreement")
     assert (end.enough.answer.parts[0].text, end.enough.answer.sample_id) == ("4", "a")
     assert await stream.end() is grpc.StatusCode.OK
 

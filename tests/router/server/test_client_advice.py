@@ -187,7 +187,7 @@ def drawn_by_one_thread(target: str) -> tuple[Any, list[More]]:
 async def test_one_thread_does_the_same_without_asyncio(house):
     advice, asked = await asyncio.to_thread(drawn_by_one_thread, house.addresses.router)
     assert [(more.backend, more.count) for more in asked] == [("small", 2)]
-    assert (advice.answer.text, advice.stop_reason) == ("4", "enough: Agreement")
+    assert (advice.answer.text, advice.stop_reason) == ("4", "enough: agreement")
     assert spent(house) == (51, 0)
 
 

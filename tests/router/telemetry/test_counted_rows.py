@@ -121,8 +121,8 @@ def test_nothing_predicted_is_absent_and_not_0(counted, row):
 @pytest.mark.parametrize(
     ("said", "word"),
     [
-        ("enough: Agreement", "enough: Agreement"),
-        ("escalate: Hopeless", "escalate: Hopeless"),
+        ("enough: agreement", "enough: agreement"),
+        ("escalate: hopeless", "escalate: hopeless"),
         ("enough: verified", "enough: verified"),
         ("exhausted", "exhausted"),
         ("the deadline", "deadline"),
@@ -174,7 +174,7 @@ def test_after_many_sentences_what_is_new_is_still_counted_as_what_it_is(counted
         late = f"plan 'one' may be late: it is expected to take 9 s, {number / 100:.2f} s are left"
         counted(row(degraded=(late,), stop_reason=f"abstained: the best {number / 1000:.3f}"))
     for number in range(3):
-        counted(row(degraded=(f"backend 'b' failed: {number}",), stop_reason="enough: Agreement"))
+        counted(row(degraded=(f"backend 'b' failed: {number}",), stop_reason="enough: agreement"))
         counted(row(degraded=("plan 'large' took over from 'small'",), stop_reason="abstained: the best 2"))
     assert values(counted, "apportion_backend_failures_total") == {("b",): 3.0}
     assert values(counted, "apportion_degraded_total") == {
@@ -183,7 +183,7 @@ def test_after_many_sentences_what_is_new_is_still_counted_as_what_it_is(counted
         ("other_plan",): 3.0,
     }
     stops = values(counted, "apportion_stops_total")
-    assert stops == {("one", "abstained"): MOST_SENTENCES + 3, ("one", "enough: Agreement"): 3.0}
+    assert stops == {("one", "abstained"): MOST_SENTENCES + 3, ("one", "enough: agreement"): 3.0}
 
 
 @pytest.mark.parametrize("beginning", [beginning for beginning, _ in KINDS])

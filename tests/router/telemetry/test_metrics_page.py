@@ -28,7 +28,7 @@ async def test_a_query_is_on_the_page(watched):
     await one.ask("vote", tenant="ann")
     page = one.page
     assert page['apportion_decisions_total{mode="apply",plan="vote",status="answered"}'] == 1
-    assert page['apportion_stops_total{plan="vote",reason="enough: Agreement"}'] == 1
+    assert page['apportion_stops_total{plan="vote",reason="enough: agreement"}'] == 1
     assert page['apportion_samples_per_query_sum{plan="vote"}'] == 2
     assert page['apportion_tenant_decisions_total{tenant="ann"}'] == 1
     assert page['apportion_cost_dollars_total{backend="small"}'] > 0
