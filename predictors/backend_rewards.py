@@ -27,14 +27,17 @@ def gain_rows(
     return found
 
 
-def expected_rewards(right: Sequence[float], gains: Sequence[Sequence[float]]) -> list[float]:
-    """E[reward of one sample] of each backend, (B,), in [0, 1]: level + ((right - level) + gain over the mean) / 2.
+def expected_rewards(
+    right: Sequence[float], gains: Sequence[Sequence[float]], share: float = 0.5
+) -> list[float]:
+    """E[reward of one sample] of each backend, (B,), in [0, 1]: level + (1 - s) (right - level) + s gain over the mean.
 
-    `right` (B,): P(right), whose mean is the level; `gains` B rows of B: row minus column.
+    `right` (B,): P(right), whose mean is the level; `gains` B rows of B: row minus column; `share` s: 1 where the
+    gains have P(right) in them already.
     """
     count = len(right)
     level = sum(right) / count
     return [
-        min(max(level + 0.5 * (one - level) + 0.5 * (sum(over) / count), 0.0), 1.0)
+        min(max(level + (1.0 - share) * (one - level) + share * (sum(over) / count), 0.0), 1.0)
         for one, over in zip(right, gains, strict=True)
     ]

@@ -76,7 +76,9 @@ class Bundle:
         shares = heads.tolist()
         known = shares[: len(backends)]
         gains = gain_rows([2.0 * one - 1.0 for one in shares[len(backends) :]], self._pairs, known)
-        rewards = expected_rewards(known, gains)
+        # corrected gains have the difference of P(right) in them
+        share = 0.5 if self.query_heads.levels is None else 1.0
+        rewards = expected_rewards(known, gains, share)
         for number, (reward, over) in enumerate(zip(rewards, gains, strict=True)):
             values += (reward, *over[:number], *over[number + 1 :])
         found = dict(zip(self._named, values, strict=True))

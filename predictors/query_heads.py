@@ -4,7 +4,8 @@ The ridge scores of a text are, per backend, its expected reward and log(1 + out
 members: its base rate, a linear combination of scores, and boosted trees and a ridge over dense features, scores and
 the text's coordinates among those of the fit; then comes a calibration curve. With many backends the trees are shared.
 Heads are P(right) of each backend and (gain + 1) / 2 of pairs of backends: the difference in reward is learned
-itself, not only each side of it. Shared trees see all sides at once: then there are no gain heads.
+itself, not only each side of it, and corrected by how high both sides are where that pays. Shared trees see all sides
+at once: then there are no gain heads.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from predictors.calibration import Curve
 from predictors.errors import BundleError
 from predictors.features import QueryFeatures
+from predictors.gain_levels import GainLevels
 from predictors.hashed import HashedRidge
 from predictors.joint_trees import JointTrees
 from predictors.packing import packed, unpacked
@@ -47,6 +49,7 @@ class QueryHeads:
     curves: tuple[Curve, ...] = field(compare=False)
     joint: JointTrees | None = field(default=None, compare=False)  # of the first B heads, and of the lengths
     numbers: RowRidge | None = field(default=None, compare=False)  # None: no blend gives it anything
+    levels: GainLevels | None = field(default=None, compare=False)  # None: gain heads are as they were fitted
     _tree_shares: list[float] = field(init=False, repr=False, compare=False)  # blend[:, 2]
 
     def __post_init__(self) -> None:
@@ -76,6 +79,8 @@ class QueryHeads:
             if trees is not None:  # each reads as many of the row's first numbers as it was fitted on
                 value += shares[number] * trees.row_at(at)
             values[number] = self.curves[number].at(value)
+        if self.levels is not None:
+            values[len(values) - len(self.levels.pairs) :] = self.levels.of(values)
         return np.array(values), row
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -90,6 +95,8 @@ class QueryHeads:
             parts["joint"] = self.joint.arrays()
         if self.numbers is not None:
             parts["numbers"] = self.numbers.arrays()
+        if self.levels is not None:
+            parts["levels"] = self.levels.arrays()
         for place, (trees, curve) in enumerate(zip(self.trees, self.curves, strict=True)):
             parts[f"curve{place}"] = curve.arrays()
             if trees is not None:
@@ -119,6 +126,8 @@ class QueryHeads:
         numbers = RowRidge.from_arrays(sums, heads, width + targets + WIDTH) if sums else None
         if numbers is None and plain["blend"][:, 3].any():
             raise BundleError("query heads: the blend weighs a ridge over numbers that is not there")
+        corrected, backends = unpacked(arrays, "levels"), targets // 2
+        levels = GainLevels.from_arrays(corrected, backends, heads - backends) if corrected else None
         trees: list[Trees | None] = []
         for place in range(heads):
             found = unpacked(arrays, f"trees{place}")
@@ -132,7 +141,7 @@ class QueryHeads:
         curves = tuple(Curve.from_arrays(unpacked(arrays, f"curve{place}")) for place in range(heads))
         return cls(
             names, hashed, space, plain["mix"], plain["shift"], plain["base"], plain["blend"], tuple(trees),
-            curves, joint, numbers,
+            curves, joint, numbers, levels,
         )  # fmt: skip
 
 

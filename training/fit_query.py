@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from predictors.calibration import Curve, brier_skill, constant_curve, ece_debiased, fit_curve, log_loss
 from predictors.features import Featurizer, QueryFeatures
+from predictors.gain_levels import GainLevelsFit, fit_gain_levels
 from predictors.hashed import CrossFit, fit_hashed, scores_while_held_out
 from predictors.query_heads import QueryHeads
 from predictors.row_ridge import fit_row_ridge
 from predictors.stack import guarded_blend
 from predictors.text_space import fit_text_space
 from predictors.trees import Trees
+from router.recordings.text_split import split_by_text
 from training.fit_joint import fit_joint
 from training.fit_rows import FitRows
 
@@ -29,6 +31,7 @@ _ENOUGH = 40  # labelled queries; with fewer a head is its base rate
 MEMBERS = ("base", "linear", "trees", "numbers")  # of a blend
 _ROUNDS = {2: 100, 4: 60, 10: 40}  # most backends -> trees per head: DESIGN's budget of trees is shared
 _FEWEST_ROUNDS = 30
+_PARTS, _PARTS_SEED = 5, 15485863  # that cut across the folds
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +78,7 @@ def fit_query_heads(
     joint = fit_joint(scores, dense, places, rows.reward, rows.tokens, folds, seed)
     pieces = [dense, scores, places] + ([] if joint is None else [joint.lengths])
     x = np.hstack(pieces).astype(np.float32)
-    names, mixes, shifts, targets = [], [], [], []
-    unit = np.eye(2 * len(rows.backends))
-    for place, backend in enumerate(rows.backends):
-        names.append(f"p_correct/{backend}")
-        mixes.append(unit[place])
-        shifts.append(0.0)
-        targets.append(rows.reward[:, place])
-    for one, other in pairs:
-        a, b = rows.backends.index(one), rows.backends.index(other)
-        names.append(f"gain/{one}/{other}")
-        mixes.append(0.5 * (unit[a] - unit[b]))
-        shifts.append(0.5)
-        targets.append((rows.reward[:, a] - rows.reward[:, b] + 1) / 2)
-    mix, shift = np.array(mixes), np.array(shifts)
+    names, mix, shift, targets = _heads_wanted(rows, pairs)
     linear = np.clip(scores @ mix.T + shift, 0.0, 1.0)
     rounds = next((count for most, count in _ROUNDS.items() if len(rows.backends) <= most), _FEWEST_ROUNDS)
     fitted, metrics = [], {}
@@ -98,26 +88,63 @@ def fit_query_heads(
     if joint is None:
         told = scores_while_held_out(texts, size, both, folds, penalty, rarity, scores)
         seen = {part: np.hstack([dense, one, places]).astype(np.float32) for part, one in told.items()}
-        numbers, grown_on = fit_row_ridge(x, np.stack(targets, axis=1), folds, seen), _Numbers(x, seen)
-        if not _coordinates_help(grown_on, plain, targets[-1], folds, seed, rounds):
+        numbers, grown_on = fit_row_ridge(x, targets, folds, seen), _Numbers(x, seen)
+        if not _coordinates_help(grown_on, plain, targets[:, -1], folds, seed, rounds):
             grown_on = grown_on.first(plain)
     for place, name in enumerate(names):
         shared = None if joint is None else joint.rewards[:, place]
         sums = [linear[:, place]] + ([] if numbers is None else [numbers.held_out[:, place]])
-        head = _fit_head(grown_on, sums, targets[place], folds, seed + 1000 * place, rounds, shared)
+        head = _fit_head(grown_on, sums, targets[:, place], folds, seed + 1000 * place, rounds, shared)
         fitted.append(head)
-        metrics.update(_measure(name, head.held_out, targets[place], seed))
         metrics.update({f"lost_without_{member}/{name}": lost for member, lost in head.lost.items()})
+    held_out = np.stack([head.held_out for head in fitted], axis=1)
+    levels = _corrected(rows, pairs, held_out, seed)
+    if levels is not None:
+        held_out[:, len(rows.backends) :] = levels.held_out
+    for place, name in enumerate(names):
+        metrics.update(_measure(name, held_out[:, place], targets[:, place], seed))
     blend = np.zeros((len(fitted), len(MEMBERS)))
     for place, head in enumerate(fitted):
         blend[place, : len(head.blend)] = head.blend
     heads = QueryHeads(
-        tuple(names), crossed.full, space, mix, shift,
+        names, crossed.full, space, mix, shift,
         np.array([head.base for head in fitted]), blend,
         tuple(head.trees for head in fitted), tuple(head.curve for head in fitted),
         None if joint is None else joint.model, numbers.full if numbers is not None and blend[:, 3].any() else None,
+        None if levels is None else levels.full,
     )  # fmt: skip
-    return QueryFit(heads, np.stack([head.held_out for head in fitted], axis=1), x, metrics)
+    return QueryFit(heads, held_out, x, metrics)
+
+
+def _heads_wanted(
+    rows: FitRows, pairs: Sequence[tuple[str, str]]
+) -> tuple[tuple[str, ...], Floats, Floats, Floats]:
+    """Names of the heads, `mix` and `shift` of their linear members (see `QueryHeads`), their targets (n, heads)."""
+    names, mixes, shifts, targets = [], [], [], []
+    unit = np.eye(2 * len(rows.backends))
+    for place, backend in enumerate(rows.backends):
+        names.append(f"p_correct/{backend}")
+        mixes.append(unit[place])
+        shifts.append(0.0)
+        targets.append(rows.reward[:, place])
+    for a, b in _numbered(rows, pairs):
+        names.append(f"gain/{rows.backends[a]}/{rows.backends[b]}")
+        mixes.append(0.5 * (unit[a] - unit[b]))
+        shifts.append(0.5)
+        targets.append((rows.reward[:, a] - rows.reward[:, b] + 1) / 2)
+    return tuple(names), np.array(mixes), np.array(shifts), np.stack(targets, axis=1)
+
+
+def _numbered(rows: FitRows, pairs: Sequence[tuple[str, str]]) -> list[tuple[int, int]]:
+    return [(rows.backends.index(one), rows.backends.index(other)) for one, other in pairs]
+
+
+def _corrected(
+    rows: FitRows, pairs: Sequence[tuple[str, str]], held_out: Floats, seed: int
+) -> GainLevelsFit | None:
+    """Gains by how high both sides are, where that errs less."""
+    parts = split_by_text(rows.texts, _PARTS, seed + _PARTS_SEED)
+    return fit_gain_levels(held_out, _numbered(rows, pairs), rows.reward, parts)
 
 
 def _ridge(

@@ -32,3 +32,10 @@ def test_a_reward_stays_between_0_and_1():
     gains = gain_rows([1.0], PAIRS[:1], [0.0, 0.0])
     assert expected_rewards([0.0, 0.0], gains) == [0.0, 0.25]
     assert expected_rewards([1.0, 1.0], gains) == [0.75, 1.0]
+
+
+def test_gains_that_have_both_ways_in_them_are_the_differences():
+    gains = gain_rows([0.4], PAIRS[:1], [0.0, 0.0])
+    small, large = expected_rewards([0.3, 0.5], gains, share=1.0)
+    assert large - small == pytest.approx(0.4)
+    assert large + small == pytest.approx(0.8)

@@ -12,7 +12,7 @@ import numpy as np
 from training.suites.routing.operating_points import Estimates
 from training.suites.routing.problem import Fold
 
-PRIOR = 20.0  # queries without error, in every task
+PRIOR = 40.0  # queries without error, in every task
 
 
 def with_task(fold: Fold, estimates: Estimates) -> Estimates | None:
