@@ -107,7 +107,7 @@ class AdminCalls:
             + tuple(self.books.ledger.troubles)
             + self.rollout.troubles
             + tuple(f"backend {name!r}: {why}" for name, why in self._troubles())
-            + switch.objections(),
+            + tuple(why for why in dict.fromkeys(map(switch.objection, self.backends)) if why),
             draining=self.admission.draining,
             queued_rows=max(0, self.books.decided - kept),
             spooled_rows=health.in_spool if health else 0,

@@ -88,15 +88,12 @@ def export_log(
             identity, ends, spooled = look.identity, look.ends, look.spooled
             seen = manifest.stores.get(identity, Seen())
             deleted = Deleted.of(look.deletions(seen.deletions))
-        if ends.decisions < seen.decisions or ends.outcomes < seen.outcomes:
-            raise TrainingError(
-                f"{root}: {seen.decisions} rows of {store} were exported before, it has {ends.decisions} now: "
-                "it was set back to an earlier state; export into another folder"
-            )
-        runs = [
-            *_runs(store, place.root, "decisions", seen.decisions, ends.decisions, chunk),
-            *_runs(store, place.root, "outcomes", seen.outcomes, ends.outcomes, chunk),
-        ]
+            _check_not_set_back(look, seen, root, store)
+            runs = [
+                *_runs(store, place.root, "decisions", seen.decisions, ends.decisions, chunk),
+                *_runs(store, place.root, "outcomes", seen.outcomes, ends.outcomes, chunk),
+            ]
+            lasts = {run.upto: _id_of(look, run.upto) for run in runs if run.kind == "decisions"}
         if deleted:
             manifest = forget(place, manifest, identity, deleted)
             seen = replace(seen, deletions=ends.deletions)
@@ -107,6 +104,8 @@ def export_log(
         total, behind = sum(run.upto - run.after for run in runs), 0
         for run, files in _worked_off(runs, workers):
             seen = replace(seen, **{run.kind: run.upto})
+            if run.kind == "decisions" and lasts[run.upto]:
+                seen = replace(seen, last=(run.upto, lasts[run.upto]))
             named = (*manifest.files, *files)
             manifest = replace(
                 manifest, files=named, stores={**manifest.stores, identity: seen}, updated_at=now_s
@@ -126,6 +125,23 @@ def export_log(
         total_outcomes=manifest.rows("outcomes"),
         spooled=spooled,
     )
+
+
+def _check_not_set_back(look: Look, seen: Seen, root: str, store: str) -> None:
+    """Raises `TrainingError` for a store in which exported numbers are those of other rows, or of none yet."""
+    n, name = seen.last
+    if look.ends.decisions < seen.decisions or look.ends.outcomes < seen.outcomes:
+        problem = f"{seen.decisions} rows of {store} were exported before, it has {look.ends.decisions} now"
+    elif name and _id_of(look, n) not in ("", name):
+        problem = f"row {n} of {store} is not the one that was exported"
+    else:
+        return
+    raise TrainingError(f"{root}: {problem}: it was set back to an earlier state; export into another folder")
+
+
+def _id_of(look: Look, n: int) -> str:
+    """Of the decision with that number; "" where it is gone, or cannot be read."""
+    return "".join(row.decision_id for row in look.numbered_decisions(n - 1, n))
 
 
 def write_run(run: Run) -> tuple[PartFile, ...]:

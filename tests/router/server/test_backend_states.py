@@ -51,6 +51,16 @@ async def test_the_others_answer_and_say_what_is_missing(house):
     assert "backend 'story' is drained by an operator" in (await house.admin.status()).degraded
 
 
+async def test_a_backend_that_the_configuration_has_no_more_is_not_missed(house):
+    """Its state outlives restarts, so that it holds where the name comes back; nobody could enable it meanwhile."""
+    switch = house.service.allocator.switch
+    switch.set("renamed", BackendState.DISABLE)
+    switch.set("story", BackendState.DRAIN)
+    told = (await house.admin.status()).degraded
+    assert "backend 'story' is drained by an operator" in told
+    assert not any("renamed" in why for why in told)
+
+
 async def test_a_disabled_backend_is_left_at_once(house):
     running = asyncio.create_task(house.client.generate("2 + 2?", constraints=GATED))
     await house.gated.entered.acquire()

@@ -14,6 +14,7 @@ import duckdb
 import msgspec
 import pytest
 
+from router.__main__ import commands
 from router.decisions.erase import erase_decision, erase_tenant
 from router.decisions.postgres import Postgres
 from training.errors import TrainingError
@@ -23,6 +24,16 @@ from training.log.manifest import read_manifest
 from training.log.place import Place
 from training.log.read import read_log
 
+TOML = """
+[backends.small]
+kind = "scripted"
+script = ["4"]
+[[plans]]
+name = "small"
+stages = [{{ backend = "small" }}]
+[store]
+sqlite = "{store}"
+"""
 NOW = 1_800_000_000.0
 EXPORTER = """
 import os, signal, sys
@@ -45,6 +56,15 @@ def ids(out: str | Path) -> list[str | None]:
 def test_every_row_is_exported_once(traffic, export):
     out = export([traffic.decision(n) for n in range(50)])
     assert sorted(map(str, ids(out))) == sorted(traffic.decision_id(n) for n in range(50))
+
+
+def test_the_store_is_the_configurations_where_none_is_named(traffic, fill, tmp_path, capsys):
+    config = tmp_path / "router.toml"
+    config.write_text(TOML.format(store=fill([traffic.decision(n) for n in range(5)])))
+    commands().main(
+        ["export", "--config", str(config), "--out", str(tmp_path / "out")], standalone_mode=False
+    )
+    assert capsys.readouterr().out.startswith(f"{tmp_path / 'out'}: 5 decisions")
 
 
 def test_a_second_export_takes_only_what_is_new(traffic, fill, tmp_path):
@@ -120,6 +140,33 @@ def test_a_store_that_was_set_back_is_noticed(traffic, fill, tmp_path):
     Path(store).write_bytes(backup)
     with pytest.raises(TrainingError, match="it has 1 now: it was set back"):
         export_log(store, out, now_s=NOW)
+
+
+@pytest.mark.parametrize("since", [4, 9])
+def test_a_store_that_was_set_back_is_noticed_also_where_it_has_grown_since(
+    traffic, fill, tmp_path, since: int
+):
+    """Its new rows have the numbers of rows that were exported: they would be left out of the export for good."""
+    out = str(tmp_path / "log")
+    store = fill([traffic.decision(0)])
+    backup = Path(store).read_bytes()
+    export_log(fill([traffic.decision(n) for n in range(1, 5)]), out, now_s=NOW, chunk=2)
+    before = read_manifest(Place(out))
+    Path(store).write_bytes(backup)
+    fill([traffic.decision(n) for n in range(10, 10 + since)])
+    with pytest.raises(TrainingError, match=r"row 5 of .* is not the one that was exported: it was set back"):
+        export_log(store, out, now_s=NOW)
+    assert read_manifest(Place(out)) == before
+
+
+def test_a_store_whose_last_exported_row_was_deleted_is_exported_on(traffic, fill, tmp_path):
+    out = str(tmp_path / "log")
+    store = fill([traffic.decision(n) for n in range(3)])
+    export_log(store, out, now_s=NOW)
+    erase_decision(store, traffic.decision_id(2), NOW)
+    fill([traffic.decision(7)])
+    export_log(store, out, now_s=NOW)
+    assert sorted(map(str, ids(out))) == sorted(traffic.decision_id(n) for n in (0, 1, 7))
 
 
 def test_an_export_lies_where_fsspec_says(traffic, fill):
