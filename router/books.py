@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from predictors.observation import OnUnavailable, Query, Sample
+from router.canary import Canary
 from router.choose import FORECASTS, Chooser
 from router.decisions import DecisionStore
 from router.domain.decision import Decision, Keep, Mode
 from router.domain.options import Options
 from router.domain.plan import Plan
 from router.domain.usage import Price, pieces_of
-from router.draw import draw_key, unit
+from router.draw import draw_key
 from router.errors import BackendError, BudgetExceeded, InvalidQuery
 from router.feasible import Limits
 from router.ledger import Amount, Ledger
@@ -27,6 +28,7 @@ from router.price_list import PriceList
 from router.pricing.accounts import Prices
 from router.pricing.typical import typical_traffic
 from router.progress import Progress
+from router.short import Short
 from router.take_over import affordable, has_another_server, those_left, within_max_cost
 from router.verifiers import Verifier
 from router.worst_case import used_amount, worst_amount, worst_cost
@@ -58,19 +60,6 @@ class Settings:
         return self.answers_by_task.get(query.task_hint, self.answers)
 
 
-@dataclass(frozen=True, slots=True)
-class Canary:
-    """Another bundle, which decides for a share of traffic: a session or request has the same one throughout."""
-
-    chooser: Chooser
-    share: float  # of draw keys, (0, 1]
-    degraded: tuple[str, ...] = ()
-
-    def takes(self, seed: int, key: str) -> bool:
-        """Whether it decides for such queries."""
-        return unit(seed, f"canary/{self.chooser.predictions.version}", key) < self.share
-
-
 class Books:
     """Opens and closes the account of every query. No waiting, no backend."""
 
@@ -95,7 +84,7 @@ class Books:
         self.canary: Canary | None = None
         self.prices, self.ledger, self.store, self.verifiers = dict(prices), ledger, store, verifiers
         self.monotonic_s, self.wall_s, self.new_id = monotonic_s, wall_s, new_id
-        self.pricing = pricing
+        self.pricing, self.short = pricing, Short()
         self.decided = 0  # rows logged since the start
         self.onlookers: list[Callable[[Decision], None]] = []  # see every row as it is logged; must be quick
         self.price_list = price_list
@@ -306,7 +295,9 @@ class Books:
         """Say which account it is, and when it may go better."""
         if error.needed_micros is not None:
             error.retry_after_s = self.ledger.wait_s(Amount(error.needed_micros), query.tenant)
-            error.args = (f"{error} (account {self.ledger.tightest(query.tenant)[1]!r})",)
+            account = self.ledger.tightest(query.tenant)[1]
+            self.short.note(account, error.needed_micros)
+            error.args = (f"{error} (account {account!r})",)
 
     def _refused(self, query: Query) -> None:
         if self.pricing is not None:

@@ -78,9 +78,9 @@ class UnknownName(RouterError):
 
     reason = "UNKNOWN_NAME"
 
-    def __init__(self, kind: str, name: str, choices: tuple[str, ...] = ()) -> None:
+    def __init__(self, kind: str, name: str, choices: tuple[str, ...] = (), hint: str = "") -> None:
         known = f"; choose from {', '.join(sorted(choices))}" if choices else ""
-        super().__init__(f"unknown {kind} {name!r}{known}")
+        super().__init__(f"unknown {kind} {name!r}{known}{hint}")
         self.kind = kind
         self.name = name
 

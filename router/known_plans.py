@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from predictors import Look, Predictions
+from predictors.card import BundleCard
 from predictors.exits import EVERYWHERE, Looks
 from predictors.observation import Observation, Query, Signals
 from predictors.typical_queries import TypicalQueries
@@ -30,6 +31,11 @@ class WithoutPlans:
     def version(self) -> str:
         """What was learned is the same."""
         return self.predictions.version
+
+    @property
+    def card(self) -> BundleCard | None:
+        """As its bundle's."""
+        return getattr(self.predictions, "card", None)
 
     def look(self, query: Query) -> Look:
         """See `Predictions.look`."""

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from router.commands.tables import money
 from router.recordings.cost import SNAPSHOT_TOKENS
 from training.check_points import CheckPoints
 from training.collect_backend import FORM, parse_backend, with_model
@@ -171,7 +172,9 @@ def collect_command(
             print(f"{server.name}: {to_draw(items)} of {server.model}", file=sys.stderr)
         print(f"at most {tokens} output tokens{_costs(servers, dollars)}", file=sys.stderr)
         if max_dollars and dollars > max_dollars:
-            raise TrainingError(f"the worst case of ${dollars:.4f} is above --max-dollars {max_dollars:g}")
+            raise TrainingError(
+                f"the worst case of {money(dollars * 1e6)} is above --max-dollars {max_dollars:g}"
+            )
         if estimate:
             return
         progress = asyncio.run(_with_bar(work, journal, drawing))
@@ -198,9 +201,9 @@ def _costs(servers: Sequence[Server], dollars: float) -> str:
     """
     free = [server.name for server in servers if not server.price_in and not server.price_out]
     if not free:
-        return f" and ${dollars:.4f}"
+        return f" and {money(dollars * 1e6)}"
     told = f"no prices of {', '.join(free)} were given (price_in=…,price_out=… behind the url)"
-    return f"; {told}" if len(free) == len(servers) else f" and ${dollars:.4f}; {told}"
+    return f"; {told}" if len(free) == len(servers) else f" and {money(dollars * 1e6)}; {told}"
 
 
 def to_draw(items: Sequence[Item]) -> str:

@@ -6,14 +6,21 @@ import os
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
 def export(
-    store: Annotated[str, typer.Option(help="The decision store: its file.")],
     out: Annotated[str, typer.Option(help="A folder, or a URL that fsspec opens: s3://BUCKET/LOG, …")],
+    store: Annotated[
+        str,
+        typer.Option(help="The decision store: a file, or postgresql://… Default: the configuration's."),
+    ] = "",
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="The configuration that names the store.")
+    ] = Path("router.toml"),
     workers: Annotated[
         int, typer.Option(min=0, help="Processes. 0: one per core, as far as there is work for them.")
     ] = 0,
@@ -26,6 +33,11 @@ def export(
 
     from training.log.export import export_log
 
+    if not store:
+        from router.commands.store import address_of
+        from router.configuration.file import load
+
+        store = address_of(load(config), config.parent)
     with Progress(console=Console(stderr=True), transient=True, disable=json) as progress:
         task = progress.add_task("rows", total=None)
         done = export_log(

@@ -35,8 +35,8 @@ def simulate(
 
     if scenario not in SCENARIOS:
         raise UnknownName("scenario", scenario, tuple(SCENARIOS))
-    if dollars is not None and not 0 < dollars < 1e9:
-        raise TrainingError(f"simulate: a budget is above 0 dollars and below 10^9, got {dollars:g}")
+    if dollars is not None and not 1e-6 <= dollars < 1e9:
+        raise TrainingError(f"simulate: a budget is 0.000001 dollars or more and below 10^9, got {dollars:g}")
     setting = SCENARIOS[scenario]
     setting = replace(
         setting,

@@ -62,6 +62,7 @@ class BackendInfo:
     context_tokens: int | None
     in_flight: int  # samples that may be running there, of this replica
     state: BackendState
+    trouble: str = ""  # why it gets no query, or which of its servers failed last
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,7 @@ def read_backend(item: pb.BackendInfo) -> BackendInfo:
         logprobs=item.logprobs,
         context_tokens=item.context_tokens if item.HasField("context_tokens") else None,
         in_flight=item.in_flight,
+        trouble=item.trouble,
         state=BACKEND_STATES[item.state],
     )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from router.command_group import CommandFailed
+from router.commands.amounts import micros
 from router.commands.ask import Server
 from router.commands.connection import ROUTER, asking
 from router.commands.tables import money
@@ -50,7 +51,7 @@ def allocate(
     """
     asked = list(_read(queries))
     batch_id = batch or f"file-{hashlib.sha256(queries.read_bytes()).hexdigest()[:16]}"
-    budget = None if dollars is None else int(dollars * 1e6 + 1e-6)
+    budget = None if dollars is None else micros("--dollars", dollars)
     known = _known(out, batch_id)
     with asking(server, timeout_s=60.0) as client:
         status = client.batches.create(asked, batch_id=batch_id, budget_micros=budget)

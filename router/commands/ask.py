@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from router.command_group import CommandFailed
+from router.commands.amounts import micros
 from router.commands.connection import ADMIN, ROUTER, asking, unknown_decision
 from router.commands.tables import as_json
 
@@ -51,9 +52,8 @@ def ask(
     from router.client import Constraints
 
     text = sys.stdin.read() if prompt == "-" else prompt
-    limits = Constraints(
-        plan=plan, max_cost_micros=None if max_dollars is None else int(max_dollars * 1e6 + 1e-6)
-    )
+    most = None if max_dollars is None else micros("--max-dollars", max_dollars)
+    limits = Constraints(plan=plan, max_cost_micros=most)
     asked: Ask = {
         "constraints": limits,
         "task_hint": task,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from router.command_group import CommandFailed
+from router.commands.amounts import micros
 from router.commands.connection import ADMIN, ask_admin
 from router.commands.operators import JSON, Server
 from router.commands.tables import as_json, table, units
@@ -60,7 +61,7 @@ def _limit(text: str) -> int | None:
         units = math.nan
     if not 0 <= units <= 1e12:
         raise CommandFailed(f"--set: wants an amount from 0 to 1e12, or none, got {text!r}")
-    return round(units * 1e6)
+    return micros("--set", units)
 
 
 def _row(balance: AccountBalance) -> tuple[str, ...]:

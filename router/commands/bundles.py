@@ -21,7 +21,8 @@ def bundles(
     what: Annotated[
         Literal["list", "promote", "rollback", "sign"],
         typer.Argument(
-            help="promote: a bundle takes its next place; rollback: back to the one before; sign: vouch for a folder."
+            help="promote: a bundle of the folder that `bundles` in router.toml names takes its next place; "
+            "rollback: back to the one before; sign: vouch for a folder."
         ),
     ] = "list",
     version: Annotated[str, typer.Argument(help="Of the bundle; sign: its folder.", show_default=False)] = "",

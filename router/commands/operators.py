@@ -94,13 +94,17 @@ def backends(
     if json:
         typer.echo(as_json(found))
         return
-    rows = [("BACKEND", "KIND", "IN / CACHED / OUT", "STATE", "IN FLIGHT", "MODEL")]
+    rows: list[tuple[str, ...]] = [("BACKEND", "KIND", "IN / CACHED / OUT", "STATE", "IN FLIGHT", "MODEL")]
     for backend in found:
         prices = f"{backend.price_in:g} / {backend.price_cached_in:g} / {backend.price_out:g}"
         where = " at ".join(filter(None, (backend.model, ", ".join(backend.urls))))
         running = str(backend.in_flight)
         rows.append((backend.name, backend.kind, prices, backend.state.value, running, where))
     typer.echo(table(rows))
+    for backend in found:
+        if backend.trouble:
+            named = backend.trouble.startswith("backend ")
+            typer.echo(backend.trouble if named else f"backend {backend.name!r}: {backend.trouble}")
 
 
 def decisions(

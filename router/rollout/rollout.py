@@ -20,7 +20,8 @@ from typing import TypeVar
 import structlog
 
 from predictors.card import BundleCard
-from router.books import Books, Canary
+from router.books import Books
+from router.canary import Canary
 from router.choose import Chooser
 from router.config import Config
 from router.domain.plan import Plan
@@ -218,9 +219,13 @@ class Rollout:
 
     def _configured(self, found: Releases, cards: Mapping[str, BundleCard]) -> Listed:
         """What decides while no version is active; its version is "" where the configuration names no bundle."""
-        version = self._ready.by_version[""].predictions.version
+        predictions = self._ready.by_version[""].predictions
+        version, card = (
+            predictions.version,
+            getattr(predictions, "card", None),
+        )  # which may lie outside of the shelf
         state = BundleState.ACTIVE if version else BundleState.RETIRED
-        return Listed(version, state, cards.get(version), 1.0 - found.canary_share, "configured")
+        return Listed(version, state, cards.get(version, card), 1.0 - found.canary_share, "configured")
 
     def _listed(self, version: str, found: Releases, cards: Mapping[str, BundleCard]) -> Listed:
         step, refused = found.latest(version), self._ready.refused.get(version, "")

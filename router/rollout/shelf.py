@@ -38,7 +38,8 @@ class Shelf:
         """The folder of a version. Raises `UnknownName`."""
         found = self.folder / version
         if not version or Path(version).name != version or not (found / CARD).is_file():
-            raise UnknownName("bundle", version, tuple(self.versions()))
+            lies = f"; a bundle lies in {self.folder}, in a folder of its version's name"
+            raise UnknownName("bundle", version, tuple(self.versions()), lies)
         return found
 
     def versions(self) -> list[str]:

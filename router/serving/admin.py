@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import structlog
@@ -22,6 +23,7 @@ from router.rollout.rollout import Rollout
 from router.serving.admission import Admission
 from router.serving.calls import Call, Send
 from router.serving.watch import watch
+from router.short import MOST_ACCOUNTS
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.admin import (
     backend_info,
@@ -106,6 +108,7 @@ class AdminCalls:
             + away
             + tuple(self.books.ledger.troubles)
             + self.rollout.troubles
+            + tuple(islice(self.books.short.used_up(self.books.ledger.balances()), MOST_ACCOUNTS))
             + tuple(f"backend {name!r}: {why}" for name, why in self._troubles())
             + tuple(why for why in dict.fromkeys(map(switch.objection, self.backends)) if why),
             draining=self.admission.draining,
@@ -154,6 +157,7 @@ class AdminCalls:
             self.backends[name].capabilities,
             self.books.prices[name],
             self.books.chooser.feasibility.switch,
+            dict(self._troubles()).get(name, ""),
         )
 
     async def set_mode(self, request: pb.SetModeRequest, call: Call) -> pb.SetModeReply:

@@ -2792,6 +2792,7 @@ class BackendInfo(_message.Message):
     LOGPROBS_FIELD_NUMBER: _builtins.int
     CONTEXT_TOKENS_FIELD_NUMBER: _builtins.int
     IN_FLIGHT_FIELD_NUMBER: _builtins.int
+    TROUBLE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     kind: _builtins.str
     model: _builtins.str
@@ -2806,6 +2807,8 @@ class BackendInfo(_message.Message):
     logprobs: _builtins.bool
     context_tokens: _builtins.int
     in_flight: _builtins.int
+    trouble: _builtins.str
+    """why it gets no query, or which of its servers failed last; "": nothing"""
     @_builtins.property
     def urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -2825,10 +2828,11 @@ class BackendInfo(_message.Message):
         logprobs: _builtins.bool = ...,
         context_tokens: _builtins.int | None = ...,
         in_flight: _builtins.int = ...,
+        trouble: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_context_tokens", b"_context_tokens", "context_tokens", b"context_tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_context_tokens", b"_context_tokens", "context_tokens", b"context_tokens", "images", b"images", "in_flight", b"in_flight", "kind", b"kind", "logprobs", b"logprobs", "model", b"model", "name", b"name", "price_cached_in", b"price_cached_in", "price_in", b"price_in", "price_out", b"price_out", "response_format", b"response_format", "state", b"state", "tools", b"tools", "urls", b"urls"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_context_tokens", b"_context_tokens", "context_tokens", b"context_tokens", "images", b"images", "in_flight", b"in_flight", "kind", b"kind", "logprobs", b"logprobs", "model", b"model", "name", b"name", "price_cached_in", b"price_cached_in", "price_in", b"price_in", "price_out", b"price_out", "response_format", b"response_format", "state", b"state", "tools", b"tools", "trouble", b"trouble", "urls", b"urls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__context_tokens: _TypeAlias = _typing.Literal["context_tokens"]  # noqa: Y015
     _WhichOneofArgType__context_tokens: _TypeAlias = _typing.Literal["_context_tokens", b"_context_tokens"]  # noqa: Y015

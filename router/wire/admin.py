@@ -93,7 +93,12 @@ def _gate(gate: Gate) -> str:
 
 
 def backend_info(
-    name: str, config: BackendConfig, capabilities: Capabilities, price: Price, switch: BackendSwitch
+    name: str,
+    config: BackendConfig,
+    capabilities: Capabilities,
+    price: Price,
+    switch: BackendSwitch,
+    trouble: str,  # which of its servers failed when they were last asked
 ) -> pb.BackendInfo:
     """A backend as it is configured, what it can pass on and what it may do now; prices in $ per 1M tokens."""
     return pb.BackendInfo(
@@ -111,6 +116,7 @@ def backend_info(
         logprobs=capabilities.logprobs,
         context_tokens=capabilities.context_tokens,
         in_flight=switch.in_flight(name),
+        trouble="; ".join(filter(None, (switch.objection(name), trouble))),
     )
 
 

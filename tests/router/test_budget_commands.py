@@ -137,6 +137,15 @@ def test_status_names_the_accounts_with_a_limit(left):
     assert re.search(r"^  words +\d+ of 5000 tokens spent per 86400 s$", left[1]["status"], re.MULTILINE)
 
 
+def test_status_calls_a_budget_degraded_that_is_used_up(left):
+    (degraded,) = (line for line in left[1]["status"].splitlines() if line.startswith("degraded "))
+    assert re.search(
+        r"budget 'cents' is used up: \S+ of 0.00025 USD per 3600 s are left, and a query may cost \S+$",
+        degraded,
+    )
+    assert degraded.count("is used up") == 1
+
+
 def test_check_names_the_accounts_with_a_limit(left):
     said = run("check", str(left[0] / "router.toml"))[1]
     assert "$1 per 3600 s, budget 'words' 5000 tokens per day, budget 'cents' 0.00025 USD per 3600 s" in said

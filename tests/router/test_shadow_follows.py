@@ -12,7 +12,7 @@ import pytest
 
 from predictors.observation import Message, Part, Query, Sampling
 from router.assemble import Service, assemble
-from router.books import Canary
+from router.canary import Canary
 from router.config import Config
 from router.domain.decision import Decision
 from router.domain.events import Done

@@ -215,7 +215,7 @@ def test_an_estimate_draws_nothing(
     collect_command([backend], queries, tmp_path / "r", samples=2, estimate=True)
     said = capsys.readouterr().err
     assert "small: 12 samples to draw of good" in said
-    assert "at most 1200 output tokens and $0.0120" in said
+    assert "at most 1200 output tokens and $0.012" in said
     assert lines(tmp_path / "r" / "journal.jsonl") == 0
 
 
@@ -227,13 +227,13 @@ def test_whose_prices_are_not_known_is_said_instead_of_no_dollars(
     collect_command([free, paid], queries, tmp_path / "b", samples=2, max_tokens=100, estimate=True)
     first, second = (line for line in capsys.readouterr().err.splitlines() if line.startswith("at most"))
     assert "output tokens; no prices of small were given" in first
-    assert "output tokens and $0.0120; no prices of small were given" in second
+    assert "output tokens and $0.012; no prices of small were given" in second
 
 
 def test_a_worst_case_above_the_limit_is_refused_before_anything_is_drawn(
     url: str, queries: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(TrainingError, match=r"worst case of \$0\.0120 is above --max-dollars 0\.01"):
+    with pytest.raises(TrainingError, match=r"worst case of \$0\.012 is above --max-dollars 0\.01"):
         collect_command(
             [f"s={url},price_out=10,max_tokens=100"], queries, tmp_path / "r", samples=2, max_dollars=0.01
         )

@@ -20,7 +20,9 @@ def test_bundles_are_found_by_their_versions(shelf, three_bundles):
 
 @pytest.mark.parametrize("name", ["", "nothing", "../bundles", ".."])
 def test_what_is_not_here_is_unknown(shelf, name):
-    with pytest.raises(UnknownName):
+    with pytest.raises(
+        UnknownName, match=f"a bundle lies in {shelf.folder}, in a folder of its version's name"
+    ):
         shelf.load(name)
 
 

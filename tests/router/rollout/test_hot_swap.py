@@ -40,6 +40,15 @@ async def test_a_promoted_bundle_decides_the_next_query(serving, three_bundles):
         assert (await house.admin.status()).bundle == version
 
 
+async def test_the_bundle_that_the_configuration_names_is_listed_with_its_card(serving, shelf, three_bundles):
+    version = three_bundles[0].version
+    shelf.place(version).rename(shelf.folder.parent / "elsewhere")  # it need not lie among the others
+    async with serving(top='bundle = "elsewhere"') as house:
+        (found,) = (one for one in await house.admin.bundles() if one.version == version)
+    assert (found.note, found.state) == ("configured", BundleState.ACTIVE)
+    assert found.metrics  # of its card, which says when it was fitted, too
+
+
 async def test_bundles_are_listed_with_what_they_are_used_for(serving, three_bundles):
     one, other, third = (bundle.version for bundle in three_bundles)
     async with serving() as house:

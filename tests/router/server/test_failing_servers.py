@@ -97,6 +97,8 @@ async def test_the_status_and_the_log_name_a_server_that_cannot_be_reached(
                 with pytest.raises(Unavailable):
                     await client.generate("2 + 2?")
             (said,) = [one for one in (await admin.status()).degraded if "backend" in one]
+            (backend,) = await admin.backends()
+    assert said == f"backend 'one': {backend.trouble}"
     assert said.startswith("backend 'one': 1 of 1 servers failed last: one at " + nobody)
     (line,) = [line for line in lines if line["event"] == "a model server fails"]  # not one a query
     assert (line["url"], line["log_level"]) == (nobody, "warning")
