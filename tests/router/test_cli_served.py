@@ -283,9 +283,7 @@ def test_a_backend_is_taken_out_of_service_and_back(served):
     assert (told.output, state()) == ("backend large: drain, 0 samples in flight\n", "drain")
     status = run("status", "--server", served.admin).output
     assert re.search(r"^degraded .*backend 'large' is drained by an operator", status, re.MULTILINE)
-    assert run("backends", "--server", served.admin).output.endswith(
-        "\nbackend 'large' is drained by an operator\n"
-    )
+    assert "\nbackend 'large' is drained by an operator\n" in run("backends", "--server", served.admin).output
     run("backends", "large", "enable", "--server", served.admin)
     assert state() == "enable"
     assert "drained" not in run("backends", "--server", served.admin).output
