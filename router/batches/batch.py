@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ class Batch:
     state: BatchState = BatchState.RUNNING
     done: int = 0  # queries with an answer,
     failed: int = 0  # with an error
-    spent: int = 0  # an attempt that a crash cut off counts with all that it might have cost
+    spent: int = 0  # an attempt that a crash cut off counts with all that it might have cost, others with what they did
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,14 @@ class Result:
     number: int = 0  # results of a batch are numbered from 1 as they come
 
 
+class Cut(asyncio.CancelledError):
+    """A query was left in the middle; `cost` is what it was charged, in micro-dollars."""
+
+    def __init__(self, cost: int) -> None:
+        super().__init__()
+        self.cost = cost
+
+
 class Asked(Protocol):
     """How a batch's queries are asked; bodies are the door's own."""
 
@@ -64,7 +73,8 @@ class Asked(Protocol):
     async def answer(self, item: Item, most: int | None, price: float, time_left_s: float | None) -> Result:
         """Answer it for at most `most` micro-dollars at a price (quality per dollar) or a higher one.
 
-        Raises `RouterError` where asking again may help; other errors are results.
+        Raises `RouterError` where asking again may help; other errors are results. Cancelled it raises `Cut` where it
+        knows what it has cost.
         """
         ...
 

@@ -1,8 +1,8 @@
 """Where batches are kept: two tables in the database of the budgets, so that any replica takes up what another left.
 
 A replica holds the batches it works on for `HOLD_S`, and renews that; when it dies the next one to look takes them.
-Before a query is asked, what it may cost is written down; if no result follows, that counts as spent: a batch never
-costs more than its budget, whoever dies when.
+Before a query is asked, what it may cost is written down; if no result follows, that counts as spent (what it did cost,
+where it was cut with notice): a batch never costs more than its budget, whoever dies when.
 """
 
 from __future__ import annotations
@@ -135,6 +135,21 @@ class Batches:
                 most,
                 batch_id,
                 position,
+            )
+
+    def cut(self, batch_id: str, position: int, most: int, cost: int) -> None:
+        """A query that was begun for at most `most` was left, and has cost that; it waits again.
+
+        Where others have taken the batch up meanwhile it counts as they counted it: with all of `most`.
+        """
+        with self._transaction() as run:
+            run(
+                "UPDATE batch_items SET cost = cost + ?, held = 0"
+                " WHERE batch_id = ? AND position = ? AND held = ? AND number = 0",
+                cost,
+                batch_id,
+                position,
+                most,
             )
 
     def finish(self, batch_id: str, result: Result) -> None:

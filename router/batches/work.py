@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from router.batches.batch import Asked, Batch, BatchState, Item, Result
+from router.batches.batch import Asked, Batch, BatchState, Cut, Item, Result
 from router.batches.kept import Batches
 from router.batches.price import BatchPrice
 from router.domain.choice import Forecast
@@ -133,6 +133,9 @@ class Work:
         except RouterError:  # before anything was drawn
             if most is not None:
                 await asyncio.to_thread(self.kept.begin, self.batch.batch_id, item.position, 0)
+            raise
+        except Cut as cut:
+            await asyncio.to_thread(self.kept.cut, self.batch.batch_id, item.position, most or 0, cut.cost)
             raise
         except Exception as error:  # noqa: BLE001 (what it has cost by then is not known)
             cost = most or 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -9,16 +10,16 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from predictors.observation import Query
-from router.batches.batch import Batch, BatchState, Item, Result
+from router.batches.batch import Batch, BatchState, Cut, Item, Result
 from router.batches.batches import BatchDesk
 from router.checks.fields import Range, short_text
 from router.checks.queries import DEFAULT_TENANT, Known
 from router.choose import Chosen
 from router.decisions import DecisionStore
 from router.domain.choice import Forecast
-from router.domain.events import Done, Event
+from router.domain.events import Done, Event, Started
 from router.domain.options import Options
-from router.errors import BudgetExceeded, InvalidQuery, Overloaded, RouterError
+from router.errors import BudgetExceeded, InvalidQuery, Overloaded, RouterError, StoreError
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.errors import refusal
 from router.wire.parts import Prices, from_timestamp, timestamp
@@ -27,6 +28,7 @@ from router.wire.reply import reply
 
 MOST_QUERIES = 10_000
 PAGE = Range(1, 1000)
+ROW_S = 2.0  # for the row of a query that was cut; its worst case counts where that does not come
 DEFAULT_PAGE = 100
 BUDGET = Range(0, 10**15)
 TEMPORARY = (BudgetExceeded, Overloaded)  # refused before anything was drawn: asked again later
@@ -90,11 +92,29 @@ class AskedOfUs:
     async def _generated(
         self, query: Query, options: Options, request: pb.GenerateRequest
     ) -> pb.GenerateReply:
-        async with aclosing(self.allocator.run(query, options)) as events:
-            async for event in events:
-                if isinstance(event, Done):
-                    return reply(event, request, self.prices)
+        begun = ""
+        try:
+            async with aclosing(self.allocator.run(query, options)) as events:
+                async for event in events:
+                    if isinstance(event, Started):
+                        begun = event.decision_id
+                    if isinstance(event, Done):
+                        return reply(event, request, self.prices)
+        except asyncio.CancelledError as error:
+            cost = await self._charged(begun)
+            if cost is None:
+                raise
+            raise Cut(cost) from error
         raise AssertionError("the allocator ended without Done")
+
+    async def _charged(self, decision_id: str) -> int | None:
+        """What a query that was cut has cost, as its row says; None where that is not known."""
+        try:
+            async with asyncio.timeout(ROW_S):
+                row = await self.store.decision(decision_id) if decision_id else None
+        except (StoreError, TimeoutError):
+            return None
+        return None if row is None else row.charged
 
     async def _failed(self, item: Item, error: RouterError) -> Result:
         """What was drawn before it failed is in the row that it was logged with."""

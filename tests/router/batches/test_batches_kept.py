@@ -146,3 +146,23 @@ def test_more_money_lets_an_exhausted_batch_go_on_but_not_where_it_was_cancelled
     keep(store, "done")
     store.end("done", BatchState.DONE)
     assert store.end("done", BatchState.CANCELLED).state is BatchState.DONE
+
+
+def test_a_query_that_was_left_counts_with_what_it_has_cost_and_waits_again(kept, add):
+    add([1, 2], budget=100)
+    kept.waiting("b")
+    kept.begin("b", 0, 40)
+    kept.cut("b", 0, 40, 3)
+    assert [item.position for item in kept.waiting("b")] == [0, 1]
+    assert kept.get("b").spent == 3
+    kept.begin("b", 0, 40)
+    kept.finish("b", Result(0, b"four", cost=5))
+    assert kept.get("b").spent == 8
+
+
+def test_a_query_that_others_have_taken_up_meanwhile_counts_as_they_counted_it(kept, add):
+    add([1], budget=100)
+    kept.begin("b", 0, 40)
+    kept.waiting("b")  # another replica's look
+    kept.cut("b", 0, 40, 3)
+    assert kept.get("b").spent == 40

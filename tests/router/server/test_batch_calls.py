@@ -65,6 +65,17 @@ async def test_cancelling_frees_the_backends(house):
     assert house.gated.calls == entered < 40
 
 
+@pytest.mark.parametrize("budget", [10**6, None])
+async def test_what_is_cut_counts_with_what_it_has_cost(house, budget: int | None):
+    """Not with its worst case: a few restarts or a cancellation would use up the money of a batch by themselves."""
+    await house.client.batches.create(queries(40, plan="gated"), batch_id="b", budget_micros=budget)
+    await house.gated.entered.acquire()
+    status = await house.client.batches.cancel("b")
+    rows = (await house.service.store.decisions(100)).decisions
+    assert len(rows) == house.gated.calls
+    assert status.spent_micros == sum(row.charged for row in rows) > 0
+
+
 async def test_the_same_queries_twice_are_one_batch_and_others_are_refused(house):
     await house.client.batches.create(queries(3), batch_id="b")
     await house.client.batches.create(queries(3), batch_id="b")
