@@ -129,20 +129,18 @@ def _work(source: Path, work: Path, seed: int, count: int) -> tuple[walk.Served,
     ):
 
         def serve() -> tuple[walk.Served, Result]:
-            walk.fit(first)
-            steps.did("split 1 is fitted, and served")
-            found = walk.served(first, source, blind, WEIGHTS, steps.query)
-            steps.did("split 1 is answered and scored", 2)
-            return found
+            with steps.doing("fitting split 1", "split 1 is fitted"):
+                walk.fit(first)
+            with steps.doing("serving split 1", "split 1 is answered and scored", 2):
+                return walk.served(first, source, blind, WEIGHTS, steps.query)
 
         def replay(number: int, split: Split) -> Result:
-            walk.fit(split)
-            steps.did(f"split {number} is fitted")
-            decisions = walk.replayed(split, blind, WEIGHTS)
-            steps.did(f"split {number} is replayed")
-            result = walk.scored(split, source, WEIGHTS, decisions)
-            steps.did(f"split {number} is scored")
-            return result
+            with steps.doing(f"fitting split {number}", f"split {number} is fitted"):
+                walk.fit(split)
+            with steps.doing(f"replaying split {number}", f"split {number} is replayed"):
+                decisions = walk.replayed(split, blind, WEIGHTS)
+            with steps.doing(f"scoring split {number}", f"split {number} is scored"):
+                return walk.scored(split, source, WEIGHTS, decisions)
 
         serving = pool.submit(serve)
         others = [pool.submit(replay, *one) for one in enumerate(splits[1:], start=2)]

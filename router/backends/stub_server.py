@@ -25,6 +25,7 @@ from aiohttp import web
 
 from router.backends.stub_engine import FAULTS, Engine
 from router.backends.stub_play import PAGE, Play, limited, slowed
+from router.backends.stub_schema import in_format
 from router.backends.stub_states import leave_states
 from router.backends.stub_texts import MadeUp, Played, Reply, Script, Texts, Unrecorded, words
 from router.backends.stub_vectors import EmbeddingRequest, embeddings
@@ -129,7 +130,8 @@ class StubServer:
         return None
 
     def _reply(self, asked: StubRequest, seed: int, fault: str) -> Reply:
-        reply = limited(self.texts.reply(asked.model, asked.whole_prompt, asked.question, seed), asked, fault)
+        said = self.texts.reply(asked.model, asked.whole_prompt, asked.question, seed)
+        reply = limited(in_format(said, asked.response_format), asked, fault)
         return slowed(reply) if fault == "slow" else reply
 
     async def _play(

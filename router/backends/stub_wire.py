@@ -28,6 +28,7 @@ class StubRequest(msgspec.Struct, frozen=True):
     top_logprobs: int | None = None
     cache_salt: str = ""
     kv_transfer_params: dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
 
     @property
     def limit(self) -> int:

@@ -1,4 +1,4 @@
-"""What a long command has done so far: bars on a terminal, else a line per step and one per minute without any."""
+"""What a long command does and has done: bars on a terminal, else a line per step, and some a minute without any."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from threading import Event, Lock, Thread
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-SILENT_S = 60.0
+SILENT_S = 20.0
 
 
 @dataclass(slots=True)
@@ -22,21 +22,32 @@ class Steps:
     queries: int
     say: Callable[[str], None]
     monotonic_s: Callable[[], float] = time.monotonic
-    on_bars: Callable[[str, int, int], None] = lambda *_: None  # what was done last, steps, queries
+    on_bars: Callable[[str, int, int], None] = lambda *_: None  # what is under way, steps, queries
     done: int = 0
     asked: int = 0
     _began_s: float = field(init=False)
+    _doing: dict[str, float] = field(default_factory=dict)  # what is under way -> when it began
     _lock: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
         self._began_s = self.monotonic_s()
 
-    def did(self, what: str, count: int = 1) -> None:
-        """`count` steps are done; the last of them is `what`."""
+    @contextmanager
+    def doing(self, what: str, done: str, count: int = 1) -> Iterator[None]:
+        """Within it `what` is under way; where it ends without an error `count` steps are `done`, in words."""
         with self._lock:
+            self._doing[what] = self.monotonic_s()
+            self.on_bars(", ".join(self._doing), self.done, self.asked)
+        try:
+            yield
+        except BaseException:
+            self._doing.pop(what, None)
+            raise
+        with self._lock:
+            self._doing.pop(what, None)
             self.done += count
-            self.say(self._line(what))
-            self.on_bars(what, self.done, self.asked)
+            self.say(self._line(done))
+            self.on_bars(", ".join(self._doing) or done, self.done, self.asked)
 
     def query(self) -> None:
         """One more query has its answer."""
@@ -47,14 +58,18 @@ class Steps:
     def still(self) -> None:
         """Nothing ended for a while."""
         with self._lock:
-            self.say(self._line("still at it"))
+            now = self.monotonic_s()
+            under_way = [f"{what} for {_minutes(now - began)}" for what, began in self._doing.items()]
+            self.say(self._line(", ".join(under_way) or "still at it"))
 
     def _line(self, what: str) -> str:
-        passed = round(self.monotonic_s() - self._began_s)
-        return (
-            f"{passed // 60}:{passed % 60:02} {what}; {self.done} of {self.steps} steps, "
-            f"{self.asked} of {self.queries} queries"
-        )
+        passed = _minutes(self.monotonic_s() - self._began_s)
+        return f"{passed} {what}; {self.done} of {self.steps} steps, {self.asked} of {self.queries} queries"
+
+
+def _minutes(seconds: float) -> str:
+    passed = round(seconds)
+    return f"{passed // 60}:{passed % 60:02}"
 
 
 @contextmanager
