@@ -70,6 +70,8 @@ def report(
 
     now_s = time.time()
     start, end = moment_of("--since", since, now_s), moment_of("--until", until, now_s)
+    if start is not None and end is not None and start >= end:
+        raise TrainingError(f"--since {since} is not before --until {until}: there is nothing between them")
     read = _configured(config, store)
     file = store if store is not None else _store_of(read, config or CONFIG)
     log = read_log(file, -math.inf if start is None else start, math.inf if end is None else end)

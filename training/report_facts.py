@@ -18,7 +18,7 @@ from router.domain.decision import Mode
 from router.shadow import AGREES
 from training.report_intervals import wilson
 from training.report_observed import Picked, observed_of, pick, runs_of
-from training.report_prediction import Money, Observed, Worth, predict_money, predict_worth
+from training.report_prediction import ENOUGH_RUNS, Money, Observed, Worth, predict_money, predict_worth
 from training.report_realised import calibration, dollars, interval, per_thousand, realised
 from training.report_rewards import Rewards, rewards_of
 from training.report_rows import Log, Row
@@ -155,7 +155,7 @@ def _observe(picked: Picked, shadows: Sequence[Row], rewards: Rewards, labelled:
 
 
 def _guess(seen: Observed, money: Money) -> str:
-    """Why the cost of plans that never ran is only a guess; "" where it is not, or hardly matters."""
+    """Why the cost of plans that hardly ran is only a guess; "" where it is not, or hardly matters."""
     ratio = money.ratios[seen.plans[seen.reference]].real_over_forecast
     never = np.array([money.ratios[plan].runs == 0 for plan in seen.plans]) & (seen.probability > 0).any(
         axis=0
@@ -165,8 +165,9 @@ def _guess(seen: Observed, money: Money) -> str:
         return ""
     plans = ", ".join(plan for plan, missing in zip(seen.plans, never, strict=True) if missing)
     return (
-        f"not known: {seen.plans[seen.reference]} cost {ratio:.2g} of its forecast, and {plans} never ran, so that "
-        "their cost is a guess: fit a bundle, which learns lengths, or let [shadow] run them"
+        f"not known: {seen.plans[seen.reference]} cost {ratio:.2g} of its forecast, and {plans} ran "
+        f"fewer than {ENOUGH_RUNS} times, so that their cost is a guess: fit a bundle, which learns "
+        "lengths, or let [shadow] run them"
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from router.commands.tables import distribution, moment, table
+from training.report_prediction import ENOUGH_RUNS
 
 FEW = 30  # queries; intervals from fewer are rough
 
@@ -85,7 +86,10 @@ def _observe(seen: Mapping[str, Any], found: Mapping[str, Any]) -> str:
 def _never(plans: list[str]) -> str:
     if not plans:
         return ""
-    return f"; never run: {', '.join(plans)} (forecasts taken as they are; shadow runs would tell)"
+    names = ", ".join(plans)
+    return (
+        f"; run fewer than {ENOUGH_RUNS} times: {names} (forecasts taken as they are; shadow runs would tell)"
+    )
 
 
 def _quality(seen: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:

@@ -138,8 +138,17 @@ def test_guessed_costs_of_plans_that_never_ran_give_no_saving(log, store):
     log.write(store, [log.row(number, cost=20.0) for number in range(40)])
     seen = log.facts("--store", store)["observe"]
     assert "cost_apply" not in seen
-    assert "large cost 0.02 of its forecast, and small never ran" in seen["saving"]["skipped"]
+    assert "large cost 0.02 of its forecast, and small ran fewer than 20 times" in seen["saving"]["skipped"]
     assert "  saving: not known: large cost" in log.run("--store", store)
+
+
+@pytest.mark.parametrize(("runs", "told"), [(0, True), (5, True), (20, False)])
+def test_plans_whose_runs_are_too_few_to_correct_their_costs_are_named(log, store, runs: int, told: bool):
+    rows = [log.row(number) for number in range(40)]
+    log.write(store, [*rows, *(log.shadow(number) for number in range(runs))])
+    said = log.run("--store", store)
+    assert ("run fewer than 20 times: small (forecasts taken as they are" in said) is told
+    assert "never run" not in said
 
 
 def test_costs_of_plans_that_ran_give_a_saving_however_far_off_their_forecasts_are(log, store):

@@ -54,6 +54,13 @@ def test_times_are_ago_or_dates_in_utc(text, seconds):
     assert moment_of("--since", text, NOW) == seconds
 
 
+def test_a_period_that_ends_before_it_begins_is_refused(log, store):
+    """`--since 1h --until 2h`: more hours are longer ago."""
+    log.write(store, [log.row(0)])
+    with pytest.raises(TrainingError, match="--since 1h is not before --until 2h"):
+        log.run("--store", store, "--since", "1h", "--until", "2h")
+
+
 @pytest.mark.parametrize("text", ["yesterday", "24", "-3h", "2026-13-01", "h"])
 def test_a_time_that_is_none_is_refused_with_examples(text):
     with pytest.raises(TrainingError, match=r"--since: .* is no time; write 24h, 7d, 2026-01-01"):
