@@ -1,9 +1,11 @@
 """How many output tokens will a sample have? Its expectation, and the length that 9 of 10 stay below.
 
-Per backend: ridge regression of log(1 + tokens) on standardised features and scores, then a factor that makes the mean
-right (Duan's smearing estimate, 1983) and the .9 quantile of the residuals. Samples cut by a limit are censored: the
-others are weighted by the inverse of the Kaplan-Meier estimate of not having been cut (Robins & Rotnitzky 1992). When
-it fails: a limit that cuts most samples; then only min(tokens, limit) is identified, and it is what is predicted.
+Per backend: ridge regression of log(1 + tokens) on standardised features and scores, with the penalty that errs least
+on rows held out from it, which may be so large that the text tells nothing; then a factor that makes the mean right
+(Duan's smearing estimate, 1983) and the .9 quantile of the residuals, both of held-out rows. Samples cut by a limit are
+censored: the others are weighted by the inverse of the Kaplan-Meier estimate of not having been cut (Robins & Rotnitzky
+1992). When it fails: a limit that cuts most samples; then only min(tokens, limit) is identified, and it is what is
+predicted.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from predictors.errors import BundleError
 from predictors.scaled_products import column_scales, scaled_products
 
 Floats = NDArray[np.float64]
-_PENALTY = 10.0  # rows
+_PENALTIES = (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 1e9)  # rows; with the last the text tells nothing
 _LEAST_CHANCE = 0.05  # of not being cut: bounds a row's weight by 20
 _ENOUGH_ROWS = 50  # with fewer the backend's mean is served
 _CUT = 5.0  # standard deviations
@@ -63,8 +65,13 @@ class Lengths:
         return found
 
 
-def fit_lengths(rows: NDArray[np.float32], tokens: Floats, cut: NDArray[np.bool_]) -> Lengths:
-    """Fit on `rows` (n, d) and tokens (n, backends), NaN where unknown; `cut` (n, backends): stopped by a limit."""
+def fit_lengths(
+    rows: NDArray[np.float32], tokens: Floats, cut: NDArray[np.bool_], parts: NDArray[np.int64]
+) -> Lengths:
+    """Fit on `rows` (n, d) and tokens (n, backends), NaN where unknown; `cut` (n, backends): stopped by a limit.
+
+    `parts` (n,) of the rows are held out in turn to choose how much is believed.
+    """
     mean, scale = column_scales(rows)
     z = np.clip((rows - mean) * scale, -_CUT, _CUT)
     z1 = np.hstack([z, np.ones((len(z), 1))])
@@ -81,15 +88,35 @@ def fit_lengths(rows: NDArray[np.float32], tokens: Floats, cut: NDArray[np.bool_
         known, seen, weight = known[used], seen[used], weight[used]
         logs = np.log1p(seen)
         coef[-1, place] = np.average(logs, weights=weight)
-        if len(known) >= _ENOUGH_ROWS and logs.std() > 1e-9:
-            a = z1[known]
-            inverse = (a * weight[:, None]).T @ a + _PENALTY * np.diag(np.append(np.ones(z.shape[1]), 1e-6))
-            coef[:, place] = np.linalg.solve(inverse, a.T @ (weight * logs))
-        predicted = (z1[known] * coef[:, place]).sum(axis=1)
-        factor[place] = np.average(seen, weights=weight) / np.average(np.exp(predicted), weights=weight)
-        upper[place] = weighted_quantile(logs - predicted, weight, 0.9)
+        held_out = np.full(len(known), coef[-1, place])
+        if len(known) >= _ENOUGH_ROWS and logs.std() > 1e-9 and np.ptp(parts[known]) > 0:
+            coef[:, place], held_out = _believed(z1[known], logs, weight, parts[known])
+        factor[place] = np.average(seen, weights=weight) / np.average(np.exp(held_out), weights=weight)
+        upper[place] = weighted_quantile(logs - held_out, weight, 0.9)
         most[place] = seen.max()
     return Lengths(mean, scale, coef, factor, upper, most)
+
+
+def _believed(x: Floats, y: Floats, weight: Floats, parts: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Coefficients (d + 1,) under the best penalty for rows x (n, d + 1), and what each is told without its part."""
+    weighted = x * weight[:, None]
+    own = [parts == part for part in np.unique(parts)]
+    squares, products = (
+        [weighted[rows].T @ x[rows] for rows in own],
+        [weighted[rows].T @ y[rows] for rows in own],
+    )
+    square, product = np.sum(squares, axis=0), np.sum(products, axis=0)
+    shape = np.diag(np.append(np.ones(x.shape[1] - 1), 1e-6))  # the last column's mean is no belief
+    best, least, told = _PENALTIES[-1], np.inf, np.zeros(len(y))
+    for penalty in _PENALTIES:
+        said = np.zeros(len(y))
+        for rows, part_square, part_product in zip(own, squares, products, strict=True):
+            rest = np.linalg.solve(square - part_square + penalty * shape, product - part_product)
+            said[rows] = x[rows] @ rest
+        error = float(np.average((y - said) ** 2, weights=weight))
+        if error < least:
+            best, least, told = penalty, error, said
+    return np.linalg.solve(square + best * shape, product), told
 
 
 def uncensored_weights(tokens: Floats, cut: NDArray[np.bool_]) -> Floats:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from predictors.bundle import Bundle
 from predictors.bundle_files import fingerprint, save_bundle
@@ -26,9 +25,10 @@ from router.recordings.text_split import split_by_text
 from training.fit_exits import fit_exits, looks_of
 from training.fit_joint import FROM
 from training.fit_one_head import SampleFit
-from training.fit_query import QueryFit, fit_query_heads
+from training.fit_query import PARTS_SEED, QueryFit, fit_query_heads
 from training.fit_rows import FitRows, rows_of
 from training.fit_samples import fit_sample_head
+from training.one_thread import one_thread
 
 Floats = NDArray[np.float64]
 FEWEST = 10  # labelled queries below which nothing can be held out
@@ -96,7 +96,8 @@ def fit_held_out(
     pairs = gain_pairs(rows)
     query = fit_query_heads(rows, features, featurizer, pairs, folds, seed)
     count = len(rows.backends)
-    lengths = fit_lengths(query.x, rows.tokens, rows.cut)
+    across = split_by_text(rows.texts, _FOLDS, seed + PARTS_SEED)
+    lengths = fit_lengths(query.x, rows.tokens, rows.cut, across)
     rho, from_prior = pass_rate_correlation(rows, query.held_out[:, :count])
     samples = SampleFit(None, {})
     if with_samples:
@@ -180,9 +181,7 @@ def fit(
     With a configuration its plans are replayed by the live allocator over the recordings to fit plan heads. Raises
     `FitError` where the rows cannot be fitted.
     """
-    # threads that share matrices of a hundred columns wait for one another longer than they multiply, and sums would
-    # be a matter of how many there are
-    with threadpool_limits(1):
+    with one_thread():
         return save_bundle(_fitted(recordings, query_ids, config, seed, created), out)
 
 

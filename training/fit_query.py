@@ -31,7 +31,8 @@ _ENOUGH = 40  # labelled queries; with fewer a head is its base rate
 MEMBERS = ("base", "linear", "trees", "numbers")  # of a blend
 _ROUNDS = {2: 100, 4: 60, 10: 40}  # most backends -> trees per head: DESIGN's budget of trees is shared
 _FEWEST_ROUNDS = 30
-_PARTS, _PARTS_SEED = 5, 15485863  # that cut across the folds
+PARTS_SEED = 15485863  # of parts that cut across the folds
+_PARTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ def _corrected(
     rows: FitRows, pairs: Sequence[tuple[str, str]], held_out: Floats, seed: int
 ) -> GainLevelsFit | None:
     """Gains by how high both sides are, where that errs less."""
-    parts = split_by_text(rows.texts, _PARTS, seed + _PARTS_SEED)
+    parts = split_by_text(rows.texts, _PARTS, seed + PARTS_SEED)
     return fit_gain_levels(held_out, _numbered(rows, pairs), rows.reward, parts)
 
 
