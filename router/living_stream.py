@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from router.errors import DeadlineExceeded
+from router.unread import unread
 
 T = TypeVar("T")
 
@@ -53,8 +53,7 @@ class LivingStream(Generic[T]):
         try:
             await self._patience.__aexit__(kind, error, trace)
         except TimeoutError:
-            problem = f"the caller has read nothing for {UNREAD * self._silence_s:g} s"
-            raise DeadlineExceeded(problem) from error
+            raise unread(UNREAD * self._silence_s) from error
 
     def write_ahead(self, item: T) -> None:
         """Write one item while who writes goes on with other work; it goes out before all that is written later.

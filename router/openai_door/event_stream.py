@@ -46,12 +46,8 @@ class EventStream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
+        with left_where_unread(self._request):
             await self._events.__aexit__(kind, error, trace)
-        except DeadlineExceeded as unread:
-            if self._request.transport is not None:
-                self._request.transport.abort()  # what waits there would be waited for
-            raise asyncio.CancelledError("the caller reads nothing") from unread
 
     async def write(self, event: bytes) -> None:
         """Write one whole event."""
@@ -60,6 +56,17 @@ class EventStream:
     async def _send(self, event: bytes) -> None:
         with _caller_may_leave():
             await self.response.write(event)
+
+
+@contextlib.contextmanager
+def left_where_unread(request: web.Request) -> Iterator[None]:
+    """A caller that reads nothing for too long is one that left."""
+    try:
+        yield
+    except DeadlineExceeded as unread:
+        if request.transport is not None:
+            request.transport.abort()  # what waits there would be waited for
+        raise asyncio.CancelledError("the caller reads nothing") from unread
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ settled, or the reservation where it says nothing. They are no decisions: nothin
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -22,12 +21,12 @@ from router.domain.usage import Usage
 from router.errors import BackendUnavailable
 from router.openai_door.caller import tenant_of
 from router.openai_door.chat import Admission
+from router.openai_door.event_stream import left_where_unread
 from router.openai_door.headers import BACKEND_HEADER, COST_HEADER, REQUEST_ID_HEADER
 from router.openai_door.whole_body import whole_body
 from router.tenant_limits import TenantLimits
+from router.unread import taken
 from router.worst_case import used_amount
-
-UNREAD_S = 60.0  # a caller that takes nothing for so long is not waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +94,9 @@ class Forwarding:
         if request.version < HttpVersion11:
             response.force_close()  # it has no chunks: the end of the connection is that of the reply
         await response.prepare(request)
-        async for piece in pieces:
-            try:
-                async with asyncio.timeout(UNREAD_S):
-                    await response.write(piece)
-            except TimeoutError as error:
-                if request.transport is not None:
-                    request.transport.abort()
-                raise asyncio.CancelledError("the caller reads nothing") from error
+        with left_where_unread(request):
+            async for piece in pieces:
+                await taken(response.write(piece))
         return response
 
     async def close(self) -> None:

@@ -10,16 +10,16 @@ from router.advising.advisor import Advisor
 from router.advising.feed import Advice, Brought
 from router.checks.queries import Known
 from router.domain.events import Done, Started
-from router.errors import DeadlineExceeded, InvalidQuery
+from router.errors import InvalidQuery
 from router.serving.calls import OPENING_S, Call, Send
 from router.tenant_limits import TenantLimits
+from router.unread import taken
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.advice import advice_reply, read_opening, read_sample
 from router.wire.query import read_options, read_query
 
 Messages = AsyncIterator[pb.AdviseRequest | InvalidQuery]
 
-UNREAD_S = 60.0  # a caller that takes nothing for so long is not waited for
 GONE_S = 0.02  # gRPC ends the messages of a call just before it cancels it
 
 
@@ -41,11 +41,7 @@ class Advising:
             if isinstance(event, Started):
                 call.decision_id = event.decision_id
                 return
-            try:
-                async with asyncio.timeout(UNREAD_S):
-                    await send(advice_reply(call.decision_id, event, request))
-            except TimeoutError as error:
-                raise DeadlineExceeded(f"the caller has read nothing for {UNREAD_S:g} s") from error
+            await taken(send(advice_reply(call.decision_id, event, request)))
 
         with self.limits.enter(query.tenant):
             await self.advisor.advise(query, options, _samples(messages), tell)
