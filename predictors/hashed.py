@@ -21,6 +21,8 @@ from predictors.errors import BundleError
 
 _STEPS = 25  # conjugate-gradient steps: what comes later fits noise
 _CLOSE = 1e-3  # relative residual norm at which a target is done
+_TOGETHER = 192  # right-hand sides that are solved side by side: bounds the memory of a hundred backends
+_AT_ONCE = 32  # columns of a product: as many as stay in a processor's cache
 MOST_BUCKETS = 2**24  # of a table that is read: more would be a file that wants the memory
 
 
@@ -164,9 +166,23 @@ def _solved(
     mask = np.concatenate(masks, axis=1).astype(np.float32)
     target = np.tile(np.where(np.isfinite(y), y, 0.0), (1, len(masks)))
     mean = (target * mask).sum(axis=0) / np.maximum(mask.sum(axis=0), 1)
-    solved = _conjugate_gradients(x, ((target - mean) * mask).astype(np.float32), mask, penalty)
+    solved = np.empty((x.shape[1], mask.shape[1]), dtype=np.float32)
+    for start in range(0, mask.shape[1], _TOGETHER):
+        some = slice(start, start + _TOGETHER)
+        sides = ((target[:, some] - mean[some]) * mask[:, some]).astype(np.float32)
+        solved[:, some] = _conjugate_gradients(x, sides, mask[:, some], penalty)
     blocks = [slice(place * width, (place + 1) * width) for place in range(len(masks))]
     return [solved[:, block] for block in blocks], [mean[block] for block in blocks]
+
+
+def _product(x: Any, y: NDArray[np.float32]) -> NDArray[np.float32]:
+    """x @ y for sparse x: the same sums, in half of the time where y is wide."""
+    if y.shape[1] <= _AT_ONCE:
+        return np.asarray(x @ y)
+    found = np.empty((x.shape[0], y.shape[1]), dtype=np.float32)
+    for start in range(0, y.shape[1], _AT_ONCE):
+        found[:, start : start + _AT_ONCE] = x @ np.ascontiguousarray(y[:, start : start + _AT_ONCE])
+    return found
 
 
 def table_of(
@@ -184,7 +200,7 @@ def _conjugate_gradients(
 ) -> NDArray[np.float32]:
     """Solve (X' M_t X + penalty I) v_t = X' y_t for every column t, shape (d, t); y is zero where the mask is."""
     back = x.T.tocsr()
-    rest = back @ y
+    rest = _product(back, y)
     solved = np.zeros_like(rest)
     way = rest.copy()
     norm = np.square(rest).sum(axis=0)
@@ -192,7 +208,7 @@ def _conjugate_gradients(
     for _ in range(_STEPS):
         if (norm <= enough).all():
             break
-        image = back @ (mask * (x @ way)) + penalty * way
+        image = _product(back, mask * _product(x, way)) + penalty * way
         step = norm / np.maximum((way * image).sum(axis=0), 1e-30)
         solved += step * way
         rest -= step * image

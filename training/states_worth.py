@@ -16,7 +16,6 @@ from typing import Annotated
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from predictors import worked_numbers
 from predictors.sample_features import FORM, SAID
@@ -29,6 +28,7 @@ from training.fit_joint_probe import said as told_by
 from training.fit_one_head import fit_on_rows
 from training.fit_rows import FitRows, rows_of
 from training.fit_states import fit_probe, states_of
+from training.one_thread import one_thread
 from training.sample_rows import SampleRows, sample_rows
 from training.suites.calibration.figures import RIGHT
 from training.suites.calibration.kinds import KINDS, Kind, only
@@ -144,7 +144,7 @@ def worth(
 def main() -> None:
     """Run the command by itself."""
     try:
-        with threadpool_limits(1):  # threads of BLAS wait for one another around small matrices
+        with one_thread():
             typer.run(worth)
     except TrainingError as error:
         print(f"states-worth: {error}", file=sys.stderr)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from predictors.bundle import Bundle
 from predictors.bundle_files import load_bundle
@@ -44,6 +43,7 @@ from training.off_policy.alpha_spending import AlphaSpending
 from training.off_policy.canary import Advice
 from training.off_policy.gate import Terms, gate
 from training.off_policy.guards import Besides, Limits
+from training.one_thread import one_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,7 @@ def run_cycle(place: Place, wishes: Wishes, clock: Callable[[], float]) -> Cycle
     `clock`: seconds since the epoch. A cycle's own time is when it began.
     """
     journal = Journal(place.work)
-    # threads that share matrices of a hundred columns wait for one another longer than they multiply
-    with journal.alone(), threadpool_limits(1, "blas"):
+    with journal.alone(), one_thread():
         cycle = journal.unfinished(clock())
         walk = _Walk(place, wishes, journal, cycle)
         try:

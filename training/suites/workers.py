@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
+from training.one_thread import one_thread
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -25,7 +25,7 @@ def results_in_order(
     workers = min(workers, len(jobs))
     if workers <= 1:
         for job in jobs:
-            with threadpool_limits(1):
+            with one_thread():
                 result = here(job)
             yield result
         return
