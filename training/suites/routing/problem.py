@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ from router.draw import unit
 from router.recording import Recording
 from router.recordings.text_split import split_by_text
 from training.errors import NotEnoughData
+from training.figures.spread import Spread
 
 FOLDS = 5
 LEAST_QUERIES = 50  # below, a fold's accuracy is noise
@@ -34,6 +36,8 @@ class Problem:
         compare=False
     )  # (n, B) the sample that is served; row of the columns
     left_out: int  # queries that a backend did not answer, or without labels
+    # backends that are not compared -> the share of the labelled queries on which they have labels
+    not_compared: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @property
     def served_reward(self) -> NDArray[np.float64]:
@@ -89,16 +93,20 @@ def routing_problem(recording: Recording, seed: int) -> Problem:
     cells = len(recording.queries) * width
     count = np.bincount(cell, minlength=cells).reshape(-1, width)  # (queries, backends)
     labelled = (count > 0).any(axis=1)
-    kept = (
-        [b for b in range(width) if (count[labelled, b] > 0).mean() >= LEAST_COVERAGE]
-        if labelled.any()
-        else []
-    )
+    share = (count > 0).sum(axis=0) / max(int(labelled.sum()), 1)  # (backends,)
+    kept = np.flatnonzero(share >= LEAST_COVERAGE).tolist()
     if len(kept) < 2:
+        told = ", ".join(
+            f"{name} {100 * of:.0f} %" for name, of in zip(recording.backends, share, strict=True)
+        )
         raise NotEnoughData(
-            f"plans are compared over two backends with labelled answers; {recording.name} has {len(kept)}"
+            f"plans are compared over two backends with labelled answers to half of the queries or more; "
+            f"{recording.name} has {len(kept)} ({told})"
         )
     everywhere = np.flatnonzero((count[:, kept] > 0).all(axis=1))
+    while len(everywhere) < LEAST_QUERIES and len(kept) > 2:  # of a hundred, each may miss a few of its own
+        kept.remove(min(kept, key=lambda backend: share[backend]))
+        everywhere = np.flatnonzero((count[:, kept] > 0).all(axis=1))
     if len(everywhere) < LEAST_QUERIES:
         raise NotEnoughData(
             f"plans are compared over {LEAST_QUERIES} queries that every backend answered; "
@@ -118,7 +126,15 @@ def routing_problem(recording: Recording, seed: int) -> Problem:
         cost=mean(seen.cost),
         served_row=_served(recording, np.flatnonzero(usable), cell, count, everywhere, kept, seed),
         left_out=len(recording.queries) - len(everywhere),
+        not_compared={
+            name: float(share[place]) for place, name in enumerate(recording.backends) if place not in kept
+        },
     )
+
+
+def not_compared(problem: Problem) -> dict[str, dict[str, Spread | float]]:
+    """What a suite says of backends that are left out: `left_out:<backend>` -> its share of labelled queries."""
+    return {f"left_out:{name}": {"labelled_share": share} for name, share in problem.not_compared.items()}
 
 
 def _served(
