@@ -75,11 +75,14 @@ def rows_of(
     query_ids: Sequence[str] | None = None,
     answer_kind: str = "auto",
     recorded_as: Mapping[str, str] | None = None,
+    *,
+    with_samples: bool = True,
 ) -> FitRows:
     """Rows of the named queries (None: all) of one or several recordings, whose backends are told apart by name.
 
     `recorded_as`: the backends to fit -> their names in the recordings; None: all, as they are. Rewards that are null
-    are skipped and counted. Raises `FitError` for an id that no recording has, for no query and for no backend.
+    are skipped and counted. `with_samples=False` leaves single samples out, most of the memory and the time, where only
+    queries are learned from. Raises `FitError` for an id that no recording has, for no query and for no backend.
     """
     recorded = tuple(dict.fromkeys(name for recording in recordings for name in recording.backends))
     sources = dict(zip(recorded, recorded, strict=True)) if recorded_as is None else recorded_as
@@ -89,7 +92,7 @@ def rows_of(
             f"none of the backends {', '.join(sources)} is recorded; there are {', '.join(recorded)}"
         )
     wanted = None if query_ids is None else set(query_ids)
-    gathered = _Gathered(backends, sources, answer_kind)
+    gathered = _Gathered(backends, sources, answer_kind, with_samples=with_samples)
     for number, recording in enumerate(recordings):
         gathered.add(number, recording, wanted)
     missing = sorted((wanted or set()) - {query_id for _, query_id in gathered.ids})
@@ -103,8 +106,10 @@ def rows_of(
 class _Gathered:
     """Rows of several recordings while they are read."""
 
-    def __init__(self, backends: tuple[str, ...], sources: Mapping[str, str], answer_kind: str) -> None:
-        self.backends, self.answer_kind = backends, answer_kind
+    def __init__(
+        self, backends: tuple[str, ...], sources: Mapping[str, str], answer_kind: str, *, with_samples: bool
+    ) -> None:
+        self.backends, self.answer_kind, self.with_samples = backends, answer_kind, with_samples
         self.places: dict[str, list[int]] = {}  # recorded name -> indices into backends
         for place, name in enumerate(backends):
             self.places.setdefault(sources[name], []).append(place)
@@ -112,6 +117,7 @@ class _Gathered:
         self.ids: list[tuple[int, str]] = []
         self.cells: dict[tuple[int, int], list[tuple[float, float, bool]]] = {}  # reward, tokens, cut
         self.samples: list[LabelledSample] = []
+        self.taken = 0  # labelled samples
         self.counts: Counter[str] = Counter()
 
     def add(self, number: int, recording: Recording, wanted: set[str] | None) -> None:
@@ -134,10 +140,12 @@ class _Gathered:
                 continue
             query = int(moved[columns.query[row]])
             for place in self.places.get(recording.backends[columns.backend[row]], ()):
-                sample = table.sample(row, self.backends[place])
-                self.samples.append(LabelledSample(query, sample, reward))
+                if self.with_samples:
+                    sample = table.sample(row, self.backends[place])
+                    self.samples.append(LabelledSample(query, sample, reward))
+                self.taken += 1
                 if finished:
-                    entry = (reward, float(columns.tokens_out[row]), sample.finish_reason == "length")
+                    entry = (reward, float(columns.tokens_out[row]), table.finish_reason(row) == "length")
                     self.cells.setdefault((query, place), []).append(entry)
 
     def rows(self) -> FitRows:
@@ -153,7 +161,7 @@ class _Gathered:
             tokens[at] = sum(entry[1] for entry in cell) / count
             cut[at] = any(entry[2] for entry in cell)
         self.counts["queries"] = len(self.texts)
-        self.counts["samples"] = len(self.samples)
+        self.counts["samples"] = self.taken
         self.counts["queries_without_any_reward"] = int((~np.isfinite(reward)).all(axis=1).sum())
         counts = {key: float(count) for key, count in self.counts.items()}
         return FitRows(
@@ -182,6 +190,10 @@ class _Columns:
         table = self.recording.sample_table
         return table.column(name).to_pylist() if name in table.column_names else None
 
+    def finish_reason(self, row: int) -> str:
+        """Why the sample of one row ended; "stop" where nobody says."""
+        return (self.finish[int(self.recording.file_row[row])] if self.finish else None) or "stop"
+
     def sample(self, row: int, backend: str) -> Sample:
         """The sample of one row under the name of `backend`, as the recorded backend would serve it."""
         seen, place = self.recording.columns, int(self.recording.file_row[row])
@@ -191,7 +203,6 @@ class _Columns:
         if answer is None and text:
             answer = extract(text, self.kind)
         finished = bool(seen.finished[row])
-        reason = (self.finish[place] if self.finish else None) or "stop"
         hidden, recorded = self.states.vector(row), self.recording.backends[int(seen.backend[row])]
         return Sample(
             sample_id=f"{row}",
@@ -199,7 +210,7 @@ class _Columns:
             text=text,
             index=int(seen.sample_idx[row]),
             finished=finished,
-            finish_reason=reason if finished else "",
+            finish_reason=self.finish_reason(row) if finished else "",
             tokens_in=round(float(seen.tokens_in[row])),
             tokens_out=round(float(seen.tokens_out[row])),
             mean_logprob=_known(seen.mean_logprob[row]),

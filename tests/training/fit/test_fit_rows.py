@@ -47,6 +47,17 @@ def test_backends_of_which_none_is_recorded_are_refused_with_those_that_are(made
         rows_of([made], None, "auto", {"x": "y"})
 
 
+def test_rows_without_samples_are_those_with_samples_but_for_these(tmp_path, record):
+    made = record(tmp_path / "r", 20, draws=3, blind_from=15)
+    whole, bare = rows_of([made]), rows_of([made], with_samples=False)
+    assert len(whole.samples) == whole.counts["samples"] > 0
+    assert bare.samples == ()
+    assert bare.counts == whole.counts
+    assert (bare.texts, bare.ids) == (whole.texts, whole.ids)
+    for name in ("reward", "both", "tokens", "cut"):
+        assert np.array_equal(getattr(bare, name), getattr(whole, name), equal_nan=name != "cut")
+
+
 def test_pairs_of_right_draws_are_counted_without_bias(tmp_path, record):
     rows = rows_of([record(tmp_path / "r", 12, draws=4)])
     for query in range(12):

@@ -43,7 +43,7 @@ def learn(fold: Fold, train: NDArray[np.int64], samples_of: str = "") -> Learned
     Only the text of a query is looked at, never its task. Raises NotEnoughData where nothing can be fitted.
     """
     problem, looks = fold.problem, bool(samples_of)
-    rows = rows_of([problem.recording], ids_of(fold, train))
+    rows = rows_of([problem.recording], ids_of(fold, train), with_samples=looks)
     try:
         fitted = fit_held_out(rows, problem.seed, with_samples=looks, per_fold=looks, own_heads=(samples_of,))
     except FitError as error:
