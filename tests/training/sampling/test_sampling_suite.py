@@ -282,6 +282,18 @@ def test_where_answers_are_missing_the_table_is_still_the_rules_own(tmp_path: Pa
     assert checked > 500
 
 
+def test_without_answers_only_what_a_verifier_allows_is_measured(tmp_path: Path) -> None:
+    """As of unit-tested code: every vote would be wrong, and whoever draws least would look best."""
+    folder = write_world(tmp_path / "code", [[0.5, 0.5]] * 70)
+    recording = Recording.load(folder)
+    silent = np.full(len(recording.columns.answer), -1, dtype=np.int32)
+    recording = replace(recording, columns=replace(recording.columns, answer=silent))
+    figures = Sampling(splits=2).run(recording, folder, Run(workers=1))
+    told = {name for found in figures.values() for name in found}
+    assert any(name.startswith("allocation_gain@") for name in figures["apportion"])
+    assert not any(name.startswith(("fewer_than", "saved", "samples@")) for name in told), told
+
+
 def test_too_few_samples_or_queries_are_skipped(tmp_path: Path) -> None:
     few = run_suite("sampling", [write_world(tmp_path / "few", [[0.9, 0.1]] * 59)], Run(workers=1))["few"]
     assert isinstance(few, Skipped) and "60 queries" in few.why

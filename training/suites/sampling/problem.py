@@ -50,6 +50,11 @@ class Problem:
         """The queries' texts."""
         return [self.recording.queries[place].query for place in self.queries]
 
+    @property
+    def votes(self) -> bool:
+        """Whether any sample has an answer: without, no majority is right, and nothing is lost by stopping at once."""
+        return bool((self.recording.columns.answer[self.rows[self.rows != NO_ROW]] >= 0).any())
+
     def order(self, number: int) -> NDArray[np.int64]:
         """Rows of the columns in the order in which they arrive in permutation `number`, shape (n, N)."""
         rng = np.random.default_rng([self.seed, number, *self.backend.encode()])

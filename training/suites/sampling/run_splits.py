@@ -53,7 +53,7 @@ def decide_splits(problem: Problem, job: Job) -> Result:
     learn = learner(problem, job.judges)
     splits = [split for number in job.splits if (split := split_of(problem, number)) is not None]
     found: list[Decided] = []
-    if problem.most >= LEAST_SAMPLES:
+    if problem.most >= LEAST_SAMPLES and problem.votes:
         known = Known.of(runs_of(problem, SPLITS), learn)
         for subject in job.subjects:
             offers = known.prepared(subject)

@@ -24,7 +24,11 @@ PARTS = 2  # jobs per backend: what is prepared is prepared in each
 
 @dataclass(frozen=True, slots=True)
 class Sampling(Suite):
-    """Splits by text, made before anything is fitted; every subject sees the same samples in the same orders."""
+    """Splits by text, made before anything is fitted; every subject sees the same samples in the same orders.
+
+    Of a backend with two or three samples of a query, or without answers to vote on, only what a perfect verifier would
+    allow is measured.
+    """
 
     needs_recording: ClassVar[bool] = True
     subjects: tuple[str, ...] = tuple(SUBJECTS)
