@@ -11,7 +11,7 @@ from training.benchmark import Failed, Outcome, Skipped
 from training.figures.spread import Spread
 from training.suites import Figures
 
-LEFT_OUT = "left_out:"  # and a backend: not a subject, told under the title
+LEFT_OUT = "left_out/"  # and a backend, in the figures of every subject: said once, above the table
 MOST_COLUMNS = 9  # figures side by side; more go into a further table
 PLAIN = frozenset({"queries", "left_out"})  # said once, under the title
 
@@ -29,14 +29,15 @@ def print_tables(suite: str, found: Mapping[str, Outcome], console: Console | No
 
 
 def _print_figures(out: Console, title: str, figures: Figures) -> None:
-    for name in [name for name in figures if name.startswith(LEFT_OUT)]:
-        share = 100 * _mean(figures[name]["labelled_share"])
+    names = list(dict.fromkeys(name for found in figures.values() for name in found if name not in PLAIN))
+    apart = [name for name in names if name.startswith(LEFT_OUT)]
+    names = [name for name in names if name not in apart]
+    for name in apart:
+        share = 100 * next(_mean(found[name]) for found in figures.values() if name in found)
         told = (
             f"{name.removeprefix(LEFT_OUT)} is not compared: labels on {share:.0f} % of the labelled queries"
         )
         out.print(f"{title}: {told}", markup=False, highlight=False)
-    figures = {name: found for name, found in figures.items() if not name.startswith(LEFT_OUT)}
-    names = list(dict.fromkeys(name for found in figures.values() for name in found if name not in PLAIN))
     notes = [
         f"{name.replace('_', ' ')} {max(_mean(found[name]) for found in figures.values() if name in found):.0f}"
         for name in sorted(PLAIN)

@@ -14,7 +14,7 @@ from training.suites.allocation.decided import as_rows
 from training.suites.allocation.figures import AllocationFigures
 from training.suites.allocation.problem import allocation_problem
 from training.suites.allocation.run_fold import Job, Result, decide_fold, run_job
-from training.suites.routing.problem import FOLDS, folds_by_text, not_compared
+from training.suites.routing.problem import FOLDS, count_left_out, folds_by_text
 from training.suites.workers import results_in_order
 
 
@@ -62,9 +62,7 @@ class Allocation(Suite):
                             run.write(rows)
             run.progress(f"fold {job.fold + 1}", done / len(jobs))
         figures = collected.figures()
-        for found in figures.values():
-            found["left_out"] = float(problems[run.seed].routing.left_out)
-        figures |= not_compared(problems[run.seed].routing)
+        count_left_out(figures, problems[run.seed].routing)
         if run.plots is not None:
             from training.suites.allocation.plot import plot_allocation
 

@@ -132,9 +132,11 @@ def routing_problem(recording: Recording, seed: int) -> Problem:
     )
 
 
-def not_compared(problem: Problem) -> dict[str, dict[str, Spread | float]]:
-    """What a suite says of backends that are left out: `left_out:<backend>` -> its share of labelled queries."""
-    return {f"left_out:{name}": {"labelled_share": share} for name, share in problem.not_compared.items()}
+def count_left_out(figures: Mapping[str, dict[str, Spread | float]], problem: Problem) -> None:
+    """Add to every subject's figures: `left_out` queries; `left_out/<backend>`: not compared, its share of labels."""
+    shares = {f"left_out/{name}": share for name, share in problem.not_compared.items()}
+    for found in figures.values():
+        found |= {"left_out": float(problem.left_out), **shares}
 
 
 def _served(

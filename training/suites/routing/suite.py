@@ -12,7 +12,7 @@ from training.suites import Figures, Run, Suite
 from training.suites.routing import SUBJECTS
 from training.suites.routing.decided import as_rows
 from training.suites.routing.figures import RoutingFigures
-from training.suites.routing.problem import FOLDS, not_compared, routing_problem
+from training.suites.routing.problem import FOLDS, count_left_out, routing_problem
 from training.suites.routing.run_fold import Job, Result, decide_fold, jobs_of, run_job
 from training.suites.workers import results_in_order
 
@@ -44,10 +44,7 @@ class Routing(Suite):
                         run.write(rows)
             run.progress(f"fold {result.job.fold + 1} · {result.job.subjects[-1]}", done / len(jobs))
         figures = collected.figures()
-        left_out = float(problems[run.seed].left_out)
-        for found in figures.values():
-            found["left_out"] = left_out
-        figures |= not_compared(problems[run.seed])
+        count_left_out(figures, problems[run.seed])
         if run.plots is not None:
             from training.suites.routing.plot import plot_frontiers
 
