@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from predictors.errors import BundleError
 
 Floats = NDArray[np.float64]
+Number = TypeVar("Number", float, NDArray[np.float64])
 TERMS = 5  # 1, m, g, m², m g
 _PENALTIES = (100.0, 300.0, 1000.0, 3000.0)  # in rows; the first that errs least is taken
 
@@ -41,8 +42,7 @@ class GainLevels:
         found = []
         first_gain = len(heads) - len(self.pairs)
         for number, ((one, other), (a, b, c, d, e)) in enumerate(zip(self.pairs, self._rows, strict=True)):
-            level = 0.5 * (heads[one] + heads[other])
-            gain = 0.5 * (heads[one] - heads[other]) + heads[first_gain + number] - 0.5
+            level, gain = _level_and_gain(heads[one], heads[other], heads[first_gain + number])
             gain += a + b * level + c * gain + level * (d * level + e * gain)
             found.append(0.5 * (min(max(gain, -1.0), 1.0) + 1.0))
         return found
@@ -64,6 +64,11 @@ class GainLevels:
         return cls(tuple((int(one), int(other)) for one, other in of), weights.astype(np.float64))
 
 
+def _level_and_gain(one: Number, other: Number, head: Number) -> tuple[Number, Number]:
+    """Of two P(right) and of the gain head, in [0, 1]: the mean of the former, and that of both ways to the gain."""
+    return 0.5 * (one + other), 0.5 * (one - other) + head - 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class GainLevelsFit:
     """The fit on all rows, and every row's gains by a fit without its part."""
@@ -81,17 +86,18 @@ def fit_gain_levels(
     the other folds has seen all labels of one fold, so that slopes found there are least true of that very fold.
     """
     weights, held_out = np.zeros((len(pairs), TERMS)), np.empty((len(heads), len(pairs)))
+    first_gain = heads.shape[1] - len(pairs)
     for number, (one, other) in enumerate(pairs):
-        level = 0.5 * (heads[:, one] + heads[:, other])
-        gain = 0.5 * (heads[:, one] - heads[:, other]) + heads[:, heads.shape[1] - len(pairs) + number] - 0.5
+        level, gain = _level_and_gain(heads[:, one], heads[:, other], heads[:, first_gain + number])
         pair = _Pair(level, gain, reward[:, one] - reward[:, other] - gain, parts)
         penalty = pair.penalty()
         corrected = gain.copy()
         if penalty is not None:
-            weights[number] = pair.solved(pair.known, penalty)
+            known, terms = pair.known, pair.terms
+            weights[number] = pair.solved(known, penalty)
             for part in np.unique(parts):
                 own = parts == part
-                corrected[own] += pair.terms[own] @ pair.solved(pair.known & ~own, penalty)
+                corrected[own] += terms[own] @ pair.solved(known & ~own, penalty)
         held_out[:, number] = 0.5 * (np.clip(corrected, -1.0, 1.0) + 1.0)
     return GainLevelsFit(GainLevels(tuple(pairs), weights), held_out) if weights.any() else None
 

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from predictors.calibration import Curve, brier_skill, constant_curve, ece_debiased, fit_curve, log_loss
 from predictors.features import Featurizer, QueryFeatures
-from predictors.gain_levels import GainLevelsFit, fit_gain_levels
+from predictors.gain_levels import fit_gain_levels
 from predictors.hashed import CrossFit, fit_hashed, scores_while_held_out
 from predictors.query_heads import QueryHeads
 from predictors.row_ridge import fit_row_ridge
 from predictors.stack import guarded_blend
 from predictors.text_space import fit_text_space
 from predictors.trees import Trees
-from router.recordings.text_split import split_by_text
 from training.fit_joint import fit_joint
 from training.fit_rows import FitRows
 
@@ -31,8 +30,6 @@ _ENOUGH = 40  # labelled queries; with fewer a head is its base rate
 MEMBERS = ("base", "linear", "trees", "numbers")  # of a blend
 _ROUNDS = {2: 100, 4: 60, 10: 40}  # most backends -> trees per head: DESIGN's budget of trees is shared
 _FEWEST_ROUNDS = 30
-PARTS_SEED = 15485863  # of parts that cut across the folds
-_PARTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +62,13 @@ def fit_query_heads(
     featurizer: Featurizer,
     pairs: Sequence[tuple[str, str]],
     folds: NDArray[np.int64],
+    parts: NDArray[np.int64],
     seed: int,
 ) -> QueryFit:
-    """Heads p_correct of every backend and gain of every pair, on the features (n) of `rows`."""
+    """Heads p_correct of every backend and gain of every pair, on the features (n) of `rows`.
+
+    `folds` (n,) are held out in turn; `parts` (n,), which cut across them, where what they said is fitted on.
+    """
     size = 2**featurizer.spec.bits
     both = np.hstack([rows.reward, np.log1p(rows.tokens)])
     texts = [found.buckets for found in features]
@@ -79,7 +80,8 @@ def fit_query_heads(
     joint = fit_joint(scores, dense, places, rows.reward, rows.tokens, folds, seed)
     pieces = [dense, scores, places] + ([] if joint is None else [joint.lengths])
     x = np.hstack(pieces).astype(np.float32)
-    names, mix, shift, targets = _heads_wanted(rows, pairs)
+    numbered = [(rows.backends.index(one), rows.backends.index(other)) for one, other in pairs]
+    names, mix, shift, targets = _heads_wanted(rows, numbered)
     linear = np.clip(scores @ mix.T + shift, 0.0, 1.0)
     rounds = next((count for most, count in _ROUNDS.items() if len(rows.backends) <= most), _FEWEST_ROUNDS)
     fitted, metrics = [], {}
@@ -99,7 +101,7 @@ def fit_query_heads(
         fitted.append(head)
         metrics.update({f"lost_without_{member}/{name}": lost for member, lost in head.lost.items()})
     held_out = np.stack([head.held_out for head in fitted], axis=1)
-    levels = _corrected(rows, pairs, held_out, seed)
+    levels = fit_gain_levels(held_out, numbered, rows.reward, parts)
     if levels is not None:
         held_out[:, len(rows.backends) :] = levels.held_out
     for place, name in enumerate(names):
@@ -118,7 +120,7 @@ def fit_query_heads(
 
 
 def _heads_wanted(
-    rows: FitRows, pairs: Sequence[tuple[str, str]]
+    rows: FitRows, pairs: Sequence[tuple[int, int]]
 ) -> tuple[tuple[str, ...], Floats, Floats, Floats]:
     """Names of the heads, `mix` and `shift` of their linear members (see `QueryHeads`), their targets (n, heads)."""
     names, mixes, shifts, targets = [], [], [], []
@@ -128,24 +130,12 @@ def _heads_wanted(
         mixes.append(unit[place])
         shifts.append(0.0)
         targets.append(rows.reward[:, place])
-    for a, b in _numbered(rows, pairs):
+    for a, b in pairs:
         names.append(f"gain/{rows.backends[a]}/{rows.backends[b]}")
         mixes.append(0.5 * (unit[a] - unit[b]))
         shifts.append(0.5)
         targets.append((rows.reward[:, a] - rows.reward[:, b] + 1) / 2)
     return tuple(names), np.array(mixes), np.array(shifts), np.stack(targets, axis=1)
-
-
-def _numbered(rows: FitRows, pairs: Sequence[tuple[str, str]]) -> list[tuple[int, int]]:
-    return [(rows.backends.index(one), rows.backends.index(other)) for one, other in pairs]
-
-
-def _corrected(
-    rows: FitRows, pairs: Sequence[tuple[str, str]], held_out: Floats, seed: int
-) -> GainLevelsFit | None:
-    """Gains by how high both sides are, where that errs less."""
-    parts = split_by_text(rows.texts, _PARTS, seed + PARTS_SEED)
-    return fit_gain_levels(held_out, _numbered(rows, pairs), rows.reward, parts)
 
 
 def _ridge(
