@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,19 +163,6 @@ class Bundle:
             )
             found.append(f"plan {name!r} ({digest}) is not in bundle {card.version}; {changed}")
         return found
-
-    @classmethod
-    def load(cls, folder: str | Path) -> Bundle:
-        """Read a bundle's folder; raises `BundleError` with what differs."""
-        from predictors.bundle_files import load_bundle
-
-        return load_bundle(folder)
-
-    def save(self, folder: str | Path) -> BundleCard:
-        """Write the folder, whole or not at all; returns the card with its checksums."""
-        from predictors.bundle_files import save_bundle
-
-        return save_bundle(self, folder)
 
 
 def signal_names(backends: Sequence[str]) -> Iterator[str]:

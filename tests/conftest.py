@@ -83,7 +83,7 @@ def small_bundle() -> Callable[[int], Any]:
     import numpy as np
 
     from predictors.observation import Sample
-    from training.fit import fit_bundle
+    from training.fit_heads import fit_held_out
     from training.fit_rows import FitRows, LabelledSample
 
     def fit(seed: int) -> Any:
@@ -99,7 +99,7 @@ def small_bundle() -> Callable[[int], Any]:
             for place, name in enumerate(backends)
         )
         tokens, blank, cut = (np.full(reward.shape, value) for value in (12.0, np.nan, False))
-        return fit_bundle(FitRows(texts, backends, reward, blank, tokens, cut, samples), seed)
+        return fit_held_out(FitRows(texts, backends, reward, blank, tokens, cut, samples), seed).bundle
 
     return fit
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,70 +30,13 @@ from router.verifiers import VERIFIERS
 from router.verifiers.agrees import Agrees
 from training.ask_ahead import ask_ahead
 from training.errors import TrainingError
-from training.graders import Grader, answer_of, case_of, named_graders, parse_grader, task_of
+from training.grade_rows import Graded, grade_rows, references_of
+from training.graders import named_graders, parse_grader
 
 VERIFIER_HELP = (
     f"Of every task or of one; repeat. NAME: {', '.join(VERIFIERS)}; with options as in router.toml: "
     '\'{ kind = "regex", pattern = "…" }\'. Default: meta.json\'s graders.'
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Graded:
-    """The new columns, one entry per sample row."""
-
-    answers: list[str | None]
-    rewards: list[float | None]
-
-
-def grade_rows(
-    queries: Mapping[str, Mapping[str, Any]],
-    rows: Sequence[Mapping[str, Any]],
-    graders: Mapping[str, Grader],
-    references: Mapping[str, Sequence[str]],
-    keep: bool = False,
-) -> Graded:
-    """Answer and reward of every row; a task without a grader keeps what it has.
-
-    `queries`: query_id -> its row. `references`: query_id -> answers of the reference backend. `keep`: a reward
-    that is there already stays.
-    """
-
-    @lru_cache(maxsize=100_000)
-    def score(query_id: str, task: str, answer: str | None) -> float | None:
-        case = case_of(queries[query_id], references.get(query_id, ()))
-        value = graders[task].score(case, answer)
-        if value is not None and not 0 <= value <= 1:
-            raise TrainingError(f"query {query_id!r}: the verifier gave {value}; a score is in [0, 1]")
-        return value
-
-    graded = Graded([], [])
-    for row in rows:
-        task = task_of(queries[row["query_id"]], graders)
-        answer, reward = row.get("answer"), row.get("reward")
-        if task in graders and not (keep and reward is not None):
-            answer = answer_of(row, graders[task])
-            reward = score(row["query_id"], task, answer)
-        graded.answers.append(answer)
-        graded.rewards.append(reward)
-    return graded
-
-
-def references_of(
-    rows: Sequence[Mapping[str, Any]],
-    queries: Mapping[str, Mapping[str, Any]],
-    backend: str,
-    graders: Mapping[str, Grader],
-) -> dict[str, list[str]]:
-    """The reference backend's answers by query, in order of index."""
-    found: dict[str, list[str]] = {}
-    finished = [row for row in rows if row["backend"] == backend and row.get("prefix_tokens") is None]
-    for row in sorted(finished, key=lambda row: int(row["sample_idx"])):
-        grader = graders.get(task_of(queries[row["query_id"]], graders))
-        answer = row.get("answer") if grader is None else answer_of(row, grader)
-        if answer is not None:
-            found.setdefault(row["query_id"], []).append(answer)
-    return found
 
 
 def grade(

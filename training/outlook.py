@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors.bundle import Bundle
+from predictors.bundle_files import load_bundle
 from predictors.errors import FitError
 from router.config import Config
 from router.configuration.service import reference_plan
@@ -185,7 +185,7 @@ class _Bench:
                 fit(self.recordings, ids, self.config, self.seed, Path(folder) / "bundle")
             except FitError as error:
                 raise NotEnoughData(f"too few labels to hold some out: {error}") from error
-            bundle = Bundle.load(Path(folder) / "bundle")
+            bundle = load_bundle(Path(folder) / "bundle")
         return try_plans(self.config, self.recordings, [self.rows.ids[place] for place in test], bundle)
 
 

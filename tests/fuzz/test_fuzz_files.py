@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from predictors.bundle import Bundle
+from predictors.bundle_files import load_bundle, save_bundle
 from predictors.errors import BundleError
 from router.auth.guard import Guard
 from router.auth.identity import Identity
@@ -223,7 +223,7 @@ def test_tables_of_others(fuzz, mutations, write, kind):
 
 def test_bundles_whose_checksums_hold(fuzz, mutations, small_bundle, tmp_path):
     folder = tmp_path / "bundle"
-    small_bundle(1).save(folder)
+    save_bundle(small_bundle(1), folder)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     card = json.loads(files["card.json"])
     cards = mutations.strange_json([card])
@@ -248,7 +248,7 @@ def test_bundles_whose_checksums_hold(fuzz, mutations, small_bundle, tmp_path):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # numpy's, about files of Python 2
-                Bundle.load(folder)
+                load_bundle(folder)
         finally:
             for kept in (name, "card.json"):
                 (folder / kept).write_bytes(files[kept])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from predictors.observation import Sample
-from training.fit import fit_bundle
+from training.fit_heads import fit_held_out
 from training.fit_rows import FitRows, LabelledSample
 
 
@@ -68,7 +68,7 @@ def world():
 
 @pytest.fixture(scope="session")
 def bundle(world):
-    return fit_bundle(world.rows, 5)
+    return fit_held_out(world.rows, 5).bundle
 
 
 @pytest.fixture(scope="session")

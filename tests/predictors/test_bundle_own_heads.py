@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from predictors.bundle import Bundle
-from predictors.bundle_files import fingerprint
+from predictors.bundle_files import fingerprint, load_bundle, save_bundle
 from predictors.calibration import constant_curve
 from predictors.errors import BundleError
 from predictors.observation import Message, Observation, Part, Query, Sample, Tally
@@ -43,8 +43,8 @@ def rewrite(folder: Path, **changes: object) -> None:
 
 
 def test_own_heads_come_back_from_the_folder(bundle: Bundle, with_own: Bundle, tmp_path: Path) -> None:
-    with_own.save(tmp_path / "one")
-    again = Bundle.load(tmp_path / "one")
+    save_bundle(with_own, tmp_path / "one")
+    again = load_bundle(tmp_path / "one")
     assert again.card.own_sample_heads == ("small",)
     assert fingerprint(again) == fingerprint(with_own) != fingerprint(bundle)
     assert confidence(again, "small") == 0.25 != confidence(bundle, "small")
@@ -57,22 +57,22 @@ def test_a_bundle_of_the_format_before_is_read_and_judges_as_it_did(bundle: Bund
     assert shared is not None
     card = replace(bundle.card, own_sample_heads=())
     before = replace(bundle, card=card, sample_head=replace(shared, own={}))
-    before.save(tmp_path / "old")
+    save_bundle(before, tmp_path / "old")
     rewrite(tmp_path / "old", format=2, own_sample_heads=None)
-    again = Bundle.load(tmp_path / "old")
+    again = load_bundle(tmp_path / "old")
     assert again.card.own_sample_heads == ()
     for backend in ("small", "large"):
         assert confidence(again, backend) == confidence(before, backend)
-    again.save(tmp_path / "new")
+    save_bundle(again, tmp_path / "new")
     assert json.loads((tmp_path / "new" / "card.json").read_text())["format"] == 3
-    assert fingerprint(Bundle.load(tmp_path / "new")) == fingerprint(before)
+    assert fingerprint(load_bundle(tmp_path / "new")) == fingerprint(before)
 
 
 @pytest.mark.parametrize("named", [[], ["large"], ["small", "large"]])
 def test_a_card_that_names_other_own_heads_than_there_are_is_refused(
     with_own: Bundle, tmp_path: Path, named: list[str]
 ) -> None:
-    with_own.save(tmp_path / "one")
+    save_bundle(with_own, tmp_path / "one")
     rewrite(tmp_path / "one", own_sample_heads=named)
     with pytest.raises(BundleError, match=r"own heads for \('small',\); the card names"):
-        Bundle.load(tmp_path / "one")
+        load_bundle(tmp_path / "one")

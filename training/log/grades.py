@@ -18,7 +18,7 @@ import msgspec
 
 from router.domain.decision import Outcome
 from training.ask_ahead import ask_ahead
-from training.grade import grade_rows
+from training.grade_rows import grade_rows
 from training.graders import EVERY_TASK, parse_grader
 from training.log.manifest import read_manifest, write_manifest
 from training.log.outcome_columns import Arrived, outcome_table

@@ -9,7 +9,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,10 +20,11 @@ from router.recording import Recording
 from router.rollout.shelf import Shelf
 from training.demonstration.serve import serving
 from training.errors import TrainingError
-from training.loop_demo import told
+from training.loop_demo import summary
 from training.loop_demo.prepare import SWAPPED, Stage, prepare
 from training.loop_demo.score import Job, Result
-from training.loop_demo.traffic import Round, ask_round, report
+from training.loop_demo.summary import History
+from training.loop_demo.traffic import ask_round, report
 
 SPEND_GROWTH = (
     "0.5"  # dollars are in the utility at their price; the guard would keep a bad bundle that is cheap
@@ -33,15 +33,6 @@ LEAST_NEW = (
     "2500"  # labels between two fits without an alarm: many small steps cannot be proved on a short log
 )
 HOUSE = Path(__file__).resolve().parents[1] / "recordings/house"
-
-
-@dataclass(slots=True)
-class Happened:
-    """Everything that was seen, round by round."""
-
-    rounds: list[Round] = field(default_factory=list)
-    cycles: list[dict[str, Any]] = field(default_factory=list)  # after each round
-    serving: list[str] = field(default_factory=list)  # version that is active after each cycle
 
 
 def demo_loop(
@@ -66,14 +57,14 @@ def demo_loop(
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="apportion-loop-") as folder:
         stage = prepare(recording, Path(folder), seed)
-        happened = _run(stage, (rounds, rounds_after), queries, (feedback, wrong), seed)
-        result = _scored(stage, happened, rounds)
-        found = told.figures(stage, happened, result, rounds)
+        history = _run(stage, (rounds, rounds_after), queries, (feedback, wrong), seed)
+        result = _scored(stage, history, rounds)
+        found = summary.figures(stage, history, result, rounds)
         found["seconds"] = round(time.monotonic() - began, 1)
     out.mkdir(parents=True, exist_ok=True)
     (out / "loop.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    told.draw(found, out / "loop.png")
-    print(json.dumps(found) if as_json else told.text(found))
+    summary.draw(found, out / "loop.png")
+    print(json.dumps(found) if as_json else summary.text(found))
     if not as_json:
         print(
             f"\nPicture: {out / 'loop.png'}   Figures: {out / 'loop.json'}   {found['seconds']:.0f} s in all"
@@ -82,9 +73,9 @@ def demo_loop(
 
 def _run(
     stage: Stage, rounds: tuple[int, int], queries: int, feedback: tuple[float, float], seed: int
-) -> Happened:
+) -> History:
     """The rounds, with a cycle after each."""
-    known, happened = Recording.load(stage.whole, hidden=False), Happened()
+    known, history = Recording.load(stage.whole, hidden=False), History()
     chance, late = random.Random(seed), list[Report]()
     with serving(stage.config, stage.folder / "server.log") as ports:
         for number in range(sum(rounds)):
@@ -96,12 +87,12 @@ def _run(
             half = len(done.reports) // 2
             report(ports.router, [*late, *done.reports[:half]])
             late = list(done.reports[half:])
-            happened.rounds.append(done)
-            happened.cycles.append(cycle(stage))
-            happened.serving.append(Shelf(stage.service / "bundles").releases().active)
-            _until_served(ports.admin, happened.serving[-1])
-            print(told.line(number, done, happened.cycles[-1]), file=sys.stderr, flush=True)
-    return happened
+            history.rounds.append(done)
+            history.cycles.append(cycle(stage))
+            history.serving.append(Shelf(stage.service / "bundles").releases().active)
+            _until_served(ports.admin, history.serving[-1])
+            print(summary.line(number, done, history.cycles[-1]), file=sys.stderr, flush=True)
+    return history
 
 
 def cycle(stage: Stage) -> dict[str, Any]:
@@ -132,15 +123,15 @@ def _until_served(admin: str, version: str, sleep: Callable[[float], None] = tim
     raise TrainingError(f"demo-loop: the service did not follow to {version}")
 
 
-def _scored(stage: Stage, happened: Happened, rounds: int) -> Result:
+def _scored(stage: Stage, history: History, rounds: int) -> Result:
     """What every bundle is worth in the world that it decided in, by a process that may see every reward."""
     shelf = Shelf(stage.service / "bundles")
-    served = [stage.bad, *happened.serving]
+    served = [stage.bad, *history.serving]
     bundles = {version: str(shelf.place(version)) for version in dict.fromkeys(served)}
     bundles |= {version: str(place) for version, place in stage.references.items()}
     before = list(dict.fromkeys([*served[: rounds + 1], stage.full]))
     after = (
-        list(dict.fromkeys([*served[rounds:], stage.full_swapped])) if len(happened.serving) > rounds else []
+        list(dict.fromkeys([*served[rounds:], stage.full_swapped])) if len(history.serving) > rounds else []
     )
     job = Job(str(stage.whole), str(stage.config), list(stage.held_out), bundles, before, after)
     paths = stage.folder / "job.json", stage.folder / "result.json"

@@ -20,7 +20,7 @@ from router.client import AdminClient, Client
 from router.configuration.file import load
 from router.rollout.shelf import Shelf
 from router.server import Servers
-from training.fit import fit_bundle
+from training.fit_heads import fit_held_out
 from training.fit_rows import FitRows, LabelledSample
 
 TOML = """
@@ -63,7 +63,7 @@ def made_up_bundle(seed: int, backends: tuple[str, ...] = ("small", "large"), qu
     )
     blank = np.full(reward.shape, np.nan)
     rows = FitRows(texts, backends, reward, blank, tokens, np.zeros(reward.shape, dtype=np.bool_), samples)
-    return fit_bundle(rows, seed)
+    return fit_held_out(rows, seed).bundle
 
 
 @dataclass

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from predictors.bundle import Bundle
+from predictors.bundle_files import load_bundle, save_bundle
 from router.assemble import assemble
 from router.pricing.demand import HOUR_S, HOURS, Profile
 from router.pricing.hours import Change, hour_mix
@@ -45,8 +45,8 @@ def moved(rows, days: float):
 
 def test_the_mix_of_every_hour_reaches_the_price_of_a_service(place, rows, tmp_path):
     log, reward = moved(rows, 3.0)
-    fit_log(log, reward, place.config)[0].save(tmp_path / "bundle")
-    bundle = Bundle.load(tmp_path / "bundle")
+    save_bundle(fit_log(log, reward, place.config)[0], tmp_path / "bundle")
+    bundle = load_bundle(tmp_path / "bundle")
     typical = bundle.typical
     assert typical is not None and len(typical.came) == len(typical.chars) and len(typical.hours) == HOURS
     came = np.array(typical.came)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from predictors.bundle import Bundle
+from predictors.bundle_files import load_bundle
 from predictors.errors import BundleError
 from predictors.exits import EVERYWHERE, Exits, Looks
 from predictors.observation import Sample
@@ -106,7 +106,7 @@ def test_what_is_calibrated_is_what_is_served(spoken, tmp_path):
     recording, config = Recording.load(spoken), load(tmp_path / "router.toml")
     ids = [query.query_id for query in recording.queries]
     fit([recording], ids[:120], config, 0, tmp_path / "bundle")
-    bundle = Bundle.load(tmp_path / "bundle")
+    bundle = load_bundle(tmp_path / "bundle")
     (exits,) = bundle.deciding.exits
     assert [one.looks for one in exits.at] == [
         Looks(0, 50, CONCLUSIONS), Looks(0, 50, ("ANSWER",)), Looks(0, 100, ("ANSWER",)),

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from predictors.bundle import Bundle
+from predictors.bundle_files import load_bundle
 from predictors.exit_features import NAMES, Look, exit_features
 from predictors.exit_head import ExitHead, fit_exit_head
 from predictors.exits import counted_losses
@@ -219,7 +220,7 @@ def fitted(settled, tmp_path_factory) -> Bundle:
     """What 120 of the traces teach."""
     recording, out = Recording.load(settled), tmp_path_factory.mktemp("bundle") / "bundle"
     fit([recording], [query.query_id for query in recording.queries[:120]], None, 0, out)
-    return Bundle.load(out)
+    return load_bundle(out)
 
 
 PLANS = """

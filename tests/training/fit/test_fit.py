@@ -9,7 +9,7 @@ from predictors.bundle import Bundle
 from predictors.calibration import ece_debiased
 from predictors.errors import FitError
 from predictors.observation import Message, Part, Query
-from training.fit import fit_bundle, fit_held_out, pass_rate_correlation
+from training.fit_heads import fit_held_out, pass_rate_correlation
 from training.fit_rows import FitRows
 
 BACKENDS = ("small", "large")
@@ -64,7 +64,7 @@ def test_trees_that_backends_share_have_no_such_sum_beside_them():
 
 
 def test_it_learns_which_queries_are_hard_for_which_backend(rows):
-    found = fit_bundle(rows).look_many(
+    found = fit_held_out(rows).bundle.look_many(
         ["Which prime is the largest of group 9999?", "Which river is the largest of group 9999?"]
     )
     for place, backend in enumerate(BACKENDS):
@@ -88,13 +88,13 @@ def test_held_out_predictions_are_calibrated(rows):
 
 def test_the_same_seed_gives_the_same_bundle_and_another_seed_another(rows):
     part = rows.taken(range(200))
-    one, again, other = (fit_bundle(part, seed).version for seed in (1, 1, 2))
+    one, again, other = (fit_held_out(part, seed).bundle.version for seed in (1, 1, 2))
     assert one == again != other
 
 
 def test_metrics_of_noise_show_no_skill_and_the_base_rate_is_served():
     rng = np.random.default_rng(0)
-    bundle = fit_bundle(plain(questions(300), (rng.random((300, 2)) < [0.3, 0.7])))
+    bundle = fit_held_out(plain(questions(300), (rng.random((300, 2)) < [0.3, 0.7]))).bundle
     assert abs(bundle.card.metrics["brier_skill/p_correct/small"]) < 0.05
     values = bundle.look_many(questions(300))["p_correct/small"]
     assert values.mean() == pytest.approx(0.3, abs=0.06)
@@ -131,14 +131,14 @@ def test_pass_rates_that_differ_between_queries_are_told_from_those_that_do_not(
 
 
 def test_a_backend_seen_once_per_query_is_marked():
-    bundle = fit_bundle(plain(questions(50), np.random.default_rng(0).integers(0, 2, (50, 2))))
+    bundle = fit_held_out(plain(questions(50), np.random.default_rng(0).integers(0, 2, (50, 2)))).bundle
     assert bundle.card.rho_from_prior == BACKENDS
 
 
 def test_graded_rewards_are_learned_as_they_are():
     rng = np.random.default_rng(0)
     reward = np.clip(rng.normal([0.82, 0.91], 0.1, (160, 2)), 0, 1)
-    found = fit_bundle(plain(questions(160), reward)).look_many(questions(160))
+    found = fit_held_out(plain(questions(160), reward)).bundle.look_many(questions(160))
     assert found["p_correct/small"].mean() == pytest.approx(reward[:, 0].mean(), abs=0.015)
     assert found["gain/large/small"].mean() == pytest.approx(np.diff(reward).mean(), abs=0.02)
 
@@ -148,7 +148,7 @@ def test_graded_rewards_are_learned_as_they_are():
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_one_class_only_is_near_certainty_but_not_certainty(value):
-    found = signals(fit_bundle(plain(questions(60), np.full((60, 2), value))), "anything")
+    found = signals(fit_held_out(plain(questions(60), np.full((60, 2), value))).bundle, "anything")
     assert 0 < abs(found["p_correct/small"] - value) < 0.02
     assert found["gain/small/large"] == pytest.approx(0, abs=0.02)
 
@@ -157,14 +157,14 @@ def test_a_backend_with_three_rows_gets_a_cautious_base_rate():
     reward = np.random.default_rng(0).integers(0, 2, (100, 2)).astype(float)
     reward[3:, 1] = np.nan
     reward[:3, 1] = 1.0
-    found = signals(fit_bundle(plain(questions(100), reward)), "anything")
+    found = signals(fit_held_out(plain(questions(100), reward)).bundle, "anything")
     assert found["p_correct/large"] == pytest.approx(3.5 / 4)
 
 
 def test_a_backend_without_any_reward_is_a_coin():
     reward = np.random.default_rng(0).integers(0, 2, (100, 2)).astype(float)
     reward[:, 1] = np.nan
-    assert signals(fit_bundle(plain(questions(100), reward)), "anything")["p_correct/large"] == 0.5
+    assert signals(fit_held_out(plain(questions(100), reward)).bundle, "anything")["p_correct/large"] == 0.5
 
 
 def test_duplicates_with_different_labels_are_averaged():
@@ -173,14 +173,14 @@ def test_duplicates_with_different_labels_are_averaged():
     reward[100:, 0] = np.random.default_rng(0).permutation(
         reward[100:, 0]
     )  # else whether a number is even tells
-    found = signals(fit_bundle(plain(texts, reward)), texts[0])
+    found = signals(fit_held_out(plain(texts, reward)).bundle, texts[0])
     assert found["p_correct/small"] == pytest.approx(0.5, abs=0.08)
 
 
 def test_missing_rewards_are_left_out(rows):
     holes = rows.reward.copy()
     holes[np.random.default_rng(0).random(holes.shape) < 0.5] = np.nan
-    found = fit_bundle(replace(rows, reward=holes), with_samples=False).look_many(
+    found = fit_held_out(replace(rows, reward=holes), with_samples=False).bundle.look_many(
         ["Which prime is the largest of group 1?"]
     )
     assert found["p_correct/small"][0] == pytest.approx(0.2, abs=0.12)
@@ -189,17 +189,19 @@ def test_missing_rewards_are_left_out(rows):
 @pytest.mark.parametrize("count", [1, 9])
 def test_too_few_queries_are_refused_with_their_number(count):
     with pytest.raises(FitError, match=f"{count} of {count} queries have a reward; at least 10"):
-        fit_bundle(plain(questions(count), np.ones((count, 2))))
+        fit_held_out(plain(questions(count), np.ones((count, 2))))
 
 
 def test_queries_without_any_reward_are_refused():
     with pytest.raises(FitError, match="0 of 40 queries have a reward"):
-        fit_bundle(plain(questions(40), np.full((40, 2), np.nan)))
+        fit_held_out(plain(questions(40), np.full((40, 2), np.nan)))
 
 
 def test_empty_and_odd_texts_can_be_fitted():
     texts = ["", " ", "\n", "?", "é" * 5000] * 10 + questions(50)
-    found = fit_bundle(plain(texts, np.random.default_rng(0).integers(0, 2, (100, 2)))).look_many(texts)
+    found = fit_held_out(plain(texts, np.random.default_rng(0).integers(0, 2, (100, 2)))).bundle.look_many(
+        texts
+    )
     assert all(np.isfinite(values).all() for values in found.values())
 
 
@@ -207,14 +209,16 @@ def test_many_backends_have_gains_for_every_ordered_pair():
     names = tuple(f"m{number}" for number in range(6))
     rng = np.random.default_rng(0)
     reward = (rng.random((300, 6)) < np.linspace(0.2, 0.9, 6)).astype(float)
-    found = signals(fit_bundle(plain(questions(300), reward, names)), "Question number 3 about something?")
+    found = signals(
+        fit_held_out(plain(questions(300), reward, names)).bundle, "Question number 3 about something?"
+    )
     assert len([name for name in found if name.startswith("gain/")]) == 30
     assert found["gain/m5/m0"] == pytest.approx(0.7, abs=0.12)
     assert found["gain/m0/m5"] == pytest.approx(-found["gain/m5/m0"])
 
 
 def test_one_backend_alone_can_be_fitted():
-    found = signals(fit_bundle(plain(questions(50), np.eye(50)[:, :1], ("only",))), "anything")
+    found = signals(fit_held_out(plain(questions(50), np.eye(50)[:, :1], ("only",))).bundle, "anything")
     assert [name for name in found if name.startswith("gain/")] == []
 
 

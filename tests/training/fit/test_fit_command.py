@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from predictors.bundle import Bundle
+from predictors.bundle_files import load_bundle
 from predictors.errors import FitError
 from router.__main__ import commands
 from training.errors import TrainingError
-from training.fit import fit, fit_bundle
+from training.fit import fit
 from training.fit_command import own_heads, read_ids, told
+from training.fit_heads import fit_held_out
 from training.fit_rows import rows_of
 
 # --- the command ----------------------------------------------------------------------------------------------------
@@ -58,7 +59,7 @@ def test_the_command_writes_a_bundle_and_prints_its_card(tmp_path, capsys, recor
     assert card["counts"]["queries"] == 50
     assert card["prices"]["small"]["price_in"] == 0.1
     assert card == json.loads((tmp_path / "b" / "card.json").read_text())
-    assert card["version"] == Bundle.load(tmp_path / "b").version
+    assert card["version"] == load_bundle(tmp_path / "b").version
 
 
 def test_the_command_line_refuses_one_query_in_one_line(tmp_path, capsys, record):
@@ -78,7 +79,7 @@ def test_a_file_that_names_no_query_is_refused(tmp_path):
 
 
 def test_backends_with_a_head_of_their_own_are_told_with_what_it_brings(rows):
-    card = fit_bundle(rows.taken(range(50))).card
+    card = fit_held_out(rows.taken(range(50))).bundle.card
     assert list(own_heads(card)) == []
     metrics = {"brier_skill/sample_own/small": 0.3447, "brier_skill/sample_shared/small": 0.3278}
     told = list(own_heads(replace(card, own_sample_heads=("small",), metrics=metrics)))
@@ -86,7 +87,7 @@ def test_backends_with_a_head_of_their_own_are_told_with_what_it_brings(rows):
 
 
 def test_a_card_can_be_told_as_json(rows):
-    card = fit_bundle(rows.taken(range(50))).card
+    card = fit_held_out(rows.taken(range(50))).bundle.card
     assert json.loads(json.dumps(card.to_json())) == json.loads(json.dumps(asdict(card)))
 
 
@@ -101,7 +102,7 @@ def test_a_folder_that_is_no_bundle_is_not_replaced_and_nothing_is_read_before(t
 
 def test_samples_that_nobody_has_graded_are_answered_with_the_command_that_does(rows):
     with pytest.raises(FitError, match=r"0 of 600 queries have a reward; .*apportion grade"):
-        fit_bundle(replace(rows, reward=np.full_like(rows.reward, np.nan)))
+        fit_held_out(replace(rows, reward=np.full_like(rows.reward, np.nan)))
 
 
 def test_people_are_told_how_well_it_predicts_and_not_what_every_part_of_it_is_worth():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from predictors.bundle import Bundle
+from predictors.bundle_files import load_bundle
 from predictors.observation import Message, Part, Query
 from router.assemble import assemble
 from router.configuration.file import load
@@ -75,7 +76,7 @@ async def test_a_promised_risk_is_a_threshold_where_the_bundle_is_served(planned
 
 
 def test_the_table_knows_that_a_second_look_helps_on_hard_queries(planned):
-    bundle = Bundle.load(planned[0] / "bundle")
+    bundle = load_bundle(planned[0] / "bundle")
     hard, easy = look(bundle, "prime"), look(bundle, "river")
     assert hard["helps/too-careful"] > 0.3  # .2 alone, .8 where large always answers
     assert easy["helps/too-careful"] < hard["helps/too-careful"] - 0.2
@@ -83,6 +84,6 @@ def test_the_table_knows_that_a_second_look_helps_on_hard_queries(planned):
 
 
 def test_going_on_is_fitted_for_both_backends(planned):
-    deciding = Bundle.load(planned[0] / "bundle").deciding
+    deciding = load_bundle(planned[0] / "bundle").deciding
     assert [values.first for values in deciding.hops] == [0, 1]
     assert deciding.typical is not None and len(deciding.typical.chars) == 200

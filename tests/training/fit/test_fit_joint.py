@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from predictors.bundle import Bundle
+from predictors.bundle_files import load_bundle, save_bundle
 from predictors.errors import BundleError
 from predictors.joint_trees import JointTrees
-from training.fit import fit_held_out
+from training.fit_heads import fit_held_out
 from training.fit_rows import FitRows
 
 SKILL = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
@@ -57,9 +57,9 @@ def test_gains_are_differences_without_heads_of_their_own(fitted):
 
 
 def test_the_bundle_is_read_back_to_the_last_bit(fitted, tmp_path):
-    fitted.bundle.save(tmp_path / "bundle")
+    save_bundle(fitted.bundle, tmp_path / "bundle")
     texts = ["Find the sum of 17", "", "something else"]
-    found, expected = Bundle.load(tmp_path / "bundle").look_many(texts), fitted.bundle.look_many(texts)
+    found, expected = load_bundle(tmp_path / "bundle").look_many(texts), fitted.bundle.look_many(texts)
     assert all((found[name] == expected[name]).all() for name in expected)
 
 

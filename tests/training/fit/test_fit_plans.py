@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from predictors.bundle import Bundle
+from predictors.bundle_files import load_bundle
 from predictors.observation import Constraints, Message, Observation, Part, Query
 from predictors.word_regression import WordRegression
 from router.configuration.build_plans import build_plans
 from router.configuration.file import load
-from training.fit import fit, fit_held_out
+from training.fit import fit
+from training.fit_heads import fit_held_out
 from training.fit_samples import fit_sample_head
 from training.held_out import HeldOut
 from training.replay_run import recorded_query
@@ -52,7 +54,7 @@ def planned(made, tmp_path_factory, record):
     (folder / "router.toml").write_text(ROUTER)
     config = load(folder / "router.toml")
     card = fit([made], None, config, 0, folder / "bundle")
-    return config, card, Bundle.load(folder / "bundle")
+    return config, card, load_bundle(folder / "bundle")
 
 
 def test_plans_are_on_the_card_by_digest_and_have_heads(planned):

@@ -7,7 +7,8 @@ import pytest
 from predictors.errors import FitError
 from router.recording import Recording
 from router.recordings.format import write_recording
-from training.fit import fit, fit_bundle
+from training.fit import fit
+from training.fit_heads import fit_held_out
 from training.fit_rows import rows_of
 
 BACKENDS = ("small", "large")
@@ -80,7 +81,9 @@ def test_task_and_gold_are_not_read(tmp_path, made):
         }
     )
     write_recording(tmp_path / "made", made.meta, queries, table)
-    one, other = (fit_bundle(rows_of([found]), 3) for found in (made, Recording.load(tmp_path / "made")))
+    one, other = (
+        fit_held_out(rows_of([found]), 3).bundle for found in (made, Recording.load(tmp_path / "made"))
+    )
     assert one.version == other.version
 
 

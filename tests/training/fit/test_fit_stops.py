@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from predictors.bundle import Bundle
+from predictors.bundle_files import load_bundle
 from predictors.exits import Exits
 from predictors.learned_stops import LearnedStops, SelfEvalCurve, VoteStop
 from router.config import Config
@@ -100,7 +100,7 @@ def test_a_plan_that_leaves_its_weights_open_is_fitted_and_served_with_them(home
 
 
 def test_only_open_rules_with_as_many_recorded_samples_are_fitted(home: Path) -> None:
-    config, bundle = config_of(home), Bundle.load(home / "bundle")
+    config, bundle = config_of(home), load_bundle(home / "bundle")
     assert [(one.backend, one.most) for one in bundle.deciding.stops.votes] == [("cheap", 12)]
     found = learned(home / "bundle", config, build_plans(config)).plans
     assert found["own"] == build_plans(config)["own"]
@@ -108,7 +108,7 @@ def test_only_open_rules_with_as_many_recorded_samples_are_fitted(home: Path) ->
 
 
 def test_the_card_says_what_held_out_queries_drew_and_lost_beside_what_needs_no_weights(home: Path) -> None:
-    said = Bundle.load(home / "bundle").card.metrics
+    said = load_bundle(home / "bundle").card.metrics
     assert said["samples/learned_stop/cheap@12"] < said["samples/value_of_next/cheap@12"]
     assert said["points_lost/learned_stop/cheap@12"] <= 0.5
     assert "samples/learned_stop/cheap@14" not in said
@@ -117,7 +117,7 @@ def test_the_card_says_what_held_out_queries_drew_and_lost_beside_what_needs_no_
 def test_other_queries_than_those_named_are_not_looked_at(home: Path, tmp_path: Path) -> None:
     other = world(tmp_path / "world", flipped_from=200)
     card = fit([other], asked_for(other), config_of(home), 0, tmp_path / "bundle")
-    assert card.version == Bundle.load(home / "bundle").card.version
+    assert card.version == load_bundle(home / "bundle").card.version
 
 
 ASKS = {"asks": Plan("asks", (Stage("small", SelfEval(), Majority(), max_samples=4),))}
@@ -151,7 +151,7 @@ def log_of(count: int) -> tuple[DecisionLog, np.ndarray]:
 
 
 def test_what_models_say_of_their_samples_is_calibrated_from_the_log(home: Path) -> None:
-    bundle = with_self_evals(Bundle.load(home / "bundle"), *log_of(20_000), ASKS)
+    bundle = with_self_evals(load_bundle(home / "bundle"), *log_of(20_000), ASKS)
     (one,) = bundle.deciding.stops.asked
     assert (one.backend, one.words) == ("small", WORDS)
     assert [one.slope, one.shift] == pytest.approx([0.6, -0.8], abs=0.05)
@@ -162,7 +162,7 @@ def test_what_models_say_of_their_samples_is_calibrated_from_the_log(home: Path)
 
 
 def test_too_few_graded_samples_calibrate_nothing(home: Path) -> None:
-    bundle = with_self_evals(Bundle.load(home / "bundle"), *log_of(40), ASKS)
+    bundle = with_self_evals(load_bundle(home / "bundle"), *log_of(40), ASKS)
     assert bundle.deciding.stops.asked == ()
 
 
@@ -171,12 +171,12 @@ def test_signals_are_read_only_for_plans_that_leave_their_calibration_open(
     home: Path, plans: dict[str, Plan], wanted: tuple[str, ...]
 ) -> None:
     assert columns_for(plans) == wanted
-    bundle = with_self_evals(Bundle.load(home / "bundle"), *log_of(200), plans)
+    bundle = with_self_evals(load_bundle(home / "bundle"), *log_of(200), plans)
     assert bool(bundle.deciding.stops.asked) == bool(wanted)
 
 
 def test_a_bundle_of_the_log_keeps_what_only_recordings_teach(home: Path) -> None:
-    before = Bundle.load(home / "bundle")
+    before = load_bundle(home / "bundle")
     votes = (*before.deciding.stops.votes, VoteStop("gone", 4, (0.0,) * len(FEATURES), 0.0))
     before = replace(before, deciding=replace(before.deciding, stops=LearnedStops(votes)))
     curve = SelfEvalCurve("cheap", WORDS, 1.0, 0.0)

@@ -10,7 +10,7 @@ import pytest
 from predictors.bundle_files import save_bundle
 from predictors.observation import Sample
 from training.cycle.journal import Cycle
-from training.fit import fit_bundle
+from training.fit_heads import fit_held_out
 from training.fit_rows import FitRows, LabelledSample
 from training.registry import EXPERIMENT, MODEL, registered
 
@@ -26,7 +26,7 @@ def fitted(folder: Path) -> str:
         for at in range(20)
     )
     rows = FitRows(texts, ("small",), reward, blank, blank + 3, np.zeros((20, 1), dtype=np.bool_), samples)
-    bundle = fit_bundle(rows, 0)
+    bundle = fit_held_out(rows, 0).bundle
     save_bundle(bundle, folder / bundle.version)
     return bundle.version
 

@@ -25,7 +25,8 @@ from router.rollout.shelf import Shelf
 from training.decision_rows import RowKey, answering_row, cost_of_samples
 from training.decisions_file import read_decisions
 from training.errors import TrainingError
-from training.fit import fit, fit_bundle
+from training.fit import fit
+from training.fit_heads import fit_held_out
 from training.fit_rows import rows_of
 from training.menu import menu_of
 from training.replay_run import as_rows, replay
@@ -180,7 +181,7 @@ def test_what_was_released_to_servers_and_their_budgets_and_tokens_do_not_decide
     menu = msgspec.structs.replace(menu_of(recording, folders[0]), bundle=str(folders[2] / "bundle"))
     plain = replay(menu, recording, ids)
     shelf = Shelf(tmp_path / "bundles")
-    other = fit_bundle(rows_of([recording], ids), 7)
+    other = fit_held_out(rows_of([recording], ids), 7).bundle
     shelf.add(other)
     shelf.keep(shelf.releases().promoted(other.version, BundleState.ACTIVE, at=1.0))
     served = msgspec.structs.replace(

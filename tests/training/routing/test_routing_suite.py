@@ -15,7 +15,7 @@ from training.benchmark import Failed, Skipped, run_suite, to_json
 from training.decisions_file import read_decisions
 from training.errors import NotEnoughData
 from training.figures.spread import Spread
-from training.fit import fit_bundle
+from training.fit_heads import fit_held_out
 from training.fit_rows import rows_of
 from training.suites import Figures, Run
 from training.suites.routing.decided import as_rows
@@ -222,7 +222,9 @@ def test_answers_are_judged_as_a_served_fit_of_the_same_queries_judges_them(patt
     problem = routing_problem(Recording.load(pattern), 0)
     fold = folds_by_text(problem)[0]
     learned = learn(fold, fold.train, samples_of="small")
-    served = fit_bundle(rows_of([problem.recording], ids_of(fold, fold.train)), problem.seed).sample_head
+    served = fit_held_out(
+        rows_of([problem.recording], ids_of(fold, fold.train)), problem.seed
+    ).bundle.sample_head
     measured = learned.fitted.samples.head
     assert served is not None
     assert measured is not None

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.alone_rows import alone_rows, judged_alone
-from training.fit import Fitted
 from training.fit_evidence import belief_of, log_odds, models_of
+from training.fit_heads import Fitted
 from training.fit_rows import FitRows, rows_of
 from training.suites.routing.learned import ids_of
 from training.suites.routing.problem import Fold

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.alone_rows import AloneRows, alone_rows, judged_alone
-from training.fit import Fitted
 from training.fit_evidence import log_odds, with_belief
+from training.fit_heads import Fitted
 from training.fit_rows import FitRows
 from training.fit_samples import fit_sample_head
 

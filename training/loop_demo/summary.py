@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from training.loop_demo.prepare import Stage
 from training.loop_demo.score import Result
 from training.loop_demo.traffic import Round
 
-if TYPE_CHECKING:
-    from training.loop_demo.command import Happened
-
 INK, FAINT, QUALITY, COST = "#22313f", "#e9ecef", "#3a6ea5", "#c8102e"
 
 
-def figures(stage: Stage, happened: Happened, result: Result, rounds: int) -> dict[str, Any]:
+@dataclass(slots=True)
+class History:
+    """Everything that was seen, round by round."""
+
+    rounds: list[Round] = field(default_factory=list)
+    cycles: list[dict[str, Any]] = field(default_factory=list)  # after each round
+    serving: list[str] = field(default_factory=list)  # version that is active after each cycle
+
+
+def figures(stage: Stage, history: History, result: Result, rounds: int) -> dict[str, Any]:
     """Everything as JSON types."""
     rows, promotions, serving = [], [], stage.bad
-    for number, (done, cycle) in enumerate(zip(happened.rounds, happened.cycles, strict=True)):
+    for number, (done, cycle) in enumerate(zip(history.rounds, history.cycles, strict=True)):
         world = result.before if number < rounds else result.after
         rows.append(
             {
@@ -36,7 +43,7 @@ def figures(stage: Stage, happened: Happened, result: Result, rounds: int) -> di
                 "drift": [change["backend"] for change in cycle.get("drift", {}).get("changes", ())],
             }
         )  # fmt: skip
-        after = happened.serving[number]
+        after = history.serving[number]
         if after != serving:
             predicted = cycle["evaluate"]["gain"]
             realised = world[after].served_utility - world[serving].served_utility
@@ -50,11 +57,11 @@ def figures(stage: Stage, happened: Happened, result: Result, rounds: int) -> di
         world = result.before if name == "before" else result.after
         if name == "after" and len(rows) == rounds:
             continue
-        first = stage.bad if name == "before" else happened.serving[rounds - 1]
+        first = stage.bad if name == "before" else history.serving[rounds - 1]
         best, worst, last = (
             world[full].utility,
             world[first].utility,
-            world[happened.serving[end - 1]].utility,
+            world[history.serving[end - 1]].utility,
         )
         found[name] = {
             "first": worst,
