@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from training.decision_rows import DecisionRows
 from training.decisions_file import DecisionsFile
 from training.errors import NotEnoughData, TrainingError
 from training.figures.spread import Spread
+from training.progress import shown_progress
 from training.suites import SUITES, Figures, Run, Suite
 
 
@@ -38,7 +39,6 @@ class Skipped:
 
 
 Outcome = Figures | Failed | Skipped
-Progress = Callable[[str, float], None]
 
 
 def benchmark(
@@ -55,7 +55,7 @@ def benchmark(
 ) -> None:
     """Measure how well it decides, on recordings, next to every simple way to decide."""
     run = Run(seed=seed, seeds=seeds, plots=plot, workers=workers)
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         found = run_suite(suite, recording or [], replace(run, progress=progress), decisions)
     if as_json:
         print(json.dumps(to_json(found), allow_nan=False))
@@ -92,14 +92,15 @@ def run_suite(name: str, folders: list[Path], run: Run, decisions: Path | None =
 def _run_one(
     suite: Suite, folder: Path, run: Run, file: DecisionsFile | None, place: int, names: list[str]
 ) -> Figures:
+    def progress(what: str, share: float) -> None:
+        run.progress(f"{names[place]} · {what}", (place + share) / len(names))
+
+    progress("reading", 0.0)
     recording = Recording.load(folder)
 
     def write(rows: DecisionRows) -> None:
         if file is not None:
             file.write(rows, recording)
-
-    def progress(what: str, share: float) -> None:
-        run.progress(f"{names[place]} · {what}", (place + share) / len(names))
 
     return suite.run(
         recording, folder, replace(run, write=None if file is None else write, progress=progress)
@@ -135,31 +136,3 @@ def _outcome_json(outcome: Outcome) -> dict[str, Any]:
         }
         for subject, figures in outcome.items()
     }
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """A bar on standard error; one line per tenth where that is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        said = [-1]
-
-        def tell(what: str, share: float) -> None:
-            if int(share * 10) > said[0]:
-                said[0] = int(share * 10)
-                console.print(f"{100 * share:3.0f} %  {what}", highlight=False)
-
-        yield tell
-        return
-    columns = (
-        TextColumn("{task.percentage:3.0f} %"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=1.0)
-        yield lambda what, share: bar.update(task, description=what, completed=share)

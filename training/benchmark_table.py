@@ -9,6 +9,7 @@ from rich.table import Table
 
 from training.benchmark import Failed, Outcome, Skipped
 from training.figures.spread import Spread
+from training.some_of import some_of
 from training.suites import Figures
 
 LEFT_OUT = "left_out/"  # and a backend, in the figures of every subject: said once, above the table
@@ -32,12 +33,16 @@ def _print_figures(out: Console, title: str, figures: Figures) -> None:
     names = list(dict.fromkeys(name for found in figures.values() for name in found if name not in PLAIN))
     apart = [name for name in names if name.startswith(LEFT_OUT)]
     names = [name for name in names if name not in apart]
-    for name in apart:
-        share = 100 * next(_mean(found[name]) for found in figures.values() if name in found)
-        told = (
-            f"{name.removeprefix(LEFT_OUT)} is not compared: labels on {share:.0f} % of the labelled queries"
-        )
-        out.print(f"{title}: {told}", markup=False, highlight=False)
+    if apart:
+        shares = {
+            name: next(_mean(found[name]) for found in figures.values() if name in found) for name in apart
+        }
+        told = [
+            f"{name.removeprefix(LEFT_OUT)} {100 * shares[name]:.0f} %"
+            for name in sorted(apart, key=lambda name: -shares[name])
+        ]
+        said = f"not compared (labels on so many of the labelled queries): {some_of(told)}"
+        out.print(f"{title}: {said}", markup=False, highlight=False, soft_wrap=True)
     notes = [
         f"{name.replace('_', ' ')} {max(_mean(found[name]) for found in figures.values() if name in found):.0f}"
         for name in sorted(PLAIN)

@@ -115,14 +115,14 @@ def _outlook(
     curve: bool | None,
 ) -> tuple[dict[str, Any], str] | str:
     """The outlook as JSON types and as text, or why there is none."""
-    from training.benchmark import progress_bar
     from training.outlook import outlook
     from training.outlook_text import outlook_json, outlook_text
+    from training.progress import shown_progress
 
     if settings is None:
         return "several recordings have no plans in common: name a configuration with --config"
     try:
-        with progress_bar() as progress:
+        with shown_progress() as progress:
             found = outlook(recordings, ids, settings, seed, curve=curve, progress=progress)
     except NotEnoughData as reason:
         return str(reason)

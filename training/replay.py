@@ -15,11 +15,11 @@ from router.backend_terms import priced_at
 from router.config import Config
 from router.configuration.file import load
 from router.recording import Recording
-from training.benchmark import progress_bar
 from training.decision_rows import DecisionRows, RowKey
 from training.decisions_file import DecisionsFile
 from training.fit_command import read_ids
 from training.menu import cheapest_first, menu_of
+from training.progress import shown_progress
 from training.replay_run import as_rows
 from training.replay_run import replay as replay_queries
 
@@ -56,7 +56,7 @@ def replay(
     said: dict[str, Any] = {}
     prices = tuple(price or (settings.price,))
     base = config.parent if config else Path()
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         blocks = []
         for number, at in enumerate(prices):
             priced = msgspec.structs.replace(settings, price=at)

@@ -103,7 +103,7 @@ def test_the_suite_prints_every_figure_on_the_recording_that_ships():
     found = suite.run(Recording.load(HOUSE), HOUSE, Run(workers=1))
     assert set(found) == {f"{name}@{epsilon}" for name in ESTIMATORS for epsilon in ("0.1", "0.3")}
     shape = {f"{name}@{n}" for name in ("bias", "rmse", "coverage", "width", "refused") for n in (500, 1000)}
-    assert set(found["default@0.3"]) == shape | {"rmse_over_bound@1000"}
+    assert set(found["default@0.3"]) == shape | {"rmse_over_bound@1000", "left_out"}
     assert number(found["ips@0.1"]["agreement"]) < 0.01
 
 

@@ -19,6 +19,9 @@ from router.recordings.format import RecordingMeta, write_recording
 from training.benchmark_table import print_tables
 from training.errors import NotEnoughData
 from training.suites import Run
+from training.suites.allocation.problem import allocation_problem
+from training.suites.budget.suite import Budget
+from training.suites.ope.suite import OffPolicy
 from training.suites.routing.problem import LEAST_QUERIES, routing_problem
 from training.suites.routing.suite import Routing
 
@@ -53,7 +56,7 @@ def test_a_backend_with_labels_on_two_fifths_is_named_in_figures_and_table(
     written = io.StringIO()
     print_tables("routing", {"holes": figures}, Console(file=written, width=200))
     said = written.getvalue()
-    assert said.count("rare is not compared: labels on 40 % of the labelled queries") == 1
+    assert said.count("not compared (labels on so many of the labelled queries): rare 40 %\n") == 1
     assert "left_out/" not in said
 
 
@@ -75,3 +78,39 @@ def test_too_few_backends_are_told_with_what_each_has(made: ModuleType, tmp_path
     seen.reward[(seen.backend == recording.backends.index("large")) & (seen.query < 60)] = np.nan
     with pytest.raises(NotEnoughData, match=r"large 25 %.*rare 40 %|rare 40 %.*large 25 %"):
         routing_problem(recording, 0)
+
+
+def test_of_a_hundred_backends_a_message_and_a_table_name_the_first_few_and_count_the_others(
+    made: ModuleType, tmp_path: Path
+) -> None:
+    rare = {f"b{turn:03}": set(range(45 + turn % 30)) for turn in range(100)}
+    recording = with_backends(made, tmp_path, rare)
+    figures = Routing(subjects=("always",)).run(recording, tmp_path / "holes", Run(workers=1))
+    assert sum(name.startswith("left_out/") for name in figures["always:small"]) == 100
+    written = io.StringIO()
+    print_tables("routing", {"holes": figures}, Console(file=written, width=200))
+    assert "): b000 44 %, b030 44 %, b060 44 %, b090 44 %, b001 42 % and 95 more\n" in written.getvalue()
+    seen = recording.columns
+    seen.reward[seen.backend == recording.backends.index("large")] = np.nan
+    with pytest.raises(NotEnoughData, match=r"\(small 100 %, .* and 97 more\)"):
+        routing_problem(recording, 0)
+    with pytest.raises(NotEnoughData, match=r"has (\S+ 1, ){4}\S+ 1 and 97 more$"):
+        allocation_problem(with_backends(made, tmp_path, {name: set() for name in rare}), 0)
+
+
+def test_budget_names_what_it_does_not_compare(made: ModuleType, tmp_path: Path) -> None:
+    recording = with_backends(made, tmp_path, {"rare": set(range(48))})
+    figures = Budget(("steady", "outage"), 0.1).run(recording, tmp_path / "holes", Run(workers=1))
+    for told in figures.values():
+        assert told["left_out/rare"] == pytest.approx(0.4)
+        assert told["left_out"] == 0
+
+
+def test_ope_names_the_backends_beyond_its_six_too(made: ModuleType, tmp_path: Path) -> None:
+    recording = with_backends(
+        made, tmp_path, {f"b{turn}": set() for turn in range(5)} | {"rare": set(range(48))}
+    )
+    figures = OffPolicy(explorations=(0.3,), sizes=(200,), runs=2).run(recording, None, Run(workers=1))
+    for told in figures.values():
+        shares = [float(str(value)) for name, value in told.items() if name.startswith("left_out/")]
+        assert sorted(shares) == [pytest.approx(0.4), 1.0]  # seven have labels everywhere

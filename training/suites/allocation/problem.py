@@ -17,6 +17,7 @@ from router.draw import stage_seed
 from router.recording import Recording
 from training.comparable_answers import answer_groups, comparable
 from training.errors import NotEnoughData
+from training.some_of import some_of
 from training.suites.routing.problem import Problem as Routing
 from training.suites.routing.problem import routing_problem
 
@@ -66,7 +67,8 @@ def allocation_problem(recording: Recording, seed: int) -> Problem:
     rows, have = _rows(routing)
     several = [int(np.median(have[:, place])) for place in range(have.shape[1])]
     if sum(count >= ENOUGH_TO_VOTE for count in several) < 2:
-        told = ", ".join(f"{name} {count}" for name, count in zip(routing.backends, several, strict=True))
+        most_first = np.argsort([-count for count in several], kind="stable")
+        told = some_of([f"{routing.backends[place]} {several[place]}" for place in most_first])
         raise NotEnoughData(
             f"allocation needs two backends with {ENOUGH_TO_VOTE} samples of a query; {recording.name} has {told}"
         )

@@ -14,6 +14,7 @@ from training.suites import Figures, Run, Suite
 from training.suites.budget.measure import measure
 from training.suites.budget.scenarios import SCENARIOS
 from training.suites.budget.world import World, world_of
+from training.suites.routing.problem import count_left_out, routing_problem
 from training.suites.workers import results_in_order
 
 Found = dict[str, dict[str, float]]  # scenario -> figure -> value
@@ -44,6 +45,7 @@ class Budget(Suite):
         jobs = [
             Job(folder, seed, self.scenarios, self.scale) for seed in range(run.seed, run.seed + run.seeds)
         ]
+        problem = routing_problem(recording, run.seed)
         every: list[Found] = []
 
         def here(job: Job) -> Found:
@@ -55,7 +57,9 @@ class Budget(Suite):
         for found in results_in_order(jobs, run.workers, here, run_job):
             every.append(found)
             run.progress(f"seed {jobs[len(every) - 1].seed}", len(every) / len(jobs))
-        return {name: _spreads([found[name] for found in every]) for name in self.scenarios}
+        figures = {name: _spreads([found[name] for found in every]) for name in self.scenarios}
+        count_left_out(figures, problem)
+        return figures
 
 
 def run_job(job: Job) -> Found:

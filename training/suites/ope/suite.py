@@ -16,6 +16,7 @@ from training.suites.ope.bound import full_information
 from training.suites.ope.measure import BOUND, Said, figures, over_bound, play
 from training.suites.ope.reference import agreement
 from training.suites.ope.world import World, world_of
+from training.suites.routing.problem import count_left_out, routing_problem
 from training.suites.workers import results_in_order
 
 BATCH = 250  # runs of a job
@@ -49,10 +50,13 @@ class OffPolicy(Suite):
         each = -(-self.runs // run.seeds)
         found: dict[tuple[float, int, str], list[Said]] = defaultdict(list)
         agreed: dict[str, float] = {}
+        compared: set[str] = set()
+        problem = routing_problem(recording, run.seed)
         for number in range(run.seeds):
             seed = run.seed + number
             run.progress(f"seed {seed} · fits", number / run.seeds)
             world = world_of(recording, seed)
+            compared |= set(world.backends)
             jobs = self._jobs(world, full_information(world, seed), each, seed)
             results = results_in_order(jobs, run.workers, run_job, run_job)
             for done, (job, said) in enumerate(zip(jobs, results, strict=True), 1):
@@ -66,7 +70,9 @@ class OffPolicy(Suite):
                     for epsilon in self.explorations
                     for name, value in agreement(world, epsilon, seed).items()
                 }
-        return self._figures({key: Said.joined(parts) for key, parts in found.items()}, agreed)
+        figures = self._figures({key: Said.joined(parts) for key, parts in found.items()}, agreed)
+        count_left_out(figures, problem, compared)
+        return figures
 
     def _jobs(self, world: World, bound: Floats, each: int, seed: int) -> list[Job]:
         return [
@@ -76,7 +82,9 @@ class OffPolicy(Suite):
             for start in range(0, each, BATCH)
         ]
 
-    def _figures(self, said: dict[tuple[float, int, str], Said], agreed: dict[str, float]) -> Figures:
+    def _figures(
+        self, said: dict[tuple[float, int, str], Said], agreed: dict[str, float]
+    ) -> dict[str, dict[str, Spread | float]]:
         subjects: dict[str, dict[str, Spread | float]] = {}
         names = list(dict.fromkeys(name for _, _, name in said if name != BOUND))
         largest = max(self.sizes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from router.recording import Recording
 from router.recordings.text_split import split_by_text
 from training.errors import NotEnoughData
 from training.figures.spread import Spread
+from training.some_of import some_of
 
 FOLDS = 5
 LEAST_QUERIES = 50  # below, a fold's accuracy is noise
@@ -36,8 +37,13 @@ class Problem:
         compare=False
     )  # (n, B) the sample that is served; row of the columns
     left_out: int  # queries that a backend did not answer, or without labels
-    # backends that are not compared -> the share of the labelled queries on which they have labels
-    not_compared: Mapping[str, float] = field(default_factory=dict, compare=False)
+    # every recorded backend -> the share of the labelled queries on which it has labels
+    coverage: Mapping[str, float] = field(default_factory=dict, compare=False)
+
+    @property
+    def not_compared(self) -> Mapping[str, float]:
+        """The coverage of the backends that are left out."""
+        return {name: share for name, share in self.coverage.items() if name not in self.backends}
 
     @property
     def served_reward(self) -> NDArray[np.float64]:
@@ -96,8 +102,8 @@ def routing_problem(recording: Recording, seed: int) -> Problem:
     share = (count > 0).sum(axis=0) / max(int(labelled.sum()), 1)  # (backends,)
     kept = np.flatnonzero(share >= LEAST_COVERAGE).tolist()
     if len(kept) < 2:
-        told = ", ".join(
-            f"{name} {100 * of:.0f} %" for name, of in zip(recording.backends, share, strict=True)
+        told = some_of(
+            [f"{recording.backends[place]} {100 * share[place]:.0f} %" for place in np.argsort(-share)]
         )
         raise NotEnoughData(
             f"plans are compared over two backends with labelled answers to half of the queries or more; "
@@ -126,15 +132,21 @@ def routing_problem(recording: Recording, seed: int) -> Problem:
         cost=mean(seen.cost),
         served_row=_served(recording, np.flatnonzero(usable), cell, count, everywhere, kept, seed),
         left_out=len(recording.queries) - len(everywhere),
-        not_compared={
-            name: float(share[place]) for place, name in enumerate(recording.backends) if place not in kept
-        },
+        coverage=dict(zip(recording.backends, share.tolist(), strict=True)),
     )
 
 
-def count_left_out(figures: Mapping[str, dict[str, Spread | float]], problem: Problem) -> None:
-    """Add to every subject's figures: `left_out` queries; `left_out/<backend>`: not compared, its share of labels."""
-    shares = {f"left_out/{name}": share for name, share in problem.not_compared.items()}
+def count_left_out(
+    figures: Mapping[str, dict[str, Spread | float]],
+    problem: Problem,
+    compared: Collection[str] | None = None,
+) -> None:
+    """Add to every subject's figures: `left_out` queries; `left_out/<backend>`: not compared, its share of labels.
+
+    `compared`: the backends that are, where a suite takes only some of the problem's.
+    """
+    compared = problem.backends if compared is None else compared
+    shares = {f"left_out/{name}": share for name, share in problem.coverage.items() if name not in compared}
     for found in figures.values():
         found |= {"left_out": float(problem.left_out), **shares}
 
