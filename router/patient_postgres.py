@@ -43,13 +43,16 @@ class PatientConnection(psycopg.Connection[Any]):
 
 def connect(address: str, options: str, patience_s: float = float("inf")) -> PatientConnection:
     """Connect, each statement a transaction of its own; `options` are the server's settings. Raises `psycopg.Error`."""
-    connection = PatientConnection.connect(
-        address,
-        autocommit=True,
-        connect_timeout=CONNECT_S,
-        options=options,
-        application_name="apportion",
-        prepare_threshold=None,  # poolers do not know prepared statements
-    )
+    try:
+        connection = PatientConnection.connect(
+            address,
+            autocommit=True,
+            connect_timeout=CONNECT_S,
+            options=options,
+            application_name="apportion",
+            prepare_threshold=None,  # poolers do not know prepared statements
+        )
+    except psycopg.OperationalError as error:  # its hints stand on lines of their own
+        raise psycopg.OperationalError(" ".join(str(error).split())) from error
     connection.patience_s = patience_s
     return connection

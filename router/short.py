@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from router.ledger import Balance
 from router.ledger.accounts import DOLLARS
+from router.spans import span
 
 MOST_ACCOUNTS = 50  # an account per tenant is possible; the latest are kept
 
@@ -34,6 +35,12 @@ class Short:
             left, unit = max(0, balance.limit - balance.spent), balance.unit
             need = self._needs.get(balance.account, 0) if unit == DOLLARS else 0
             if not left or left < need:
-                told = f"{left / 1e6:g} of {balance.limit / 1e6:g} {unit} per {balance.window_s:g} s are left"
-                needed = f", and a query may cost {need / 1e6:g}" if need else ""
+                told = (
+                    f"{_units(left)} of {_units(balance.limit)} {unit} per {span(balance.window_s)} are left"
+                )
+                needed = f", and a query may cost {_units(need)}" if need else ""
                 yield f"budget {balance.account!r} is used up: {told}{needed}"
+
+
+def _units(micro: int) -> str:
+    return f"{micro / 1e6:.6f}".rstrip("0").rstrip(".")

@@ -16,7 +16,8 @@ from router.commands.tables import as_json, money, table, units
 if TYPE_CHECKING:
     from router.config import Config
     from router.domain.decision import Decision
-    from router.ledger.audit import AccountAudit
+    from router.ledger.audit import AccountAudit, Carried
+    from router.ledger.state import Movement, State
 
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The configuration.")]
 Decisions = Annotated[
@@ -42,8 +43,7 @@ def audit(config: ConfigFile = Path("router.toml"), decisions: Decisions = None,
     from router.ledger import ALL
     from router.ledger.audit import audit as audit_of
     from router.ledger.audit import compare_charges
-    from router.ledger.databases import IN_MEMORY, is_postgres, open_shared
-    from router.ledger.sql import SQL
+    from router.ledger.databases import IN_MEMORY, is_postgres
 
     read = load(config)
     address = ledger_address(read)
@@ -53,13 +53,7 @@ def audit(config: ConfigFile = Path("router.toml"), decisions: Decisions = None,
         )
     if not is_postgres(address) and not (config.parent / address).is_file():
         raise CommandFailed(f"{config.parent / address}: there is no such file; nothing was ever spent")
-    store = open_shared(address, config.parent, time.time)
-    assert isinstance(store, SQL)  # noqa: S101 (memory was refused)
-    try:
-        states, movements, carried = store.look()
-    finally:
-        store.close()
-    found = audit_of(states, movements, carried)
+    found = audit_of(*_looked_at(address, config.parent))
     files = _files(decisions, read, config)
     problems = [f"{account.account}: {text}" for account in found for text in account.problems]
     if files:
@@ -84,6 +78,23 @@ def audit(config: ConfigFile = Path("router.toml"), decisions: Decisions = None,
         _print(found, problems, len(files))
     if problems:
         raise typer.Exit(1)
+
+
+def _looked_at(address: str, base: Path) -> tuple[dict[str, State], list[Movement], dict[str, Carried]]:
+    """Accounts, movements and what was carried over, of one moment."""
+    from router.ledger import ALL
+    from router.ledger.databases import open_shared
+    from router.ledger.sql import SQL
+
+    store = open_shared(address, base, time.time)
+    assert isinstance(store, SQL)  # noqa: S101 (memory was refused)
+    try:
+        looked = store.look()
+    finally:
+        store.close()
+    if ALL not in looked[0]:
+        raise CommandFailed(f"{store.name}: it has no accounts; no service has used it yet")
+    return looked
 
 
 def usage(

@@ -12,6 +12,7 @@ from router.commands.amounts import micros
 from router.commands.connection import ADMIN, ask_admin
 from router.commands.operators import JSON, Server
 from router.commands.tables import as_json, table, units
+from router.spans import span
 
 if TYPE_CHECKING:
     from router.clients.admin import AdminClient
@@ -67,7 +68,7 @@ def _limit(text: str) -> int | None:
 def _row(balance: AccountBalance) -> tuple[str, ...]:
     limit = balance.limit
     left = "-" if limit is None else units(limit - balance.spent - balance.reserved)
-    ends = "rolling" if balance.ends_in_s is None else f"ends in {balance.ends_in_s:.0f} s"
+    ends = "rolling" if balance.ends_in_s is None else f"ends in {span(round(balance.ends_in_s))}"
     return (
         balance.account,
         balance.unit,
@@ -77,6 +78,6 @@ def _row(balance: AccountBalance) -> tuple[str, ...]:
         units(balance.leased),
         units(balance.lost),
         left,
-        f"{balance.window_s:g} s, {ends}",
+        f"{span(balance.window_s)}, {ends}",
         str(balance.version),
     )

@@ -60,7 +60,7 @@ def _report(problems: tuple[Problem, ...], *, as_json: bool) -> None:
 
 def _readable(file: Path, found: dict[str, Any]) -> str:
     budget = found["budget"]["dollars"]
-    limits = [] if budget is None else [f"${budget:g} per {found['budget']['window_s']:g} s"]
+    limits = [] if budget is None else [f"${budget:g} per {found['budget']['window']}"]
     limits += [
         f"budget {name!r} {one['amount']:g} {one['unit']} per {one['window']}"
         for name, one in found["budgets"].items()

@@ -13,6 +13,7 @@ import typer
 
 from router.command_group import CommandFailed
 from router.commands.starting import wait_until_it_listens
+from router.spans import span
 
 if TYPE_CHECKING:
     from router.client import TLS, AdminClient, SyncClient
@@ -134,7 +135,7 @@ def _errors_of(server: str, wanted: str) -> Iterator[None]:
         said = "nothing listens there" if refused else str(error)
         raise CommandFailed(f"{server}: {said}{hint}") from error
     except OutOfBudget as error:
-        later = "" if error.retry_after_s is None else f"; it may fit in {error.retry_after_s:.0f} s"
+        later = "" if error.retry_after_s is None else f"; it may fit in {span(round(error.retry_after_s))}"
         raise CommandFailed(f"{server}: {error}{later}") from error
     except TooLate as error:
         silent = "no answer in time; is it busy, or does something else listen there?"

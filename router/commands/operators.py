@@ -9,6 +9,7 @@ import typer
 from router.command_group import CommandFailed
 from router.commands.connection import ADMIN, ask_admin
 from router.commands.tables import as_json, moment, money, short, table, units
+from router.spans import span
 
 if TYPE_CHECKING:
     from router.clients.admin import AdminClient
@@ -38,7 +39,7 @@ def status(server: Server = ADMIN, json: JSON = False) -> None:
     budget = (
         ("no limit of all" if accounts else "no limit")
         if limit is None
-        else f"limit {money(limit)} per {found.budget_window_s:g} s"
+        else f"limit {money(limit)} per {span(found.budget_window_s)}"
     )
     spent, reserved = money(found.budget_spent_micros), money(found.budget_reserved_micros)
     rows = [
@@ -192,7 +193,7 @@ def _limits(accounts: list[AccountBalance]) -> list[tuple[str, str]]:
     return [
         (
             f"  {one.account}",
-            f"{units(one.spent)} of {units(one.limit or 0)} {one.unit} spent per {one.window_s:g} s",
+            f"{units(one.spent)} of {units(one.limit or 0)} {one.unit} spent per {span(one.window_s)}",
         )
         for one in accounts
     ]

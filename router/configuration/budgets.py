@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path as File
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from router.backend_terms import since
 from router.config import AccountConfig, BackendConfig, Config
@@ -81,7 +81,8 @@ def check_ledger_place(config: Config, folder: File, problems: Problems) -> None
 
 def _check_server(address: str, path: Path, problems: Problems) -> None:
     try:
-        password = urlsplit(address).password
+        parts = urlsplit(address)
+        password = parts.password or "password" in parse_qs(parts.query)
     except ValueError as error:
         problems.add(path, f"{address!r} is no address: {error}")
         return

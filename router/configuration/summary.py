@@ -7,12 +7,13 @@ from typing import Any
 
 from predictors.observation import Message, Part, Query
 from router.backend_terms import bounds_of, price_of
-from router.config import AccountConfig, Config
+from router.config import AccountConfig, BudgetConfig, Config
 from router.configuration.doubts import price_doubts
 from router.configuration.service import reference_plan, untrained_plan
 from router.domain.plan import Gate, Plan, Stage
 from router.plugin_words import in_words
 from router.selectors import SELECTORS
+from router.spans import span
 from router.stopping import STOPPING_RULES
 from router.verifiers import VERIFIERS
 from router.worst_case import worst_cost
@@ -34,7 +35,7 @@ def summary(config: Config, plans: Mapping[str, Plan], at: float) -> dict[str, A
         "bundle": config.bundle,
         "reference": reference_plan(config),
         "untrained": untrained_plan(config),
-        "budget": {"dollars": config.budget.dollars, "window_s": config.budget.window_s},
+        "budget": {"dollars": config.budget.dollars, "window": window_text(config.budget)},
         "budgets": {
             account.name: {"amount": account.amount, "unit": account.unit, "window": window_text(account)}
             for account in config.budgets
@@ -65,9 +66,9 @@ def summary(config: Config, plans: Mapping[str, Plan], at: float) -> dict[str, A
     }
 
 
-def window_text(account: AccountConfig) -> str:
-    """`3600 s` or `month`."""
-    return f"{account.window_s:g} s" if account.window == "rolling" else account.window
+def window_text(account: AccountConfig | BudgetConfig) -> str:
+    """`3600 s`, `7 d` or `month`."""
+    return span(account.window_s) if account.window == "rolling" else account.window
 
 
 def stage_text(stage: Stage) -> str:

@@ -70,7 +70,8 @@ class PostgresDatabase:
 
     @property
     def name(self) -> str:
-        return urlsplit(self.address)._replace(query="").geturl()
+        parts = urlsplit(self.address)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
     def connect(self) -> Any:
         connection = self._connect(
@@ -212,6 +213,10 @@ class PostgresDatabase:
             raise StoreError(
                 f"decision store {self.name}: written by a newer version (schema {version}, this one knows "
                 f"{len(MIGRATIONS)})"
+            )
+        if not version and connection.execute("SELECT to_regclass('decisions')").fetchone()[0] is not None:
+            raise StoreError(
+                f"decision store {self.name}: its table 'decisions' is another program's; wants a database of its own"
             )
         for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
             connection.execute(script)

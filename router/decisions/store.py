@@ -41,6 +41,7 @@ class Health:
     lost: int  # sequence numbers, of all replicas, that were missing when the store was opened
     failed_batches: int
     away: str  # why the database refuses; "" where it does not
+    queued: int = 0  # decisions that wait for the writer
 
 
 class Store:
@@ -146,6 +147,7 @@ class Store:
             lost=counts.lost,
             failed_batches=counts.failed_batches,
             away=counts.away,
+            queued=self._writer.queued,
         )
 
     def _unpacked(self, connection: Any, name: str, tenant: str, created_at: float, body: bytes) -> Decision:

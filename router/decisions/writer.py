@@ -83,6 +83,11 @@ class Writer:
         """Rows that are kept aside."""
         return self._spool.rows
 
+    @property
+    def queued(self) -> int:
+        """Rows that wait for the thread."""
+        return len(self._decisions)
+
     def take_back(self) -> None:
         """Commit what earlier processes left; before `start`. Raises one of the database's errors, or `StoreError`."""
         self._batches.commit([], [])

@@ -35,7 +35,8 @@ def database(address: str, base: Path, wall_s: Callable[[], float]) -> tuple[Dia
     Raises `ConfigError` where an extra is missing.
     """
     if is_postgres(address):
-        return postgresql(address), urlsplit(address)._replace(query="").geturl()
+        parts = urlsplit(address)
+        return postgresql(address), parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
     path = Path(address) if address == IN_MEMORY else base / address
     return sqlite(path, wall_s), str(path)
 

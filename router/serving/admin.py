@@ -45,18 +45,13 @@ class StoreHealth(Protocol):
     """What a store that outlives its process says about itself as `health`."""
 
     @property
-    def committed(self) -> int:
-        """Rows since the start."""
+    def queued(self) -> int:
+        """Rows that wait for the writer."""
         ...
 
     @property
     def in_spool(self) -> int:
         """Rows kept aside while the store is away."""
-        ...
-
-    @property
-    def dropped(self) -> int:
-        """Rows that could not be kept anywhere."""
         ...
 
     @property
@@ -87,7 +82,6 @@ class AdminCalls:
         """How this replica is."""
         settings, chooser = self.books.settings, self.books.chooser
         health: StoreHealth | None = getattr(self.books.store, "health", None)  # a store in memory has none
-        kept = health.committed + health.in_spool + health.dropped if health else self.books.decided
         switch = chooser.feasibility.switch
         away = (f"the decision store is away: {health.away}",) if health and health.away else ()
         set_at = self.rollout.mode.set_at
@@ -112,7 +106,7 @@ class AdminCalls:
             + tuple(f"backend {name!r}: {why}" for name, why in self._troubles())
             + tuple(why for why in dict.fromkeys(map(switch.objection, self.backends)) if why),
             draining=self.admission.draining,
-            queued_rows=max(0, self.books.decided - kept),
+            queued_rows=health.queued if health else 0,
             spooled_rows=health.in_spool if health else 0,
             mode_rules=map(mode_rule, self.books.modes.rules),
             configured_mode=MODE_NUMBERS[self.rollout.mode.configured],

@@ -133,10 +133,9 @@ def of_store(store: object, recorded: int) -> dict[str, Read]:
         return {"apportion_store_rows_total": {("committed",): float(recorded)}}
     rows = {"committed": health.committed, "spooled": health.spooled}
     rows |= {"dropped": health.dropped, "lost": health.lost}
-    waiting = recorded - health.committed - health.in_spool - health.dropped
     return {
         "apportion_store_rows_total": {(result,): float(count) for result, count in rows.items()},
-        "apportion_store_queued_rows": {(): float(max(0, waiting))},
+        "apportion_store_queued_rows": {(): float(health.queued)},
         "apportion_store_spool_rows": {(): float(health.in_spool)},
         "apportion_store_away": {(): float(bool(health.away))},
     }

@@ -134,7 +134,7 @@ def test_a_refusal_names_the_account_that_is_used_up_and_when_it_may_fit(left):
 
 def test_status_names_the_accounts_with_a_limit(left):
     assert re.search(r"^  cents +0\.\d+ of 0\.00025 USD spent per 3600 s$", left[1]["status"], re.MULTILINE)
-    assert re.search(r"^  words +\d+ of 5000 tokens spent per 86400 s$", left[1]["status"], re.MULTILINE)
+    assert re.search(r"^  words +\d+ of 5000 tokens spent per 1 d$", left[1]["status"], re.MULTILINE)
 
 
 def test_status_calls_a_budget_degraded_that_is_used_up(left):
@@ -149,6 +149,12 @@ def test_status_calls_a_budget_degraded_that_is_used_up(left):
 def test_check_names_the_accounts_with_a_limit(left):
     said = run("check", str(left[0] / "router.toml"))[1]
     assert "$1 per 3600 s, budget 'words' 5000 tokens per day, budget 'cents' 0.00025 USD per 3600 s" in said
+
+
+def test_check_says_the_window_that_is_meant(left, tmp_path):
+    text = (left[0] / "router.toml").read_text()
+    (tmp_path / "router.toml").write_text(text.replace("dollars = 1.0", 'dollars = 1.0\nwindow = "month"'))
+    assert "policy utility, $1 per month, budget" in run("check", str(tmp_path / "router.toml"))[1]
 
 
 def test_what_a_service_left_adds_up(left):
@@ -178,6 +184,17 @@ def test_a_micro_dollar_that_was_taken_away_is_found(left, tmp_path):
     assert code == 1
     assert "it does NOT add up" in out
     assert "all: booked in the window: the movements say" in out
+
+
+def test_a_store_of_budgets_that_nothing_used_is_told(left, tmp_path):
+    for file in left[0].glob("*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    with closing(sqlite3.connect(tmp_path / "decisions.db.budgets")) as connection, connection:
+        connection.execute("DELETE FROM budget_accounts")
+        connection.execute("DELETE FROM budget_movements")
+    code, _, err = run("audit", "--config", str(tmp_path / "router.toml"))
+    assert code == 1
+    assert "it has no accounts; no service has used it yet" in err
 
 
 def test_rows_that_were_thrown_away_are_no_difference(left, tmp_path):

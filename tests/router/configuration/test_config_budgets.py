@@ -90,6 +90,7 @@ def test_a_price_that_cannot_be_is_told(file, line, said):
     ("address", "said"),
     [
         ("postgresql://u:secret@host/db", "holds a password; put it into PGPASSWORD"),
+        ("postgresql://u@host/db?password=secret", "holds a password; put it into PGPASSWORD"),
         ("mysql://host/db", "wants postgresql://"),
         ("nowhere/budgets.db", "there is no folder"),
     ],
@@ -102,6 +103,7 @@ def test_a_place_for_budgets_that_cannot_be_is_told(file, address, said):
     ("address", "said"),
     [
         ("postgresql://u:secret@host/db", "holds a password; put it into PGPASSWORD"),
+        ("postgresql://u@host/db?password=secret", "holds a password; put it into PGPASSWORD"),
         ("rows.db", "wants postgresql://HOST/DATABASE"),
     ],
 )

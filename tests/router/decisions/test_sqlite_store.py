@@ -184,6 +184,7 @@ async def test_while_the_database_is_locked_rows_are_spooled_and_come_back_once(
     assert stored(path) == [f"d{number}" for number in range(700)]
     health = store.health
     assert (health.spooled, health.in_spool, health.dropped, health.lost) == (700, 0, 0, 0)
+    assert health.queued == 0  # what came back from the spool waits no more
 
 
 async def test_while_the_database_is_locked_outcomes_are_not_acknowledged(store, locked):
