@@ -16,10 +16,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from predictors.observation import Observation, Query, Sample
-from router.act_on import act_on, close, to_close
 from router.answering.classes import AnswerClasses, voted
 from router.answering.recount import recount
 from router.answers import extract
+from router.apply_verdict import apply_verdict, close, to_close
 from router.asker import Asker
 from router.backend_switch import BackendSwitch, Flight
 from router.backends import Backend, Call
@@ -185,7 +185,7 @@ class Allocator:
                 if tell and sample.finished:
                     yield SampleEnded(sample)
                 verdict, reason = await self._verdict(progress, stage, sample, seen)
-                act_on(verdict, reason, progress, call)
+                apply_verdict(verdict, reason, progress, call)
                 if close(to_close(verdict, sample, progress, last=last), call, progress):
                     async for event in self._closed(progress, stage, flight, arrivals, call):
                         yield event

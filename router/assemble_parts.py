@@ -17,8 +17,8 @@ from router.configuration.build_plans import named_verifiers
 from router.configuration.problems import Problems
 from router.decisions import DecisionStore
 from router.domain.plan import Plan
-from router.fresh_ids import FreshIds
 from router.plugins import resolve
+from router.random_ids import RandomIds
 from router.rollout.learned import learned
 from router.rollout.signature import Signers
 from router.verifiers import VERIFIERS, Verifier
@@ -125,5 +125,5 @@ def online_verifiers(config: Config) -> dict[str, Verifier]:
 
 def decision_ids(wall_s: Callable[[], float]) -> Callable[[Query], str]:
     """Ids that nobody had and that sort by time: 12 hex digits of milliseconds and 20 of chance."""
-    chance = FreshIds()
+    chance = RandomIds()
     return lambda query: f"{int(wall_s() * 1000):012x}{chance.digits(10)}"

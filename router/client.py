@@ -24,7 +24,7 @@ from predictors.observation import Constraints, Message, Part, Preferences, Samp
 from router.clients.admin import AdminClient, SyncAdminClient
 from router.clients.advice import Advice
 from router.clients.advice_sync import SyncAdvice
-from router.clients.advised import Charged, Drawn, More, usage_request
+from router.clients.advice_types import Charged, Drawn, More, usage_request
 from router.clients.batches import Batches, BatchQuery, BatchResult, BatchStatus, SyncBatches
 from router.clients.channel import (
     DEFAULT_RETRIES,

@@ -19,11 +19,12 @@ from grpc_reflection.v1alpha import reflection
 
 from router.advising.advisor import Advisor
 from router.batches.batches import BatchDesk
+from router.coalescing import Coalescer
 from router.errors import ConfigError
-from router.fresh_ids import FreshIds
 from router.held import Held
 from router.idempotency import Replays
 from router.outcome_rates import OutcomeRates
+from router.random_ids import RandomIds
 from router.reports import Reports
 from router.serving.admin import AdminCalls
 from router.serving.admission import Admission
@@ -38,7 +39,6 @@ from router.serving.router import QUERY_CALLS, RouterCalls
 from router.serving.service import Service
 from router.telemetry.telemetry import Telemetry
 from router.tenant_limits import TenantLimits, limited
-from router.turns import Turns
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.admin import PlanInfos
 from router.wire.parts import ADMIN_SERVICE, ROUTER_SERVICE
@@ -70,7 +70,7 @@ class Servers:
         keep_alive_s: float = KEEP_ALIVE_S,
         go_away_after_s: float = GO_AWAY_AFTER_S,
         share_ports: bool = False,  # of callers, with other workers
-        metrics_together: socket.socket | None = None,  # to the process that gathers the workers' counts
+        counts_socket: socket.socket | None = None,  # to the process that gathers the workers' counts
         wall_s: Callable[[], float] = time.time,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -95,10 +95,10 @@ class Servers:
             started_at=wall_s(),
             backends=service.allocator.backends,
             certificates=service.certificates,
-            together=metrics_together,
+            counts_socket=counts_socket,
         )
         self.health = health.aio.HealthServicer()
-        held, known, new_id = Held(books), known_names(service), FreshIds()
+        held, known, new_id = Held(books), known_names(service), RandomIds()
         asked = AskedOfUs(service.answers, known, books.prices, books.store, new_id)
         self.desk = BatchDesk(service.batches, asked, books.settings.replica, wall_s)
         limits = TenantLimits(service.config.limits, monotonic_s)
@@ -128,14 +128,14 @@ class Servers:
             reports=self.reports,
             rollout=service.rollout,
         )
-        services, limit, turns = pb.DESCRIPTOR.services_by_name, config.max_message_bytes, Turns()
+        services, limit, coalescer = pb.DESCRIPTOR.services_by_name, config.max_message_bytes, Coalescer()
         trace = self.telemetry.traces.begin if self.telemetry.traces else None
         self.router = self._server(
             ROUTER_SERVICE,
             Calls(
                 *(services["Router"], router_calls, limit, self.admission, QUERY_CALLS, self.refused, trace),
                 guard=service.guard,
-                turns=turns,
+                coalescer=coalescer,
             ),
         )
         guarded = Calls(services["Admin"], admin_calls, limit, guard=service.guard, operators=True)
@@ -151,7 +151,7 @@ class Servers:
             self.reports,
             self.refused,
             self.telemetry,
-            turns,
+            coalescer,
             new_id,
             keep_alive_s,
             wall_s,
@@ -263,7 +263,7 @@ async def serve(
     on_ready: Callable[[Addresses], None] | None = None,
     *,
     share_ports: bool = False,
-    metrics_together: socket.socket | None = None,
+    counts_socket: socket.socket | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain and close the service; a second signal cuts what still runs.
 
@@ -271,7 +271,7 @@ async def serve(
     in every case.
     """
     try:
-        servers = Servers(service, share_ports=share_ports, metrics_together=metrics_together)
+        servers = Servers(service, share_ports=share_ports, counts_socket=counts_socket)
     except ConfigError:
         await service.close()
         raise

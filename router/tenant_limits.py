@@ -22,7 +22,7 @@ from router.domain.events import Event
 from router.domain.options import Options
 from router.errors import Overloaded
 from router.progress import Progress
-from router.usual_time import UsualTime
+from router.retry_delay import RetryDelay
 
 BURST_S = 2.0
 MOST_TENANTS = 10_000  # buckets; the one that was used least recently is forgotten, and full again
@@ -35,7 +35,7 @@ class TenantLimits:
         self._config, self._monotonic_s = config, monotonic_s
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # left, at
         self._running: dict[str, int] = {}
-        self._usual = UsualTime()
+        self._retry = RetryDelay()
         own = any(one.queries_per_s or one.in_flight for one in config.tenants.values())
         self.on = bool(config.queries_per_s or config.in_flight or own)
 
@@ -51,7 +51,7 @@ class TenantLimits:
         try:
             yield
         finally:
-            self._usual.note(self._monotonic_s() - began_s)
+            self._retry.note(self._monotonic_s() - began_s)
             left = self._running[tenant] - 1
             if left:
                 self._running[tenant] = left
@@ -66,7 +66,7 @@ class TenantLimits:
         if running and most and self._running.get(tenant, 0) >= most:
             raise Overloaded(
                 f"{most} queries of this tenant are running, and no more may: limits.in_flight",
-                self._usual.retry_after_s,
+                self._retry.retry_after_s,
             )
         if not per_s:
             return

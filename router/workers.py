@@ -124,7 +124,7 @@ class Workers:
         if self.metrics is None:
             counts.close()
         else:
-            await self.metrics.gathering.serve(counts)
+            await self.metrics.receiver.serve(counts)
         assert process.stdout is not None  # noqa: S101 (it was asked for)
         worker.said = (await process.stdout.readline()).decode().strip()
 

@@ -23,8 +23,8 @@ from router.domain.choice import Situation
 from router.domain.options import Options
 from router.errors import NoPlan
 from router.recording import Recording
+from training.cached_predictions import cache_predictions
 from training.plan_outcomes import answered, recorded, reward_of
-from training.remembered import remember
 from training.replay_run import recorded_query, recorded_service
 from training.utility_rule import best_plan
 
@@ -107,7 +107,7 @@ async def _try_all(
 async def _try(config: Config, recording: Recording, ids: Sequence[str], predictions: Predictions) -> Trial:
     plain = msgspec.structs.replace(config, bundle="")
     service = recorded_service(plain, recording, predictions, Path(), whole=False)
-    remember(service)
+    cache_predictions(service)
     plans = {name: place for place, name in enumerate(service.plans)}
     shape = len(ids), len(plans)
     reward, cost = np.full(shape, np.nan), np.full(shape, np.nan)

@@ -21,7 +21,7 @@ from router.domain.plan import Plan
 from router.draw import unit
 from router.errors import RouterError
 from router.recording import Recording
-from training.remembered import remember
+from training.cached_predictions import cache_predictions
 from training.replay_run import recorded_query, recorded_service
 
 Floats = NDArray[np.float64]
@@ -65,7 +65,7 @@ async def _replay(
     samples = np.full((len(query_ids), sum(stages)), np.nan)
     unlearned = msgspec.structs.replace(config, bundle="")
     service = recorded_service(unlearned, recording, predictions, Path(), whole=False)
-    remember(service)
+    cache_predictions(service)
     first = np.append(0, np.cumsum(stages))
     try:
         for row, query_id in enumerate(query_ids):

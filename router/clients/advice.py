@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import grpc
 
-from router.clients.advised import Advised, Drawn, More, sample_request
+from router.clients.advice_types import Advised, Drawn, More, sample_request
 from router.clients.errors import ApportionError, translated
 from router.clients.retry import Attempts
 from router.v1 import apportion_router_pb2 as pb

@@ -12,7 +12,7 @@ import grpc
 
 from predictors.observation import Message
 from router.clients.advice_sync import SyncAdvice
-from router.clients.advised import Charged, usage_request
+from router.clients.advice_types import Charged, usage_request
 from router.clients.batches import SyncBatches
 from router.clients.channel import DEFAULT_RETRIES, DEFAULT_TARGET, DEFAULT_TIMEOUT_S, blocking_channel
 from router.clients.errors import translated

@@ -70,7 +70,7 @@ def ask(
             reply = client.generate(text, **asked)
             typer.echo(as_json(reply) if json else reply.text)
     if not json:
-        from router.commands.told import reply_text
+        from router.commands.decision_text import reply_text
 
         typer.echo(reply_text(reply), err=True)
 

@@ -19,8 +19,8 @@ from router.onboarding.first_config import first_config, refuse_to_overwrite, wr
 from router.onboarding.first_plans import Surveyed, cheapest_first, contradiction, first_plans
 from router.onboarding.prices import prices_of
 from router.onboarding.survey import Limits, greet, survey
+from router.onboarding.survey_text import survey_json, survey_text
 from router.onboarding.target import Target, read_targets
-from router.onboarding.told import survey_json, survey_text
 
 
 def init(

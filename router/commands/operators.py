@@ -122,7 +122,7 @@ def decisions(
     With --json: one JSON object per line.
     """
     if decision_id:
-        from router.commands.told import logged_text
+        from router.commands.decision_text import logged_text
 
         one = ask_admin(server, lambda admin: admin.decision(decision_id))
         typer.echo(as_json(one) if json else logged_text(one))

@@ -111,8 +111,8 @@ def serve(
         ready(bound)
 
     service = assemble(chosen, base=config.parent, open_store=lambda _config, _base: store)
-    together = socket.socket(fileno=counts) if counts >= 0 else None
-    asyncio.run(serve_until_told(service, ready_to_relay, share_ports=True, metrics_together=together))
+    counts_socket = socket.socket(fileno=counts) if counts >= 0 else None
+    asyncio.run(serve_until_told(service, ready_to_relay, share_ports=True, counts_socket=counts_socket))
 
 
 def _serve_by(workers: int, config: Config, base: Path, options: Sequence[str]) -> int:

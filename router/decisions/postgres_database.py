@@ -195,7 +195,7 @@ class PostgresDatabase:
         self._days.update(days)
 
     def _connect(self, **settings: Any) -> Any:
-        from router.patient_postgres import connect
+        from router.postgres_connection import connect
 
         limits = {"lock_timeout": f"{WAIT_S}s", "idle_in_transaction_session_timeout": "60s"}
         timeout = settings.pop("statement_timeout")

@@ -77,7 +77,7 @@ def postgresql(address: str) -> Dialect:
     try:
         import psycopg
 
-        from router.patient_postgres import connect
+        from router.postgres_connection import connect
     except ImportError as error:
         raise ConfigError(
             "store.ledger: a PostgreSQL address needs the extra `postgres`: pip install 'apportion[postgres]'"

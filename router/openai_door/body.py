@@ -11,7 +11,7 @@ from aiohttp import web
 
 from router.checks.fields import SHOWN_CHARS, choices, meant
 from router.errors import InvalidQuery
-from router.openai_door import asked as shapes
+from router.openai_door import request_types as shapes
 from router.openai_door.whole_body import whole_body
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from predictors.observation import Query
 from router.checks.queries import Known
+from router.coalescing import Coalescer
 from router.domain.events import Done, Event
 from router.domain.options import Options
 from router.domain.query_trace import Trace
@@ -24,9 +25,8 @@ from router.openai_door.headers import COST_HEADER, STATUS_HEADER, TRACEPARENT, 
 from router.openai_door.models import Models
 from router.openai_door.read_chat import Chat, Reader, read_chat, read_prompt
 from router.openai_door.reply import Completion, completion
-from router.openai_door.telling import Telling
+from router.openai_door.streamed_reply import StreamedReply
 from router.openai_door.text_reply import as_text
-from router.turns import Turns
 
 Tell = Callable[[Event], Awaitable[None]]
 
@@ -75,7 +75,7 @@ class Chats:
     wall_s: Callable[[], float]
     keep_alive_s: float
     traces: Traces | None = None  # None: nothing is traced
-    turns: Turns | None = None  # None: whole replies are worked off as they come
+    coalescer: Coalescer | None = None  # None: whole replies are worked off as they come
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """The reply to a chat, whole or as a stream. Raises what goes wrong before its first byte is sent."""
@@ -98,7 +98,7 @@ class Chats:
             return await reply(request, chat)
 
     async def _whole(self, request: web.Request, chat: Chat) -> web.StreamResponse:
-        others = self.turns is not None and await self.turns.take()
+        others = self.coalescer is not None and await self.coalescer.take()
         reply = await self._once(chat, None)
         told = reply.router
         headers = reply_headers(
@@ -112,7 +112,7 @@ class Chats:
         return web.Response(body=body, content_type="application/json", headers=headers)
 
     async def _stream(self, request: web.Request, chat: Chat) -> web.StreamResponse:
-        async with Telling(request, chat, int(self.wall_s()), self.keep_alive_s) as telling:
+        async with StreamedReply(request, chat, int(self.wall_s()), self.keep_alive_s) as telling:
             try:
                 return await telling.finish(await self._once(chat, telling.tell))
             except Exception as error:

@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler
 from router.auth.certificates import Certificates
 from router.auth.guard import Guard
 from router.checks.queries import Known
+from router.coalescing import Coalescer
 from router.config import ServerConfig
 from router.configuration.service import address_problem, is_loopback
 from router.domain.plan import Plan
@@ -26,7 +27,6 @@ from router.openai_door.forwarding import Forwarding
 from router.openai_door.models import Models
 from router.openai_door.whole_body import Bodies
 from router.reports import Reports
-from router.turns import Turns
 
 KEEP_ALIVE_S = 15.0  # proxies close streams that are silent for 60 s
 LAST_BYTES_S = 0.5  # for replies that are being sent when the door closes
@@ -51,7 +51,7 @@ class Door:
         new_id: Callable[[], str],
         forwarding: Forwarding | None = None,
         traces: Traces | None = None,
-        turns: Turns | None = None,
+        coalescer: Coalescer | None = None,
         pages: Mapping[str, Handler] | None = None,  # what else is shown (GET), by path
         refused: Counter[tuple[str, str]] | None = None,  # (door, reason) -> requests that ended so
         guard: Guard | None = None,  # None: everybody may come in
@@ -74,7 +74,7 @@ class Door:
             wall_s=wall_s,
             keep_alive_s=keep_alive_s,
             traces=traces,
-            turns=turns,
+            coalescer=coalescer,
         )
         self._forwarding = forwarding
         application = Routes(

@@ -11,7 +11,7 @@ from typing import Self
 from aiohttp import HttpVersion11, web
 
 from router.errors import DeadlineExceeded
-from router.living_stream import LivingStream
+from router.keep_alive_stream import KeepAliveStream
 
 KEEP_ALIVE = b": keep-alive\n\n"  # a comment: readers skip it
 
@@ -35,7 +35,7 @@ class EventStream:
         if request.version < HttpVersion11:
             self.response.force_close()  # HTTP/1.0 has no chunks: the end of the connection is that of the text
         self._request = request
-        self._events = LivingStream(self._send, KEEP_ALIVE, keep_alive_s)
+        self._events = KeepAliveStream(self._send, KEEP_ALIVE, keep_alive_s)
 
     async def __aenter__(self) -> Self:
         with _caller_may_leave():

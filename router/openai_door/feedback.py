@@ -11,11 +11,11 @@ from router.checks.outcomes import checked_outcome
 from router.domain.decision import Outcome
 from router.errors import InvalidQuery
 from router.openai_door.answers import answer
-from router.openai_door.asked import FeedbackAsked
 from router.openai_door.body import json_body, json_object, typed
 from router.openai_door.caller import tenant_of
 from router.openai_door.chat import Admission
 from router.openai_door.headers import DECISION_ID_HEADER, header_text
+from router.openai_door.request_types import FeedbackAsked
 from router.reports import Reports
 
 TEXTS = ("label", "comment", "demonstration")

@@ -24,8 +24,8 @@ from router.openai_door.chat import Admission
 from router.openai_door.event_stream import left_where_unread
 from router.openai_door.headers import BACKEND_HEADER, COST_HEADER, REQUEST_ID_HEADER
 from router.openai_door.whole_body import whole_body
+from router.slow_reader import taken
 from router.tenant_limits import TenantLimits
-from router.unread import taken
 from router.worst_case import used_amount
 
 

@@ -11,7 +11,6 @@ from router.checks.fields import Range
 from router.checks.messages import ROLES
 from router.checks.outcomes import METRIC, WEIGHT
 from router.checks.queries import ANSWERS, BIAS, MAX_STOPS, MAX_TOOLS, NUMBERS, PRIORITY
-from router.openai_door.asked import ChatAsked, CompletionAsked, FeedbackAsked
 from router.openai_door.chunks import Chunk
 from router.openai_door.errors import STATUSES
 from router.openai_door.feedback import TEXTS
@@ -29,6 +28,7 @@ from router.openai_door.keys import AS_IT_IS, IGNORED
 from router.openai_door.models import RANGES as WISHED
 from router.openai_door.models import WISHES
 from router.openai_door.reply import Completion
+from router.openai_door.request_types import ChatAsked, CompletionAsked, FeedbackAsked
 from router.openai_door.text_reply import TextCompletion
 
 Json = dict[str, Any]

@@ -13,19 +13,19 @@ from router.checks.queries import DEFAULT_TENANT, NUMBERS, Known, check_query
 from router.domain.options import Options
 from router.errors import InvalidQuery
 from router.idempotency import digest_of
-from router.openai_door.asked import (
+from router.openai_door.body import json_object, typed
+from router.openai_door.keys import sort_out
+from router.openai_door.models import Models
+from router.openai_door.names import as_asked
+from router.openai_door.read_messages import read_messages, read_tool_choice, read_tools
+from router.openai_door.read_options import read_constraints, read_options, read_preferences, read_sampling
+from router.openai_door.request_types import (
     ChatAsked,
     CompletionAsked,
     GenerationAsked,
     PreferencesAsked,
     RouterAsked,
 )
-from router.openai_door.body import json_object, typed
-from router.openai_door.keys import sort_out
-from router.openai_door.models import Models
-from router.openai_door.names import as_asked
-from router.openai_door.read_messages import read_messages, read_tool_choice, read_tools
-from router.openai_door.read_wishes import read_constraints, read_options, read_preferences, read_sampling
 
 
 @dataclass(frozen=True, slots=True)

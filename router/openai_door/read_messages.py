@@ -10,7 +10,7 @@ from predictors.observation import Message, Part, PartKind, Tool, ToolCall
 from router.checks.fields import one_of
 from router.checks.queries import TOOL_CHOICES
 from router.errors import InvalidQuery
-from router.openai_door.asked import CallAsked, PartAsked, ToolAsked, ToolForced, TurnAsked
+from router.openai_door.request_types import CallAsked, PartAsked, ToolAsked, ToolForced, TurnAsked
 
 FUNCTION = ("function",)
 

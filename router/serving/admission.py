@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from router.errors import Draining, Overloaded
+from router.retry_delay import RetryDelay
 from router.serving.limit import Limit
-from router.usual_time import UsualTime
 
 URGENT_SHARE = 0.1  # of the places, for queries of a priority above 0
 
@@ -29,7 +29,7 @@ class Admission:
         self.calls = 0  # running, queries included
         self.shed = 0  # queries, since the start
         self._clock_s = clock_s
-        self._usual = UsualTime()
+        self._retry = RetryDelay()
         self._idle = asyncio.Event()
         self._idle.set()
         self._watching: asyncio.Task[None] | None = None
@@ -58,7 +58,7 @@ class Admission:
     @property
     def retry_after_s(self) -> float:
         """When a place is likely to be free: after as long as a query takes."""
-        return self._usual.retry_after_s
+        return self._retry.retry_after_s
 
     @contextmanager
     def enter(self, *, query: bool, urgent: bool = False) -> Iterator[None]:
@@ -76,7 +76,7 @@ class Admission:
             yield
         finally:
             if query:
-                self._usual.note(self._clock_s() - began_s)
+                self._retry.note(self._clock_s() - began_s)
             self.queries -= query
             self.calls -= 1
             if not self.calls:

@@ -22,10 +22,10 @@ from google.protobuf.message_factory import GetMessageClass
 
 from router.auth.guard import Guard, own_tenant
 from router.auth.identity import Identity
+from router.coalescing import Coalescer
 from router.domain.query_trace import Trace
 from router.errors import DeadlineExceeded, InvalidQuery, NotBuilt, RouterError
 from router.serving.admission import Admission
-from router.turns import Turns
 from router.wire.errors import INTERNAL_MESSAGE, refusal
 from router.wire.parts import DECISION_ID_TRAILER
 
@@ -67,7 +67,7 @@ class Calls:
     trace: Callable[[str], Trace | None] | None = None
     guard: Guard | None = None  # None: everybody may call
     operators: bool = False  # only they may
-    turns: Turns | None = None  # None: unary queries are worked off as they come
+    coalescer: Coalescer | None = None  # None: unary queries are worked off as they come
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What a server takes."""
@@ -88,14 +88,14 @@ class Calls:
         return grpc.unary_unary_rpc_method_handler(self._unary(call, method, parse))
 
     def _unary(self, call: MethodDescriptor, method: Any, parse: Parse) -> Any:
-        turns = self.turns if call.name in self.queries else None
+        coalescer = self.coalescer if call.name in self.queries else None
 
         async def handle(raw: bytes, context: Context) -> bytes:
             running, others = self._begun(call, context), False
             try:
                 running.caller = self._who(context)
-                if turns is not None:
-                    others = await turns.take()
+                if coalescer is not None:
+                    others = await coalescer.take()
                 with self._admit(call, raw, parse):
                     running.time_left_s = time_left(context)
                     reply = self._encoded(await method(owned(parse(raw), running.caller), running))

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from router.coalescing import Coalescer
 from router.reports import Reports
 from router.serving.admission import Admission
 from router.serving.json_admin import JsonAdmin
@@ -13,7 +14,6 @@ from router.serving.known import known_names
 from router.serving.service import Service
 from router.telemetry.telemetry import Telemetry
 from router.tenant_limits import Answers, TenantLimits
-from router.turns import Turns
 
 if TYPE_CHECKING:  # an HTTP server, imported where one is wanted
     from router.openai_door.door import Door
@@ -28,7 +28,7 @@ def door_of(
     reports: Reports,
     refused: Counter[tuple[str, str]],
     telemetry: Telemetry,
-    turns: Turns,
+    coalescer: Coalescer,
     new_id: Callable[[], str],
     keep_alive_s: float,
     wall_s: Callable[[], float],
@@ -59,7 +59,7 @@ def door_of(
         forwarding=Forwarding.of(service.config, service.allocator.books, admission, limits, new_id),
         pages=telemetry.pages,
         traces=telemetry.traces,
-        turns=turns,
+        coalescer=coalescer,
         mounts=mounts,
         certificates=service.certificates.callers,
         keep_alive_s=keep_alive_s,

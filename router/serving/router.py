@@ -24,7 +24,7 @@ from router.serving.batches import BatchCalls
 from router.serving.calls import Call, Send
 from router.serving.deltas import OpenStreams
 from router.serving.outcome_commits import Commits
-from router.serving.stream import KEEP_ALIVE, Stream, Telling, deltas, tell_again
+from router.serving.stream import KEEP_ALIVE, Stream, StreamedReply, deltas, tell_again
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.admin import PlanInfos
 from router.wire.outcome import read_outcome
@@ -105,7 +105,7 @@ class RouterCalls:
             Stream(send, KEEP_ALIVE, self.keep_alive_s) as stream,
             deltas(stream, self.streams) as committed,
         ):
-            telling = Telling(stream, committed, request, self.prices, call, query.request_id)
+            telling = StreamedReply(stream, committed, request, self.prices, call, query.request_id)
             if not request.request_id:
                 answer = await self._told(query, options, telling)
                 await stream.write(pb.GenerateStreamEvent(done=pb.Done(reply=answer)))
@@ -220,7 +220,7 @@ class RouterCalls:
                     return self._fitted(reply(event, request, self.prices))
         raise AssertionError("the allocator ended without Done")
 
-    async def _told(self, query: Query, options: Options, telling: Telling) -> pb.GenerateReply:
+    async def _told(self, query: Query, options: Options, telling: StreamedReply) -> pb.GenerateReply:
         async with aclosing(self.allocator.run(query, options)) as events:
             async for event in events:
                 if answer := await telling.tell(event):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import structlog
 
 from router.domain.events import AnswerDelta, Done, Event, Started
-from router.living_stream import LivingStream
+from router.keep_alive_stream import KeepAliveStream
 from router.serving.calls import Call
 from router.serving.deltas import Deltas, OpenStreams
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.parts import Prices
 from router.wire.reply import replayed, reply, rest_of_answers, started, told
 
-Stream = LivingStream[pb.GenerateStreamEvent]
+Stream = KeepAliveStream[pb.GenerateStreamEvent]
 KEEP_ALIVE = pb.GenerateStreamEvent(keep_alive=pb.KeepAlive())
 
 
@@ -30,7 +30,7 @@ def deltas(stream: Stream, streams: OpenStreams) -> Deltas:
     return Deltas(write, streams)
 
 
-class Telling:
+class StreamedReply:
     """What one query's caller is told, event by event."""
 
     def __init__(

@@ -17,31 +17,31 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from router.domain.decision import Decision
-from router.telemetry.accumulate import Accumulated, Bars, Counts, Histograms, Means, Read
+from router.telemetry.accumulators import Accumulated, Bars, Counts, Histograms, Means, Read
 from router.telemetry.catalogue import CATALOGUE, Kind, Metric
-from router.telemetry.decided import Decided
+from router.telemetry.decision_metrics import DecisionMetrics
+from router.telemetry.outcome_metrics import OutcomeMetrics
 from router.telemetry.standing import Standing
-from router.telemetry.turned_out import TurnedOut
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # a registry keeps it by identity
 class Metrics(Collector):
     """Counts rows and outcomes as they come; reads the rest when asked. Belongs to one event loop."""
 
-    counted: Decided
-    turned_out: TurnedOut
-    standing: Standing
+    decisions: DecisionMetrics
+    outcomes: OutcomeMetrics
+    state: Standing
 
     def seen(self, row: Decision) -> None:
         """Count a row."""
-        self.counted(row)
-        self.turned_out.decided(row)
+        self.decisions(row)
+        self.outcomes.decided(row)
 
     def collect(self) -> Iterator[Family]:
         """Everything in the catalogue that has a value."""
-        series = self.counted.series() | self.turned_out.series()
-        read = self.standing.readings()
-        for name, values in self.turned_out.readings().items():
+        series = self.decisions.series() | self.outcomes.series()
+        read = self.state.readings()
+        for name, values in self.outcomes.readings().items():
             read[name] = {**read.get(name, {}), **values}
         for name, metric in CATALOGUE.items():
             yield family(name, metric, series.get(name), read.get(name, {}))

@@ -6,9 +6,9 @@ import ssl
 from collections.abc import Callable
 
 from router.errors import ConfigError
-from router.telemetry.accumulate import Read
+from router.telemetry.accumulators import Read
 from router.telemetry.endpoint import MetricsPage, MetricsPort
-from router.telemetry.gathering import Gathering
+from router.telemetry.worker_link import CountsReceiver
 
 
 class MetricsFront:
@@ -19,14 +19,14 @@ class MetricsFront:
         self._listen, self._tls = listen, tls
         self._port: MetricsPort | None = None
         self.bound = ""  # the address, once it listens
-        self.gathering = Gathering(dict)
+        self.receiver = CountsReceiver(dict)
 
     async def start(self, own: Callable[[], dict[str, Read]]) -> None:
         """Listen; `own`: what this process says itself. Raises `ConfigError`."""
-        self.gathering.together.own = own
+        self.receiver.merged.own = own
         if not self._listen:
             return
-        port = MetricsPort(MetricsPage(self.gathering.page))
+        port = MetricsPort(MetricsPage(self.receiver.page))
         try:
             self.bound = await port.start(self._listen, self._tls())
         except OSError as error:
@@ -39,4 +39,4 @@ class MetricsFront:
         """Show and hear nothing any more."""
         if self._port is not None:
             await self._port.stop()
-        await self.gathering.close()
+        await self.receiver.close()

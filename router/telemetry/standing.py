@@ -13,7 +13,7 @@ from router.domain.plan import Plan
 from router.ledger import Balance
 from router.shadow import Shadows
 from router.stopping.confident import Confident
-from router.telemetry.accumulate import Read
+from router.telemetry.accumulators import Read
 
 STATES = ("enable", "drain", "disable", "quarantine")
 MOST_ACCOUNTS = 50  # an account per tenant is possible

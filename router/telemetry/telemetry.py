@@ -13,14 +13,14 @@ from router.config import Config
 from router.errors import ConfigError
 from router.reports import Reports
 from router.shadow import Shadows
-from router.telemetry.decided import Decided
+from router.telemetry.decision_metrics import DecisionMetrics
 from router.telemetry.endpoint import PATH, Handler, MetricsPage, MetricsPort, page_of
 from router.telemetry.exposition import Metrics
-from router.telemetry.gathering import Teller
 from router.telemetry.logs import query_log
+from router.telemetry.outcome_metrics import OutcomeMetrics
 from router.telemetry.standing import Running, Standing
 from router.telemetry.traces import Traces
-from router.telemetry.turned_out import TurnedOut
+from router.telemetry.worker_link import CountsSender
 
 
 class Telemetry:
@@ -39,7 +39,8 @@ class Telemetry:
         started_at: float,  # seconds since the epoch
         backends: Mapping[str, object],
         certificates: PortCertificates,
-        together: socket.socket | None = None,  # of a worker, whose counts stand on one page with the others'
+        counts_socket: socket.socket
+        | None = None,  # of a worker, whose counts stand on one page with the others'
     ) -> None:
         self.traces = _traces(config, version, books.settings.replica)
         if self.traces is not None:
@@ -49,10 +50,10 @@ class Telemetry:
         self._listen, self._on_door = config.metrics.listen, config.metrics.on_door
         self._certificates = certificates.callers
         self.page: MetricsPage | None = None
-        self._teller: Teller | None = None
+        self._sender: CountsSender | None = None
         self._port: MetricsPort | None = None
-        if config.metrics.listen or config.metrics.on_door or together is not None:
-            standing = Standing(
+        if config.metrics.listen or config.metrics.on_door or counts_socket is not None:
+            state = Standing(
                 books,
                 admission,
                 version,
@@ -63,14 +64,14 @@ class Telemetry:
                 backends,
                 certificates,
             )
-            metrics = Metrics(Decided(config.metrics.tenants), TurnedOut(), standing)
+            metrics = Metrics(DecisionMetrics(config.metrics.tenants), OutcomeMetrics(), state)
             books.onlookers.append(metrics.seen)
-            reports.onlookers.append(metrics.turned_out.reported)
-            if together is None:
+            reports.onlookers.append(metrics.outcomes.reported)
+            if counts_socket is None:
                 self.page = MetricsPage(page_of(metrics))
             else:
-                self._teller = Teller(together, metrics)
-                self.page = MetricsPage(self._teller.page)
+                self._sender = CountsSender(counts_socket, metrics)
+                self.page = MetricsPage(self._sender.page)
 
     @property
     def pages(self) -> Mapping[str, Handler]:
@@ -81,9 +82,9 @@ class Telemetry:
 
     async def start(self) -> str:
         """Open the port of the metrics, if there is to be one; the address bound. Raises `ConfigError`."""
-        if self._teller is not None:
-            await self._teller.start()
-        if self.page is None or not self._listen or self._teller is not None:
+        if self._sender is not None:
+            await self._sender.start()
+        if self.page is None or not self._listen or self._sender is not None:
             return ""
         port = MetricsPort(self.page)
         try:
@@ -98,8 +99,8 @@ class Telemetry:
 
     async def tell_last(self) -> None:
         """Nothing is counted any more."""
-        if self._teller is not None:
-            await self._teller.stop()
+        if self._sender is not None:
+            await self._sender.stop()
 
     async def stop(self) -> None:
         """Close the port, send what spans there are."""

@@ -1,4 +1,4 @@
-"""The turns of a conversation as a caller sent them, in our words; `message_checks` says what they must be."""
+"""The turns of a conversation as a caller sent them, in our words; `router.checks.messages` says what they must be."""
 
 from __future__ import annotations
 

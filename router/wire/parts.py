@@ -1,7 +1,7 @@
 """What both directions of the wire share: its enums in our words, messages of a chat, tokens and times.
 
-`wire_query` and `wire_outcome` read what callers send, and check it; `wire_reply`, `wire_decision` and `wire_admin`
-write what they get; `wire_errors` is the error tree as statuses.
+Of the other files `query`, `advice`, `usage` and `outcome` read what callers send, and check it; `reply`, `decision`
+and `admin` write what they get; `errors` is the error tree as statuses.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A `GenerateRequest` as a `Query` and `Options`; `query_checks` has the ranges that the wire states."""
+"""A `GenerateRequest` as a `Query` and `Options`; `router.checks.queries` has the ranges that the wire states."""
 
 from __future__ import annotations
 

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from router.openai_door.asked import ConstraintsAsked, PreferencesAsked, RouterAsked
 from router.openai_door.errors import STATUSES
 from router.openai_door.openapi import REFUSED_BY_HTTP, document
+from router.openai_door.request_types import ConstraintsAsked, PreferencesAsked, RouterAsked
 
 DOOR = """
 [metrics]

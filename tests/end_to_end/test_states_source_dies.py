@@ -17,7 +17,7 @@ from router.decisions.memory import Memory
 from router.domain.decision import Decision, Status
 from router.domain.events import Done
 from router.domain.options import Options
-from router.telemetry.decided import Decided
+from router.telemetry.decision_metrics import DecisionMetrics
 
 AFTER = 2 * PATIENCE
 
@@ -59,7 +59,7 @@ async def test_every_query_is_answered_and_says_how_its_states_were_had(rows):
 async def test_what_is_missing_is_told_in_the_reply_and_counted(rows):
     assert [len(row.degraded) - len(rows[0].degraded) for row in rows] == [0] * 3 + [1] * AFTER
     assert "logprobs took their place" in rows[-1].degraded[-1]
-    counted = Decided(tenants=2)
+    counted = DecisionMetrics(tenants=2)
     for row in rows:
         counted(row)
     found = counted.series()["apportion_hidden_states_total"].values

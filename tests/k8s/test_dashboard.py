@@ -14,7 +14,7 @@ import yaml
 from router.domain.decision import Status
 from router.errors import RouterError
 from router.telemetry.catalogue import CATALOGUE, Kind
-from router.telemetry.decided import KINDS
+from router.telemetry.decision_metrics import KINDS
 from router.telemetry.standing import STATES
 
 FOLDER = Path(__file__).parents[2] / "k8s" / "grafana"

@@ -49,7 +49,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "opentelemetry": ("router/telemetry/spans.py",),
     "mlflow": ("training/registry.py",),
     "sqlite3": ("router/decisions/*.py", "router/ledger/*.py"),
-    "psycopg": ("router/decisions/*.py", "router/ledger/*.py", "router/patient_postgres.py"),
+    "psycopg": ("router/decisions/*.py", "router/ledger/*.py", "router/postgres_connection.py"),
     "torch": ("predictors/vllm/*.py", "training/vllm_cpu/*.py"),
     "vllm": ("predictors/vllm/*.py", "training/vllm_cpu/*.py"),
     "pickle": (),

@@ -7,8 +7,8 @@ import resource
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from training.chaos.idle_clients import idle, slow_readers
 from training.chaos.load import Load
-from training.chaos.strangers import idle, slow_readers
 from training.chaos.world import World
 
 Do = Callable[[World, Load, float], Awaitable[None]]

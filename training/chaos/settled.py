@@ -10,8 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from router.decisions.onlooker import look_at
+from training.chaos.idle_clients import SLOW
 from training.chaos.load import Seen
-from training.chaos.strangers import SLOW
 from training.chaos.world import World
 
 SETTLES_WITHIN_S = 40.0

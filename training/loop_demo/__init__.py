@@ -5,5 +5,5 @@ confined.py    a process that can read what is named and nothing else
 traffic.py     rounds of queries; feedback on some of them, late, some of it wrong
 score.py       the process that alone sees all rewards: what every bundle is really worth
 command.py     the rounds, and cycles between them
-told.py        the table and the picture
+summary.py     the table and the picture
 """

@@ -23,6 +23,7 @@ from router.assemble import Service, assemble
 from router.assemble_parts import build_backends
 from router.backends import Call, Capabilities
 from router.backends.stub_process import StubProcess
+from router.coalescing import Coalescer
 from router.config import Config
 from router.domain.events import Delta
 from router.domain.usage import Meter, Usage
@@ -30,7 +31,6 @@ from router.openai_door.door import Door
 from router.reports import Reports
 from router.serving.admission import Admission
 from router.serving.known import known_names
-from router.turns import Turns
 
 STORY = "Once upon a time there was a fox"
 STOPS_WITHIN_S = 30.0
@@ -153,13 +153,13 @@ def keep_alive_s() -> float:
 
 
 @pytest.fixture
-def turns() -> Turns | None:
+def coalescer() -> Coalescer | None:
     return None
 
 
 @pytest.fixture
 async def house(
-    server_settings: Mapping[str, Any], keep_alive_s: float, turns: Turns | None
+    server_settings: Mapping[str, Any], keep_alive_s: float, coalescer: Coalescer | None
 ) -> AsyncIterator[House]:
     config = msgspec.convert(settings(**server_settings), Config)
     gated, numbers = Gated(), itertools.count(1)
@@ -176,7 +176,7 @@ async def house(
         new_id=lambda: f"new-{next(numbers)}",
         keep_alive_s=keep_alive_s,
         refused=refused,
-        turns=turns,
+        coalescer=coalescer,
     )
     url = f"http://{await door.start()}"
     async with (

@@ -6,16 +6,16 @@ import asyncio
 
 import pytest
 
-from router.turns import MOST, Turns
+from router.coalescing import MOST, Coalescer
 
 
 @pytest.fixture
-async def turns() -> Turns:
+async def coalescer() -> Coalescer:
     """In a crowd: whoever comes waits until a whole row is there."""
-    turns = Turns(3600.0)
-    await asyncio.gather(turns.take(), turns.take())
+    coalescer = Coalescer(3600.0)
+    await asyncio.gather(coalescer.take(), coalescer.take())
     await asyncio.sleep(0)
-    return turns
+    return coalescer
 
 
 async def test_they_wait_for_a_row_and_one_that_fails_fails_alone(house):

@@ -15,8 +15,8 @@ from router.advising.advisor import Advisor
 from router.config_access import LimitsConfig
 from router.domain.backend_state import BackendState
 from router.errors import DeadlineExceeded
-from router.fresh_ids import FreshIds
 from router.held import Held
+from router.random_ids import RandomIds
 from router.serving.advise import Advising
 from router.serving.calls import Call
 from router.serving.known import known_names
@@ -248,7 +248,7 @@ async def test_a_call_that_never_sends_its_query_gives_its_place_back(house, ask
 
 
 async def test_a_caller_who_reads_nothing_is_not_waited_for(house, ask, monkeypatch):
-    monkeypatch.setattr("router.unread.UNREAD_S", 0.1)
+    monkeypatch.setattr("router.slow_reader.UNREAD_S", 0.1)
     books, limits = house.service.allocator.books, TenantLimits(LimitsConfig())
     advisor = Advisor(house.service.allocator, Held(books), {})
 
@@ -260,7 +260,7 @@ async def test_a_caller_who_reads_nothing_is_not_waited_for(house, ask, monkeypa
         await asyncio.Event().wait()
 
     advising = Advising(advisor, known_names(house.service), limits)
-    answered = advising.answer(messages(), Call(), unread, FreshIds())
+    answered = advising.answer(messages(), Call(), unread, RandomIds())
     with pytest.raises(DeadlineExceeded, match="read nothing"):
         await asyncio.wait_for(answered, 10.0)
 

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 import pytest
 
 from router.errors import Overloaded
+from router.retry_delay import FIRST_RETRY_S, LONGEST_RETRY_S, SHORTEST_RETRY_S
 from router.serving.admission import Admission
 from router.serving.limit import BUSY, EARLY_S, LATE_S, LEAST, Limit
-from router.usual_time import FIRST_RETRY_S, LONGEST_RETRY_S, SHORTEST_RETRY_S
 
 
 class Clock:

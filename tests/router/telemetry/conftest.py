@@ -15,10 +15,10 @@ from router.assemble import Service, assemble
 from router.config import Config
 from router.domain.decision import Decision, Mode
 from router.domain.options import Options
-from router.telemetry.decided import Decided
+from router.telemetry.decision_metrics import DecisionMetrics
 from router.telemetry.exposition import Metrics, exposed
+from router.telemetry.outcome_metrics import OutcomeMetrics
 from router.telemetry.standing import Standing
-from router.telemetry.turned_out import TurnedOut
 
 SETTINGS: dict[str, Any] = {
     "backends": {
@@ -68,14 +68,14 @@ def made_row(**fields: Any) -> Decision:
 class Watched:
     """A service with its metrics; `page` is what a scrape says, sample by sample."""
 
-    def __init__(self, service: Service, **standing: Any) -> None:
+    def __init__(self, service: Service, **state: Any) -> None:
         self.service = service
         books = service.allocator.books
         self.admission = SimpleNamespace(draining=False, queries=0, max_queries=7)
         self.metrics = Metrics(
-            Decided(2),
-            TurnedOut(),
-            Standing(books, self.admission, "1.2", 5.0, service.shadows, **standing),
+            DecisionMetrics(2),
+            OutcomeMetrics(),
+            Standing(books, self.admission, "1.2", 5.0, service.shadows, **state),
         )
         books.onlookers.append(self.metrics.seen)
         self.registry = self.metrics.registry()
@@ -99,10 +99,10 @@ async def watched() -> AsyncIterator[Callable[..., Watched]]:
     """Builds services; `watched(budget={…})` changes sections."""
     built: list[Service] = []
 
-    def build(*, base: Path = Path(), standing: dict[str, Any] | None = None, **sections: Any) -> Watched:
+    def build(*, base: Path = Path(), state: dict[str, Any] | None = None, **sections: Any) -> Watched:
         service = assemble(msgspec.convert({**SETTINGS, **sections}, Config), base=base)
         built.append(service)
-        return Watched(service, **(standing or {}))
+        return Watched(service, **(state or {}))
 
     yield build
     for service in built:

@@ -7,11 +7,11 @@ import pytest
 from router.domain.decision import Mode, SampleRecord, Status
 from router.domain.usage import Usage
 from router.shadow import SHADOW_RUN
-from router.telemetry.accumulate import Histograms, Names
-from router.telemetry.decided import (
+from router.telemetry.accumulators import Histograms, Names
+from router.telemetry.decision_metrics import (
     KINDS,
     MOST_SENTENCES,
-    Decided,
+    DecisionMetrics,
     degraded_kind,
     degraded_like,
     stop_word,
@@ -19,11 +19,11 @@ from router.telemetry.decided import (
 
 
 @pytest.fixture
-def counted() -> Decided:
-    return Decided(tenants=2)
+def counted() -> DecisionMetrics:
+    return DecisionMetrics(tenants=2)
 
 
-def values(counted: Decided, name: str) -> dict[tuple[str, ...], float]:
+def values(counted: DecisionMetrics, name: str) -> dict[tuple[str, ...], float]:
     return counted.series()[name].values  # type: ignore[return-value]
 
 

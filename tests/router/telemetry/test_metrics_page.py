@@ -74,7 +74,7 @@ async def test_servers_that_rest_and_requests_that_were_hedged_are_counted(watch
         def urls(self) -> tuple[int, int]:
             return 1, 2
 
-    page = watched(standing={"backends": {"small": Two(), "other": object()}}).page
+    page = watched(state={"backends": {"small": Two(), "other": object()}}).page
     assert page['apportion_backend_urls{backend="small",state="resting"}'] == 2
     assert page['apportion_backend_urls{backend="small",state="answering"}'] == 1
     assert page['apportion_backend_hedges_total{backend="small"}'] == 5
@@ -109,7 +109,7 @@ async def test_the_store_is_on_the_page(watched, tmp_path):
 async def test_an_outcome_is_on_the_page_and_a_duplicate_is_not_counted_twice(watched):
     one = watched()
     await one.ask(name="r9")
-    reports = Reports(one.service.store, onlookers=[one.metrics.turned_out.reported])
+    reports = Reports(one.service.store, onlookers=[one.metrics.outcomes.reported])
     told = Outcome("o", "correct", True, "bool", request_id="r9", key="k", tenant="default")
     assert [await reports.take([told]), await reports.take([told])] == [(True,), (False,)]
     assert one.page['apportion_outcomes_total{metric="correct"}'] == 1
@@ -134,7 +134,7 @@ async def test_promised_risk_is_what_the_rules_say_and_realised_risk_is_absent(w
 
 
 async def test_refusals_and_the_state_of_the_replica_are_on_the_page(watched):
-    one = watched(standing={"refused": {("openai", "OVERLOAD"): 3}})
+    one = watched(state={"refused": {("openai", "OVERLOAD"): 3}})
     one.admission.queries, one.admission.draining = 2, True
     page = one.page
     assert page['apportion_refused_total{door="openai",reason="OVERLOAD"}'] == 3
@@ -163,7 +163,7 @@ async def test_a_scraper_reads_the_page_over_http(watched):
 
 
 async def test_every_sample_on_the_page_has_the_labels_that_the_catalogue_says(watched):
-    one = watched(standing={"refused": {("grpc", "INVALID"): 1}, "spans": lambda: {"exported": 1}})
+    one = watched(state={"refused": {("grpc", "INVALID"): 1}, "spans": lambda: {"exported": 1}})
     await one.ask()
     for family in one.registry.collect():
         if not family.name.startswith("apportion_"):

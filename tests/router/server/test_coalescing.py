@@ -8,9 +8,9 @@ from typing import Any
 import grpc
 import pytest
 
+from router.coalescing import AGAIN, MOST, Coalescer
 from router.errors import NoPlan
 from router.serving.calls import Calls
-from router.turns import AGAIN, MOST, Turns
 from router.v1 import apportion_router_pb2 as pb
 
 NEVER_S = 3600.0
@@ -49,9 +49,11 @@ class Deciding:
             raise NoPlan("no plan is feasible")
         return pb.DecideReply(decision_id=request.request_id)
 
-    async def ask(self, turns: Turns | None, name: str, caller: Caller | None = None) -> pb.DecideReply:
+    async def ask(
+        self, coalescer: Coalescer | None, name: str, caller: Caller | None = None
+    ) -> pb.DecideReply:
         service = pb.DESCRIPTOR.services_by_name["Router"]
-        calls = Calls(service, self, 1 << 20, queries=frozenset({"Decide"}), turns=turns)
+        calls = Calls(service, self, 1 << 20, queries=frozenset({"Decide"}), coalescer=coalescer)
         handler: Any = calls._handler(service.methods_by_name["Decide"])
         reply = await handler.unary_unary(
             pb.GenerateRequest(request_id=name).SerializeToString(), caller or Caller(name)
@@ -60,27 +62,27 @@ class Deciding:
         return pb.DecideReply.FromString(reply)
 
 
-async def crowded(wait_s: float = NEVER_S) -> Turns:
+async def crowded(wait_s: float = NEVER_S) -> Coalescer:
     """One at which two came in one turn of the loop: the next ones wait for each other."""
-    turns = Turns(wait_s)
-    assert not any(await asyncio.gather(turns.take(), turns.take()))
+    coalescer = Coalescer(wait_s)
+    assert not any(await asyncio.gather(coalescer.take(), coalescer.take()))
     await asyncio.sleep(0)
-    return turns
+    return coalescer
 
 
 async def test_a_call_alone_is_never_held_up():
-    turns = Turns(NEVER_S)
+    coalescer = Coalescer(NEVER_S)
     for _ in range(3 * AGAIN):
         with pytest.raises(StopIteration):  # it went on without being suspended
-            turns.take().send(None)
+            coalescer.take().send(None)
         await asyncio.sleep(0)
 
 
 async def test_in_a_crowd_calls_begin_in_a_row_in_the_order_in_which_they_came():
-    turns, begun = await crowded(), []
+    coalescer, begun = await crowded(), []
 
     async def call(number: int) -> None:
-        assert await turns.take()
+        assert await coalescer.take()
         begun.append(number)
 
     calls = [asyncio.create_task(call(number)) for number in range(MOST - 1)]
@@ -92,45 +94,45 @@ async def test_in_a_crowd_calls_begin_in_a_row_in_the_order_in_which_they_came()
 
 
 async def test_who_waits_for_others_that_do_not_come_goes_on_after_the_wait():
-    turns = await crowded(wait_s=0.001)
-    assert await asyncio.wait_for(turns.take(), 5.0)
+    coalescer = await crowded(wait_s=0.001)
+    assert await asyncio.wait_for(coalescer.take(), 5.0)
 
 
 async def test_where_too_few_come_together_nobody_waits_any_more_for_a_while():
-    turns = await crowded(wait_s=0.001)
+    coalescer = await crowded(wait_s=0.001)
     rows = 0
-    while await turns.take():
+    while await coalescer.take():
         rows += 1
     assert 0 < rows < 10
     for _ in range((AGAIN - rows) // 2 - 1):
-        assert not any(await asyncio.gather(turns.take(), turns.take()))
+        assert not any(await asyncio.gather(coalescer.take(), coalescer.take()))
         await asyncio.sleep(0)
 
 
 async def test_a_caller_that_leaves_while_it_waits_takes_nobody_along():
-    turns = await crowded()
-    calls = [asyncio.create_task(turns.take()) for _ in range(MOST - 1)]
+    coalescer = await crowded()
+    calls = [asyncio.create_task(coalescer.take()) for _ in range(MOST - 1)]
     await asyncio.sleep(0)
     calls[3].cancel()
     await asyncio.sleep(0)
-    assert await turns.take()
+    assert await coalescer.take()
     assert [call.cancelled() for call in calls] == [number == 3 for number in range(MOST - 1)]
     assert all(await asyncio.gather(*calls[:3], *calls[4:]))
 
 
 async def test_all_of_a_row_decide_before_the_first_reply_is_sent():
-    deciding, turns = Deciding(), await crowded()
+    deciding, coalescer = Deciding(), await crowded()
     names = [str(number) for number in range(MOST)]
-    replies = await asyncio.gather(*(deciding.ask(turns, name) for name in names))
+    replies = await asyncio.gather(*(deciding.ask(coalescer, name) for name in names))
     assert [reply.decision_id for reply in replies] == names
     assert deciding.order == [f"decides {name}" for name in names] + [f"replies {name}" for name in names]
 
 
 async def test_a_query_that_fails_and_one_that_is_late_are_refused_alone():
-    deciding, turns = Deciding(), await crowded()
+    deciding, coalescer = Deciding(), await crowded()
     callers = [Caller(str(number)) for number in range(MOST)]
     callers[1].name = "bad"
-    calls = [asyncio.create_task(deciding.ask(turns, caller.name, caller)) for caller in callers]
+    calls = [asyncio.create_task(deciding.ask(coalescer, caller.name, caller)) for caller in callers]
     callers[2].left_s = 0.0  # its deadline passes while it waits
     await asyncio.wait(calls)
     assert [caller.code for caller in callers[:4]] == [

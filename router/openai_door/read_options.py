@@ -10,7 +10,7 @@ from router.checks.fields import one_of, seconds_above_zero
 from router.domain.decision import Keep, Mode
 from router.domain.options import Options
 from router.errors import InvalidQuery
-from router.openai_door.asked import (
+from router.openai_door.request_types import (
     ChatAsked,
     ConstraintsAsked,
     GenerationAsked,

@@ -9,11 +9,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from router.telemetry.accumulate import Accumulated, Counts, Labels, Read
+from router.telemetry.accumulators import Accumulated, Counts, Labels, Read
 from router.telemetry.catalogue import CATALOGUE, Kind, Of
 from router.telemetry.exposition import family
-from router.telemetry.told import Told
-from router.telemetry.turned_out import calibration_error, realised_risk
+from router.telemetry.outcome_metrics import calibration_error, realised_risk
+from router.telemetry.worker_counts import WorkerCounts
 
 PROCESS: Mapping[str, Of] = {
     "process_resident_memory_bytes": Of.SUM,
@@ -26,17 +26,17 @@ REDUCED: Mapping[Of, Callable[[list[float]], float]] = {Of.SUM: sum, Of.MOST: ma
 
 
 @dataclass(slots=True, eq=False)  # a registry keeps it by identity
-class Together(Collector):
+class MergedCounts(Collector):
     """What workers told, by a key of each one's life. One event loop."""
 
     own: Callable[[], dict[str, Read]]  # what the process itself says: of the store, which is its own
     processor_s: Callable[[], float]  # of this process
     sizes: Callable[[], dict[str, float]]  # the same
-    living: dict[int, Told] = field(default_factory=dict)
-    ended: Told = field(default_factory=Told)  # the sum of those that ended
+    living: dict[int, WorkerCounts] = field(default_factory=dict)
+    ended: WorkerCounts = field(default_factory=WorkerCounts)  # the sum of those that ended
     deaths: int = 0
 
-    def told(self, key: int, what: Told) -> None:
+    def update(self, key: int, what: WorkerCounts) -> None:
         """A worker has counted so much."""
         before = self.living.get(key)
         if what.gauges is None and before is not None:
@@ -52,11 +52,11 @@ class Together(Collector):
 
     def collect(self) -> Iterator[Family]:
         """Everything in the catalogue that has a value, and the processes."""
-        total = Told(processor_s=self.processor_s())
+        total = WorkerCounts(processor_s=self.processor_s())
         for one in (self.ended, *self.living.values()):
             total.add(one)
         own = self.own()
-        total.add(Told({name: Counts(dict(read)) for name, read in own.items() if _grows(name)}))
+        total.add(WorkerCounts({name: Counts(dict(read)) for name, read in own.items() if _grows(name)}))
         series: dict[str, Accumulated] = {**total.counts, **total.means, **total.bars}
         read = self._read(total) | {name: values for name, values in own.items() if not _grows(name)}
         for name, metric in CATALOGUE.items():
@@ -70,7 +70,7 @@ class Together(Collector):
             if values:
                 yield GaugeMetricFamily(name, f"Of all processes: {of.value}", value=REDUCED[of](values))
 
-    def _read(self, total: Told) -> dict[str, Read]:
+    def _read(self, total: WorkerCounts) -> dict[str, Read]:
         said: dict[str, dict[Labels, list[float]]] = {}
         for one in self.living.values():
             for name, values in (one.gauges or {}).items():

@@ -13,7 +13,7 @@ from predictors.observation import Message, Observation, Part, Query, Sample, Ta
 from router.configuration.build_plans import build_plans
 from router.configuration.file import load
 from training import plan_outcomes
-from training.remembered import Remembered
+from training.cached_predictions import CachedPredictions
 
 ROUTER = """
 [backends.small]
@@ -71,7 +71,7 @@ def replayed(made, record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     def run(*, kept: bool) -> tuple[Counted, plan_outcomes.PlanOutcomes]:
         if not kept:
-            monkeypatch.setattr(plan_outcomes, "remember", lambda service: None)
+            monkeypatch.setattr(plan_outcomes, "cached", lambda service: None)
         counted = Counted()
         plans = list(build_plans(config).values())
         return counted, plan_outcomes.replay_plans(config, made, ids, plans, counted)
@@ -97,7 +97,7 @@ def test_the_first_sample_is_judged_once_for_all_plans_that_begin_with_it(replay
 
 def test_the_same_sample_among_other_votes_is_judged_again() -> None:
     counted = Counted()
-    kept, sample = Remembered(counted), Sample("0.0", "small", "so 7")
+    kept, sample = CachedPredictions(counted), Sample("0.0", "small", "so 7")
     look = kept.look(query("one"))
     for drawn in (1, 2, 2):
         kept.confidence(seen("one", sample, drawn=drawn), look)
@@ -106,10 +106,10 @@ def test_the_same_sample_among_other_votes_is_judged_again() -> None:
 
 def test_another_query_is_judged_by_its_own() -> None:
     counted = Counted()
-    kept, sample = Remembered(counted), Sample("0.0", "small", "so 7")
+    kept, sample = CachedPredictions(counted), Sample("0.0", "small", "so 7")
     said = [kept.confidence(seen(name, sample), kept.look(query(name))) for name in ("odd", "even", "odd")]
     assert [one["sample_confidence"] for one in said] == [1.0, 0.0, 1.0]
 
 
 def test_a_sample_that_grows_says_nothing_where_predictions_know_no_traces() -> None:
-    assert Remembered(Counted()).growing(seen("one", Sample("0.0", "small", "so"))) == {}
+    assert CachedPredictions(Counted()).growing(seen("one", Sample("0.0", "small", "so"))) == {}

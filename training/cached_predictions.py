@@ -15,7 +15,7 @@ from router.assemble import Service
 from router.growing_signals import OfTraces
 
 
-class Remembered:
+class CachedPredictions:
     """`Predictions` of a replay that keep what they said of the query at hand; not thread-safe."""
 
     def __init__(self, predictions: Predictions) -> None:
@@ -48,7 +48,7 @@ class Remembered:
         return self._predictions.growing(seen) if isinstance(self._predictions, OfTraces) else {}
 
 
-def remember(service: Service) -> None:
+def cache_predictions(service: Service) -> None:
     """Let the service's allocator ask each thing about a query once, as long as its queries come one after another."""
     books = service.allocator.books
-    books.chooser = replace(books.chooser, predictions=Remembered(books.chooser.predictions))
+    books.chooser = replace(books.chooser, predictions=CachedPredictions(books.chooser.predictions))

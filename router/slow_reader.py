@@ -1,4 +1,4 @@
-"""A caller that takes nothing is not waited for without end."""
+"""A caller that reads nothing is not waited for without end."""
 
 from __future__ import annotations
 

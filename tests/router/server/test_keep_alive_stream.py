@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from router.errors import DeadlineExceeded
-from router.living_stream import LivingStream
+from router.keep_alive_stream import KeepAliveStream
 
 
 class Caller:
@@ -32,7 +32,7 @@ def caller() -> Caller:
 
 
 async def test_what_is_written_ahead_holds_nobody_up_and_still_goes_first(caller):
-    async with LivingStream(caller.take, "sign", 60.0) as stream:
+    async with KeepAliveStream(caller.take, "sign", 60.0) as stream:
         stream.write_ahead("first")
         later = asyncio.create_task(stream.write("second"))
         await asyncio.sleep(0)
@@ -44,7 +44,7 @@ async def test_what_is_written_ahead_holds_nobody_up_and_still_goes_first(caller
 
 async def test_what_was_written_ahead_is_sent_before_the_stream_ends_also_by_an_error(caller):
     async def fails() -> None:
-        async with LivingStream(caller.take, "sign", 60.0) as stream:
+        async with KeepAliveStream(caller.take, "sign", 60.0) as stream:
             stream.write_ahead("first")
             raise ValueError("no plan")
 
@@ -57,7 +57,7 @@ async def test_what_was_written_ahead_is_sent_before_the_stream_ends_also_by_an_
 async def test_that_the_caller_left_is_raised_by_the_next_write(caller):
     caller.gone = True
     caller.reads.set()
-    async with LivingStream(caller.take, "sign", 60.0) as stream:
+    async with KeepAliveStream(caller.take, "sign", 60.0) as stream:
         stream.write_ahead("first")
         with pytest.raises(ConnectionError):
             await stream.write("second")
@@ -65,7 +65,7 @@ async def test_that_the_caller_left_is_raised_by_the_next_write(caller):
 
 async def test_a_cancelled_stream_waits_for_nobody(caller):
     async def work() -> None:
-        async with LivingStream(caller.take, "sign", 60.0) as stream:
+        async with KeepAliveStream(caller.take, "sign", 60.0) as stream:
             stream.write_ahead("first")
             await asyncio.Event().wait()
 
@@ -77,21 +77,21 @@ async def test_a_cancelled_stream_waits_for_nobody(caller):
     assert caller.got == []
 
 
-async def told(caller: Caller, work: Callable[[LivingStream[str]], Awaitable[None]]) -> None:
-    async with asyncio.timeout(5), LivingStream(caller.take, "sign", 0.01) as stream:
+async def told(caller: Caller, work: Callable[[KeepAliveStream[str]], Awaitable[None]]) -> None:
+    async with asyncio.timeout(5), KeepAliveStream(caller.take, "sign", 0.01) as stream:
         stream.write_ahead("first")
         await work(stream)
 
 
-async def waits(stream: LivingStream[str]) -> None:
+async def waits(stream: KeepAliveStream[str]) -> None:
     await asyncio.Event().wait()
 
 
-async def goes_on(stream: LivingStream[str]) -> None:
+async def goes_on(stream: KeepAliveStream[str]) -> None:
     await stream.write("second")
 
 
-async def fails(stream: LivingStream[str]) -> None:
+async def fails(stream: KeepAliveStream[str]) -> None:
     raise ValueError("no plan")
 
 
@@ -107,7 +107,7 @@ async def test_an_error_is_raised_though_its_caller_reads_nothing(caller):
 
 
 async def test_a_caller_who_reads_late_is_told_everything(caller):
-    async with asyncio.timeout(5), LivingStream(caller.take, "sign", 0.05) as stream:
+    async with asyncio.timeout(5), KeepAliveStream(caller.take, "sign", 0.05) as stream:
         asyncio.get_running_loop().call_later(0.1, caller.reads.set)
         await stream.write("first")
         await stream.write("second")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from router.domain.decision import Decision, Mode, Status
 from router.shadow import SHADOW_RUN
-from router.telemetry.accumulate import OTHER, Accumulated, Bars, Counts, Histograms, Mean, Means, Names
+from router.telemetry.accumulators import OTHER, Accumulated, Bars, Counts, Histograms, Mean, Means, Names
 
 SECONDS = (
     0.00025,
@@ -78,7 +78,7 @@ class _OfTenant:
     micros: float = 0.0
 
 
-class Decided:
+class DecisionMetrics:
     """Sees every row: call it with a decision. One look-up per backend, plan, tenant and phase, and additions."""
 
     def __init__(self, tenants: int) -> None:

@@ -17,7 +17,7 @@ CONNECT_S = 3  # for a connection, its greeting and its password
 INTERVAL_S = 0.1  # psycopg's own: how often it looks for Ctrl-C
 
 
-class PatientConnection(psycopg.Connection[Any]):
+class TimedConnection(psycopg.Connection[Any]):
     """`patience_s`: how long one exchange with the server may take; infinite until it is set."""
 
     patience_s = float("inf")
@@ -41,10 +41,10 @@ class PatientConnection(psycopg.Connection[Any]):
             return end.value
 
 
-def connect(address: str, options: str, patience_s: float = float("inf")) -> PatientConnection:
+def connect(address: str, options: str, patience_s: float = float("inf")) -> TimedConnection:
     """Connect, each statement a transaction of its own; `options` are the server's settings. Raises `psycopg.Error`."""
     try:
-        connection = PatientConnection.connect(
+        connection = TimedConnection.connect(
             address,
             autocommit=True,
             connect_timeout=CONNECT_S,

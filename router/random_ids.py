@@ -1,4 +1,4 @@
-"""Names that nobody had: random hex digits, drawn from the system many at a time.
+"""Ids that nobody had: random hex digits, drawn from the system many at a time.
 
 Every draw is a system call that gives the interpreter's lock away, and a query would wait for it behind whoever writes
 the log; so a page of random bytes is drawn at once and used up. Make one per process, after it was forked.
@@ -13,7 +13,7 @@ _PAGE = 4096  # bytes
 _USUAL = 16  # bytes of a name
 
 
-class FreshIds:
+class RandomIds:
     """Call it for 32 hex digits. Not for two threads at once."""
 
     def __init__(self, draw: Callable[[int], bytes] = os.urandom) -> None:

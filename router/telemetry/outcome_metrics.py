@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from router.domain.decision import Decision, Outcome, Status
 from router.shadow import AGREES, SHADOW_RUN
-from router.telemetry.accumulate import Accumulated, Counts, Mean, Means, Names, Read
+from router.telemetry.accumulators import Accumulated, Counts, Mean, Means, Names, Read
 
 REMEMBERED = 50_000  # decisions: 10 MB
 MOST_METRICS = 16  # of those that reporters name
@@ -33,7 +33,7 @@ class Promise(NamedTuple):
     confidence: float | None  # P(right) of the answer
 
 
-class TurnedOut:
+class OutcomeMetrics:
     """Sees rows (`decided`) and outcomes (`reported`)."""
 
     def __init__(self, remembered: int = REMEMBERED) -> None:

@@ -12,14 +12,14 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from router.unread import unread
+from router.slow_reader import unread
 
 T = TypeVar("T")
 
 UNREAD = 4  # signs of life: a caller that takes none for so long is not waited for
 
 
-class LivingStream(Generic[T]):
+class KeepAliveStream(Generic[T]):
     """Enter it to write; while it is open, `silence_s` seconds without a write are broken by `sign`.
 
     Leaving it raises `DeadlineExceeded` where the task was cut because the caller took nothing for `UNREAD` times so

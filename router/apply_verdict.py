@@ -28,7 +28,7 @@ def to_close(verdict: Verdict, sample: Sample, progress: Progress, *, last: bool
     return {sample.sample_id} if ends and not sample.finished else set()
 
 
-def act_on(verdict: Verdict, reason: str, progress: Progress, call: Call) -> None:
+def apply_verdict(verdict: Verdict, reason: str, progress: Progress, call: Call) -> None:
     """Write a verdict down; pruned samples neither vote nor answer, and their backend may cut them."""
     call.pruned.update(verdict.prune)
     for sample_id in verdict.prune:

@@ -15,13 +15,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from router.domain.decision import Outcome
-from router.telemetry import gathering
-from router.telemetry.accumulate import Counts, Labels
+from router.telemetry import worker_link
+from router.telemetry.accumulators import Counts, Labels
 from router.telemetry.endpoint import MetricsPage, MetricsPort
 from router.telemetry.exposition import exposed
-from router.telemetry.gathering import Gathering, Teller
-from router.telemetry.together import Together
-from router.telemetry.told import ROWS, Told, telling
+from router.telemetry.merged_counts import MergedCounts
+from router.telemetry.worker_counts import ROWS, WorkerCounts, counts_so_far
+from router.telemetry.worker_link import CountsReceiver, CountsSender
 
 ONE = 'apportion_decisions_total{mode="apply",plan="one",status="answered"}'
 
@@ -47,9 +47,9 @@ class Worker:
     def __init__(self, watched: Any) -> None:
         self.watched = watched
 
-    def told(self, *, gauges: bool = True) -> Told:
-        told = telling(self.watched.metrics, 1.5, gauges=gauges)
-        return msgspec.msgpack.decode(msgspec.msgpack.encode(told), type=Told)
+    def told(self, *, gauges: bool = True) -> WorkerCounts:
+        told = counts_so_far(self.watched.metrics, 1.5, gauges=gauges)
+        return msgspec.msgpack.decode(msgspec.msgpack.encode(told), type=WorkerCounts)
 
 
 @pytest.fixture
@@ -58,25 +58,25 @@ def worker(watched: Callable[..., Any]) -> Callable[[], Worker]:
 
 
 @pytest.fixture
-def together() -> Together:
-    return Together(nothing, lambda: 0.5, lambda: {"process_resident_memory_bytes": 100.0})
+def merged() -> MergedCounts:
+    return MergedCounts(nothing, lambda: 0.5, lambda: {"process_resident_memory_bytes": 100.0})
 
 
-def shown(together: Together) -> dict[str, float]:
+def shown(merged: MergedCounts) -> dict[str, float]:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(together)
+    registry.register(merged)
     return read(exposed(registry, "")[0].decode())
 
 
-async def test_what_two_count_is_summed(worker, together):
+async def test_what_two_count_is_summed(worker, merged):
     one, two = worker(), worker()
     for _ in range(3):
         await one.watched.ask("one")
     await two.watched.ask("one")
     await two.watched.ask("vote")
-    together.told(1, one.told())
-    together.told(2, two.told())
-    page = shown(together)
+    merged.update(1, one.told())
+    merged.update(2, two.told())
+    page = shown(merged)
     assert page[ONE] == 4
     assert page['apportion_query_seconds_count{phase="whole"}'] == 5
     assert page['apportion_query_seconds_bucket{le="+Inf",phase="whole"}'] == 5
@@ -85,51 +85,51 @@ async def test_what_two_count_is_summed(worker, together):
     assert page["process_cpu_seconds_total"] == 3.5
 
 
-async def test_the_page_of_one_is_what_it_would_show_itself(worker, together):
+async def test_the_page_of_one_is_what_it_would_show_itself(worker, merged):
     one = worker()
     await one.watched.ask("vote", tenant="ann")
     own = one.watched.page
-    together.told(1, one.told())
-    page = shown(together)
+    merged.update(1, one.told())
+    page = shown(merged)
     others = re.compile(r"(?!apportion_)|.*_store_|.*_age_")  # the owner's, and what grows between two looks
     own = {name: value for name, value in own.items() if not others.match(name)}
     ours = {name: value for name, value in page.items() if name in own}
     assert ours == own
 
 
-async def test_what_an_ended_worker_counted_stays_and_its_gauges_go(worker, together):
+async def test_what_an_ended_worker_counted_stays_and_its_gauges_go(worker, merged):
     one, two = worker(), worker()
     one.watched.admission.queries = 3
     two.watched.admission.queries = 4
     await one.watched.ask("one")
     await two.watched.ask("one")
-    together.told(1, one.told())
-    together.told(2, two.told())
-    assert shown(together)["apportion_running_queries"] == 7
-    together.end(1)
-    page = shown(together)
+    merged.update(1, one.told())
+    merged.update(2, two.told())
+    assert shown(merged)["apportion_running_queries"] == 7
+    merged.end(1)
+    page = shown(merged)
     assert (page[ONE], page["apportion_running_queries"], page["apportion_workers"]) == (2, 4, 1)
     assert page["apportion_worker_ends_total"] == 1
     again = worker()
     await again.watched.ask("one")
-    together.told(3, again.told())
-    assert shown(together)[ONE] == 3
+    merged.update(3, again.told())
+    assert shown(merged)[ONE] == 3
 
 
-async def test_a_count_told_again_is_not_counted_again(worker, together):
+async def test_a_count_told_again_is_not_counted_again(worker, merged):
     one = worker()
     await one.watched.ask("one")
     for _ in range(3):
-        together.told(1, one.told())
-    assert shown(together)[ONE] == 1
+        merged.update(1, one.told())
+    assert shown(merged)[ONE] == 1
 
 
-async def test_gauges_of_the_last_full_tale_hold_until_the_next(worker, together):
+async def test_gauges_of_the_last_full_tale_hold_until_the_next(worker, merged):
     one = worker()
     one.watched.admission.queries = 3
-    together.told(1, one.told())
-    together.told(1, one.told(gauges=False))
-    assert shown(together)["apportion_running_queries"] == 3
+    merged.update(1, one.told())
+    merged.update(1, one.told(gauges=False))
+    assert shown(merged)["apportion_running_queries"] == 3
 
 
 @pytest.mark.parametrize(
@@ -142,86 +142,86 @@ async def test_gauges_of_the_last_full_tale_hold_until_the_next(worker, together
         ("apportion_ledger_troubles", (0.0, 1.0), 1.0),
     ],
 )
-def test_a_gauge_of_several_is_as_its_metric_says(together, name, values, seen):
+def test_a_gauge_of_several_is_as_its_metric_says(merged, name, values, seen):
     for key, value in enumerate(values):
-        together.told(key, Told(gauges={name: {(): value}}))
-    assert shown(together)[name] == seen
+        merged.update(key, WorkerCounts(gauges={name: {(): value}}))
+    assert shown(merged)[name] == seen
 
 
-def test_a_budget_that_all_share_is_shown_once(together):
+def test_a_budget_that_all_share_is_shown_once(merged):
     place: Labels = ("all", "USD")
     for key, (spent, left) in enumerate(((1.0, 9.0), (1.5, 8.5))):
         told = {"apportion_budget_spent": {place: spent}, "apportion_budget_left": {place: left}}
-        together.told(key, Told(gauges=told))
-    page = shown(together)
+        merged.update(key, WorkerCounts(gauges=told))
+    page = shown(merged)
     labels = '{account="all",unit="USD"}'
     assert (page[f"apportion_budget_spent{labels}"], page[f"apportion_budget_left{labels}"]) == (1.5, 8.5)
 
 
-async def test_the_error_of_calibration_is_over_the_outcomes_of_all(worker, together):
+async def test_the_error_of_calibration_is_over_the_outcomes_of_all(worker, merged):
     for key, right in enumerate((True, False)):
         one = worker()
-        told = one.watched.metrics.turned_out
+        told = one.watched.metrics.outcomes
         told.confidence.add(("reward", "0.9"), 0.9)
         told.outcome.add(("reward", "0.9"), float(right))
-        together.told(key, one.told())
-    assert shown(together)['apportion_calibration_error{metric="reward"}'] == pytest.approx(0.4)
+        merged.update(key, one.told())
+    assert shown(merged)['apportion_calibration_error{metric="reward"}'] == pytest.approx(0.4)
 
 
-def test_the_store_is_its_owners_and_what_workers_dropped_on_the_way_is_added(together):
-    together.own = lambda: {
+def test_the_store_is_its_owners_and_what_workers_dropped_on_the_way_is_added(merged):
+    merged.own = lambda: {
         ROWS: {("committed",): 10.0, ("dropped",): 1.0},
         "apportion_store_away": {(): 1.0},
     }
-    together.told(1, Told({ROWS: Counts({("dropped",): 2.0})}))
-    page = shown(together)
+    merged.update(1, WorkerCounts({ROWS: Counts({("dropped",): 2.0})}))
+    page = shown(merged)
     assert page['apportion_store_rows_total{result="committed"}'] == 10
     assert page['apportion_store_rows_total{result="dropped"}'] == 3
     assert page["apportion_store_away"] == 1
 
 
-async def gathered(watched: Any) -> tuple[Gathering, Teller, socket.socket]:
+async def gathered(watched: Any) -> tuple[CountsReceiver, CountsSender, socket.socket]:
     ours, theirs = socket.socketpair()
-    all_, teller = Gathering(nothing), Teller(theirs, watched.metrics)
+    all_, sender = CountsReceiver(nothing), CountsSender(theirs, watched.metrics)
     await all_.serve(ours)
-    await teller.start()
-    return all_, teller, theirs
+    await sender.start()
+    return all_, sender, theirs
 
 
 async def test_who_asks_a_worker_gets_the_page_of_all(watched):
     one = watched()
-    all_, teller, _ = await gathered(one)
-    all_.together.told(-1, Told({"apportion_policy_total": Counts({("elsewhere",): 5.0})}))
+    all_, sender, _ = await gathered(one)
+    all_.merged.update(-1, WorkerCounts({"apportion_policy_total": Counts({("elsewhere",): 5.0})}))
     await one.ask("one")
-    port = MetricsPort(MetricsPage(teller.page))
+    port = MetricsPort(MetricsPage(sender.page))
     address = await port.start("127.0.0.1:0")
     async with aiohttp.ClientSession() as http, http.get(f"http://{address}/metrics") as reply:
         page = read(await reply.text())
     assert page[ONE] == 1
     assert page['apportion_policy_total{policy="elsewhere"}'] == 5
     await port.stop()
-    await teller.stop()
+    await sender.stop()
     await all_.close()
 
 
 async def test_the_page_is_of_now(watched):
     one = watched()
-    all_, teller, _ = await gathered(one)
+    all_, sender, _ = await gathered(one)
     for count in range(1, 4):
         await one.ask("one")
         assert read((await all_.page(""))[0].decode())[ONE] == count
-    await teller.stop()
+    await sender.stop()
     await all_.close()
 
 
 async def test_a_worker_tells_for_the_last_time_when_it_ends(watched):
     one = watched()
-    all_, teller, _ = await gathered(one)
+    all_, sender, _ = await gathered(one)
     await all_.page("")
     await one.ask("one")
-    await teller.stop()
+    await sender.stop()
     async with asyncio.timeout(10):
-        while all_.together.living:  # noqa: ASYNC110 (the other end of a socket makes it so)
+        while all_.merged.living:  # noqa: ASYNC110 (the other end of a socket makes it so)
             await asyncio.sleep(0.01)
     page = read((await all_.page(""))[0].decode())
     assert (page[ONE], page["apportion_workers"]) == (1, 0)
@@ -231,31 +231,31 @@ async def test_a_worker_tells_for_the_last_time_when_it_ends(watched):
 async def test_a_worker_that_does_not_answer_is_shown_as_it_was(watched, monkeypatch):
     one = watched()
     await one.ask("one")
-    all_, teller, _ = await gathered(one)
+    all_, sender, _ = await gathered(one)
     await all_.page("")
-    monkeypatch.setattr(gathering, "TELLS_WITHIN_S", 0.01)
-    monkeypatch.setattr(teller, "_told", lambda **_: Told())
-    for task in teller._tasks:
+    monkeypatch.setattr(worker_link, "TELLS_WITHIN_S", 0.01)
+    monkeypatch.setattr(sender, "_counts", lambda **_: WorkerCounts())
+    for task in sender._tasks:
         task.cancel()  # it hears nothing any more
     assert read((await all_.page(""))[0].decode())[ONE] == 1
     await all_.close()
-    await teller.stop()
+    await sender.stop()
 
 
 async def test_without_the_process_that_gathers_the_worker_says_so(watched):
-    all_, teller, _ = await gathered(watched())
+    all_, sender, _ = await gathered(watched())
     await all_.close()
-    port = MetricsPort(MetricsPage(teller.page))
+    port = MetricsPort(MetricsPage(sender.page))
     address = await port.start("127.0.0.1:0")
     async with aiohttp.ClientSession() as http, http.get(f"http://{address}/metrics") as reply:
         assert reply.status == 503
     await port.stop()
-    await teller.stop()
+    await sender.stop()
 
 
-async def test_outcomes_that_either_was_told_are_counted(worker, together):
+async def test_outcomes_that_either_was_told_are_counted(worker, merged):
     for key in range(2):
         one = worker()
-        one.watched.metrics.turned_out.reported(Outcome("o", "reward", 1.0, "number", decision_id="d"))
-        together.told(key, one.told())
-    assert shown(together)['apportion_outcomes_total{metric="reward"}'] == 2
+        one.watched.metrics.outcomes.reported(Outcome("o", "reward", 1.0, "number", decision_id="d"))
+        merged.update(key, one.told())
+    assert shown(merged)['apportion_outcomes_total{metric="reward"}'] == 2

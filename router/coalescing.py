@@ -17,8 +17,8 @@ MEMORY = 0.75  # of the mean, from row to row
 AGAIN = 256  # calls until waiting is tried again
 
 
-class Turns:
-    """Gathers calls. One event loop."""
+class Coalescer:
+    """Lets calls that come close together begin in one turn of the event loop, to which it belongs."""
 
     def __init__(self, wait_s: float = WAIT_S) -> None:
         self.wait_s = wait_s

@@ -6,7 +6,7 @@ import pytest
 
 from router.client import Mode, Reply, Status
 from router.clients.values import DecisionInfo, SampleSeen, Used
-from router.commands.told import reply_text
+from router.commands.decision_text import reply_text
 
 
 @pytest.mark.parametrize(

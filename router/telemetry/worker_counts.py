@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from router.telemetry.accumulate import Counts, Histograms, Labels, Mean, Means
+from router.telemetry.accumulators import Counts, Histograms, Labels, Mean, Means
 from router.telemetry.catalogue import CATALOGUE, Kind
 from router.telemetry.exposition import Metrics
 
@@ -15,7 +15,7 @@ ROWS = "apportion_store_rows_total"
 Gauges = dict[str, dict[Labels, float]]
 
 
-class Told(msgspec.Struct, array_like=True):
+class WorkerCounts(msgspec.Struct, array_like=True):
     """Everything that only grows, since the worker's start; gauges where they were asked for."""
 
     counts: dict[str, Counts] = {}
@@ -26,7 +26,7 @@ class Told(msgspec.Struct, array_like=True):
     gauges: Gauges | None = None  # None: they were not asked for
     process: dict[str, float] = {}  # sizes of the process, with the gauges
 
-    def add(self, other: Told) -> None:
+    def add(self, other: WorkerCounts) -> None:
         """Add what grows of another one."""
         for name, counts in other.counts.items():
             self.counts.setdefault(name, Counts()).join(counts)
@@ -39,27 +39,27 @@ class Told(msgspec.Struct, array_like=True):
         self.processor_s += other.processor_s
 
 
-def telling(metrics: Metrics, processor_s: float, *, gauges: bool) -> Told:
+def counts_so_far(metrics: Metrics, processor_s: float, *, gauges: bool) -> WorkerCounts:
     """What this worker has counted so far. Without `gauges` it is cheap: budgets and backends are not asked."""
-    told = Told(processor_s=processor_s, risk=dict(metrics.turned_out.risk))
-    for name, series in (metrics.counted.series() | metrics.turned_out.series()).items():
+    counts = WorkerCounts(processor_s=processor_s, risk=dict(metrics.outcomes.risk))
+    for name, series in (metrics.decisions.series() | metrics.outcomes.series()).items():
         if isinstance(series, Counts):
-            told.counts[name] = Counts(dict(series.values))
+            counts.counts[name] = Counts(dict(series.values))
         elif isinstance(series, Means):
-            told.means[name] = series
+            counts.means[name] = series
         else:
-            told.bars[name] = series
-    for name, read in metrics.standing.counted().items():
-        told.counts.setdefault(name, Counts()).join(Counts(dict(read)))
-    told.counts[ROWS] = Counts({("dropped",): float(getattr(metrics.standing.books.store, "dropped", 0))})
+            counts.bars[name] = series
+    for name, read in metrics.state.counted().items():
+        counts.counts.setdefault(name, Counts()).join(Counts(dict(read)))
+    counts.counts[ROWS] = Counts({("dropped",): float(getattr(metrics.state.books.store, "dropped", 0))})
     if gauges:
-        told.gauges = {
+        counts.gauges = {
             name: dict(read)
-            for name, read in metrics.standing.readings().items()
+            for name, read in metrics.state.readings().items()
             if CATALOGUE[name].kind is Kind.GAUGE and not name.startswith(OWNERS)
         }
-        told.process = sizes_of_process()
-    return told
+        counts.process = sizes_of_process()
+    return counts
 
 
 def sizes_of_process() -> dict[str, float]:

@@ -19,10 +19,10 @@ from prometheus_client import CollectorRegistry, PlatformCollector
 
 from router.decisions.relay import frame, framed
 from router.errors import StoreError
-from router.telemetry.accumulate import Read
+from router.telemetry.accumulators import Read
 from router.telemetry.exposition import Metrics, exposed
-from router.telemetry.together import Together
-from router.telemetry.told import Told, sizes_of_process, telling
+from router.telemetry.merged_counts import MergedCounts
+from router.telemetry.worker_counts import WorkerCounts, counts_so_far, sizes_of_process
 
 EVERY_S = 1.0
 TELLS_WITHIN_S = 2.0  # else what it told before is shown
@@ -34,7 +34,7 @@ class Counted(msgspec.Struct, array_like=True, tag=True):
     """From a worker. `number` 0: unasked."""
 
     number: int
-    told: Told
+    told: WorkerCounts
 
 
 class PageWanted(msgspec.Struct, array_like=True, tag=True):
@@ -58,7 +58,7 @@ class Page(msgspec.Struct, array_like=True, tag=True):
     content_type: str
 
 
-class Teller:
+class CountsSender:
     """A worker's end: `start`, `stop` when nothing is counted any more."""
 
     def __init__(self, end: socket.socket, metrics: Metrics) -> None:
@@ -80,7 +80,7 @@ class Teller:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._writer is not None:
             with contextlib.suppress(ConnectionError):
-                self._send(Counted(0, self._told(gauges=False)))
+                self._send(Counted(0, self._counts(gauges=False)))
                 await self._writer.drain()
             self._writer.close()
             with contextlib.suppress(ConnectionError):
@@ -98,8 +98,8 @@ class Teller:
             del self._waiting[number]
         return page.body, page.content_type
 
-    def _told(self, *, gauges: bool) -> Told:
-        return telling(self._metrics, time.process_time(), gauges=gauges)
+    def _counts(self, *, gauges: bool) -> WorkerCounts:
+        return counts_so_far(self._metrics, time.process_time(), gauges=gauges)
 
     def _send(self, message: Counted | PageWanted) -> None:
         if self._writer is None or self._writer.is_closing():
@@ -110,7 +110,7 @@ class Teller:
         assert self._writer is not None  # noqa: S101 (`start` connected)
         while not self._writer.is_closing():
             if self._writer.transport.get_write_buffer_size() < MOST_WAITING:
-                self._send(Counted(0, self._told(gauges=False)))
+                self._send(Counted(0, self._counts(gauges=False)))
             await asyncio.sleep(EVERY_S)
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
@@ -119,18 +119,18 @@ class Teller:
             while True:
                 said = decoder.decode(await framed(reader))
                 if isinstance(said, TellNow):
-                    self._send(Counted(said.number, self._told(gauges=True)))
+                    self._send(Counted(said.number, self._counts(gauges=True)))
                 elif (waiting := self._waiting.get(said.number)) is not None and not waiting.done():
                     waiting.set_result(said)
 
 
-class Gathering:
+class CountsReceiver:
     """The end of the process that owns the workers: `serve` one socket per worker's life; `page` shows all."""
 
     def __init__(self, own: Callable[[], dict[str, Read]]) -> None:
-        self.together = Together(own, time.process_time, sizes_of_process)
+        self.merged = MergedCounts(own, time.process_time, sizes_of_process)
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self.together)
+        self._registry.register(self.merged)
         PlatformCollector(registry=self._registry)
         self._lives: dict[int, asyncio.StreamWriter] = {}
         self._numbers = itertools.count(1)
@@ -175,7 +175,7 @@ class Gathering:
                 if isinstance(said, PageWanted):
                     self._begin(self._show(said, writer))
                     continue
-                self.together.told(key, said.told)
+                self.merged.update(key, said.told)
                 waiting = self._waiting.get(said.number)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(None)
@@ -183,7 +183,7 @@ class Gathering:
             pass  # the worker has ended, or died in a word
         finally:
             del self._lives[key]
-            self.together.end(key)
+            self.merged.end(key)
             writer.close()
 
     async def _show(self, wanted: PageWanted, writer: asyncio.StreamWriter) -> None:

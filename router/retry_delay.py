@@ -1,4 +1,4 @@
-"""How long a query takes, on average of late: what a refused one is told to wait."""
+"""What a refused query is told to wait: as long as queries took of late."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ FIRST_RETRY_S = 1.0  # until a query has ended
 MEMORY = 0.95  # of the mean time that a query takes, from query to query
 
 
-class UsualTime:
+class RetryDelay:
     """An exponentially weighted mean of the times that queries took."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ from router.openai_door.reply import Completion, completion_id, logprobs_of
 from router.openai_door.text_reply import TextChunks
 
 
-class Telling:
+class StreamedReply:
     """Enter it, `tell` what happens, then `finish`. The headers go out with the first thing told, not before."""
 
     def __init__(self, request: web.Request, chat: Chat, created: int, keep_alive_s: float) -> None:
