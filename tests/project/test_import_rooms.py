@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -66,15 +66,18 @@ def modules(*folders: str) -> list[str]:
     return sorted(str(path.relative_to(ROOT)) for path in paths if "_pb2" not in path.name)
 
 
-def imports(file: str) -> Iterator[str]:
+@cache
+def imports(file: str) -> tuple[str, ...]:
     """Dotted names that a file imports, wherever in it: `from a import b` gives `a` and `a.b`."""
+    found: list[str] = []
     for node in ast.walk(ast.parse((ROOT / file).read_text(), file)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found.extend(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
-            yield module
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+            found.append(module)
+            found.extend(f"{module}.{alias.name}" for alias in node.names)
+    return tuple(found)
 
 
 def knows(file: str, library: str) -> bool:

@@ -1,0 +1,40 @@
+"""ARCHITECTURE.md says where things are: every folder of ours, and no folder that is not there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "ARCHITECTURE.md").read_text()
+
+
+def mapped(package: str) -> set[str]:
+    """Folders in the first column of the package's table."""
+    table = PAGE.split(f"| in `{package}/` |")[1].split("\n\n")[0]
+    rows = [line.split("|") for line in table.splitlines()[2:]]
+    return {name for row in rows for cell in row[1:3] for name in re.findall(r"`([\w/]+)/`", cell)}
+
+
+@pytest.mark.parametrize("package", ["router", "training"])
+def test_every_folder_has_its_line(package: str):
+    there = {
+        str(path.parent.relative_to(ROOT / package))
+        for path in (ROOT / package).rglob("__init__.py")
+        if path.parent != ROOT / package
+    }
+    assert there - mapped(package) == set()
+
+
+@pytest.mark.parametrize("package", ["router", "training"])
+def test_no_line_is_about_a_folder_that_is_gone(package: str):
+    assert [name for name in sorted(mapped(package)) if not (ROOT / package / name).is_dir()] == []
+
+
+def test_the_patterns_of_files_name_some():
+    for package in ("router", "training"):
+        table = PAGE.split(f"| in `{package}/` |")[1].split("\n\n")[0]
+        for pattern in re.findall(r"`(\w+\*\.py)`", table):
+            assert list((ROOT / package).glob(pattern)), pattern
