@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
-from training.benchmark import Failed, Outcome, Skipped
 from training.figures.spread import Spread
+from training.run_suite import Failed, Outcome, Skipped
 from training.some_of import some_of
 from training.suites import Figures
 

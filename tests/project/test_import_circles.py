@@ -12,8 +12,6 @@ PACKAGES = ("predictors", "router", "training")
 ALLOWED = [
     # A sample head may hold one that sees hidden states, and that one is made of a sample head and probes.
     {"predictors.sample_head", "predictors.state_head"},
-    # The table is made of what a run gives.
-    {"training.benchmark", "training.benchmark_table"},
 ]
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from router.recording import Recording
-from training.benchmark import Failed, Skipped, run_suite
 from training.decision_rows import cost_of_samples
 from training.decisions_file import read_decisions
 from training.errors import NotEnoughData
 from training.figures.spread import Spread
+from training.run_suite import Failed, Skipped, run_suite
 from training.suites import Figures, Run
 from training.suites.allocation.figures import AllocationFigures
 from training.suites.allocation.known import know

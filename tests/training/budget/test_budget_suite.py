@@ -14,9 +14,9 @@ import pytest
 from router.recording import Recording
 from router.recordings.cost import Prices
 from router.recordings.format import QUERIES, SAMPLES, write_recording
-from training.benchmark import Skipped, run_suite, to_json
 from training.errors import TrainingError
 from training.figures.spread import Spread
+from training.run_suite import Skipped, run_suite, to_json
 from training.simulate import simulate
 from training.suites import Run
 from training.suites.budget.day_before import typical_at_any_time, typical_of_a_day

@@ -13,8 +13,8 @@ import pytest
 
 from router.recording import Recording
 from router.recordings.format import RecordingMeta, write_recording
-from training.benchmark import Failed, Skipped, run_suite, to_json
 from training.decision_rows import DecisionRows
+from training.run_suite import Failed, Skipped, run_suite, to_json
 from training.suites import Figures, Run
 from training.suites.calibration.figures import CalibrationFigures, failures, one_of_each
 from training.suites.calibration.fold import Job, Predicted, predict_fold

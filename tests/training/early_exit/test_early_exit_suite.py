@@ -19,12 +19,12 @@ from router.recording import Recording
 from router.recordings.cost import SNAPSHOT_TOKENS, Prices
 from router.recordings.format import RecordingMeta, write_recording
 from router.stopping.converged import runs
-from training.benchmark import Skipped, run_suite
 from training.decision_rows import DecisionRows, RowKey, answering_row, cost_of_samples
 from training.decisions_file import DecisionsFile, read_decisions
 from training.figures.spread import Spread
 from training.fit import fit
 from training.replay_run import Replayed, as_rows, replay
+from training.run_suite import Skipped, run_suite
 from training.suites import Figures, Run
 from training.suites.early_exit.confident import WALK, stops_along, stops_at
 from training.suites.early_exit.figures import EarlyExitFigures

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from router.recording import Recording
 from router.recordings.format import RecordingMeta, write_recording
-from training.benchmark import Skipped, run_suite
 from training.decision_rows import DecisionRows
 from training.figures.spread import Spread
+from training.run_suite import Skipped, run_suite
 from training.suites import Run
 from training.suites.early_exit.settings import Settings
 from training.suites.early_exit.suite import EarlyExit

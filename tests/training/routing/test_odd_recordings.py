@@ -12,8 +12,8 @@ import pytest
 
 from router.recordings.cost import Prices
 from router.recordings.format import RecordingMeta, write_recording
-from training.benchmark import Failed, Outcome, Skipped, run_suite
 from training.figures.spread import Spread
+from training.run_suite import Failed, Outcome, Skipped, run_suite
 from training.suites import Run
 
 pytestmark = pytest.mark.timeout(120)

@@ -16,11 +16,11 @@ from router.recordings.cost import Prices
 from router.recordings.format import RecordingMeta, write_recording
 from router.stopping.beta import Beta
 from router.stopping.vote_replay import stops
-from training.benchmark import Skipped, run_suite
 from training.decision_rows import cost_of_samples
 from training.decisions_file import DecisionsFile, read_decisions
 from training.errors import NotEnoughData
 from training.figures.spread import Spread
+from training.run_suite import Skipped, run_suite
 from training.suites import Figures, Run
 from training.suites.sampling import SUBJECTS
 from training.suites.sampling.decided import Decided, Order, as_rows
