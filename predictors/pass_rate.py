@@ -7,7 +7,6 @@ a = m1 (a + b). The naive 1 - (1 - m1)^n is far too high. When it fails: pass ra
 
 from __future__ import annotations
 
-from math import exp, lgamma
 from typing import NamedTuple
 
 _RHO = (1e-3, 1 - 1e-3)  # samples are never seen to be wholly independent, nor copies
@@ -45,14 +44,3 @@ def pass_rate(m1: float, m2: float) -> Beta:
 def posterior(prior: Beta, right: float, wrong: float) -> Beta:
     """After `right` and `wrong` samples; fractions (a sample that is right with some probability) count in part."""
     return Beta(prior.a + right, prior.b + wrong)
-
-
-def any_right(rate: Beta, n: int) -> float:
-    """E[at least one of n samples is right] = 1 - B(a, b + n) / B(a, b).
-
-    >>> round(any_right(Beta(0.6, 1.4), 8), 3)
-    0.702
-    """
-    return 1.0 - exp(
-        lgamma(rate.b + n) - lgamma(rate.b) + lgamma(rate.a + rate.b) - lgamma(rate.a + rate.b + n)
-    )

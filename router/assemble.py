@@ -122,13 +122,11 @@ def assemble(
     base: Path,  # the folder that paths of the configuration are relative to
     backends: Mapping[str, Backend] | None = None,
     predictions: Predictions | None = None,
-    ledger: Ledger | None = None,
     store: DecisionStore | None = None,
     replica: str = "",
     monotonic_s: Callable[[], float] = time.monotonic,
     wall_s: Callable[[], float] = time.time,
     new_id: Callable[[Query], str] | None = None,
-    environ: Mapping[str, str] = os.environ,
     open_store: Callable[[Config, Path], DecisionStore]
     | None = None,  # default: the configuration's, owned here
 ) -> Service:
@@ -178,9 +176,8 @@ def assemble(
         refuse_foreign_store(config, base)
     # a store that was handed in keeps no budgets
     place = ledger_address(config) if store is None else IN_MEMORY
-    notes = open_notes(place if ledger is None else IN_MEMORY, base, wall_s)
-    if ledger is None:
-        ledger = open_ledger(config, base, replica, monotonic_s, wall_s, address=place)
+    notes = open_notes(place, base, wall_s)
+    ledger = open_ledger(config, base, replica, monotonic_s, wall_s, address=place)
     if store is None:
         try:
             # last: nothing after it fails, so that nothing is left open
@@ -205,7 +202,7 @@ def assemble(
         store=store,
         verifiers=verifiers,
         modes=_modes(config),
-        settings=_settings(config, replica, environ, degraded),
+        settings=_settings(config, replica, os.environ, degraded),
         monotonic_s=monotonic_s,
         wall_s=wall_s,
         new_id=new_id or decision_ids(wall_s),

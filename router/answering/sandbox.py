@@ -76,11 +76,6 @@ def run(code: str, tests: str, limits: Limits, *, weak: bool = False) -> Ran:
                 _kill(process)
 
 
-def shuts_in() -> bool:
-    """Whether this kernel lets us make the room at all."""
-    return run("", "", Limits()) is Ran.PASSED
-
-
 def _exchange(process: subprocess.Popen[bytes], job: bytes, limit_s: float) -> bytes:
     """Write the job and read the verdict, whichever is possible, until the end, the time, or more than a verdict."""
     assert process.stdin is not None  # noqa: S101 (both are pipes)

@@ -52,7 +52,6 @@ class Words:
     stems: tuple[str, ...]  # in order, without numbers and denials
     numbers: frozenset[str]
     denials: int
-    passive: bool  # "… by …"
     linked: bool  # "X is Y", which says as much as "Y is X"
     compared: frozenset[str] | None  # stems before "than", None without one
 
@@ -88,7 +87,7 @@ def words_of(text: str) -> Words:
     before, than, _ = lowered.partition(" than ")
     compared = frozenset(stem(word) for word in _WORD.findall(before)) if than else None
     linked = _LINK.search(lowered) is not None
-    return Words(tuple(stems), frozenset(numbers), denials, " by " in lowered, linked, compared)
+    return Words(tuple(stems), frozenset(numbers), denials, linked, compared)
 
 
 def opposites(word: str, other: str) -> bool:

@@ -87,10 +87,10 @@ class Guard:
             log.warning("the file of tokens was read anew", tokens=len(self._holders))
 
 
-def own_tenant(named: str, caller: Identity | None, default: str = "") -> str:
+def own_tenant(named: str, caller: Identity | None) -> str:
     """The tenant that a request counts for: the caller's, where it is known. Raises `Forbidden` for another's name."""
     if caller is None:
-        return named or default
+        return named
     if named and named != caller.tenant:
         raise Forbidden("the token is another tenant's: leave tenant out")
     return caller.tenant

@@ -6,7 +6,7 @@ written out in its row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -71,7 +71,3 @@ def to_value(text: Repeated) -> bytes:
         return msgspec.msgpack.encode(
             readable_text(text) if isinstance(text, str) else tuple(map(readable_text, text))
         )
-
-
-Fetch: TypeAlias = Callable[[int], Iterable[tuple[int, bytes]]]
-"""The store's names with a number above this one."""

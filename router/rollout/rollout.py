@@ -168,7 +168,7 @@ class Rollout:
         return await self._elsewhere(read)
 
     async def promote(
-        self, version: str, to: BundleState | None = None, share: float | None = None, note: str = ""
+        self, version: str, to: BundleState | None = None, share: float | None = None
     ) -> Listed:
         """Let a bundle take its next place, here at once and in other replicas within a second or two.
 
@@ -185,7 +185,7 @@ class Rollout:
 
         await self._elsewhere(ready)
         return await self._change(
-            lambda found: found.promoted(version, to, share, at=self._wall_s(), note=note), version
+            lambda found: found.promoted(version, to, share, at=self._wall_s()), version
         )
 
     async def rollback(self, to_version: str = "", note: str = "") -> Listed:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from predictors.observation import Query
 from router.batches.batch import Batch, BatchState, Cut, Item, Result
 from router.batches.batches import BatchDesk
 from router.checks.fields import Range, short_text
 from router.checks.queries import DEFAULT_TENANT, Known
-from router.choose import Chosen
 from router.decisions import DecisionStore
 from router.domain.choice import Forecast
-from router.domain.events import Done, Event, Started
+from router.domain.events import Done, Started
 from router.domain.options import Options
 from router.errors import BudgetExceeded, InvalidQuery, Overloaded, RouterError, StoreError
+from router.tenant_limits import Answers
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.errors import refusal
 from router.wire.parts import Prices, from_timestamp, timestamp
@@ -38,18 +37,6 @@ STATES = {
     BatchState.CANCELLED: pb.BATCH_STATE_CANCELLED,
     BatchState.EXHAUSTED: pb.BATCH_STATE_BUDGET_EXHAUSTED,
 }
-
-
-class Answers(Protocol):
-    """The allocator, as batches use it."""
-
-    def run(self, query: Query, options: Options) -> AsyncGenerator[Event, None]:
-        """Started, what happens, Done."""
-        ...
-
-    def estimate(self, query: Query, options: Options) -> Chosen:
-        """What would be chosen; nothing is logged."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from predictors.observation import Query
-from router.allocator import Decided
 from router.checks.fields import short_text
 from router.checks.queries import DEFAULT_TENANT, Known
-from router.choose import Chosen
-from router.domain.events import Done, Event, Started
+from router.domain.events import Done, Started
 from router.domain.options import Options
 from router.errors import InvalidQuery
 from router.held import Held
 from router.idempotency import Claim, Replays, digest_of
-from router.progress import Progress
 from router.reports import Reports
 from router.serving.advise import Advising, Messages
 from router.serving.batches import BatchCalls
@@ -25,6 +21,7 @@ from router.serving.calls import Call, Send
 from router.serving.deltas import OpenStreams
 from router.serving.outcome_commits import Commits
 from router.serving.stream import KEEP_ALIVE, Stream, StreamedReply, deltas, tell_again
+from router.tenant_limits import Answers
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.admin import PlanInfos
 from router.wire.outcome import read_outcome
@@ -36,24 +33,6 @@ from router.wire.usage import read_usage
 REFUSALS_TOLD = 100
 ENVELOPE_BYTES = 1024  # of the stream's event around a reply, and of the note that samples are missing
 QUERY_CALLS = frozenset(("Generate", "GenerateStream", "Decide", "Advise", "EstimateCost"))
-
-
-class Answers(Protocol):
-    """The allocator, as this service uses it."""
-
-    def run(self, query: Query, options: Options) -> AsyncGenerator[Event, None]:
-        """Started, what happens, Done."""
-        ...
-
-    async def decide(
-        self, query: Query, options: Options, hold: Callable[[Progress], int] | None = None
-    ) -> Decided:
-        """The first decision alone, logged; `hold` takes over what is reserved."""
-        ...
-
-    def estimate(self, query: Query, options: Options) -> Chosen:
-        """What would be chosen; nothing is logged."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from router.client import ApportionError, Client
 from router.decisions.onlooker import look_at
 from router.decisions.postgres import Postgres
 from router.errors import StoreError
 from training.store_bench.made_rows import Traffic
-from training.store_bench.outcome_stream import keep_reporting, serving
+from training.store_bench.outcome_stream import reports, serving
 from training.store_bench.postgres_server import postgres_server
 
 
@@ -33,13 +34,26 @@ def keys_in(store: str | Path) -> list[str]:
         return [outcome.key for _, _, outcome in look.numbered_outcomes(0, look.ends.outcomes)]
 
 
+async def keep_reporting(address: str, traffic: Traffic, acknowledged: list[str]) -> None:
+    """Report in streams of 200, each until it is acknowledged; `acknowledged` grows by the keys."""
+    first = 0
+    async with Client(address, timeout_s=20.0, retries=0) as client:
+        while True:
+            made = reports(traffic, first, 200)
+            try:
+                reply = await client.report_many(made)
+            except ApportionError:
+                await asyncio.sleep(0.05)  # the same once more: keys are taken once
+                continue
+            if reply.committed + reply.duplicates == len(made):
+                acknowledged += [report.key for report in made]
+            first += len(made)
+
+
 async def reported(address: str, kill, more: int) -> list[str]:
     """Keys that were acknowledged: 2,000 and then, after `kill` was called in the midst of others, `more`."""
     acknowledged: list[str] = []
-    told = [
-        asyncio.create_task(keep_reporting(address, Traffic(seed=at), 0, acknowledged, lambda: True))
-        for at in range(3)
-    ]
+    told = [asyncio.create_task(keep_reporting(address, Traffic(seed=at), acknowledged)) for at in range(3)]
     while len(acknowledged) < 2000:  # noqa: ASYNC110 (another task's list)
         await asyncio.sleep(0.005)
     await asyncio.to_thread(kill)

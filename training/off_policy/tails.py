@@ -1,10 +1,9 @@
-"""The distribution of cost, latency or reward under a policy: quantiles and means of the worst part, with intervals.
+"""Quantiles of cost, latency or reward under a policy, with intervals.
 
 F(t) is the self-normalised weighted share of outcomes <= t; a quantile is where F reaches it. Its interval comes from
-the interval of F there, inverted (Woodruff 1952). The mean of the worst share s (CVaR, Rockafellar & Uryasev 2000) is
-T + E[(y - T)+] / s at T, the quantile of 1 - s; its scores are linearised at T, whose own error has no first-order
-effect. (A density of the outcome integrated under the policy, fitted by maximum likelihood, is the other way.) When it
-fails: beyond the largest outcome with a weight nothing is known; few useful rows say nothing of a 99th percentile.
+the interval of F there, inverted (Woodruff 1952). (A density of the outcome integrated under the policy, fitted by
+maximum likelihood, is the other way.) When it fails: beyond the largest outcome with a weight nothing is known; few
+useful rows say nothing of a 99th percentile.
 """
 
 from __future__ import annotations
@@ -43,16 +42,6 @@ def quantile(logged: LoggedRows, target: Floats, outcome: Floats, share: float) 
         replace(interval, standard_error=max(interval.standard_error, binomial)).upper(0.025) - interval.value
     )
     return Tail(at, _first(values, mass, share - half), _first(values, mass, share + half))
-
-
-def worst_mean(logged: LoggedRows, target: Floats, outcome: Floats, share: float) -> Tail:
-    """The mean of the largest `share` in (0, 1) of outcomes under a policy; give -reward for the smallest rewards."""
-    order, weight = _weighted(logged, target, outcome, share)
-    at = _first(outcome[order], np.cumsum(weight[order]) / len(outcome), 1 - share)
-    beyond = np.maximum(outcome - at, 0.0) / share
-    value = float((weight * beyond).mean())
-    interval = student(at + value + weight * (beyond - value), logged.cluster)
-    return Tail(at + value, *interval.both())
 
 
 def _weighted(logged: LoggedRows, target: Floats, outcome: Floats, share: float) -> tuple[Ints, Floats]:

@@ -6,12 +6,12 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from router.client import ApportionError, Client, Report
+from router.client import Client, Report
 from training.store_bench.made_rows import Traffic
 
 CONFIG = """
@@ -86,20 +86,3 @@ async def stream(address: str, traffic: Traffic, first: int, count: int, streams
         replies = await asyncio.gather(*(client.report_many(mine) for mine in made))
         seconds = time.perf_counter() - begun
     return Streamed(sum(reply.committed for reply in replies), seconds)
-
-
-async def keep_reporting(
-    address: str, traffic: Traffic, first: int, acknowledged: list[str], wanted: Callable[[], bool]
-) -> None:
-    """Report in streams of 200 while `wanted`, each until it is acknowledged; `acknowledged` grows by the keys."""
-    async with Client(address, timeout_s=20.0, retries=0) as client:
-        while wanted():
-            made = reports(traffic, first, 200)
-            try:
-                reply = await client.report_many(made)
-            except ApportionError:
-                await asyncio.sleep(0.05)  # the same once more: keys are taken once
-                continue
-            if reply.committed + reply.duplicates == len(made):
-                acknowledged += [report.key for report in made]
-            first += len(made)

@@ -71,7 +71,7 @@ def replayed(made, record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     def run(*, kept: bool) -> tuple[Counted, plan_outcomes.PlanOutcomes]:
         if not kept:
-            monkeypatch.setattr(plan_outcomes, "cached", lambda service: None)
+            monkeypatch.setattr(plan_outcomes, "cache_predictions", lambda service: None)
         counted = Counted()
         plans = list(build_plans(config).values())
         return counted, plan_outcomes.replay_plans(config, made, ids, plans, counted)
