@@ -1,24 +1,19 @@
 """What `collect` has drawn so far: an append-only file of JSON lines that survives `kill -9`.
 
-A row is written whole, in one call, and flushed to the disk every few rows. A line that was torn by the end of the
-process is cut off when the journal is opened again; a row that stands in it twice counts once. A sample's row says at
-which check-points it is to be looked at (`growth`); each look is a row of its own, with `prefix_tokens`.
+A row that stands in it twice counts once. A sample's row says at which check-points it is to be looked at (`growth`);
+each look is a row of its own, with `prefix_tokens`.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from training.append_only import AppendOnlyLines
 from training.errors import TrainingError
-
-SYNC_EVERY = 32  # rows; what a loss of power, not of the process, may cost
 
 Key = tuple[str, str, int]
 """query_id, backend, sample_idx."""
@@ -60,23 +55,14 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
                 yield row
 
 
-class Journal:
+class Journal(AppendOnlyLines):
     """The open journal of one collection.
 
     `done` holds the samples that need not be drawn again, `growing` the rows of those with check-points to look at.
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / "journal.jsonl"
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        self._unsynced = 0
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._file)
-            raise TrainingError(f"{self.path}: another collection is writing here") from error
-        self._cut_torn_line()
+        super().__init__(folder / "journal.jsonl", "collection")
         self.marks: dict[str, str] = {}
         self.done: set[Key] = set()
         self.growing: dict[Key, Mapping[str, Any]] = {}
@@ -85,25 +71,10 @@ class Journal:
             self._note(row)
             self.marks[row["query_id"]] = row["mark"]
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        os.fsync(self._file)
-        os.close(self._file)
-
     def add(self, row: Mapping[str, Any]) -> None:
         """Write one row."""
-        line = json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
-        if os.write(self._file, line) != len(line):
-            raise TrainingError(f"{self.path}: the disk is full")
+        self.append(row)
         self._note(row)
-        self._unsynced += 1
-        if self._unsynced >= SYNC_EVERY:
-            os.fsync(self._file)
-            self._unsynced = 0
 
     def not_looked_at(self, key: Key) -> list[Mapping[str, Any]]:
         """The check-points of a drawn sample whose answers are missing."""
@@ -120,16 +91,3 @@ class Journal:
             self._looked.add(place_of(row))
         if key in self.growing and not self.not_looked_at(key):
             del self.growing[key]
-
-    def _cut_torn_line(self) -> None:
-        size = os.fstat(self._file).st_size
-        end = size
-        while end:
-            start = max(0, end - 65536)
-            newline = os.pread(self._file, end - start, start).rfind(b"\n")
-            if newline >= 0:
-                end = start + newline + 1
-                break
-            end = start
-        if end < size:
-            os.ftruncate(self._file, end)

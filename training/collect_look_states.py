@@ -22,6 +22,7 @@ import aiohttp
 from predictors.vllm.asked import MOST_MARKS, ask_params
 from predictors.vllm.state_file import state_path
 from router.recording import Recording
+from training.append_only import AppendOnlyLines, whole_lines
 from training.collect_reread import Reread, done_keys
 from training.openai_samples import Server
 
@@ -90,21 +91,19 @@ async def states_at_looks(hand: Reread, trace: Trace, layers: Sequence[int]) -> 
 
 def rows_read(path: Path) -> list[dict[str, Any]]:
     """A journal's rows; a torn last line is left out."""
-    content = path.read_bytes() if path.is_file() else b""
-    return [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
+    return [json.loads(line) for line in whole_lines(path)]
 
 
 async def read_all(
     traces: Sequence[Trace], server: Server, layers: Sequence[int], folder: Path, journal: Path, ends: float
 ) -> int:
     """Append what the journal lacks; return how many traces were read before `ends` (monotonic seconds)."""
-    journal.parent.mkdir(parents=True, exist_ok=True)
     done = done_keys(journal)
     waiting, read = iter([one for one in traces if (one.query_id, one.sample_idx) not in done]), 0
     # A server closes connections that rest for 5 s; one that it is about to close must not be asked.
     connector = aiohttp.TCPConnector(keepalive_timeout=2.0)
     timeout = aiohttp.ClientTimeout(total=None, sock_read=600)
-    with journal.open("ab") as file:
+    with AppendOnlyLines(journal, "reading") as file:
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
             hand = Reread(session, server, folder)
 
@@ -112,8 +111,7 @@ async def read_all(
                 nonlocal read
                 for trace in waiting:
                     row = await states_at_looks(hand, trace, layers)
-                    file.write(json.dumps(row).encode() + b"\n")
-                    file.flush()
+                    file.append(row)
                     read += 1
                     if read % 20 == 0:
                         print(f"{read} traces", file=sys.stderr, flush=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import secrets
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ import aiohttp
 from predictors.vllm.asked import ask_params
 from predictors.vllm.state_file import States, state_path, take_states
 from router.recording import Recording
+from training.append_only import AppendOnlyLines, whole_lines
 from training.errors import TrainingError
 from training.openai_samples import Server
 
@@ -69,14 +69,8 @@ def recorded_samples(
 
 
 def done_keys(journal: Path) -> set[tuple[str, int]]:
-    """The samples that a journal holds; a torn last line is cut off."""
-    if not journal.is_file():
-        return set()
-    content = journal.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        journal.write_bytes(whole)
-    rows = (json.loads(line) for line in whole.splitlines())
+    """The samples that a journal holds; a torn last line is left out."""
+    rows = (json.loads(line) for line in whole_lines(journal))
     return {(row["query_id"], row["sample_idx"]) for row in rows}
 
 
@@ -165,8 +159,7 @@ async def reread(
     waiting, finished, read = iter([samples for samples in left if samples]), 0, 0
     going = True
     timeout = aiohttp.ClientTimeout(total=None, sock_read=600)
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    with journal.open("ab") as file:
+    with AppendOnlyLines(journal, "reading") as file:
         # A server closes connections that rest for 5 s; one that it is about to close must not be asked.
         connector = aiohttp.TCPConnector(keepalive_timeout=2.0)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
@@ -176,13 +169,12 @@ async def reread(
                 nonlocal finished, read, going
                 for samples in waiting:
                     rows = await hand.query(samples)
-                    file.write(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
-                    file.flush()
+                    for row in rows:
+                        file.append(row)
                     finished, read = finished + 1, read + len(rows)
                     going = going and on_query(finished)
                     if not going:
                         return
 
             await asyncio.gather(*(work_off() for _ in range(width)))
-        os.fsync(file.fileno())
     return read
