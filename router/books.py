@@ -19,6 +19,7 @@ from router.domain.plan import Plan
 from router.domain.usage import Price, pieces_of
 from router.draw import draw_key
 from router.errors import BackendError, BudgetExceeded, InvalidQuery
+from router.exhausted_accounts import ExhaustedAccounts
 from router.feasible import Limits
 from router.ledger import Amount, Ledger
 from router.ledger.settle_all import settle_all
@@ -28,7 +29,6 @@ from router.price_list import PriceList
 from router.pricing.accounts import Prices
 from router.pricing.typical import typical_traffic
 from router.progress import Progress
-from router.short import Short
 from router.take_over import affordable, has_another_server, those_left, within_max_cost
 from router.verifiers import Verifier
 from router.worst_case import used_amount, worst_amount, worst_cost
@@ -84,7 +84,7 @@ class Books:
         self.canary: Canary | None = None
         self.prices, self.ledger, self.store, self.verifiers = dict(prices), ledger, store, verifiers
         self.monotonic_s, self.wall_s, self.new_id = monotonic_s, wall_s, new_id
-        self.pricing, self.short = pricing, Short()
+        self.pricing, self.exhausted = pricing, ExhaustedAccounts()
         self.decided = 0  # rows logged since the start
         self.onlookers: list[Callable[[Decision], None]] = []  # see every row as it is logged; must be quick
         self.price_list = price_list
@@ -296,7 +296,7 @@ class Books:
         if error.needed_micros is not None:
             error.retry_after_s = self.ledger.wait_s(Amount(error.needed_micros), query.tenant)
             account = self.ledger.tightest(query.tenant)[1]
-            self.short.note(account, error.needed_micros)
+            self.exhausted.note(account, error.needed_micros)
             error.args = (f"{error} (account {account!r})",)
 
     def _refused(self, query: Query) -> None:

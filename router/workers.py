@@ -22,7 +22,7 @@ from router.decisions import DecisionStore
 from router.decisions.relay import Relay
 from router.errors import ConfigError
 from router.telemetry.front import MetricsFront
-from router.telemetry.standing import of_store
+from router.telemetry.state_metrics import of_store
 
 READY = "listening "
 AGAIN_AFTER_S = 1.0  # a worker that ended

@@ -16,6 +16,7 @@ from router.checks.fields import SHARE, Range, short_text
 from router.config import Config
 from router.domain.decision import Decision
 from router.errors import InvalidQuery, UnknownName
+from router.exhausted_accounts import MOST_ACCOUNTS
 from router.ledger import ALL
 from router.ledger.accounts import LARGEST
 from router.reports import Reports
@@ -23,7 +24,6 @@ from router.rollout.rollout import Rollout
 from router.serving.admission import Admission
 from router.serving.calls import Call, Send
 from router.serving.watch import watch
-from router.short import MOST_ACCOUNTS
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.admin import (
     backend_info,
@@ -102,7 +102,7 @@ class AdminCalls:
             + away
             + tuple(self.books.ledger.troubles)
             + self.rollout.troubles
-            + tuple(islice(self.books.short.used_up(self.books.ledger.balances()), MOST_ACCOUNTS))
+            + tuple(islice(self.books.exhausted.used_up(self.books.ledger.balances()), MOST_ACCOUNTS))
             + tuple(f"backend {name!r}: {why}" for name, why in self._troubles())
             + tuple(why for why in dict.fromkeys(map(switch.objection, self.backends)) if why),
             draining=self.admission.draining,

@@ -4,7 +4,7 @@
     accumulators.py      counts and histograms without locks: one event loop writes and reads them
     decision_metrics.py  what is counted of every row
     outcome_metrics.py   what was predicted against what was reported; risk from shadow runs
-    standing.py          what is read when somebody asks: budgets, backends, store, admission
+    state_metrics.py     what is read when somebody asks: budgets, backends, store, admission
     exposition.py        all of it in Prometheus' text format
     endpoint.py          a port of its own for it
     worker_counts.py     with several workers: what each has counted, `merged_counts.py` their sum on one page,

@@ -21,7 +21,7 @@ from router.telemetry.accumulators import Accumulated, Bars, Counts, Histograms,
 from router.telemetry.catalogue import CATALOGUE, Kind, Metric
 from router.telemetry.decision_metrics import DecisionMetrics
 from router.telemetry.outcome_metrics import OutcomeMetrics
-from router.telemetry.standing import Standing
+from router.telemetry.state_metrics import StateMetrics
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # a registry keeps it by identity
@@ -30,7 +30,7 @@ class Metrics(Collector):
 
     decisions: DecisionMetrics
     outcomes: OutcomeMetrics
-    state: Standing
+    state: StateMetrics
 
     def seen(self, row: Decision) -> None:
         """Count a row."""

@@ -18,7 +18,7 @@ from router.telemetry.endpoint import PATH, Handler, MetricsPage, MetricsPort, p
 from router.telemetry.exposition import Metrics
 from router.telemetry.logs import query_log
 from router.telemetry.outcome_metrics import OutcomeMetrics
-from router.telemetry.standing import Running, Standing
+from router.telemetry.state_metrics import Running, StateMetrics
 from router.telemetry.traces import Traces
 from router.telemetry.worker_link import CountsSender
 
@@ -53,7 +53,7 @@ class Telemetry:
         self._sender: CountsSender | None = None
         self._port: MetricsPort | None = None
         if config.metrics.listen or config.metrics.on_door or counts_socket is not None:
-            state = Standing(
+            state = StateMetrics(
                 books,
                 admission,
                 version,

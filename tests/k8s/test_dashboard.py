@@ -15,7 +15,7 @@ from router.domain.decision import Status
 from router.errors import RouterError
 from router.telemetry.catalogue import CATALOGUE, Kind
 from router.telemetry.decision_metrics import KINDS
-from router.telemetry.standing import STATES
+from router.telemetry.state_metrics import STATES
 
 FOLDER = Path(__file__).parents[2] / "k8s" / "grafana"
 DASHBOARD: dict[str, Any] = json.loads((FOLDER / "dashboard.json").read_text())

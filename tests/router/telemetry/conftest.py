@@ -18,7 +18,7 @@ from router.domain.options import Options
 from router.telemetry.decision_metrics import DecisionMetrics
 from router.telemetry.exposition import Metrics, exposed
 from router.telemetry.outcome_metrics import OutcomeMetrics
-from router.telemetry.standing import Standing
+from router.telemetry.state_metrics import StateMetrics
 
 SETTINGS: dict[str, Any] = {
     "backends": {
@@ -75,7 +75,7 @@ class Watched:
         self.metrics = Metrics(
             DecisionMetrics(2),
             OutcomeMetrics(),
-            Standing(books, self.admission, "1.2", 5.0, service.shadows, **state),
+            StateMetrics(books, self.admission, "1.2", 5.0, service.shadows, **state),
         )
         books.onlookers.append(self.metrics.seen)
         self.registry = self.metrics.registry()

@@ -28,7 +28,7 @@ class Running(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StateMetrics:
     """Reads the parts of one replica. Blocks for nothing."""
 
     books: Books

@@ -11,7 +11,7 @@ from router.spans import span
 MOST_ACCOUNTS = 50  # an account per tenant is possible; the latest are kept
 
 
-class Short:
+class ExhaustedAccounts:
     """Belongs to one event loop."""
 
     def __init__(self) -> None:
