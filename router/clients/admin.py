@@ -21,7 +21,7 @@ from router.clients.admin_types import (
 from router.clients.budget import AccountBalance, Budget, read_balance, read_budget
 from router.clients.channel import DEFAULT_ADMIN_TARGET, AioStub, blocking_channel
 from router.clients.errors import translated
-from router.clients.read import read_plan
+from router.clients.read import read_enum, read_plan
 from router.clients.tls import TLS
 from router.clients.values import PlanInfo
 from router.domain.backend_state import BackendState
@@ -99,7 +99,7 @@ class AdminClient:
         `set_mode(Mode.BYPASS)` ends all cleverness.
         """
         request = pb.SetModeRequest(mode=MODE_NUMBERS[mode], tenant=tenant, share=share)
-        return MODES[(await self._call(self._stub.SetMode, request)).previous]
+        return read_enum("mode", (await self._call(self._stub.SetMode, request)).previous, MODES)
 
     async def set_backend_state(self, backend: str, state: BackendState) -> BackendInfo:
         """Take a backend of the replica out of service, or back; returns how it is now. Raises `NotFound`.
@@ -244,7 +244,7 @@ class SyncAdminClient:
     def set_mode(self, mode: Mode, tenant: str = "", share: float | None = None) -> Mode:
         """Let `mode` hold from now on; returns what held before."""
         request = pb.SetModeRequest(mode=MODE_NUMBERS[mode], tenant=tenant, share=share)
-        return MODES[self._call(self._stub.SetMode, request).previous]
+        return read_enum("mode", self._call(self._stub.SetMode, request).previous, MODES)
 
     def set_backend_state(self, backend: str, state: BackendState) -> BackendInfo:
         """Take a backend of the replica out of service, or back; returns how it is now. Raises `NotFound`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from router.clients.read import read_forecasts, read_info, read_sample, read_used
+from router.clients.read import read_enum, read_forecasts, read_info, read_sample, read_used
 from router.clients.values import DecisionInfo, PlanForecast, Report, SampleSeen, Used
 from router.domain.backend_state import BackendState
 from router.domain.decision import Mode, Status
@@ -112,7 +112,12 @@ def read_bundle(info: pb.BundleInfo) -> BundleSeen:
     """From the wire."""
     created = from_timestamp(info.created_at) if info.HasField("created_at") else None
     return BundleSeen(
-        info.version, BUNDLE_STATES[info.state], created, info.share, info.note, dict(info.metrics)
+        info.version,
+        read_enum("bundle state", info.state, BUNDLE_STATES),
+        created,
+        info.share,
+        info.note,
+        dict(info.metrics),
     )
 
 
@@ -123,7 +128,7 @@ def read_status(reply: pb.GetStatusReply) -> ServerStatus:
         version=reply.version,
         replica=reply.replica,
         started_at=from_timestamp(reply.started_at),
-        mode=MODES[reply.mode],
+        mode=read_enum("mode", reply.mode, MODES),
         policy=reply.policy,
         bundle=reply.bundle,
         price=reply.price,
@@ -139,7 +144,10 @@ def read_status(reply: pb.GetStatusReply) -> ServerStatus:
         budget_window_s=from_duration(budget.window),
         degraded=tuple(reply.degraded),
         draining=reply.draining,
-        mode_rules=tuple(ModeRule(MODES[rule.mode], rule.tenant, rule.share) for rule in reply.mode_rules),
+        mode_rules=tuple(
+            ModeRule(read_enum("mode", rule.mode, MODES), rule.tenant, rule.share)
+            for rule in reply.mode_rules
+        ),
         configured_mode=MODES.get(reply.configured_mode),
         mode_set_at=from_timestamp(reply.mode_set_at) if reply.HasField("mode_set_at") else None,
     )
@@ -162,7 +170,7 @@ def read_backend(item: pb.BackendInfo) -> BackendInfo:
         context_tokens=item.context_tokens if item.HasField("context_tokens") else None,
         in_flight=item.in_flight,
         trouble=item.trouble,
-        state=BACKEND_STATES[item.state],
+        state=read_enum("backend state", item.state, BACKEND_STATES),
     )
 
 
@@ -181,7 +189,7 @@ def read_logged(row: pb.Decision) -> LoggedDecision:
         unusable_reason=row.unusable_reason,
         would_plan=row.would_plan,
         would_propensity=row.would_propensity,
-        status=STATUSES[row.status],
+        status=read_enum("status", row.status, STATUSES),
         answer=row.answer if row.HasField("answer") else None,
         answer_text=row.answer_text if row.HasField("answer_text") else None,
         confidence=row.confidence if row.HasField("confidence") else None,

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from router.clients import values as types
+from router.clients.errors import ApportionError
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.checks import from_duration
 from router.wire.parts import ACTIONS, MODES, STATUSES, tool_calls_from_wire
+
+Number = TypeVar("Number", bound=int)
+T = TypeVar("T")
+
+
+def read_enum(what: str, number: Number, meanings: Mapping[Number, T]) -> T:
+    """What an enum's number means. Raises `ApportionError` for one of a later version than this client's."""
+    if number not in meanings:
+        raise ApportionError(f"the service says {what} {number}: it is newer than this client")
+    return meanings[number]
 
 
 def text_of(parts: Iterable[pb.Part]) -> str:
@@ -71,7 +83,7 @@ def read_info(info: pb.DecisionInfo) -> types.DecisionInfo:
         plan=info.plan,
         propensity=info.propensity,
         policy=info.policy,
-        mode=MODES[info.mode],
+        mode=read_enum("mode", info.mode, MODES),
         digest=info.digest,
         bundle=info.bundle,
         price=info.price,
@@ -90,7 +102,7 @@ def read_reply(reply: pb.GenerateReply) -> types.Reply:
     return types.Reply(
         decision_id=reply.decision_id,
         request_id=reply.request_id,
-        status=STATUSES[reply.status],
+        status=read_enum("status", reply.status, STATUSES),
         answers=tuple(read_answer(answer) for answer in reply.answers),
         usage=read_used(reply.usage.total),
         usage_by_backend={name: read_used(item) for name, item in reply.usage.by_backend.items()},
@@ -113,7 +125,9 @@ def read_event(event: pb.GenerateStreamEvent) -> types.StreamEvent | None:
         return types.SampleEnded(read_sample(event.sample_ended.sample))
     if kind == "verdict":
         said = event.verdict
-        return types.Verdict(said.stage, ACTIONS[said.action], said.reason, tuple(said.pruned))
+        return types.Verdict(
+            said.stage, read_enum("action", said.action, ACTIONS), said.reason, tuple(said.pruned)
+        )
     if kind == "started":
         begun = event.started
         return types.Started(

@@ -30,7 +30,7 @@ Ranges are the wire's (`router.checks.queries`). Queries go to plans whose backe
 `response_format`, `logprobs`, and keys that a backend passes on (`extra_allowed`: `reasoning_effort`, `verbosity`, …).
 A key that would change the answer and that nobody can honour is refused with 400 by its name. The list:
 
-* tools that are not functions, `allowed_tools`, `functions` and `function_call`; audio, files and refusals as content
+* tools that are not functions, `allowed_tools`, `functions` and `function_call`; audio and files as content
 * `modalities` with audio, `audio`, `web_search_options`
 * of completions: several prompts at once, prompts as token ids, `suffix`, `echo`, `best_of` above 1
 * whatever no backend has in its `extra_allowed`

@@ -66,11 +66,12 @@ def _parts(field: str, content: str | list[PartAsked] | None) -> tuple[Part, ...
 
 
 def _part(field: str, part: PartAsked) -> Part:
-    one_of(f"{field}.type", "type of content", part.type, ("text", "image_url"))
-    if part.type == "text":
-        if part.text is None:
-            raise InvalidQuery(f"{field}.text", "is missing", "text")
-        return Part(text=part.text)
+    one_of(f"{field}.type", "type of content", part.type, ("text", "image_url", "refusal"))
+    if part.type != "image_url":
+        text = part.text if part.type == "text" else part.refusal
+        if text is None:
+            raise InvalidQuery(f"{field}.{part.type}", "is missing", "text")
+        return Part(text=text)
     if part.image_url is None:
         raise InvalidQuery(f"{field}.image_url", "is missing", '{"url": "http(s) or data URL"}')
     image = part.image_url

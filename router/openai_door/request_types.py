@@ -25,10 +25,11 @@ class ImageAsked(Asked, frozen=True, kw_only=True):
 
 
 class PartAsked(Asked, frozen=True, kw_only=True):
-    """One entry of `content`; `type` is text or image_url."""
+    """One entry of `content`; `type` is text, image_url or refusal."""
 
     type: str
     text: str | None = None
+    refusal: str | None = None  # of an assistant that gave no answer
     image_url: ImageAsked | None = None
 
 

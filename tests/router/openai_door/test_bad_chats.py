@@ -54,9 +54,14 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     (
         "messages[0].content[0].type",
         turns({"role": "user", "content": [{"type": "file"}]}),
-        "image_url, text",
+        "image_url, refusal",
     ),
     ("messages[0].content[0].text", turns({"role": "user", "content": [{"type": "text"}]}), "is missing"),
+    (
+        "messages[0].content[0].refusal",
+        turns({"role": "assistant", "content": [{"type": "refusal", "text": "no"}]}),
+        "is missing",
+    ),
     (
         "messages[0].content[0].image_url",
         turns({"role": "user", "content": [{"type": "image_url"}]}),
@@ -70,7 +75,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     (
         "messages[0].content[0].input_audio",
         turns({"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "AA"}}]}),
-        "image_url, text, type",
+        "image_url, refusal, text, type",
     ),
     ("messages[1].colour", turns(HI, {**HI, "colour": "red"}), "tool_call_id"),
     ("messges", {"messges": []}, "no backend passes it on (did you mean 'messages'?)"),

@@ -329,3 +329,10 @@ def test_an_unknown_model_is_named_with_the_choices(model: str):
         UnknownName, match=r"choose from auto, auto:cost=0.3, auto:risk=0.05, backend/s, large, small"
     ):
         read(model=model)
+
+
+def test_what_an_assistant_refused_to_answer_is_its_turn_whole_or_in_parts():
+    parts = [{"type": "refusal", "refusal": "I cannot help with that."}]
+    for said in ({"content": parts}, {"content": None, "refusal": "I cannot help with that."}):
+        query = read(messages=[{"role": "user", "content": "hi"}, {"role": "assistant", **said}]).query
+        assert query.messages[1].parts == (Part(text="I cannot help with that."),)
