@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from predictors.observation import Observation, Signals
-from router.domain.asking import AskingRule, asking_rules
-from router.domain.growth import Growth, together
 from router.domain.verdict import MORE, Action, Verdict
 from router.stopping import StoppingRule
+from router.stopping.of_rules import OfRules
 
 
 @dataclass(frozen=True, slots=True)
-class AllOf(StoppingRule):
+class AllOf(OfRules):
     """The first rule's word where every one of `rules` would end the stage; MORE without rules.
 
     A rule that would PRUNE does so whatever the others say: it ends nothing. Fails to stop where one member cannot
@@ -21,30 +20,8 @@ class AllOf(StoppingRule):
 
     rules: tuple[StoppingRule, ...] = ()
 
-    @property
-    def reads_content(self) -> bool:
-        """Whether any member does."""
-        return any(rule.reads_content for rule in self.rules)
-
-    @property
-    def growth(self) -> Growth | None:
-        """What its members want to see of growing samples."""
-        return together(self.rules)
-
-    @property
-    def asking(self) -> tuple[AskingRule, ...]:
-        """Those of its members that ask."""
-        return tuple(one for rule in self.rules for one in asking_rules(rule))
-
-    def verdict(self, seen: Observation, signals: Signals) -> Verdict:
-        """The first word, if all would end it."""
-        return self._word(seen, signals)[0]
-
-    def said_by(self, seen: Observation, signals: Signals) -> tuple[StoppingRule, ...]:
-        """All of them, or the one that prunes."""
-        return self._word(seen, signals)[1]
-
-    def _word(self, seen: Observation, signals: Signals) -> tuple[Verdict, tuple[StoppingRule, ...]]:
+    def word(self, seen: Observation, signals: Signals) -> tuple[Verdict, tuple[StoppingRule, ...]]:
+        """The first word of all, if all would end the stage, or that of the one that prunes."""
         first, pruning, all_end = MORE, MORE, True
         pruned_by: tuple[StoppingRule, ...] = ()
         for rule in self.rules:
