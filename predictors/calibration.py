@@ -81,9 +81,10 @@ def fit_curve(scores: Floats, y: Floats, weight: Floats, folds: NDArray[np.int64
     """
     if len(scores) == 0 or not (np.isfinite(scores).all() and np.isfinite(y).all()):
         raise FitError(f"calibration: {len(scores)} rows; at least one, all finite, is needed")
+    # fewer make ragged steps
     makers: list[Callable[[Floats, Floats, Floats], Curve]] = [_same, _beta] + (
         [_isotonic] if len(scores) >= 500 else []
-    )  # fewer make ragged steps
+    )
     losses = np.zeros(len(makers))
     for fold in np.unique(folds):
         held = folds == fold

@@ -48,9 +48,8 @@ WORDS = (
     "false", "statement", "likely", "according", "def", "return", "import", "class", "function", "select", "x", "n",
     "let", "let's", "step", "please", "i", "you", "he", "she", "they", "his", "her",
 )  # fmt: skip
-_NUMBER = re.compile(
-    r"[\d]\d*(?:[.,]\d+)*"
-)  # a set in front: `re` skips to it, and is done in two thirds of the time
+# a set in front: `re` skips to it, and is done in two thirds of the time
+_NUMBER = re.compile(r"[\d]\d*(?:[.,]\d+)*")
 _OPTION = re.compile(r"^\s*\(?[A-J][.):]", re.MULTILINE)
 _STRIP = ".,?!:;()[]\"'"
 _HALF = 2000  # characters read from either end
@@ -96,9 +95,8 @@ class Featurizer:
 
     def __init__(self, spec: FeatureSpec, *, plain: bool = False) -> None:
         self.spec = spec
-        self._hasher = NgramHasher(
-            spec.bits, spec.grams, max_bytes=2 * _HALF * 4 + 8, plain=plain
-        )  # UTF-8: at most 4 each
+        # UTF-8: at most 4 each
+        self._hasher = NgramHasher(spec.bits, spec.grams, max_bytes=2 * _HALF * 4 + 8, plain=plain)
         self._columns = {word: place for place, word in enumerate(WORDS)}
         self._classes = np.full(256, len(CHARACTERS), dtype=np.intp)
         for place, characters in enumerate(CHARACTERS.values()):

@@ -48,9 +48,8 @@ class NgramHasher:
     bits: int  # 2**bits buckets
     grams: tuple[int, ...]  # lengths of character n-grams, in bytes
     max_bytes: int  # longest text, in UTF-8 bytes after white space is collapsed
-    plain: bool = field(
-        default=False, compare=False
-    )  # by numpy alone: what the compiled one is compared with
+    # by numpy alone: what the compiled one is compared with
+    plain: bool = field(default=False, compare=False)
     mix: NDArray[np.uint64] = field(init=False, repr=False, compare=False)  # (256,)
     powers: NDArray[np.uint64] = field(init=False, repr=False, compare=False)  # (max_bytes + 2,)
     inverse: NDArray[np.uint64] = field(init=False, repr=False, compare=False)  # (max_bytes + 2,)

@@ -33,12 +33,10 @@ class HiddenProbe:
 
     directions: int = 64
     doubt: float = 2.0  # prior variance of the regression's margin: its L2 penalty is width / doubt, in rows
-    mean: NDArray[np.float32] = field(
-        default_factory=lambda: np.zeros(0, np.float32), compare=False
-    )  # (width,)
-    scale: NDArray[np.float32] = field(
-        default_factory=lambda: np.zeros(0, np.float32), compare=False
-    )  # (width,)
+    # (width,)
+    mean: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32), compare=False)
+    # (width,)
+    scale: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32), compare=False)
     basis: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32), compare=False)
     linear: Linear = field(default_factory=Linear, compare=False)
     whole: bool = True  # the regression reads the whole state; else (a bundle of before) the main directions

@@ -49,9 +49,8 @@ class Linear:
     penalty: float = 1.0  # L2, in rows
     mean: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0), compare=False)  # (d,)
     scale: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0), compare=False)  # (d,)
-    coef: NDArray[np.float64] = field(
-        default_factory=lambda: np.zeros(1), compare=False
-    )  # (d + 1,), last: intercept
+    # (d + 1,), last: intercept
+    coef: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1), compare=False)
 
     def fit(
         self, x: NDArray[np.float32], y: NDArray[np.float64], weight: NDArray[np.float64], seed: int

@@ -197,15 +197,13 @@ class Sample:
     hidden: Any = field(default=None, compare=False)  # reduced vector, shape (width,), or None
     pieces: tuple[Piece, ...] = ()  # what `hidden` is made of; (): not said
     states: str = ""  # there | late | broken | resting: how `hidden` was had; "": nobody asked for it
-    prefix_tokens: int | None = (
-        None  # of a growing sample: tokens spent so far; of one that was closed: until then
-    )
+    # of a growing sample: tokens spent so far; of one that was closed: until then
+    prefix_tokens: int | None = None
     first_token_s: float | None = None
     latency_s: float | None = None
     answer: str | None = None  # extracted by the allocator; None: none found or not looked for
-    answer_class: int | None = (
-        None  # given by the allocator; None: does not vote; while it grows: among the looks
-    )
+    # given by the allocator; None: does not vote; while it grows: among the looks
+    answer_class: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +230,8 @@ class Observation:
     tally: Tally = Tally()  # of the current stage
     max_samples: int = 1  # of the current stage
     elapsed_s: float = 0.0  # since the query came in
-    looks: tuple[
-        Sample, ...
-    ] = ()  # every look at growing samples of the stage, in order, without their texts
+    # every look at growing samples of the stage, in order, without their texts
+    looks: tuple[Sample, ...] = ()
     time_left_s: float | None = None  # until the caller's deadline; None: there is none
 
     @property

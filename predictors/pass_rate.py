@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 _RHO = (1e-3, 1 - 1e-3)  # samples are never seen to be wholly independent, nor copies
 _M1 = (1e-6, 1 - 1e-6)
-PRIOR_RHO = (
-    0.6  # where one sample per query was all that was seen: models repeat themselves more often than not
-)
+# where one sample per query was all that was seen: models repeat themselves more often than not
+PRIOR_RHO = 0.6
 
 
 class Beta(NamedTuple):

@@ -43,9 +43,8 @@ class QueryHeads:
     shift: Floats = field(compare=False)  # (heads,)
     base: Floats = field(compare=False)  # (heads,) base rates
     blend: Floats = field(compare=False)  # (heads, 4): base rate, linear, trees, ridge over numbers
-    trees: tuple[Trees | None, ...] = field(
-        compare=False
-    )  # None: the blend gives them nothing, or they are shared
+    # None: the blend gives them nothing, or they are shared
+    trees: tuple[Trees | None, ...] = field(compare=False)
     curves: tuple[Curve, ...] = field(compare=False)
     joint: JointTrees | None = field(default=None, compare=False)  # of the first B heads, and of the lengths
     numbers: RowRidge | None = field(default=None, compare=False)  # None: no blend gives it anything

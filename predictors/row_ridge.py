@@ -29,9 +29,8 @@ class RowRidge:
     """Fitted for h heads on rows whose first r numbers it reads."""
 
     mean: Floats = field(compare=False)  # (r,)
-    scale: Floats = field(
-        compare=False
-    )  # (r,) one over the standard deviation, 0 where a number never changed
+    # (r,) one over the standard deviation, 0 where a number never changed
+    scale: Floats = field(compare=False)
     coef: Floats = field(compare=False)  # (r + 1, h), last row: intercept
 
     def of(self, row: NDArray[np.float32]) -> Floats:

@@ -108,9 +108,8 @@ class SampleHead:
     blind_trees: Trees | None = field(compare=False)
     curve: Curve = field(compare=False)
     states: StateHead | None = field(default=None, compare=False)  # judges samples with hidden states
-    own: Mapping[str, SampleHead] = field(
-        default_factory=dict, compare=False
-    )  # backend -> judges its samples
+    # backend -> judges its samples
+    own: Mapping[str, SampleHead] = field(default_factory=dict, compare=False)
     words: AnswerWords = field(default_factory=AnswerWords, compare=False, repr=False)
 
     def predict(

@@ -28,9 +28,8 @@ class TypicalQueries:
     names: tuple[str, ...]
     values: Floats = field(compare=False)  # (m, names)
     chars: Floats = field(compare=False)  # (m,)
-    hours: tuple[
-        float, ...
-    ] = ()  # share of a day's queries in each UTC hour, adding up to 1; none: not known
+    # share of a day's queries in each UTC hour, adding up to 1; none: not known
+    hours: tuple[float, ...] = ()
     came: tuple[int, ...] = ()  # the UTC hour of each query, [0, 24); none: not known
 
     def signals(self) -> Iterator[dict[str, float]]:

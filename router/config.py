@@ -45,9 +45,8 @@ class ComposeConfig(Section, frozen=True):
     large: str = ""  # search with scorer = "logprob" needs none
     step_end: str = "\n\n"  # where a reasoning step ends
     most_steps: int = 24  # what comes behind is written in one piece
-    entropy: float = (
-        0.8  # glimpse: nats of the small model's first token above which the large one writes the step
-    )
+    # glimpse: nats of the small model's first token above which the large one writes the step
+    entropy: float = 0.8
     score: float = 7.0  # speculative_steps: least score of a step that is kept, 0 to 9
     first_by_large: int = 0  # speculative_steps: steps that the large model writes itself
     refine: str = ""  # draft_then_refine: what the large model is told; default: to check and to correct
@@ -110,9 +109,8 @@ class BackendConfig(Section, frozen=True):
     logprobs: bool = False
     tokens_per_second: float = 50.0  # for latency forecasts: of a sample while nobody else asks the server
     first_token_s: float = 0.2
-    load_every_s: float = (
-        0.0  # vLLM: how often its /metrics are read, so that forecasts know its load; 0: never
-    )
+    # vLLM: how often its /metrics are read, so that forecasts know its load; 0: never
+    load_every_s: float = 0.0
 
 
 class StageConfig(Section, frozen=True):
@@ -172,9 +170,8 @@ class BudgetConfig(Section, frozen=True):
     request_s: float = 900.0  # a request that is not settled after so long is charged at its worst case
     away_share: float = 0.0  # of each limit one replica may spend while the store is away; 0: refuse
     price: Literal["auto", "fixed"] = "auto"  # auto: `price` at least, more as money runs short
-    hours: tuple[
-        float, ...
-    ] = ()  # share of a day's queries in each hour, UTC; none: as the bundle's log had them
+    # share of a day's queries in each hour, UTC; none: as the bundle's log had them
+    hours: tuple[float, ...] = ()
     urgent_share: float = 0.0  # of each limit, for queries of priority > 0; let go as a window passes
     currencies: Mapping[str, float] = {}  # dollars per unit: { EUR = 1.08 }
 
@@ -208,9 +205,8 @@ class ServerConfig(Section, frozen=True):
     forward: Mapping[str, str] = {}  # of that door: { "/v1/embeddings" = "BACKEND" } is sent on as it is
     # of that door: names that clients say already, { "Qwen/Qwen2.5-32B-Instruct" = "auto" }; "*": every other name
     models: Mapping[str, str] = {}
-    console: bool = (
-        True  # /console on http_listen; while callers are not authenticated, for this machine alone
-    )
+    # /console on http_listen; while callers are not authenticated, for this machine alone
+    console: bool = True
     # a gRPC port that answers questions about health alone, without TLS, for probes that know none; empty: none
     health_listen: str = ""
     # true: may listen on other addresses than the loopback's; see [auth] and [tls] for who comes in then
@@ -259,9 +255,8 @@ class StoreConfig(Section, frozen=True):
     # "postgresql://HOST/DATABASE": decisions and outcomes of several replicas are kept there, and `sqlite` only names
     # the spools beside router.toml that rows wait in while the server is away
     postgres: str = ""
-    retention_days: float = (
-        0.0  # what is older is thrown away, of budgets' movements all but their sums; 0: nothing is
-    )
+    # what is older is thrown away, of budgets' movements all but their sums; 0: nothing is
+    retention_days: float = 0.0
     # where budgets are kept: a file relative to router.toml, shared by the replicas of one machine, or
     # "postgresql://HOST/DATABASE"; default: with the decisions, in a file with ".budgets" after their name
     ledger: str = ""
@@ -287,13 +282,11 @@ class RewardsConfig(Section, frozen=True):
     """[rewards]: from what was reported about a decision to one reward in [0, 1]."""
 
     metrics: Mapping[str, MetricConfig] = {}  # none: the metric with the most outcomes, as it is
-    sources: Mapping[
-        str, float
-    ] = {}  # who says so -> how much it counts; 1 where it is not said, 0: not at all
+    # who says so -> how much it counts; 1 where it is not said, 0: not at all
+    sources: Mapping[str, float] = {}
     wait_s: float = 0.0  # so long outcomes may take: what is younger is not labelled yet, whatever came early
-    default: float | None = (
-        None  # of a decision about which nothing was reported within wait_s; none: no label
-    )
+    # of a decision about which nothing was reported within wait_s; none: no label
+    default: float | None = None
 
 
 class Config(Section, frozen=True):

@@ -27,9 +27,8 @@ from router.worst_case import (
 
 CHARS_PER_TOKEN = 4.0  # of a prompt, where nothing better is known
 TOKENS_PER_MESSAGE = 4.0  # chat templates put about as many around each
-ASKED_SHARE = (
-    0.15  # of what a selector's questions cost at most: a byte is a quarter of a token, texts are shorter
-)
+# of what a selector's questions cost at most: a byte is a quarter of a token, texts are shorter
+ASKED_SHARE = 0.15
 UNKNOWN_OUTPUT_SHARE = 0.5  # of `max_tokens`, where no length was learned
 
 

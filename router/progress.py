@@ -36,35 +36,29 @@ class Progress:
     started_s: float  # monotonic
     created_at: float  # seconds since the epoch
     deadline_s: float | None  # monotonic; a little before the caller's own
-    predictions: Predictions = field(
-        default_factory=Untrained
-    )  # those it was begun with, whatever serves since
-    prices: Mapping[str, Price] = field(
-        default_factory=dict
-    )  # by backend, when it was reserved: it is settled at them
+    # those it was begun with, whatever serves since
+    predictions: Predictions = field(default_factory=Untrained)
+    # by backend, when it was reserved: it is settled at them
+    prices: Mapping[str, Price] = field(default_factory=dict)
     prices_since: str = ""  # their date
     charged: int = 0  # micro-dollars, by the ledger, at the end
     meter: Meter = field(default_factory=Meter)
-    unsaid: Meter = field(
-        default_factory=Meter
-    )  # expected besides: of a caller's samples that ran at the end
+    # expected besides: of a caller's samples that ran at the end
+    unsaid: Meter = field(default_factory=Meter)
     reservations: list[Reservation] = field(default_factory=list)
     samples: dict[str, Sample] = field(default_factory=dict)  # by id, in order of latest arrival
-    stage_base: int = (
-        0  # number of the plan's first stage; grows when a stage begins again or another plan takes over
-    )
+    # number of the plan's first stage; grows when a stage begins again or another plan takes over
+    stage_base: int = 0
     stage: int = 0  # number of the running stage
     entered: dict[int, Stage] = field(default_factory=dict)  # number -> the stage that began under it
     tally: Tally = field(default_factory=Tally)  # of the running stage
     looks: list[Sample] = field(default_factory=list)  # at growing samples that were asked for their answers
     look_classes: Tally = field(default_factory=Tally)  # of their tentative answers
     signals: dict[str, float] = field(default_factory=dict)
-    stage_costs: Sequence[
-        Mapping[str, float]
-    ] = ()  # signals of the plan's stages: the price, what samples cost
-    confidence: dict[str, float] = field(
-        default_factory=dict
-    )  # sample id -> `sample_confidence` at its arrival
+    # signals of the plan's stages: the price, what samples cost
+    stage_costs: Sequence[Mapping[str, float]] = ()
+    # sample id -> `sample_confidence` at its arrival
+    confidence: dict[str, float] = field(default_factory=dict)
     of_latest: tuple[str, ...] = ()  # names of signals that are about the latest finished sample
     streamed: list[Delta] = field(default_factory=list)  # committed pieces of the only sample
     verified: str = ""  # id of a sample that passed the stage's verifier

@@ -120,9 +120,8 @@ class Recording:
     file_row: NDArray[np.int64] = field(compare=False, repr=False)  # row of columns -> row of sample_table
     by_id: Mapping[str, int] = field(compare=False, repr=False)
     by_text: Mapping[str, tuple[int, ...]] = field(compare=False, repr=False)
-    starts: NDArray[np.int64] = field(
-        compare=False, repr=False
-    )  # (queries × backends + 1,) first row of each
+    # (queries × backends + 1,) first row of each
+    starts: NDArray[np.int64] = field(compare=False, repr=False)
     snapshots_from: NDArray[np.int64] = field(compare=False, repr=False)  # (queries × backends,)
 
     @classmethod

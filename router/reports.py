@@ -21,9 +21,8 @@ class Reports:
 
     store: DecisionStore
     outcomes: int = 0  # committed, without duplicates
-    onlookers: list[Callable[[Outcome], None]] = field(
-        default_factory=list
-    )  # see every new one; must be quick
+    # see every new one; must be quick
+    onlookers: list[Callable[[Outcome], None]] = field(default_factory=list)
     rates: OutcomeRates | None = None  # how many a tenant may report; None: any number
     keep_of: Callable[[str], Keep] | None = None  # the most that is kept of a tenant's texts; None: all
 

@@ -27,9 +27,8 @@ class Bound:
     context_tokens: int | None = None
     gpu_seconds: float = 0.0  # of one sample, at most, in all its copies
     answer_tokens: int = 20  # of a tentative answer, at most
-    calls: int = (
-        1  # of one sample, at most: more for a composition, each of which reads what was written so far
-    )
+    # of one sample, at most: more for a composition, each of which reads what was written so far
+    calls: int = 1
     copies: int = 1  # of a request, at most: two where a second server may be asked too
     dropped_tokens: int = 0  # that one sample of a composition may write beside its text, and not keep
 

@@ -26,12 +26,13 @@ DRAWN = (
     "snapshots",
     "hidden",
 )
+# as in router.toml; ca_file from the current folder
 WAY = (
     "api_key_env",
     "ca_file",
     "proxy",
     "proxy_auth_env",
-)  # as in router.toml; ca_file from the current folder
+)
 OPTIONS = (*DRAWN, *WAY)
 FORM = f"NAME=URL[,{'=…][,'.join(OPTIONS)}=…]"
 

@@ -47,9 +47,8 @@ class Named:
         """One value per row and name; a NaN is left out."""
         if not columns:
             return cls((), np.zeros(rows + 1, np.int32), np.zeros(0, np.int32), np.zeros(0))
-        table = np.stack(
-            [np.asarray(column, np.float64) for column in columns.values()], axis=1
-        )  # (n, names)
+        # (n, names)
+        table = np.stack([np.asarray(column, np.float64) for column in columns.values()], axis=1)
         there = ~np.isnan(table)
         starts = np.concatenate(([0], np.cumsum(there.sum(axis=1)))).astype(np.int32)
         codes = np.broadcast_to(np.arange(table.shape[1], dtype=np.int32), table.shape)[there]

@@ -39,10 +39,11 @@ def schema() -> Any:
             ("draw", pa.int32()),
             ("operating_point", pa.string()),
             ("query_id", pa.string()),
+            # with sample_idx part of the key where a row is about one sample, else null
             (
                 "backend",
                 pa.string(),
-            ),  # with sample_idx part of the key where a row is about one sample, else null
+            ),
             ("sample_idx", pa.int32()),
             ("plan", pa.string()),
             ("samples", pa.list_(sample)),

@@ -20,9 +20,8 @@ class Taken:
 
     place: int  # index into Recording.queries
     plan: str
-    samples: tuple[
-        tuple[str, int, int | None], ...
-    ]  # backend, sample_idx, prefix_tokens, in order of arrival
+    # backend, sample_idx, prefix_tokens, in order of arrival
+    samples: tuple[tuple[str, int, int | None], ...]
     answer: str | None
     probabilities: Mapping[str, float] = field(default_factory=dict)
     signals: Mapping[str, float] = field(default_factory=dict)

@@ -64,9 +64,8 @@ def belief(told: Told) -> float:
     there = (told.classes >= 0).sum(axis=1, keepdims=True)
     mean = (told.full * (told.classes >= 0)).sum(axis=1, keepdims=True) / np.maximum(there, 1)
     alike = replace(told, full=np.broadcast_to(mean, told.full.shape))
-    losses, votes = (
-        np.stack([_loss(one, share) for share in SHARES]) for one in (told, alike)
-    )  # (shares, n)
+    # (shares, n)
+    losses, votes = (np.stack([_loss(one, share) for share in SHARES]) for one in (told, alike))
     best = int(losses.mean(axis=1).argmin())
     by_votes = votes[votes.mean(axis=1).argmin()]
     gain = by_votes - losses[best]

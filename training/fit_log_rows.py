@@ -62,9 +62,8 @@ def stratified(log: DecisionLog, reward: Floats, cap: int, seed: int) -> NDArray
         return usable
     names, action = log.coded("digest")
     chance = np.maximum(np.nan_to_num(log.numbers("propensity"), nan=1.0), 1e-3)
-    key = (
-        np.random.default_rng(seed).random(len(log)) ** chance
-    )  # (Efraimidis and Spirakis 2006: weight 1/propensity)
+    # (Efraimidis and Spirakis 2006: weight 1/propensity)
+    key = np.random.default_rng(seed).random(len(log)) ** chance
     counts = np.bincount(action[found], minlength=len(names))
     level = _water_level(counts, cap)
     kept = np.zeros(len(log), dtype=np.bool_)

@@ -38,12 +38,10 @@ class SampleFit:
 
     head: SampleHead | None
     metrics: dict[str, float] = field(compare=False)
-    folds: dict[int, SampleHead] = field(
-        default_factory=dict, compare=False
-    )  # fold -> head fitted without it
-    held_out: Floats = field(
-        default_factory=lambda: np.zeros(0), compare=False
-    )  # (m,) of the rows, calibrated
+    # fold -> head fitted without it
+    folds: dict[int, SampleHead] = field(default_factory=dict, compare=False)
+    # (m,) of the rows, calibrated
+    held_out: Floats = field(default_factory=lambda: np.zeros(0), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

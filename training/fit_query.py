@@ -37,9 +37,8 @@ class QueryFit:
     """The fitted heads and what they say of their own training queries when these are held out."""
 
     heads: QueryHeads
-    held_out: Floats = field(
-        compare=False
-    )  # (n, heads), calibrated by curves fitted without the query's fold
+    # (n, heads), calibrated by curves fitted without the query's fold
+    held_out: Floats = field(compare=False)
     x: NDArray[np.float32] = field(compare=False)  # (n, r): the rows of `QueryHeads.predict`, held out
     metrics: dict[str, float] = field(compare=False)
 

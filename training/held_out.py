@@ -24,9 +24,8 @@ class HeldOut:
     fitted: Fitted = field(compare=False)
     places: Mapping[str, int] = field(compare=False)  # query id -> index into the fit's rows
     version: str = "held-out"
-    _without: Mapping[int, Bundle] = field(
-        init=False, repr=False, compare=False
-    )  # fold -> the bundle that judges samples without having seen it
+    # fold -> the bundle that judges samples without having seen it
+    _without: Mapping[int, Bundle] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         bundle, heads = self.fitted.bundle, self.fitted.samples.folds

@@ -20,9 +20,8 @@ from training.comparable_answers import answer_groups, comparable
 ENOUGH_TO_VOTE = 3  # samples that most queries have
 MOST_VOTES = 4  # backends with a vote plan, the cheapest first
 MOST_SAMPLES = 16
-LEAST_COST = (
-    0.02  # quality that one more vote must add where samples tell: the most thorough vote of a backend
-)
+# quality that one more vote must add where samples tell: the most thorough vote of a backend
+LEAST_COST = 0.02
 MARGIN_TOKENS = 64  # over the longest prompt that was recorded
 
 

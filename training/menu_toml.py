@@ -58,7 +58,6 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(_value, value)) + "]"
     if isinstance(value, str):
-        return json.dumps(
-            value
-        )  # JSON's escapes are TOML's, but for DEL and lone surrogates, which no name has
+        # JSON's escapes are TOML's, but for DEL and lone surrogates, which no name has
+        return json.dumps(value)
     return repr(value) if isinstance(value, float) else json.dumps(value)

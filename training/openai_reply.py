@@ -31,9 +31,8 @@ class Reply:
     first_token_s: float | None = None
     latency_s: float = 0.0
     tokens: list[Token] = field(default_factory=list)  # where log-probabilities were asked for
-    first_top: list[float] = field(
-        default_factory=list
-    )  # log-probabilities of the first token's alternatives
+    # log-probabilities of the first token's alternatives
+    first_top: list[float] = field(default_factory=list)
 
     @property
     def mean_logprob(self) -> float | None:

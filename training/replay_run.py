@@ -38,9 +38,8 @@ class Replayed:
     place: int  # index into Recording.queries
     decision: Decision
     answer: Sample | None = field(compare=False)
-    looks: tuple[Sample, ...] = field(
-        default=(), compare=False
-    )  # snapshots that were asked for their answers
+    # snapshots that were asked for their answers
+    looks: tuple[Sample, ...] = field(default=(), compare=False)
 
 
 class OneRecording(RecordingShelf):

@@ -13,9 +13,8 @@ from router.domain.decision import Mode
 from training.report_prediction import Observed, Runs
 from training.report_rows import Row
 
-NEWEST = (
-    50  # rows, by which it is told which bundle decides: no canary has most of them, unless it decides most
-)
+# rows, by which it is told which bundle decides: no canary has most of them, unless it decides most
+NEWEST = 50
 
 
 @dataclass(frozen=True, slots=True)

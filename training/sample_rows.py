@@ -33,9 +33,8 @@ class SampleRows:
     words: tuple[NDArray[np.int64], ...] = field(compare=False)  # (m,) buckets of the answer's words
     y: Floats = field(compare=False)  # (m,) rewards
     prior: Floats = field(compare=False)  # (m,) P(right) of the backend for the query
-    weight: Floats = field(
-        compare=False
-    )  # (m,) a query counts once per backend, however often it was sampled
+    # (m,) a query counts once per backend, however often it was sampled
+    weight: Floats = field(compare=False)
     fold: NDArray[np.int64] = field(compare=False)  # (m,) of the query
     number: NDArray[np.int64] = field(compare=False)  # (m,) index into FitRows.samples
     # x ends in what a regression said that saw more: it stands for the linear member

@@ -31,15 +31,12 @@ class Weighed:
     """After each sample; C answer classes."""
 
     each: Floats = field(compare=False)  # (n, N, C) P(right), 0 for answers that have not come
-    speaker: NDArray[np.int64] = field(
-        compare=False
-    )  # (n, N) arrival of the sample that answers, as in `leaders`
-    other: Floats = field(
-        compare=False
-    )  # (n, N) P(the next is right and says something else); NaN without a vote
-    worth: Floats = field(
-        compare=False
-    )  # (n, N) of the next sample, as `value_of_next` has it; NaN without a vote
+    # (n, N) arrival of the sample that answers, as in `leaders`
+    speaker: NDArray[np.int64] = field(compare=False)
+    # (n, N) P(the next is right and says something else); NaN without a vote
+    other: Floats = field(compare=False)
+    # (n, N) of the next sample, as `value_of_next` has it; NaN without a vote
+    worth: Floats = field(compare=False)
 
 
 def weighed_runs(votes: Votes) -> Weighed:

@@ -24,9 +24,8 @@ class Ask:
 
     key: str  # 32 hex digits
     tenant: str = ""  # any text: it is hashed before it names a folder
-    split: int | None = (
-        None  # tokens that count as the prompt, >= 1; None: those that were sent as the prompt
-    )
+    # tokens that count as the prompt, >= 1; None: those that were sent as the prompt
+    split: int | None = None
     marks: tuple[int, ...] = ()  # positions, from 0, whose states are wanted as they are
 
 

@@ -22,9 +22,8 @@ from router.errors import BackendUnavailable, InvalidQuery, RouterError
 from router.held import Held
 from router.progress import Progress
 
-LONGEST_S = (
-    900.0  # after so long the reservation is charged at its worst case: what is decided then is of no use
-)
+# after so long the reservation is charged at its worst case: what is decided then is of no use
+LONGEST_S = 900.0
 LATE_S = 10.0  # for reports of samples that ran when the caller was told that there is enough
 
 Tell = Callable[[Started | Advice | Done], Awaitable[None]]

@@ -26,9 +26,8 @@ class AnswerClasses:
 
     def __init__(self, limit_s: float = 0.2, *, patience_s: float = 5.0, remember: int = 16_384) -> None:
         self.limit_s = limit_s
-        self.patience_s = (
-            patience_s  # while other queries' expressions are before this one, or the process is replaced
-        )
+        # while other queries' expressions are before this one, or the process is replaced
+        self.patience_s = patience_s
         # the classes of a tally are asked for with every vote
         self._canonical = lru_cache(remember)(canonical)
         self._equivalence = MathEquivalence(limit_s)

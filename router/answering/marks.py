@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import deque
 
+# characters that are searched for marks; an answer stands at the beginning or at the end
 HEAD, TAIL = (
     2000,
     4000,
-)  # characters that are searched for marks; an answer stands at the beginning or at the end
+)
 BOX = 2000  # characters that a box may hold
 
 _SAID = re.compile(

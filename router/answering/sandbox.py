@@ -43,9 +43,8 @@ class Ran(Enum):
 class Limits:
     """What a run may use."""
 
-    limit_s: float = (
-        5.0  # processor time of each process; by the clock, from its start on, twice that and a second
-    )
+    # processor time of each process; by the clock, from its start on, twice that and a second
+    limit_s: float = 5.0
     memory_bytes: int = 512 << 20  # address space of each process
     disk_bytes: int = 16 << 20  # in memory, gone afterwards
     processes: int = 1  # at once, itself included

@@ -70,9 +70,8 @@ def mount(source: str, target: str, kind: str | None, flags: int, options: str =
 def main() -> None:
     """Shut the door, then run."""
     job: dict[str, Any] = json.loads(sys.argv[1])
-    job["python"] = os.path.realpath(
-        sys.executable
-    )  # not that of an environment: inside there is no environment
+    # not that of an environment: inside there is no environment
+    job["python"] = os.path.realpath(sys.executable)
     job["root"] = os.geteuid() == 0
     left, mapped = os.pipe(), os.pipe()
     child = os.fork()

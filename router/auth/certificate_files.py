@@ -78,9 +78,8 @@ def read_pair(files: CertificateFiles, now_s: float) -> Pair:
         authorities = _parsed(files.client_ca, "a certificate", x509.load_pem_x509_certificates, text)
         if not any(_holds(one, now_s) for one in authorities):
             _check_time(files.client_ca, authorities[0], now_s)
-        client_ca = b"".join(
-            one.public_bytes(Encoding.PEM) for one in authorities
-        )  # what stands between is left out
+        # what stands between is left out
+        client_ca = b"".join(one.public_bytes(Encoding.PEM) for one in authorities)
     until = min(one.not_valid_after_utc.timestamp() for one in chain)
     return Pair(certificate, key, client_ca, until, _context(files, client_ca))
 

@@ -35,9 +35,8 @@ class Call:
     time_left_s: float | None = None  # until the caller's deadline
     pruned: set[str] = field(default_factory=set)  # filled by the consumer: ids to cut, where it can
     closing: set[str] = field(default_factory=set)  # the same: growing ids to end now, with an answer
-    growth: Growth | None = (
-        None  # which check-points; None: as the backend has them, without tentative answers
-    )
+    # which check-points; None: as the backend has them, without tentative answers
+    growth: Growth | None = None
     begun: str = ""  # the assistant's turn so far, which the sample goes on from; its text is what comes then
     until: str = ""  # the sample ends behind this text, which is kept; "": at its own end
     trace: Trace | None = None  # requests tell their server which span they belong to

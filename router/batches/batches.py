@@ -36,9 +36,8 @@ class BatchDesk:
         self.kept, self.asked, self.replica, self.wall_s = kept, asked, replica, wall_s
         self.every_s, self.at_once = every_s, at_once
         self._works: dict[str, asyncio.Task[None]] = {}
-        self._later: dict[
-            str, float
-        ] = {}  # batches that wait for their tenants' money -> until when (event loop)
+        # batches that wait for their tenants' money -> until when (event loop)
+        self._later: dict[str, float] = {}
         self._tending: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
 

@@ -46,9 +46,8 @@ class Work:
     _held: int = 0
     _running: int = 0
     _exhausted: bool = False
-    pause_s: float | None = (
-        None  # when the tenant may have money for what it had none for; None: it had for all
-    )
+    # when the tenant may have money for what it had none for; None: it had for all
+    pause_s: float | None = None
     _freed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def run(self) -> BatchState:

@@ -41,11 +41,12 @@ NUMBERS = {
     "repetition_penalty": Range(0, above=True),
     "logprobs": Range(0, 20),
 }
+# to be shared by doors
 NO_SAMPLING, NO_CONSTRAINTS, NO_PREFERENCES = (
     Sampling(),
     Constraints(),
     Preferences(),
-)  # to be shared by doors
+)
 BIAS, WEIGHT, FINITE = Range(-100, 100), Range(0), Range()
 MICROS, ANSWERS, PRIORITY = Range(0), Range(1, 16), Range(-100, 100)
 

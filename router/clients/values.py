@@ -235,9 +235,8 @@ class Report:
     decision_id: str = ""
     request_id: str = ""
     session_id: str = ""
-    kind: str = (
-        ""  # number | bool | label | comment | demonstration; default: by the value's type, text: label
-    )
+    # number | bool | label | comment | demonstration; default: by the value's type, text: label
+    kind: str = ""
     sample_id: str = ""
     source: str = ""
     weight: float | None = None  # (0, 1000]; default 1

@@ -92,9 +92,8 @@ def _read(path: Path) -> Iterator[BatchQuery]:
     from router.client import Ask, BatchQuery
 
     try:
-        lines = path.read_text(encoding="utf-8-sig").split(
-            "\n"
-        )  # splitlines() would also split at U+2028 in a text
+        # splitlines() would also split at U+2028 in a text
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise CommandFailed(f"{path}: is not UTF-8: byte 0x{error.object[error.start]:02x}") from error
     if not any(map(str.strip, lines)):

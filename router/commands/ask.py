@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 Server = Annotated[
     str, typer.Option("--server", "-s", envvar="APPORTION_SERVER", help="HOST:PORT of the Router service.")
 ]
+# what people write for a truth value: kept as the label that it is, but said
 TRUTHS = dict.fromkeys(("true", "yes", "y", "t", "on", "ok", "correct", "right"), "true") | dict.fromkeys(
     ("false", "no", "n", "f", "off", "incorrect", "wrong"), "false"
-)  # what people write for a truth value: kept as the label that it is, but said
+)
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 
 

@@ -16,9 +16,8 @@ from router.domain.plan import Gate, Plan, Stage
 from router.domain.verdict import Action
 from router.verifiers import VERIFIERS
 
-_MANY = (
-    256  # samples after which a rule that was not satisfied is taken to be about something else than counts
-)
+# samples after which a rule that was not satisfied is taken to be about something else than counts
+_MANY = 256
 NOT_LIVE = "this verifier needs {}, which a live query does not have; use it in `apportion grade`"
 _PROBABILITIES = ("p_correct/", "p_two_correct/", "plan_quality/", "sample_confidence")
 _NOBODY = Query("", (Message("user"),))

@@ -20,11 +20,12 @@ from router.configuration.problems import Problems, shown, unknown
 _S = TypeVar("_S", bound=Section)
 WRONG = object()  # a value that was wrong and is noted as such
 _ANY_NUMBER = Bound(Unit.PLAIN, float("-inf"), float("inf"))
+# what stands in for a required value that is missing
 _EMPTY: dict[Any, Any] = {
     str: "",
     tuple: (),
     Mapping: {},
-}  # what stands in for a required value that is missing
+}
 
 
 def read_config(document: Mapping[str, Any], problems: Problems) -> Config:

@@ -17,9 +17,8 @@ from pathlib import Path
 
 from router.errors import StoreError
 
-SLOTS = (
-    64  # replicas whose last number is kept; gaps between committed rows of any other are found all the same
-)
+# replicas whose last number is kept; gaps between committed rows of any other are found all the same
+SLOTS = 64
 SLOT = struct.Struct("<H200sqq")  # length of the name (0: free), the name, first, last
 HEAD = 256  # bytes before the slots: the owner's process id, in text
 

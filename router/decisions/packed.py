@@ -23,9 +23,8 @@ from router.domain.usage import Usage
 MODES, STATUSES = tuple(Mode), tuple(Status)
 DEFLATE = 1  # level: features are mostly zeros, more effort gains a byte or two
 Numbers: TypeAlias = tuple[Code, bytes]  # names in their order, the numbers
-Text: TypeAlias = tuple[
-    bytes, str
-]  # hexadecimal digits as bytes, what is no such as text; one of both is empty
+# hexadecimal digits as bytes, what is no such as text; one of both is empty
+Text: TypeAlias = tuple[bytes, str]
 
 
 class PackedSample(msgspec.Struct, array_like=True, gc=False):

@@ -74,9 +74,8 @@ class PostgresDatabase:
         return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
     def connect(self) -> Any:
-        connection = self._connect(
-            statement_timeout=60
-        )  # a large spool comes back in one statement per 500 rows
+        # a large spool comes back in one statement per 500 rows
+        connection = self._connect(statement_timeout=60)
         try:
             self._migrate(connection)
             connection.patience_s = PATIENCE_S  # not before: new indexes of large tables take minutes
@@ -155,9 +154,8 @@ class PostgresDatabase:
         for name, day in self.partitions(connection):
             if day < first:  # the whole day is older
                 connection.execute("BEGIN")
-                connection.execute(
-                    "SET LOCAL lock_timeout = '500ms'"
-                )  # who reads long goes first; again in an hour
+                # who reads long goes first; again in an hour
+                connection.execute("SET LOCAL lock_timeout = '500ms'")
                 connection.execute(f"DROP TABLE IF EXISTS {name}")
                 connection.execute("COMMIT")
                 self._days.discard(day)

@@ -69,9 +69,8 @@ class Writer:
         self._reports: deque[Report] = deque()
         self._pending: dict[str, Decision] = {}  # recorded, not yet committed; bounded like the queue
         self._closing = False
-        self._silent = (
-            False  # the last try to reach the database took long: reporters are refused without another
-        )
+        # the last try to reach the database took long: reporters are refused without another
+        self._silent = False
         self._stuck = False  # neither the database nor the spool took the last batch
         self._retry_at = 0.0  # monotonic
         self._retire_at = 0.0 if pace.retention_s > 0 else float("inf")  # monotonic

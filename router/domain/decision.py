@@ -60,9 +60,8 @@ class SampleRecord:
     answer_class: int | None = None
     text: str | None = None  # only with Keep.FULL
     ended_s: float | None = None  # when it was finished, seconds after the query came in
-    states: str = (
-        ""  # hidden states: there | late | broken | resting (logprobs took their place); "": not wanted
-    )
+    # hidden states: there | late | broken | resting (logprobs took their place); "": not wanted
+    states: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +110,8 @@ class Decision:
     query_text: str | None = None  # only with Keep.FULL
     metadata: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
-    forecasts: Mapping[str, tuple[float | None, float]] = field(
-        default_factory=dict
-    )  # plan name -> (expected reward in [0, 1] or None, expected micro-dollars), all feasible plans
+    # plan name -> (expected reward in [0, 1] or None, expected micro-dollars), all feasible plans
+    forecasts: Mapping[str, tuple[float | None, float]] = field(default_factory=dict)
     phases: Mapping[str, float] = field(default_factory=dict)  # choose | reserve | sample | select -> seconds
     trace_id: str = ""  # 32 hex digits; "": it was not traced
     caller_span: str = ""  # 16 hex digits; "": the caller sent none

@@ -89,9 +89,8 @@ class Balance:
     lost: int = 0  # of `spent`: what dead replicas did not return
     version: int = 0  # of the limit
     breached: int = 0  # used beyond reservations, since this replica's start; part of `spent`
-    leaving: tuple[
-        tuple[float, int], ...
-    ] = ()  # (in seconds, amount): what of `spent` leaves the window when
+    # (in seconds, amount): what of `spent` leaves the window when
+    leaving: tuple[tuple[float, int], ...] = ()
     queries: int = 0  # reserved for since the account began, over all replicas
     queries_here: int = 0  # of these, by this replica since its start
     age_s: float = 0.0  # since the last look at the store

@@ -59,9 +59,8 @@ def sqlite(path: Path, wall_s: Callable[[], float]) -> Dialect:
                 raise StoreError(f"store of budgets {path}: this is another program's SQLite file")
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(
-                "PRAGMA synchronous = FULL"
-            )  # what was taken is on the disk before it is spent
+            # what was taken is on the disk before it is spent
+            connection.execute("PRAGMA synchronous = FULL")
         except BaseException:
             connection.close()
             raise

@@ -10,9 +10,8 @@ from router.ledger.state import Answer, Ask
 
 FIRST_SHARE = 64  # of the limit is taken at the start, before anything is known about rates
 SMOOTHING = 0.5  # of the newest spend rate in its average
-RESERVED_RETRY_S = (
-    1.0  # when only open reservations stand in the way: they are settled within a request's time
-)
+# when only open reservations stand in the way: they are settled within a request's time
+RESERVED_RETRY_S = 1.0
 RETRY_S = 2.0  # as often as replicas look whether others need their money
 DRIFT = 1e-3  # two monotonic clocks run apart by less
 
@@ -136,9 +135,8 @@ class Hand:
     def hear(self, ask: Ask, answer: Answer, usable_until: float, now: float) -> bool:
         """Take in what the store answered to `ask`; whether there is something to give back at once."""
         if self.lease and answer.lease != self.lease:
-            self.spent -= (
-                ask.spent
-            )  # the old lease had lapsed: all that it held is booked, and a new one begins
+            # the old lease had lapsed: all that it held is booked, and a new one begins
+            self.spent -= ask.spent
             self.returned -= ask.returned
         self.lease, self.granted, self.beyond = answer.lease, answer.granted, answer.beyond
         limit_came = self.unlimited and answer.limit is not None

@@ -22,9 +22,8 @@ from router.ledger.state import Answer, Ask, Moved, Movement, State
 from router.ledger.sync import set_limit, sync
 
 Result = TypeVar("Result")
-_Done: TypeAlias = tuple[
-    Result, list[Movement], bool
-]  # the result, what moved, whether replicas should ask again
+# the result, what moved, whether replicas should ask again
+_Done: TypeAlias = tuple[Result, list[Movement], bool]
 
 SCHEMA = 1
 ROWS_AT_ONCE = 500  # of one INSERT; SQLite takes 32,766 parameters
@@ -166,9 +165,8 @@ class SQL:
         if at >= before:
             return False
         query = f"SELECT name FROM budget_accounts WHERE name = {mark} {self._dialect.lock}"  # noqa: S608
-        self._run(
-            connection, query, [account]
-        ).fetchall()  # nobody else moves anything in it, or carries it over
+        # nobody else moves anything in it, or carries it over
+        self._run(connection, query, [account]).fetchall()
         query = f"SELECT n, {_COLUMNS} FROM budget_movements WHERE account = {mark} ORDER BY n LIMIT {mark}"  # noqa: S608
         rows = self._run(connection, query, [account, CARRIED_AT_ONCE]).fetchall()
         old = list(takewhile(lambda row: row[1] < before, rows))

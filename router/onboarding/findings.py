@@ -33,9 +33,8 @@ class Abilities:
     tools: bool | None = None  # a request with tools is accepted
     tool_called: bool = False  # and the model called the tool
     response_format: bool | None = None  # a JSON schema is accepted and obeyed
-    reasoning: str = (
-        ""  # where the thought is: reasoning_content, or the marker it begins with; "": none seen
-    )
+    # where the thought is: reasoning_content, or the marker it begins with; "": none seen
+    reasoning: str = ""
     hidden_states: bool | None = None  # replies name a file of hidden states
     refused: dict[str, str] | None = None  # what was refused -> the server's words
 
@@ -47,9 +46,8 @@ class Speed:
     first_token_s: float | None = None  # of a short prompt
     tokens_per_second: float | None = None  # generated, one request in flight, after the first token
     in_flight: int = 0  # requests at once in the next figure
-    tokens_per_second_busy: float | None = (
-        None  # generated, all of them together (and others' too, where seen)
-    )
+    # generated, all of them together (and others' too, where seen)
+    tokens_per_second_busy: float | None = None
     prompt_tokens_per_second: float | None = None  # read, of one prompt that was never seen before
     stream_usage: bool | None = None  # token counts come in streams
     prefix_cache: bool | None = None  # the same prompt again is read from the cache

@@ -8,9 +8,8 @@ from aiohttp import web
 
 from router.errors import Overloaded
 
-BODY_S = (
-    120.0  # for the largest body over a slow line; a place is taken after it, a connection is held meanwhile
-)
+# for the largest body over a slow line; a place is taken after it, a connection is held meanwhile
+BODY_S = 120.0
 FREE_BYTES = 64 * 1024  # of each body count for nothing: a connection buffers as much anyway
 RETRY_S = 2.0  # where there is no room for it
 HELD = web.RequestKey("held", int)  # bytes of a request's body that count

@@ -27,9 +27,8 @@ class Offer:
     """What one query spends at which price."""
 
     least: float  # micro-dollars, whatever the price
-    steps: tuple[
-        tuple[float, float], ...
-    ] = ()  # (quality per dollar, further micro-dollars), the first falling
+    # (quality per dollar, further micro-dollars), the first falling
+    steps: tuple[tuple[float, float], ...] = ()
 
     def cost_at(self, price: float) -> float:
         """Expected micro-dollars at a price; of equal plans the cheaper."""

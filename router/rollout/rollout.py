@@ -220,10 +220,11 @@ class Rollout:
     def _configured(self, found: Releases, cards: Mapping[str, BundleCard]) -> Listed:
         """What decides while no version is active; its version is "" where the configuration names no bundle."""
         predictions = self._ready.by_version[""].predictions
+        # which may lie outside of the shelf
         version, card = (
             predictions.version,
             getattr(predictions, "card", None),
-        )  # which may lie outside of the shelf
+        )
         state = BundleState.ACTIVE if version else BundleState.RETIRED
         return Listed(version, state, cards.get(version, card), 1.0 - found.canary_share, "configured")
 

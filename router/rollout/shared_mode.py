@@ -38,9 +38,8 @@ class SharedMode:
         self.modes, self._notes, self._elsewhere, self._lost = modes, notes, elsewhere, lost
         self._configured = msgspec.json.encode([config.mode, config.modes]).decode()
         self.configured = modes.default  # what operators' words take the place of
-        self.set_at: float | None = (
-            None  # seconds since the epoch; None: by no operator; 0: nobody wrote down when
-        )
+        # seconds since the epoch; None: by no operator; 0: nobody wrote down when
+        self.set_at: float | None = None
         self._wall_s = wall_s
         self._number = 0
         self._untold = False

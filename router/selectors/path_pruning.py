@@ -22,9 +22,8 @@ Floats = NDArray[np.float64]
 def kept_paths(log_probabilities: Sequence[float]) -> list[bool]:
     """Whether each path stays; all of fewer than five, or of equal ones. At least one always does."""
     logs = np.asarray(log_probabilities, float)
-    logs = np.maximum(
-        logs - logs.max(initial=0.0), -300.0
-    )  # relative: a Weibull keeps its form under scaling
+    # relative: a Weibull keeps its form under scaling
+    logs = np.maximum(logs - logs.max(initial=0.0), -300.0)
     if len(logs) < FEWEST or np.ptp(logs) < 1e-9:
         return [True] * len(logs)
     belongs = (logs > np.median(logs)).astype(float)  # to the high component, (n,)

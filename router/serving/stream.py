@@ -20,9 +20,8 @@ def deltas(stream: Stream, streams: OpenStreams) -> Deltas:
     """Committed text as events of the stream."""
 
     async def write(text: str, reasoning: str) -> None:
-        event = (
-            pb.GenerateStreamEvent()
-        )  # filled in place: half of the time of a message that is copied into it
+        # filled in place: half of the time of a message that is copied into it
+        event = pb.GenerateStreamEvent()
         event.answer_delta.text = text
         event.answer_delta.reasoning = reasoning
         await stream.write(event)

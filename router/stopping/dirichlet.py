@@ -16,10 +16,11 @@ from router.errors import ConfigError
 from router.stopping.beta import stays_ahead
 from router.stopping.by_votes import ByVotes
 
+# of the grid in the root of a gamma variable, whose sd is about 1/2 for every shape
 STEP, HALF_WIDTH = (
     0.1,
     3.5,
-)  # of the grid in the root of a gamma variable, whose sd is about 1/2 for every shape
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,9 +34,8 @@ class LearnedStop(StoppingRule):
     same gain stands for queries with one rival and with many.
     """
 
-    weights: tuple[
-        float, ...
-    ] = ()  # quality per feature, as many as FEATURES; (): the bundle's, if it has any
+    # quality per feature, as many as FEATURES; (): the bundle's, if it has any
+    weights: tuple[float, ...] = ()
     least: float | None = None  # quality, [0, 1): a smaller gain does not pay; None: the bundle's, else .01
     otherwise: StoppingRule = field(default_factory=ValueOfNext)
 

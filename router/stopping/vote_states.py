@@ -20,13 +20,11 @@ KEPT = 3  # answers whose votes are told apart
 class VoteStates:
     """Every state of 1 to N votes, by number of votes; a row is a state."""
 
-    counts: NDArray[
-        np.int64
-    ]  # (states, 3): votes of the most frequent answers, the most first, 0 where there is none
+    # (states, 3): votes of the most frequent answers, the most first, 0 where there is none
+    counts: NDArray[np.int64]
     others: NDArray[np.int64]  # (states,): votes for other answers
-    after: NDArray[
-        np.int64
-    ]  # (states, 5): the state after a vote for each of the three, for another, for a new one
+    # (states, 5): the state after a vote for each of the three, for another, for a new one
+    after: NDArray[np.int64]
     layers: NDArray[np.int64]  # (N + 2,): states of n votes are layers[n] to layers[n + 1]
     numbers: NDArray[np.int32]  # the number of state (v1, v2, v3, others), -1 where there is none
 

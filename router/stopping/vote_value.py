@@ -38,12 +38,10 @@ class VoteValues:
     """For every state: P(the leader is right), and what going on is worth beyond its cost."""
 
     states: VoteStates
-    own_right: NDArray[
-        np.float32
-    ]  # (states, 4): P(each of the three is right, one of the others is), the leader first
-    gain: NDArray[
-        np.float32
-    ]  # (states,): quality that the best way to go on adds, its cost taken off; may be < 0
+    # (states, 4): P(each of the three is right, one of the others is), the leader first
+    own_right: NDArray[np.float32]
+    # (states,): quality that the best way to go on adds, its cost taken off; may be < 0
+    gain: NDArray[np.float32]
 
 
 def vote_values(model: VoteModel, most: int, cost: float) -> VoteValues:
@@ -71,9 +69,8 @@ def posterior(model: VoteModel, states: VoteStates) -> tuple[Floats, Floats]:
     """
     a, b, c, d = model
     votes = np.concatenate([states.counts, np.ones((len(states.others), 1), np.int64)], axis=1)  # (states, 4)
-    times = np.concatenate(
-        [states.counts > 0, states.others[:, None]], axis=1
-    )  # how many answers of each column
+    # how many answers of each column
+    times = np.concatenate([states.counts > 0, states.others[:, None]], axis=1)
     n = (states.counts.sum(axis=1) + states.others)[:, None]
     classes = times.sum(axis=1)[:, None]
     seen = np.maximum(votes, 1)
@@ -91,9 +88,8 @@ def posterior(model: VoteModel, states: VoteStates) -> tuple[Floats, Floats]:
     total = 1 + (times * weight).sum(axis=1)[:, None]
     right, none = weight / total, 1 / total  # (states, 4), (states, 1)
     next_right = (a + votes) / (a + b + n)
-    per_wrong = (
-        (b + n - votes) / (a + b + n) / (c + n - votes)
-    )  # of one hypothesis, for every wrong vote less d
+    # of one hypothesis, for every wrong vote less d
+    per_wrong = (b + n - votes) / (a + b + n) / (c + n - votes)
     none_wrong = (b + n) / (a + b + n) / (c + n)
     shared = (times * right * per_wrong).sum(axis=1)[:, None] + none * none_wrong
     chance = times * (right * next_right + (shared - right * per_wrong) * (votes - d))

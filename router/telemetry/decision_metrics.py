@@ -88,9 +88,8 @@ class DecisionMetrics:
         self._policies: dict[str, int] = {}
         self._sentences: dict[str, int] = {}  # of `degraded`
         self._unusable: dict[str, int] = {}
-        self._states: dict[
-            tuple[str, str], int
-        ] = {}  # backend and how the hidden states of a sample were had
+        # backend and how the hidden states of a sample were had
+        self._states: dict[tuple[str, str], int] = {}
         self._most_tenants = tenants
         self._explored = self._charged = 0
         self._seconds = Histograms(SECONDS)

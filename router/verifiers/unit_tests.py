@@ -34,9 +34,8 @@ class UnitTests:
     memory_mb: int = 512  # address space of each process, [64, 65536]
     processes: int = 1  # that an answer may have at once, itself included, [1, 64]
     at_once: int = 2  # answers that are run at the same time, [1, 64]
-    weak: bool = (
-        False  # run with limits alone where the kernel refuses namespaces: network and files are then open
-    )
+    # run with limits alone where the kernel refuses namespaces: network and files are then open
+    weak: bool = False
 
     answer_kind: ClassVar[str] = "code"
     needs: ClassVar[str] = ""

@@ -22,9 +22,8 @@ from router.v1 import apportion_router_pb2 as pb
 DECISION_ID_TRAILER = "apportion-decision-id"
 ROUTER_SERVICE = "apportion.router.v1.Router"
 ADMIN_SERVICE = "apportion.router.v1.Admin"
-GRPC_MARGIN_BYTES = (
-    8 * 1024 * 1024
-)  # gRPC's own size limit is this much above ours, so that ours speaks first
+# gRPC's own size limit is this much above ours, so that ours speaks first
+GRPC_MARGIN_BYTES = 8 * 1024 * 1024
 
 ROLES = {
     pb.ROLE_SYSTEM: "system",

@@ -133,7 +133,6 @@ async def test_every_micro_dollar_adds_up_when_a_replica_is_killed_under_load(re
         assert (account["over"], account["breached"], account["allowed"]) == (0, 0, 0)
     everything = accounts["all"]
     assert everything["held"] == everything["granted"] - everything["returned"] - everything["spent"]
-    assert (
-        everything["spent"] + everything["held"] <= LIMIT
-    )  # what the killed one held is not to be had again
+    # what the killed one held is not to be had again
+    assert everything["spent"] + everything["held"] <= LIMIT
     assert sum(refused for _, refused in told) > 0 < min(answered for answered, _ in told)

@@ -295,9 +295,8 @@ def test_paths_inside_our_image_are_put_there():
     text = "".join(path.read_text() for path in (ROOT / "k8s" / "overlays").rglob("*.yaml"))
     for place in set(re.findall(r"/app/\w+", text)):
         assert place in dockerfile, place
-    assert (
-        ROOT / "training" / "recordings" / "house" / "meta.json"
-    ).exists()  # `--recording house` of the demo
+    # `--recording house` of the demo
+    assert (ROOT / "training" / "recordings" / "house" / "meta.json").exists()
 
 
 def test_the_autoscaler_follows_a_metric_that_there_is(render):

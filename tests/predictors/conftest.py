@@ -43,9 +43,8 @@ def make_world(count: int, seed: int, draws: int = 1) -> World:
             for draw in range(draws):
                 good = right[query, place, draw]
                 certain = rng.random() < (0.85 if good else 0.25)
-                answer = (
-                    "42" if good or rng.random() < 0.3 else f"{rng.integers(5)}"
-                )  # 42 is not always right
+                # 42 is not always right
+                answer = "42" if good or rng.random() < 0.3 else f"{rng.integers(5)}"
                 sample = Sample(
                     f"{draw}", backend, f"It is {answer}.", index=draw, finish_reason="stop", tokens_out=20,
                     mean_logprob=-0.1 if certain else -1.5, answer=answer,

@@ -53,6 +53,5 @@ def test_reading_is_cheap_however_often_the_answer_stands_there():
     begun = process_time()
     for _ in range(100):
         written(text, "1")
-    assert (
-        process_time() - begun
-    ) / 100 < 2e-3  # some 40 microseconds; far above for the sake of busy machines
+    # some 40 microseconds; far above for the sake of busy machines
+    assert (process_time() - begun) / 100 < 2e-3

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+# needs what only the model server's environment has
 RUNS_ELSEWHERE = (
     "predictors/vllm/",
     "training/vllm_cpu/",
-)  # needs what only the model server's environment has
+)
 
 
 def with_examples() -> list[str]:

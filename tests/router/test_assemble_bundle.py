@@ -182,10 +182,11 @@ def test_a_plan_under_another_name_is_the_plan_that_was_fitted(place):
     config = read(place)
     plans = build_plans(config)
     bundle = load_bundle(place / "bundle")
+    # one new name, two that changed places
     then = {
         "tiny": plans["small"].digest,
         "small": plans["large"].digest,
-    }  # one new name, two that changed places
+    }
     save_bundle(replace(bundle, card=replace(bundle.card, plans=then)), place / "bundle")
     predictions, unknown = load_predictions(config, place, plans)
     renamed = {"tiny": "small", "small": "large"}

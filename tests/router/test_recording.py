@@ -116,10 +116,11 @@ def test_missing_input_tokens_are_a_quarter_of_the_query(tmp_path: Path) -> None
         ({"tokens_out": 7, "chars_out": 400, "text": "abc"}, 7.0),
         ({"tokens_out": None, "chars_out": 50, "text": "abc"}, 12.5),
         ({"tokens_out": None, "chars_out": None, "text": "abcdef"}, 1.5),
+        # the median of 10, 20 and 40
         (
             {"tokens_out": None, "chars_out": None, "text": None},
             20.0,
-        ),  # the median of 10, 20 and 40
+        ),
     ],
 )
 def test_missing_output_tokens_fall_back_in_the_order_of_the_cost_rule(

@@ -139,9 +139,8 @@ def test_what_is_read_again_is_the_prompt_and_what_the_model_had_read_of_its_ans
     count, played = read_again(tmp_path, folder, journal)
     assert count == 4
     spelt = sorted("".join(map(chr, prompt)) for prompt in played.prompts)
-    assert spelt == sorted(
-        ["12ab", "12ab", "12", "12xy"]
-    )  # what was cut by length had not read its last token
+    # what was cut by length had not read its last token
+    assert spelt == sorted(["12ab", "12ab", "12", "12xy"])
     exact = {
         (row["query_id"], row["sample_idx"]): row["exact"]
         for row in map(json.loads, journal.read_text().splitlines())

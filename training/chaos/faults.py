@@ -38,11 +38,12 @@ class Fault:
     short_s: float
     lost: int = 0
     move: bool = False  # users may have to go to the other replica
+    # at most, at p50, p90 and p99, over what it takes without
     added_s: tuple[float, float, float] = (
         1.0,
         2.0,
         3.0,
-    )  # at most, at p50, p90 and p99, over what it takes without
+    )
 
 
 async def store_paused(world: World, _: Load, seconds: float) -> None:

@@ -9,9 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
 SLOW = "slow"  # the tenant of those who never read
-PIPELINED = (
-    60  # streams asked for on one connection, one after the other: some 300 kB, more than buffers take
-)
+# streams asked for on one connection, one after the other: some 300 kB, more than buffers take
+PIPELINED = 60
 
 
 @asynccontextmanager

@@ -105,9 +105,8 @@ def _judged(fault: Fault, seen: Seen, moments: list[Moment], store: Settled) -> 
     probes = [took for at, took in seen.probes if begun.at <= at < ended.at]
     known = [took for took in probes if took != float("inf")]
     told = [took for at, took in seen.report_s if at >= begun.at]
-    asked = max(
-        1, len(pressed) + store.strangers
-    )  # a query that nobody reads is work, too: what is waste is beside it
+    # a query that nobody reads is work, too: what is waste is beside it
+    asked = max(1, len(pressed) + store.strangers)
     checks = [
         Check("failed", len(failed), 0),
         *(

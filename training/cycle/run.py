@@ -59,9 +59,8 @@ class Wishes:
     drift_level: float = 0.001
     workers: int = 1  # processes of the export
     recalibrate: bool = False  # the candidate is what serves with its curves mended; nothing is fitted
-    dry_run: bool = (
-        False  # look, fit and judge, change nothing that serves: candidates stay in the work folder
-    )
+    # look, fit and judge, change nothing that serves: candidates stay in the work folder
+    dry_run: bool = False
     signing_key: Path | None = None  # PEM with the private key that candidates are signed with
 
 

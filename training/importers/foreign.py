@@ -36,9 +36,8 @@ class Row:
         if value is None or value == "":
             return None
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        return (
-            text if text.isascii() else text.encode("utf-8", "replace").decode()
-        )  # JSON may hold lone surrogates
+        # JSON may hold lone surrogates
+        return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
     def maybe_number(
         self, column: str, least: float = float("-inf"), most: float = float("inf")

@@ -31,9 +31,8 @@ class ReasoningGym:
     pass_at: float = 0.99  # a score from here on is a reward of 1, below 0; 0: the score itself is the reward
     texts: bool = True  # keep the full responses
     gold: bool = False
-    least_models: int = (
-        1  # queries with fewer models are left out: some tasks drew other questions for every run
-    )
+    # queries with fewer models are left out: some tasks drew other questions for every run
+    least_models: int = 1
 
     def read(self, source: Path) -> ImportedRows:
         paths = [source] if source.is_file() else sorted(source.rglob("*.json"))
@@ -52,9 +51,8 @@ class _Gathered:
     """Queries and samples of the files so far."""
 
     options: ReasoningGym
-    queries: dict[tuple[str, str, int], ImportedQuery] = field(
-        default_factory=dict
-    )  # by task, text, occurrence
+    # by task, text, occurrence
+    queries: dict[tuple[str, str, int], ImportedQuery] = field(default_factory=dict)
     samples: list[ImportedSample] = field(default_factory=list)
     sizes: Counter[str] = field(default_factory=Counter)  # queries per task
     drawn: Counter[tuple[str, str]] = field(default_factory=Counter)  # samples per query and backend

@@ -55,10 +55,11 @@ def demo_vllm(
     queries: Annotated[
         int, typer.Option(min=ROUND, help="How many are asked; a tenth of them is left.")
     ] = 40,
+    # the middle one of the offline demo
     weight: Annotated[
         float,
         typer.Option(min=0, help="Price of a dollar; 1: small and large are equally good on average."),
-    ] = 2.0,  # the middle one of the offline demo
+    ] = 2.0,
     seed: Annotated[int, typer.Option(help="Of the split, the queries and the samples.")] = 0,
     recording: Annotated[
         Path, typer.Option(help="What is learned from: a recording of these models.")

@@ -33,9 +33,8 @@ class Question:
     task: str
     gold: str
     way: Way
-    forced: str = (
-        ""  # "vote" | "cascade": the kind of plan that the caller insists on; "": the policy chooses
-    )
+    # "vote" | "cascade": the kind of plan that the caller insists on; "": the policy chooses
+    forced: str = ""
 
 
 def held_out(queries: Sequence[RecordedQuery], seed: int) -> tuple[list[str], list[RecordedQuery]]:

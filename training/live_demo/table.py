@@ -22,9 +22,8 @@ class Run:
     """Everything that is told."""
 
     lines: Sequence[Line]  # of the queries that Apportion answered, or was left with
-    always: Mapping[
-        str, Sequence[Line]
-    ]  # SMALL, LARGE -> the same queries but for the left ones, by that plan
+    # SMALL, LARGE -> the same queries but for the left ones, by that plan
+    always: Mapping[str, Sequence[Line]]
     together: Mapping[str, Sequence[Line]]  # composition -> the same queries as `always`
     counted: Mapping[str, Mapping[str, Counters]]  # phase -> model -> what its server counted
     spent_micros: int  # by the ledgers, over all phases

@@ -28,9 +28,8 @@ from training.log.read import DecisionLog, read_log
 
 COLUMNS = ("query_text", "answer_text", "answer", "replied")
 SOURCE = "grader:"  # before the grader's name
-LONGEST = (
-    128  # characters of a source; longer graders end in a hash, so that they are not taken for one another
-)
+# characters of a source; longer graders end in a hash, so that they are not taken for one another
+LONGEST = 128
 
 
 @dataclass(frozen=True, slots=True)

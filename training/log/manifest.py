@@ -21,10 +21,11 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     decisions: int = 0
     outcomes: int = 0
     deletions: int = 0
+    # number and id of a decision among the last: a store that was set back has another
     last: tuple[int, str] = (
         0,
         "",
-    )  # number and id of a decision among the last: a store that was set back has another
+    )
 
 
 class PartFile(msgspec.Struct, frozen=True, kw_only=True):

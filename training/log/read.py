@@ -149,9 +149,8 @@ class DecisionLog:
         plans = names.cast(pa.string()).to_pylist()
         offered = digests.cast(pa.string()).dictionary_encode()
         known, code = offered.dictionary.to_pylist(), offered.indices.to_numpy(zero_copy_only=False)
-        by_plan = np.zeros(
-            (len(self), len(chances.names) + 1)
-        )  # the last column: plans without a probability
+        # the last column: plans without a probability
+        by_plan = np.zeros((len(self), len(chances.names) + 1))
         by_plan[np.repeat(np.arange(len(self)), np.diff(chances.starts)), chances.codes] = chances.values
         place = {name: at for at, name in enumerate(chances.names)}
         column = np.array([place.get(plan, -1) for plan in plans], dtype=np.int64)

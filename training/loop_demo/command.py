@@ -26,12 +26,10 @@ from training.loop_demo.score import Job, Result
 from training.loop_demo.summary import History
 from training.loop_demo.traffic import ask_round, report
 
-SPEND_GROWTH = (
-    "0.5"  # dollars are in the utility at their price; the guard would keep a bad bundle that is cheap
-)
-LEAST_NEW = (
-    "2500"  # labels between two fits without an alarm: many small steps cannot be proved on a short log
-)
+# dollars are in the utility at their price; the guard would keep a bad bundle that is cheap
+SPEND_GROWTH = "0.5"
+# labels between two fits without an alarm: many small steps cannot be proved on a short log
+LEAST_NEW = "2500"
 HOUSE = Path(__file__).resolve().parents[1] / "recordings/house"
 
 

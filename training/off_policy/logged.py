@@ -37,12 +37,10 @@ class LoggedRows:
     time: Floats = field(compare=False)  # (n,) seconds since the epoch
     tenant: Texts = field(compare=False)  # (n,)
     task: Texts = field(compare=False)  # (n,) "": not said
-    cluster: Ints = field(
-        compare=False
-    )  # (n,) rows of one number shared a draw (a session) and depend on one another
-    unusable: Mapping[str, int] = field(
-        default_factory=dict, compare=False
-    )  # reason -> rows that were left out
+    # (n,) rows of one number shared a draw (a session) and depend on one another
+    cluster: Ints = field(compare=False)
+    # reason -> rows that were left out
+    unusable: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         _check_shapes(self)

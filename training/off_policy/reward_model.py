@@ -71,10 +71,11 @@ class RewardModel:
             ridge = rest + penalty * unit
             ridge[:, 0, 0] += 1.0  # one row's worth of the start's level
             tried = start + np.linalg.solve(ridge, unexplained[..., None])[..., 0]
+            # squared error but for a constant
             error = float(
                 np.einsum("ki,kij,kj->", tried, choice.gram, tried)
                 - 2 * np.einsum("ki,ki->", tried, choice.moment)
-            )  # squared error but for a constant
+            )
             if error < least:
                 best, least = tried, error
         return best

@@ -43,9 +43,8 @@ class LogColumns:
     tenant: Texts = field(compare=False)  # (n,)
     task: Texts = field(compare=False)  # (n,)
     session: Sequence[str] = field(compare=False)  # (n,) "": none
-    unusable_reason: Sequence[str] | None = field(
-        default=None, compare=False
-    )  # (n,) of rows that are not usable
+    # (n,) of rows that are not usable
+    unusable_reason: Sequence[str] | None = field(default=None, compare=False)
 
 
 def usable_rows(log: LogColumns) -> LoggedRows:

@@ -26,9 +26,8 @@ class Run:
     seeds: int = 1
     plots: Path | None = None  # folder for pictures
     write: Callable[[DecisionRows], None] | None = None  # takes every decision, block by block
-    progress: Callable[[str, float], None] = lambda what, share: (
-        None
-    )  # what is being done, share done in [0, 1]
+    # what is being done, share done in [0, 1]
+    progress: Callable[[str, float], None] = lambda what, share: None
     workers: int = 2  # processes
 
 

@@ -32,9 +32,8 @@ class ServerOptions:
     threads: int = 0  # 0: half of the cores, at least one, so that two servers share the machine
     nice: int = 0  # 0..19, higher gives way to others
     kv_cache_gib: int = 2
-    block_tokens: int = (
-        0  # of the prefix cache, a multiple of 32; 0: vLLM's own (128: short prompts share nothing)
-    )
+    # of the prefix cache, a multiple of 32; 0: vLLM's own (128: short prompts share nothing)
+    block_tokens: int = 0
     stream_interval: int = 1  # tokens per streamed event after the first; more costs the server less
     dtype: str = ""  # bfloat16 | float32; "": what this processor is fastest with
     start_s: float = 300.0  # how long it may take to answer

@@ -55,9 +55,8 @@ def make_world(folder: Path, queries: int, seed: int) -> World:
     skill["large"] = skill["small"] + rng.uniform(0.8, 2.6, len(KINDS))
     slope = rng.uniform(0.9, 1.8, len(KINDS))
     made = list(_queries(rng, queries, skill, slope))
-    asked = tuple(
-        made[place] for place in rng.permutation(queries)
-    )  # short texts run out: no week is to be harder
+    # short texts run out: no week is to be harder
+    asked = tuple(made[place] for place in rng.permutation(queries))
     rows = [row for query in asked for name in PRICES for row in _samples(rng, query, name)]
     names = (
         "query_id",

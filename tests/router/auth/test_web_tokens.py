@@ -92,9 +92,8 @@ def test_a_token_of_the_issuer_says_whose_it_is(door, key, algorithm):
     kid = {"RS256": "r1", "ES256": "e1", "EdDSA": "d1"}[algorithm]
     tokens = door(*keys).tokens
     assert tokens.identity(token(key, algorithm, kid)) == Identity("search", Role.CALLER)
-    assert tokens.identity(token(key, algorithm, None)) == Identity(
-        "search", Role.CALLER
-    )  # the only one of its kind
+    # the only one of its kind
+    assert tokens.identity(token(key, algorithm, None)) == Identity("search", Role.CALLER)
 
 
 @pytest.mark.parametrize("role", ["operator", ["caller", "operator"]])

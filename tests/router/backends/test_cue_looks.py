@@ -74,11 +74,12 @@ def grown(*pieces: str) -> list[Sample]:
         (grown("the ans", "wer is 4", " and on"), waiting("Answer"), [20]),  # in two pieces
         (grown("on ", "and ", "on "), waiting("answer"), []),
         (grown("answer ", "and ", "on "), waiting("answer", first=25), [30]),  # said before the first look
+        # waits for the check-point
         (
             grown("on ", "answer ", "and ", "on "),
             waiting("answer", every=20),
             [30],
-        ),  # waits for the check-point
+        ),
         (grown("wait ", "thus ", "on "), waiting("thus", "hence"), [20]),  # not the server's cue
         (grown("answer ", "on ", "on ", "on "), waiting("answer", every=30), [10]),
         (grown("", "", "answer"), waiting("answer"), [30]),

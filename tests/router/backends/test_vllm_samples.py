@@ -128,9 +128,8 @@ async def test_logprobs_become_their_mean_and_the_first_entropy(
 ):
     backend = connect(stub.url, api=api, logprobs=True)
     (sample,) = (await draw(backend, make_call(logprobs=True))).samples
-    weights = [
-        math.exp(-rank) for rank in range(alternatives)
-    ]  # the stub's alternatives, each one nat below the one before
+    # the stub's alternatives, each one nat below the one before
+    weights = [math.exp(-rank) for rank in range(alternatives)]
     shares = [weight / sum(weights) for weight in weights]
     assert sample.mean_logprob == pytest.approx(-0.3)
     assert sample.first_entropy == pytest.approx(-sum(share * math.log(share) for share in shares))

@@ -152,10 +152,11 @@ async def test_what_a_tenant_has_no_money_for_for_long_waits_while_other_batches
     add([5, 5, 5])
     work = Work(kept.get("b"), kept.waiting("b"), kept, asked, lambda: 1000.0, at_once=1)
     assert await work.run() is BatchState.RUNNING
+    # one was tried for long, one once, one had luck
     assert (work.pause_s, len(kept.waiting("b"))) == (
         0.001,
         2,
-    )  # one was tried for long, one once, one had luck
+    )
 
 
 async def test_a_batch_whose_tenant_has_no_money_takes_no_place_and_is_worked_off_when_there_is(

@@ -20,12 +20,13 @@ from router.domain.decision import Decision, Mode, Outcome, SampleRecord
 from router.domain.usage import Usage
 
 BEGAN = 1_750_000_000.0  # of the rows that are made, seconds since the epoch
+# quality, micros
 PLANS = {
     "small": (0.4, 20.0),
     "vote": (0.6, 60.0),
     "cascade": (0.7, 90.0),
     "large": (0.9, 200.0),
-}  # quality, micros
+}
 
 CONFIG = """
 mode = "apply"

@@ -104,9 +104,8 @@ class Schedule:
         self.store.movements = []
         self.tree = Accounts(ACCOUNTS)
         self.store.register("first", self.tree)
-        self.spent: dict[str, list[tuple[float, int]]] = {
-            name: [] for name in self.tree.by_name
-        }  # (leaves at, amount)
+        # (leaves at, amount)
+        self.spent: dict[str, list[tuple[float, int]]] = {name: [] for name in self.tree.by_name}
         self.ceiling = dict.fromkeys(self.tree.by_name, 0)
         self.price = 3
         self.born = self.asked = 0

@@ -88,9 +88,8 @@ def test_whatever_was_found_it_loads_and_its_plans_can_be_built(written, surveye
     assert len(build_plans(config)) == len(config.plans) >= 2
     assert config.mode == "observe"
     assert not config.server.allow_remote
-    assert (
-        config.server.http_listen == "127.0.0.1:8080"
-    )  # OpenAI clients and the console find it where pages say
+    # OpenAI clients and the console find it where pages say
+    assert config.server.http_listen == "127.0.0.1:8080"
 
 
 def test_the_load_of_a_server_that_does_not_tell_it_is_not_watched(written, surveyed):

@@ -35,9 +35,8 @@ def answered(tls):
                 return len([event async for event in events])
         finally:
             await backend.close()
-            await asyncio.sleep(
-                0.1
-            )  # aiohttp ends TLS connections on later turns of the loop, and says to wait for them
+            # aiohttp ends TLS connections on later turns of the loop, and says to wait for them
+            await asyncio.sleep(0.1)
 
     return run
 

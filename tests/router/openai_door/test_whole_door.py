@@ -257,9 +257,8 @@ def test_embeddings_come_from_the_backend_that_is_configured(client, served):
         "path": "/v1/embeddings",
         "body": {"model": "stub", "input": ["one two", "three"], "encoding_format": "float"},
     }
-    assert spent_dollars(served) - spent == pytest.approx(
-        1e-6
-    )  # three tokens at .1, rounded up to a micro-dollar
+    # three tokens at .1, rounded up to a micro-dollar
+    assert spent_dollars(served) - spent == pytest.approx(1e-6)
 
 
 def test_an_embedding_that_is_refused_costs_nothing_and_says_why(client, served):

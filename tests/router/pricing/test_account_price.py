@@ -173,9 +173,8 @@ def test_tokens_have_a_price_once_it_is_known_what_they_cost():
         price.seen(offer)
         price.paid(offer, 0.0, Amount(2000, 20), Amount(1000, 10))
         price.update(state, 2.0 + at)
-    assert price.price == pytest.approx(
-        0.9 / 900e-6, rel=1e-3
-    )  # 1,000 tokens for an hour: only the cheapest fit
+    # 1,000 tokens for an hour: only the cheapest fit
+    assert price.price == pytest.approx(0.9 / 900e-6, rel=1e-3)
 
 
 def test_while_the_store_is_away_what_is_in_hand_is_made_to_last():

@@ -114,9 +114,8 @@ def test_in_the_morning_more_is_wanted_later_and_in_the_last_hour_nothing_change
     change = Change(mix_of(), Profile(), DAY_S, 0.0)
     change.look(1.0, HOUR_S / 2)
     later = change.until(DAY_S, only(0))
-    assert later is not None and later.cost[-1] == pytest.approx(
-        0.0, abs=1e-6
-    )  # all of them take all in the end
+    # all of them take all in the end
+    assert later is not None and later.cost[-1] == pytest.approx(0.0, abs=1e-6)
     at_one = later.cost[np.searchsorted(-later.worth, -1.0)]
     share = 12 / 23.5 * PER_HOUR / (PER_HOUR + SHRUNK)
     assert at_one == pytest.approx(900 * share, rel=0.02)  # the afternoon buys above 1, the morning nothing

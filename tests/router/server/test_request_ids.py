@@ -167,9 +167,8 @@ async def test_bodies_differ_by_what_is_asked_back(house, ask):
 
 
 async def test_who_joined_a_caller_that_leaves_while_it_is_written_to_takes_over(house, ask):
-    house.gated.text = (
-        "x" * 10_000_000
-    )  # more than the connection takes by itself: the service waits for the caller
+    # more than the connection takes by itself: the service waits for the caller
+    house.gated.text = "x" * 10_000_000
     house.gated.gate.set()
 
     async def joins() -> Any:

@@ -49,17 +49,19 @@ BY_LEAD = weights(one=0.3, lead=-0.2)
     [
         (LearnedStop(BY_SHARE, 0.1), "abaaaaaaab", "EmmmEEEEEm"),
         (LearnedStop(BY_LEAD, 0.1), "abaabaaaaa", "EmmEmmEEEm"),
+        # classes / votes: 1 1/2 2/3 2/4 3/5 3/6
         (
             LearnedStop(weights(answers=1.0), 0.5),
             "aabacaaaaa",
             "mEmEmEEEEm",
-        ),  # classes / votes: 1 1/2 2/3 2/4 3/5 3/6
+        ),
         (LearnedStop(weights(safe=-1.0, one=1.0), 0.0), "aaaaaaaaaa", "mmmmmEEEEm"),  # as lock_in: 6 of 10
+        # nobody leads: not enough, but hopeless
         (
             LearnedStop(weights(one=-1.0)),
             "abcdab----",
             "Eeeeeeeeem",
-        ),  # nobody leads: not enough, but hopeless
+        ),
         (LearnedStop(weights(one=-1.0)), "---abaaaaa", "mmmEeEEEEm"),
     ],
 )

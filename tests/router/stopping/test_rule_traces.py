@@ -44,11 +44,12 @@ TRACES: list[tuple[StoppingRule, str, str]] = [
     (Window(3), "aabbbaaa-aaa", "mmmmEmmEmmmE"),
     # ten may be drawn: 6:0 with 4 left is safe, 5:0 with 5 left is not
     (LockIn(), "aaaaaaaaaa", "mmmmmEEEEE"),
+    # 5:2 with 3 left may end in a tie, 6:2 with 2 left not
     (
         LockIn(),
         "abaaabaaba",
         "mmmmmmmEEE",
-    ),  # 5:2 with 3 left may end in a tie, 6:2 with 2 left not
+    ),
     # log 2 = .693; 3:1 = .562, 4:1 = .500, 5:1 = .451, 6:1 = .410
     (Entropy(0.5, 4), "abaaaaaaaa", "mmmmmEEEEE"),
     (FirstFinish(2), "--a-b-----", "mmmmEEEEEE"),

@@ -61,9 +61,8 @@ def test_the_mix_of_every_hour_reaches_the_price_of_a_service(place, rows, tmp_p
     offers = typical_traffic(bundle, books.chooser.menu.plans, books.chooser.forecaster)
     mix = hour_mix(offers)
     assert mix is not None
-    price = (
-        0.4 / 20e-6
-    )  # a large answer, of one token for $.00002, is worth .85 more after noon and nothing before
+    # a large answer, of one token for $.00002, is worth .85 more after noon and nothing before
+    price = 0.4 / 20e-6
     spent = mix.spent_at(price)
     assert spent[NOON:].mean() > 1.5 * spent[:NOON].mean()
     change = Change(mix, Profile(typical.hours), DAY_S, START)

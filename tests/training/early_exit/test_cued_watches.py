@@ -138,9 +138,8 @@ def test_a_bundle_from_before_cues_refuses_them_in_words(spoken, tmp_path):
     again = Exits.from_arrays("one", arrays)
     assert [one.looks for one in again.at] == [Looks(0, 50, CONCLUSIONS)]
     assert (again.at[0].losses == exits.at[0].losses).all()
-    assert (
-        exits.losses.any() and not exits.at[0].losses.any()
-    )  # conclusions are all that there is to wait for
+    # conclusions are all that there is to wait for
+    assert exits.losses.any() and not exits.at[0].losses.any()
     old = Exits.from_arrays("one", {name: one for name, one in arrays.items() if not name.startswith("at")})
     assert old.threshold(0.2, Looks(0, 100, CONCLUSIONS)) is None
     assert old.threshold(0.2) == old.threshold(0.2, Looks(0, 64)) == again.threshold(0.2, EVERYWHERE)

@@ -114,9 +114,8 @@ def test_where_there_is_nothing_to_learn_nothing_is_learned_from_other_folds_sco
     said = fitted.bundle.look_many(some(500))
     for backend, rate in zip(BACKENDS, rates, strict=True):
         assert fitted.query.metrics[f"brier_skill/p_correct/{backend}"] < 0.01  # .02 to .04 where it leaked
-        assert (
-            np.mean((said[f"p_correct/{backend}"] - rate) ** 2) < 0.002
-        )  # .004 to .008 of chance were served
+        # .004 to .008 of chance were served
+        assert np.mean((said[f"p_correct/{backend}"] - rate) ** 2) < 0.002
 
 
 def test_pass_rates_that_differ_between_queries_are_told_from_those_that_do_not():
@@ -170,9 +169,8 @@ def test_a_backend_without_any_reward_is_a_coin():
 def test_duplicates_with_different_labels_are_averaged():
     texts = ["What is the answer to this riddle of ours?"] * 100 + questions(100)
     reward = np.tile([[1.0, 1.0], [0.0, 1.0]], (100, 1))
-    reward[100:, 0] = np.random.default_rng(0).permutation(
-        reward[100:, 0]
-    )  # else whether a number is even tells
+    # else whether a number is even tells
+    reward[100:, 0] = np.random.default_rng(0).permutation(reward[100:, 0])
     found = signals(fit_held_out(plain(texts, reward)).bundle, texts[0])
     assert found["p_correct/small"] == pytest.approx(0.5, abs=0.08)
 

@@ -48,9 +48,8 @@ def test_what_a_plan_did_before_its_rules_were_changed_is_no_outcome_of_it():
     assert np.nanmean(outcomes.reward[:, 0]) == np.nanmean(rows.reward[:, 0]) == 0.0
     assert np.nanmax(outcomes.samples[:, 0]) == 1.0
     assert rows.counts["decisions_of_changed_plans"] == 120
-    assert (
-        rows.counts["samples"] == 360
-    )  # what samples look like, and whether they were right, is known all the same
+    # what samples look like, and whether they were right, is known all the same
+    assert rows.counts["samples"] == 360
 
 
 def test_plans_that_take_a_bundles_numbers_are_known_by_their_names():

@@ -33,9 +33,8 @@ def test_a_rows_own_outcome_does_not_move_its_prediction(rows):
     before = RewardModel(penalties=(3.0,)).predict(logged, logged.reward)[7]
     changed = logged.reward.copy()
     changed[7] = 1 - changed[7]
-    centre = (
-        changed.mean() - logged.reward.mean()
-    )  # outcomes are centred by all rows; the level is hardly shrunk
+    # outcomes are centred by all rows; the level is hardly shrunk
+    centre = changed.mean() - logged.reward.mean()
     after = RewardModel(penalties=(3.0,)).predict(logged, changed)[7]
     assert after == pytest.approx(before, abs=2 * abs(centre))
 

@@ -59,9 +59,8 @@ def by_price(
 
 def spaced(known: Known, families: Sequence[Family]) -> Decided:
     """Evenly spaced in training cost; at each cost the family that was most accurate there on the training queries."""
-    measured = [
-        np.array([measure(known, one) for one in family.settings]) for family in families
-    ]  # (settings, 2)
+    # (settings, 2)
+    measured = [np.array([measure(known, one) for one in family.settings]) for family in families]
     dear = alone(known, known.fold.best)[0]
     low = min(float(found[:, 0].min()) for found in measured)
     top = max(float(found[:, 0].max()) for found in measured)

@@ -33,12 +33,10 @@ class Problem:
 
     routing: Routing
     drawn: NDArray[np.int64] = field(compare=False)  # (ORDERS, STAGES, n, B, K) row of the columns, or NO_ROW
-    group: NDArray[np.int32] = field(
-        compare=False
-    )  # (rows + 1,) equal answers of all rows; -1: none (also last)
-    votes: tuple[
-        int, ...
-    ]  # of each backend: samples that nearly all of its queries have; 1 where votes mean nothing
+    # (rows + 1,) equal answers of all rows; -1: none (also last)
+    group: NDArray[np.int32] = field(compare=False)
+    # of each backend: samples that nearly all of its queries have; 1 where votes mean nothing
+    votes: tuple[int, ...]
 
     @property
     def recording(self) -> Recording:

@@ -36,9 +36,8 @@ class Scenario:
     at_once: float = 4.0  # queries in flight, mean
     worst: float = 4.0  # worst case over mean cost, but never below what was recorded
     replicas: int = 1
-    share: float = (
-        0.35  # of the way from the cheapest plans' cost to that of the best, for all queries: the budget
-    )
+    # of the way from the cheapest plans' cost to that of the best, for all queries: the budget
+    share: float = 0.35
     drifts: bool = False
     day_before: Literal["", "alike", "reversed"] = ""  # that the bundle learned from; none: from recordings
     as_in: str = ""  # the scenario whose queries these are; none: its own

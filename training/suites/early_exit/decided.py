@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from training.decision_rows import NO_ANSWER, DecisionRows, Named, RowKey, cost_of_samples
 from training.suites.early_exit.traces import Places, Traces
 
-HINDSIGHT = (
-    "hindsight_saved"  # signal: tokens per trace that the best threshold in hindsight saves on this half
-)
+# signal: tokens per trace that the best threshold in hindsight saves on this half
+HINDSIGHT = "hindsight_saved"
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,9 +54,8 @@ class Half:
 
     number: int
     tuning: NDArray[np.bool_] = field(compare=False)  # (n,)
-    safe: tuple[Floats, ...] = field(
-        compare=False
-    )  # per watch (n, L'): P(stopping here loses nothing), if it may
+    # per watch (n, L'): P(stopping here loses nothing), if it may
+    safe: tuple[Floats, ...] = field(compare=False)
     right: tuple[Floats, ...] = field(compare=False)  # per watch (n, L'): P(the tentative answer is right)
     gain: tuple[Floats, ...] = field(compare=False)  # per watch (n, L'): E[reward at the end - reward now]
     left: tuple[Floats, ...] = field(compare=False)  # per watch (n, L'): expected further tokens to the end

@@ -16,9 +16,8 @@ from training.suites.early_exit.traces import Floats
 from training.suites.early_exit.utility import utility
 
 Decide = Callable[[Half], Decided | None]
-MORE_CAUTION = (
-    0.75  # standard errors, where the best of all families is chosen: the more settings, the luckier
-)
+# standard errors, where the best of all families is chosen: the more settings, the luckier
+MORE_CAUTION = 0.75
 TUNED = f"{TARGET:g}pt"  # the operating point tuned for so many points of loss
 
 

@@ -12,6 +12,7 @@ from training.suites.early_exit.halves import Half, Known
 from training.suites.early_exit.settings import Settings
 from training.suites.early_exit.watch import first_true
 
+# reward per trace
 PRICES = (
     0.003,
     0.006,
@@ -27,7 +28,7 @@ PRICES = (
     0.24,
     0.35,
     0.5,
-)  # reward per trace
+)
 
 
 def utility(known: Known, half: Half) -> Settings:

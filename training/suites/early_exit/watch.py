@@ -45,9 +45,8 @@ class Watched:
     traces: Traces
     watch: Watch
     place: NDArray[np.int64] = field(compare=False)  # (n, L') column of `Traces`, NO_ROW behind the last
-    spent: Floats = field(
-        compare=False
-    )  # (n, L' + 1) tokens of stopping at each look, last: of never stopping
+    # (n, L' + 1) tokens of stopping at each look, last: of never stopping
+    spent: Floats = field(compare=False)
     reward: Floats = field(compare=False)  # (n, L' + 1)
     answer: NDArray[np.int32] = field(compare=False)  # (n, L')
 

@@ -23,9 +23,8 @@ def with_task(fold: Fold, estimates: Estimates) -> Estimates | None:
         return None
     number = {name: place for place, name in enumerate(names)}
     group = np.array([number[tasks[place]] for place in fold.train])
-    test_group = np.array(
-        [number.get(tasks[place], len(names)) for place in fold.test]
-    )  # the last: never seen
+    # the last: never seen
+    test_group = np.array([number.get(tasks[place], len(names)) for place in fold.test])
     error = fold.problem.reward[fold.train] - estimates.train_quality  # (n_train, B)
     total = np.zeros((len(names) + 1, error.shape[1]))
     np.add.at(total, group, error)

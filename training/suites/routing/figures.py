@@ -98,9 +98,8 @@ class RoutingFigures:
         return found
 
     def _cheapest_and_best(self) -> tuple[int, int]:
-        reward = np.mean(
-            [_mean_of_known(rewards) for rewards in self._reward.values()], axis=0
-        )  # (backends,)
+        # (backends,)
+        reward = np.mean([_mean_of_known(rewards) for rewards in self._reward.values()], axis=0)
         cost = np.mean([_mean_of_known(costs) for costs in self._cost.values()], axis=0)
         there = np.flatnonzero(~np.isnan(reward))
         cheapest = there[np.argmin(cost[there])]

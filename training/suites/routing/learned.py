@@ -30,9 +30,8 @@ class Learned:
     train: NDArray[np.int64] = field(compare=False)  # places in the problem that it was fitted on
     rows: FitRows = field(compare=False)  # of these
     fitted: Fitted = field(compare=False)
-    held_out: Signals = field(
-        compare=False
-    )  # of the training queries, each while it was held out, (n_train,)
+    # of the training queries, each while it was held out, (n_train,)
+    held_out: Signals = field(compare=False)
     signals: Signals = field(compare=False)  # of the test queries, (n_test,)
     estimates: Estimates
 

@@ -30,9 +30,8 @@ class Candidates:
     labels: tuple[str, ...]
     samples: Floats = field(compare=False)  # (k, n) drawn, mean over permutations
     right: Floats = field(compare=False)  # (k, n)
-    stops: Callable[[int, int], NDArray[np.int16]] = field(
-        compare=False
-    )  # (setting, permutation) -> samples drawn, (n,) in [1, N]
+    # (setting, permutation) -> samples drawn, (n,) in [1, N]
+    stops: Callable[[int, int], NDArray[np.int16]] = field(compare=False)
     default: int | None = None  # the setting without tuning
     careful: bool = False  # what luck hides, and a margin, are added to the loss on the tuning half
     # (setting, permutation) -> arrival of the sample that answers, (n,); None: the majority's

@@ -65,9 +65,10 @@ class SamplingFigures:
     _reference: dict[tuple[int, str], Floats] = field(default_factory=dict)
     _found: dict[str, dict[str, Measured]] = field(default_factory=lambda: defaultdict(dict))
     _backend: dict[str, str] = field(default_factory=dict)
+    # (subject, operating point) -> split -> the queries, and which of them a sample passed
     _solved: dict[tuple[str, str], dict[Split, tuple[NDArray[np.int32], NDArray[np.bool_]]]] = field(
         default_factory=dict
-    )  # (subject, operating point) -> split -> the queries, and which of them a sample passed
+    )
 
     def subject(self, name: str, backend: str) -> str:
         """`name` of the backend with most samples per query, `<name>:<backend>` of the others."""

@@ -34,9 +34,8 @@ class Problem:
     seed: int
     most: int  # N
     queries: NDArray[np.int32] = field(compare=False)  # (n,) index into Recording.queries
-    rows: NDArray[np.int64] = field(
-        compare=False
-    )  # (n, K) rows of the columns, `NO_ROW` after a query's last
+    # (n, K) rows of the columns, `NO_ROW` after a query's last
+    rows: NDArray[np.int64] = field(compare=False)
     have: NDArray[np.int64] = field(compare=False)  # (n,) samples, N at least
     left_out: int  # queries with fewer labelled samples
 

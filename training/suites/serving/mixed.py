@@ -21,10 +21,11 @@ from training.suites.serving.processes import Running
 from training.suites.serving.prompts import Turn
 from training.suites.serving.wire import SERVICE, request
 
+# of ten calls
 KINDS = (
     *("Generate", "Decide", "Generate", "door", "ReportOutcome", "Generate", "GenerateStream"),
     *("Decide", "Generate", "ReportOutcome"),
-)  # of ten calls
+)
 USED = pb.UsageItem(out=5, samples=1)
 STUCK_S = 60.0
 LATE_S = 1.0
@@ -41,9 +42,8 @@ class Mixed:
     reported: list[str] = field(default_factory=list)  # keys of outcomes that were acknowledged
     # by kind, from the time at which a call should have been sent
     latencies_s: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    late_seconds: set[int] = field(
-        default_factory=set
-    )  # of the run, in which a call should have been sent that took LATE_S
+    # of the run, in which a call should have been sent that took LATE_S
+    late_seconds: set[int] = field(default_factory=set)
 
     def latency_ms(self, share: float, kind: str = "") -> float:
         """A quantile, of one kind or of all; infinite where nothing came back."""

@@ -41,9 +41,8 @@ class Seen:
     seconds: float = 0.0
     tokens: int = 0
     first_s: list[float] = field(default_factory=list)  # after the request
-    gaps_s: list[float] = field(
-        default_factory=list
-    )  # one per further token; tokens that come together: 0 between
+    # one per further token; tokens that come together: 0 between
+    gaps_s: list[float] = field(default_factory=list)
     server_cpu_s: float = 0.0
     refused: int = 0  # streams that were not begun: the service was overloaded
 
