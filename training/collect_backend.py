@@ -27,12 +27,7 @@ DRAWN = (
     "hidden",
 )
 # as in router.toml; ca_file from the current folder
-WAY = (
-    "api_key_env",
-    "ca_file",
-    "proxy",
-    "proxy_auth_env",
-)
+WAY = ("api_key_env", "ca_file", "proxy", "proxy_auth_env")
 OPTIONS = (*DRAWN, *WAY)
 FORM = f"NAME=URL[,{'=…][,'.join(OPTIONS)}=…]"
 

@@ -41,10 +41,7 @@ from training.vllm_cpu.server import ServerOptions, VllmServer
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 # of 30; value vectors of block 29 are the last
-LAYERS = {
-    HIDDEN: (10, 15, 20, 25, 30),
-    VALUES: (5, 10, 15, 20, 25, 29),
-}
+LAYERS = {HIDDEN: (10, 15, 20, 25, 30), VALUES: (5, 10, 15, 20, 25, 29)}
 OUT = SHIPPED.with_name("house-states")
 PIECES = "prompt_last@20,answer_mean@20"  # as good as any two of what is read
 NOTE = "hidden: prompt and recorded answer read again by the same model on vLLM (training/house_states.py)"

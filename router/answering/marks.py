@@ -6,10 +6,7 @@ import re
 from collections import deque
 
 # characters that are searched for marks; an answer stands at the beginning or at the end
-HEAD, TAIL = (
-    2000,
-    4000,
-)
+HEAD, TAIL = 2000, 4000
 BOX = 2000  # characters that a box may hold
 
 _SAID = re.compile(

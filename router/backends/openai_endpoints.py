@@ -9,10 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 # after a failure a url is asked last for so long; doubled with each further one
-REST_S, LONGEST_REST_S = (
-    5.0,
-    60.0,
-)
+REST_S, LONGEST_REST_S = 5.0, 60.0
 TOLD = 300  # characters of what a server said, in the log and in the status
 SLACK = 4  # requests: a session's own url may have so many more than another, and is asked all the same
 

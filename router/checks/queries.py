@@ -42,11 +42,7 @@ NUMBERS = {
     "logprobs": Range(0, 20),
 }
 # to be shared by doors
-NO_SAMPLING, NO_CONSTRAINTS, NO_PREFERENCES = (
-    Sampling(),
-    Constraints(),
-    Preferences(),
-)
+NO_SAMPLING, NO_CONSTRAINTS, NO_PREFERENCES = Sampling(), Constraints(), Preferences()
 BIAS, WEIGHT, FINITE = Range(-100, 100), Range(0), Range()
 MICROS, ANSWERS, PRIORITY = Range(0), Range(1, 16), Range(-100, 100)
 

@@ -21,11 +21,7 @@ _S = TypeVar("_S", bound=Section)
 WRONG = object()  # a value that was wrong and is noted as such
 _ANY_NUMBER = Bound(Unit.PLAIN, float("-inf"), float("inf"))
 # what stands in for a required value that is missing
-_EMPTY: dict[Any, Any] = {
-    str: "",
-    tuple: (),
-    Mapping: {},
-}
+_EMPTY: dict[Any, Any] = {str: "", tuple: (), Mapping: {}}
 
 
 def read_config(document: Mapping[str, Any], problems: Problems) -> Config:

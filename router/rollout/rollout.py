@@ -221,10 +221,7 @@ class Rollout:
         """What decides while no version is active; its version is "" where the configuration names no bundle."""
         predictions = self._ready.by_version[""].predictions
         # which may lie outside of the shelf
-        version, card = (
-            predictions.version,
-            getattr(predictions, "card", None),
-        )
+        version, card = predictions.version, getattr(predictions, "card", None)
         state = BundleState.ACTIVE if version else BundleState.RETIRED
         return Listed(version, state, cards.get(version, card), 1.0 - found.canary_share, "configured")
 

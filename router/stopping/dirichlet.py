@@ -17,10 +17,7 @@ from router.stopping.beta import stays_ahead
 from router.stopping.by_votes import ByVotes
 
 # of the grid in the root of a gamma variable, whose sd is about 1/2 for every shape
-STEP, HALF_WIDTH = (
-    0.1,
-    3.5,
-)
+STEP, HALF_WIDTH = 0.1, 3.5
 
 
 @dataclass(frozen=True, slots=True)

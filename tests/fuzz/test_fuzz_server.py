@@ -27,12 +27,7 @@ from router.wire.parts import ADMIN_SERVICE, ROUTER_SERVICE
 
 WATCHED_S = 0.02  # of a stream without end
 # nothing is down here, and nobody is in a hurry
-FAULTS = (
-    "UNKNOWN",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DEADLINE_EXCEEDED",
-)
+FAULTS = ("UNKNOWN", "INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED")
 NAMES = ("small", "vote", "broken", "apportion", "default", "r", "d", "team", "f", "text", "g", "all", "none")
 CHAT: dict[str, Any] = {
     "model": "vote",

@@ -10,10 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 # needs what only the model server's environment has
-RUNS_ELSEWHERE = (
-    "predictors/vllm/",
-    "training/vllm_cpu/",
-)
+RUNS_ELSEWHERE = ("predictors/vllm/", "training/vllm_cpu/")
 
 
 def with_examples() -> list[str]:

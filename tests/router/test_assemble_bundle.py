@@ -183,10 +183,7 @@ def test_a_plan_under_another_name_is_the_plan_that_was_fitted(place):
     plans = build_plans(config)
     bundle = load_bundle(place / "bundle")
     # one new name, two that changed places
-    then = {
-        "tiny": plans["small"].digest,
-        "small": plans["large"].digest,
-    }
+    then = {"tiny": plans["small"].digest, "small": plans["large"].digest}
     save_bundle(replace(bundle, card=replace(bundle.card, plans=then)), place / "bundle")
     predictions, unknown = load_predictions(config, place, plans)
     renamed = {"tiny": "small", "small": "large"}

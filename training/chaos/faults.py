@@ -39,11 +39,7 @@ class Fault:
     lost: int = 0
     move: bool = False  # users may have to go to the other replica
     # at most, at p50, p90 and p99, over what it takes without
-    added_s: tuple[float, float, float] = (
-        1.0,
-        2.0,
-        3.0,
-    )
+    added_s: tuple[float, float, float] = (1.0, 2.0, 3.0)
 
 
 async def store_paused(world: World, _: Load, seconds: float) -> None:

@@ -22,10 +22,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: int = 0
     deletions: int = 0
     # number and id of a decision among the last: a store that was set back has another
-    last: tuple[int, str] = (
-        0,
-        "",
-    )
+    last: tuple[int, str] = (0, "")
 
 
 class PartFile(msgspec.Struct, frozen=True, kw_only=True):

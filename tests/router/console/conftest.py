@@ -21,12 +21,7 @@ from router.domain.usage import Usage
 
 BEGAN = 1_750_000_000.0  # of the rows that are made, seconds since the epoch
 # quality, micros
-PLANS = {
-    "small": (0.4, 20.0),
-    "vote": (0.6, 60.0),
-    "cascade": (0.7, 90.0),
-    "large": (0.9, 200.0),
-}
+PLANS = {"small": (0.4, 20.0), "vote": (0.6, 60.0), "cascade": (0.7, 90.0), "large": (0.9, 200.0)}
 
 CONFIG = """
 mode = "apply"

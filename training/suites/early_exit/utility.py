@@ -13,22 +13,7 @@ from training.suites.early_exit.settings import Settings
 from training.suites.early_exit.watch import first_true
 
 # reward per trace
-PRICES = (
-    0.003,
-    0.006,
-    0.01,
-    0.015,
-    0.02,
-    0.03,
-    0.04,
-    0.06,
-    0.08,
-    0.12,
-    0.16,
-    0.24,
-    0.35,
-    0.5,
-)
+PRICES = (0.003, 0.006, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.16, 0.24, 0.35, 0.5)
 
 
 def utility(known: Known, half: Half) -> Settings:
