@@ -200,24 +200,28 @@ class Books:
     async def reserve(self, progress: Progress) -> None:
         """Set the worst case of the plan aside; waits only where this replica's share is too small for it.
 
-        Where the store had less than was known here when the plan was drawn, the best of those that fit what is
-        left now takes over, once. Raises `BudgetExceeded`.
+        Where the store had less than was known here when the plan was drawn, or an account is not in dollars, the
+        best of those that fit what is left now takes over. Raises `BudgetExceeded`.
         """
         try:
             return await self._obtain(progress, progress.plan)
         except BudgetExceeded as error:
             refusal = error
-        for plan in affordable(progress, self._left(progress.query))[:1]:
+        for place, plan in enumerate(affordable(progress, self._left(progress.query))):
             with contextlib.suppress(BudgetExceeded):
-                await self._obtain(progress, plan)
+                await self._obtain(progress, plan, waits=not place)
                 return self._takes_over(progress, plan, ": less money was left than was known")
         self._refused(progress.query)
         raise refusal
 
-    async def _obtain(self, progress: Progress, plan: Plan) -> None:
+    async def _obtain(self, progress: Progress, plan: Plan, *, waits: bool = True) -> None:
         query, held = progress.query, progress.reservations
-        amount = worst_amount(query, plan, self.chooser.forecaster.bounds)
-        held.append(await self.ledger.obtain(f"{progress.decision_id}/{len(held)}", amount, query.tenant))
+        wanted = (
+            f"{progress.decision_id}/{len(held)}",
+            worst_amount(query, plan, self.chooser.forecaster.bounds),
+            query.tenant,
+        )
+        held.append(await self.ledger.obtain(*wanted) if waits else self.ledger.reserve(*wanted))
 
     async def begin_again(self, progress: Progress, index: int, backend: object, error: BackendError) -> bool:
         """Whether the stage that failed is to begin once more, on another server of its backend.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from router.command_group import CommandFailed
-from router.commands.tables import as_json, money, table, units
+from router.commands.tables import as_json, counted, money, table, units
 
 if TYPE_CHECKING:
     from router.config import Config
@@ -173,8 +173,15 @@ def _rows(files: list[str], since: float) -> Iterable[Decision]:
     from router.decisions.onlooker import look_at
 
     for file in files:
+        unreadable = 0
         with look_at(file) as look:
-            yield from filter(None, look.decisions(since, float("inf")))
+            for row in look.decisions(since, float("inf")):
+                if row is None:
+                    unreadable += 1
+                else:
+                    yield row
+        if unreadable:
+            typer.echo(f"{counted(unreadable, 'decision')} left out, damaged: {file}", err=True)
 
 
 def _print(found: Iterable[AccountAudit], problems: list[str], files: int) -> None:

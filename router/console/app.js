@@ -27,12 +27,14 @@ function render() {
   const { page, id, name } = place();
   document.title = `${page.title} · Apportion`;
   if (state.needsKey) show(main, signIn());
-  else show(main, state.trouble ? h("section", { class: "warn", role: "alert" }, h("h2", {}, "No answer"), h("p", {}, state.trouble)) : null, page.page(render, id));
+  else show(main, state.trouble ? warning("No answer", state.trouble) : state.unread ? warning("Decisions cannot be read", state.unread) : null, page.page(render, id));
   show(document.getElementById("pages"), PAGES.map(([one, module]) => h("a", { href: `#/${one}`, "aria-current": one === name ? "page" : null }, icon(one), h("span", {}, module.title))));
   show(document.getElementById("modes"), MODES.map(([mode, label, words]) => h("button", { type: "button", "aria-pressed": String(state.status?.mode === mode), "data-acts": `${mode} ${state.status?.mode}`, disabled: !state.status,
     onclick: () => state.status?.mode !== mode && ask(`${label}?`, words, label, () => call("SetMode", { mode })) }, label)));
   show(document.getElementById("pulse"), pulse());
 }
+
+const warning = (title, words) => h("section", { class: "warn", role: "alert" }, h("h2", {}, title), h("p", {}, words));
 
 function pulse() {
   const { status } = state;

@@ -7,7 +7,7 @@ const FIRST = 50;
 const PAGE = 200;
 
 export const state = {
-  status: null, plans: [], backends: [], bundles: null, bundlesWhy: "", accounts: [], rows: [], more: "", trouble: "", needsKey: false,
+  status: null, plans: [], backends: [], bundles: null, bundlesWhy: "", accounts: [], rows: [], more: "", trouble: "", unread: "", needsKey: false,
 };
 
 const told = new Set();
@@ -45,24 +45,25 @@ export async function start() {
   await backfill();
 }
 
-// The numbers that move: status, the money, the newest rows.
+// The numbers that move: status, the money, the newest rows. Where the log cannot be read the rest is still told.
 export async function refresh(first = { page_size: FIRST, with_outcomes: true }) {
-  try {
-    const [status, budget, page] = await Promise.all([
-      call("GetStatus"), call("GetBudget"), call("ListDecisions", first),
-    ]);
-    state.status = status;
-    setBudget(budget);
-    if (state.rows.length <= page.decisions.length) state.more = page.next_page_token;
-    take(page.decisions.map(row));
-    state.trouble = "";
-    state.needsKey = false;
-  } catch (error) {
-    state.needsKey = error.status === 401 || error.status === 403;
-    state.trouble = error instanceof Refused ? error.message : "the service does not answer";
+  const [status, budget, page] = await Promise.allSettled([call("GetStatus"), call("GetBudget"), call("ListDecisions", first)]);
+  const why = [status, budget].find((one) => one.status === "rejected")?.reason;
+  if (!why) {
+    state.status = status.value;
+    setBudget(budget.value);
   }
+  if (page.status === "fulfilled") {
+    if (state.rows.length <= page.value.decisions.length) state.more = page.value.next_page_token;
+    take(page.value.decisions.map(row));
+  }
+  state.needsKey = why?.status === 401 || why?.status === 403;
+  state.trouble = why ? said(why) : "";
+  state.unread = page.status === "rejected" && !why ? said(page.reason) : "";
   changed();
 }
+
+const said = (error) => (error instanceof Refused ? error.message : "the service does not answer");
 
 // What changes seldom: plans, backends, bundles, accounts.
 export async function menu() {

@@ -209,6 +209,16 @@ def test_rows_that_were_thrown_away_are_no_difference(left, tmp_path):
     assert code == 1 and "was spent, its decisions only" in out
 
 
+def test_rows_that_cannot_be_read_are_told(left, tmp_path):
+    for file in left[0].glob("*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    with closing(sqlite3.connect(tmp_path / "decisions.db")) as connection, connection:
+        connection.execute("UPDATE decisions SET body = x'93' WHERE n = 1")
+    for command in ("usage", "audit"):
+        code, _, err = run(command, "--config", str(tmp_path / "router.toml"))
+        assert (code, err) == (0, f"1 decision left out, damaged: {tmp_path / 'decisions.db'}\n")
+
+
 def test_paths_that_are_sent_on_are_paid_for_and_have_no_rows(left, tmp_path):
     for file in left[0].glob("*"):
         (tmp_path / file.name).write_bytes(file.read_bytes())

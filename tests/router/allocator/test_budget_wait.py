@@ -14,12 +14,14 @@ from router.errors import BudgetExceeded
 from router.feasible import Limits
 from router.held import Held
 from router.ledger import ALL, Amount
-from router.ledger.accounts import Account, Accounts
+from router.ledger.accounts import TOKENS, Account, Accounts
 from router.ledger.hand import RESERVED_RETRY_S
 from router.ledger.in_process import in_process
 from router.ledger.leased import Leased
 from router.ledger.shared import Memory
 from router.ledger.window import Window
+from router.worst_case import worst_amount
+from tests.router.allocator.conftest import Told
 
 WINDOW_S = 1024.0
 
@@ -92,6 +94,27 @@ def share_with_another(house, limit: int, taken: int) -> Leased:
     asyncio.run(other.obtain("elsewhere", Amount(taken)))
     house.allocator.books.ledger = mine
     return mine
+
+
+def test_where_tokens_are_short_a_plan_takes_over_that_they_suffice_for(build, ask, one):
+    plans = {
+        name: [one("s", max_samples=samples)] for name, samples in (("one", 1), ("two", 2), ("three", 3))
+    }
+    known = Told({"plan_quality/one": 0.7, "plan_quality/two": 0.8, "plan_quality/three": 0.9})
+    house = build({"s": ["4"]}, plans, predictions=known)
+    books = house.allocator.books
+    bounds = books.chooser.forecaster.bounds
+    tokens = [worst_amount(ask(), plan, bounds).tokens for plan in books.chooser.menu.plans]
+    assert tokens[0] + 1 < tokens[1] < tokens[2]
+    everything = Account(ALL, (tokens[0] + 1) * 1_000_000, Window("hour"), unit=TOKENS, within="")
+    ledger = Leased(Accounts([everything]), Memory(lambda: 0.0), "here", lambda: 0.0)
+    ledger.store.register("here", ledger.accounts)
+    ledger.exchange()
+    books.ledger = ledger
+    done = asyncio.run(house.done(ask()))
+    assert (done.decision.plan, done.decision.status) == ("one", Status.ANSWERED)
+    with pytest.raises(BudgetExceeded, match=r"'all'.* may cost \d+ tokens, \d+ of \d+ are left"):
+        asyncio.run(house.done(ask(request_id="r2")))
 
 
 def test_where_the_store_has_less_than_was_known_a_cheaper_plan_takes_over(build, ask, one):

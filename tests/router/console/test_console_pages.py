@@ -187,6 +187,33 @@ def test_every_control_and_picture_has_a_name(page):
         assert page.locator("main h1").count() == 1
 
 
+def test_while_the_log_cannot_be_read_the_rest_is_told_and_the_mode_can_be_set(page):
+    away = {"status": 503, "json": {"code": "UNAVAILABLE", "message": "decision store: connection refused"}}
+    page.route("**/api/ListDecisions", lambda route: route.fulfill(**away))
+    page.reload()
+    said = page.get_by_role("alert")
+    expect(said).to_contain_text("Decisions cannot be read")
+    expect(said).to_contain_text("connection refused")
+    expect(page.get_by_role("button", name="Bypass")).to_be_enabled()
+    expect(page.locator(".tile").first).to_contain_text("Spent")
+    expect(page.locator("#pulse")).to_contain_text("apply")
+    page.unroute("**/api/ListDecisions")
+    expect(page.locator(".rows li")).to_have_count(12)
+    expect(said).to_have_count(0)
+
+
+def test_long_names_push_nothing_out_of_sight(page, rows):
+    page.set_viewport_size({"width": 1280, "height": 800})
+    for name in ("budget", "plans", f"decisions/{rows[-1].decision_id}"):
+        go(page, name)
+        page.wait_for_selector("main tbody th")
+        hidden = page.evaluate(
+            "() => { for (const one of document.querySelectorAll('main tbody th')) one.textContent = 'a-name-'.repeat(12);"
+            " return [...document.querySelectorAll('main .scroll')].filter((one) => one.scrollWidth > one.clientWidth).length; }"
+        )
+        assert hidden == 0, name
+
+
 def test_a_phone_shows_every_page_without_sideways_scrolling(page, rows):
     page.set_viewport_size({"width": 360, "height": 740})
     for name in (*PAGES, f"decisions/{rows[-1].decision_id}"):

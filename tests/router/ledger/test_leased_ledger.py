@@ -79,7 +79,7 @@ def test_a_request_is_reserved_in_every_account_of_its_branch():
 def test_what_does_not_fit_one_account_is_reserved_in_none():
     ledger, _ = made()
     ledger.settle(ledger.reserve("q1", Amount(250), "a"), Amount(250))
-    with pytest.raises(BudgetExceeded, match=r"'team'.*may cost 51 micro-units of USD, 50 of 300 are left"):
+    with pytest.raises(BudgetExceeded, match=r"'team'.*may cost 0\.000051 USD, 0\.00005 of 0\.0003 are left"):
         ledger.reserve("q2", Amount(51), "a")
     assert [stands(ledger, name) for name in ("team", "research", ALL)] == [(250, 0)] * 3
 
