@@ -43,7 +43,7 @@ _EDGE = 1e-3
 _MOST = 1 - _EDGE
 
 
-class Look(NamedTuple):
+class TraceLook(NamedTuple):
     """One look at a growing trace."""
 
     tokens: int  # spent so far
@@ -54,7 +54,7 @@ class Look(NamedTuple):
     written: Written = NOTHING  # the tentative answer in the text; asked of the latest look alone
 
 
-def exit_features(looks: Sequence[Look]) -> list[float]:
+def exit_features(looks: Sequence[TraceLook]) -> list[float]:
     """`NAMES` of a trace as it stands at its latest look; `looks` in order, at least one. What is unknown is 0."""
     now, answers = looks[-1], [look.answer for look in looks]
     run = 0

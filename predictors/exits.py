@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.errors import BundleError
-from predictors.exit_features import BEFORE_TEXT, NAMES, Look, exit_features
+from predictors.exit_features import BEFORE_TEXT, NAMES, TraceLook, exit_features
 from predictors.exit_head import ExitHead
 from predictors.exit_text import written
 from predictors.observation import Observation, Sample
@@ -128,9 +128,9 @@ class Exits:
         return cls(backend, head, float(numbers[0]), int(numbers[1]), losses, tuple(at))
 
 
-def look_of(sample: Sample) -> Look:
+def look_of(sample: Sample) -> TraceLook:
     """A look of the allocator's as the features want it."""
-    return Look(
+    return TraceLook(
         sample.prefix_tokens or sample.tokens_out,
         sample.answer_class,
         sample.confidence,

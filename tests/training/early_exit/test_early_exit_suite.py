@@ -11,7 +11,7 @@ import pytest
 
 from predictors.bundle import Bundle
 from predictors.bundle_files import load_bundle
-from predictors.exit_features import NAMES, Look, exit_features
+from predictors.exit_features import NAMES, TraceLook, exit_features
 from predictors.exit_head import ExitHead, fit_exit_head
 from predictors.exits import counted_losses
 from router.configuration.file import load
@@ -180,10 +180,10 @@ def test_the_head_knows_what_is_settled_and_what_is_left_and_comes_back_from_its
     rows, now, end, tokens, length = [], [], [], [], []
     for _ in range(400):
         settled_at, whole = int(rng.integers(1, 8)), 10
-        looks: list[Look] = []
+        looks: list[TraceLook] = []
         for place in range(1, whole):
             done = place >= settled_at
-            looks.append(Look(50 * place, 0 if done else 10 + place, 0.9 if done else 0.3))
+            looks.append(TraceLook(50 * place, 0 if done else 10 + place, 0.9 if done else 0.3))
             rows.append(exit_features(looks))
             now.append(float(done))
             end.append(1.0)
@@ -288,7 +288,12 @@ def test_losses_are_counted_where_a_trace_would_first_stop():
 
 
 def test_features_do_not_depend_on_what_the_answers_are_called():
-    looks = [Look(10, 0, 0.5, -0.3), Look(20, 1, 0.6, -0.2), Look(30, 1, 0.7, -0.2), Look(40, None)]
+    looks = [
+        TraceLook(10, 0, 0.5, -0.3),
+        TraceLook(20, 1, 0.6, -0.2),
+        TraceLook(30, 1, 0.7, -0.2),
+        TraceLook(40, None),
+    ]
     renamed = [look._replace(answer=None if look.answer is None else look.answer + 7) for look in looks]
     assert [exit_features(looks[:k]) for k in range(1, 5)] == [
         exit_features(renamed[:k]) for k in range(1, 5)

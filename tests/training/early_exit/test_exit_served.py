@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from predictors.errors import BundleError
-from predictors.exit_features import BEFORE_TEXT, NAMES, Look, exit_features
+from predictors.exit_features import BEFORE_TEXT, NAMES, TraceLook, exit_features
 from predictors.exit_head import ExitHead, fit_exit_head
 from predictors.exits import Exits
 from predictors.linear import Linear
@@ -152,8 +152,8 @@ def test_trees_see_what_lines_do_not():
 
 def test_features_of_a_trace_worked_out_by_hand():
     looks = [
-        Look(16, 0, 0.5, -0.4, 0.1), Look(32, 1, 0.9, None, 0.1), Look(48, None, None, -0.2, 0.1),
-        Look(64, 1, 0.8, None, 0.1), Look(80, 1, 0.6, -0.3, 0.1),
+        TraceLook(16, 0, 0.5, -0.4, 0.1), TraceLook(32, 1, 0.9, None, 0.1), TraceLook(48, None, None, -0.2, 0.1),
+        TraceLook(64, 1, 0.8, None, 0.1), TraceLook(80, 1, 0.6, -0.3, 0.1),
     ]  # fmt: skip
     told = dict(zip(NAMES, exit_features(looks), strict=True))
     sure = [log(p / (1 - p)) for p in (0.5, 0.9, 0.8, 0.6)]

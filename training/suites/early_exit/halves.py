@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors.exit_features import NAMES, Look, exit_features
+from predictors.exit_features import NAMES, TraceLook, exit_features
 from predictors.exit_head import ExitHead, fit_exit_head
 from predictors.exit_text import NOTHING, Written, written
 from training.suites.early_exit.traces import TUNING, Floats, Places, Traces
@@ -142,7 +142,7 @@ def features_of(one: Watched, said: Floats) -> NDArray[np.float32]:
     tokens = one.taken(one.traces.tokens, 0.0)
     found = np.zeros((*one.place.shape, len(NAMES)), dtype=np.float32)
     for trace in range(len(one.traces)):
-        looks: list[Look] = []
+        looks: list[TraceLook] = []
         for look in range(int(one.there[trace].sum())):
             answer = int(one.answer[trace, look])
             sure, logprob, entropy = (
@@ -150,6 +150,6 @@ def features_of(one: Watched, said: Floats) -> NDArray[np.float32]:
             )
             text = Written(*said[trace, one.place[trace, look]].tolist())
             spent = int(tokens[trace, look])
-            looks.append(Look(spent, None if answer < 0 else answer, sure, logprob, entropy, text))
+            looks.append(TraceLook(spent, None if answer < 0 else answer, sure, logprob, entropy, text))
             found[trace, look] = exit_features(looks)
     return found
