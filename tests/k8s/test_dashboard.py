@@ -133,6 +133,12 @@ def test_an_alert_says_what_it_is_and_what_to_do(rule):
         assert rule["expr"].count(opened) == rule["expr"].count(closed)
 
 
+def test_a_backend_that_never_gave_a_sample_is_no_reason_to_be_silent():
+    (rule,) = (rule for rule in RULES if rule["alert"] == "ApportionBackendFails")
+    assert "/" not in rule["expr"].replace("[5m]", "")  # by a series that is not there, nothing is divided
+    assert "rate(apportion_samples_total[5m])) or 0 * " in rule["expr"]
+
+
 def test_alerts_name_commands_that_exist():
     from router.commands import COMMANDS
     from training.commands import COMMANDS as OF_TRAINING
