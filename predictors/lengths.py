@@ -129,9 +129,8 @@ def uncensored_weights(tokens: Floats, cut: NDArray[np.bool_]) -> Floats:
     before = np.append(1.0, chance[:-1])
     weight = np.zeros(len(tokens))
     weight[order] = np.where(cut[order], 0.0, 1 / np.maximum(before, _LEAST_CHANCE))
-    if cut[order][
-        -1
-    ]:  # nobody complete stands for the longest: keep those cut as what they are, a lower bound
+    # nobody complete stands for the longest: keep those cut as what they are, a lower bound
+    if cut[order][-1]:
         weight[cut & (tokens >= tokens[~cut].max())] = 1 / max(float(before[-1]), _LEAST_CHANCE)
     return weight
 

@@ -21,7 +21,7 @@ from router.advising.advisor import Advisor
 from router.batches.batches import BatchDesk
 from router.coalescing import Coalescer
 from router.errors import ConfigError
-from router.held import Held
+from router.held_reservations import HeldReservations
 from router.idempotency import Replays
 from router.outcome_rates import OutcomeRates
 from router.random_ids import RandomIds
@@ -98,7 +98,7 @@ class Servers:
             counts_socket=counts_socket,
         )
         self.health = health.aio.HealthServicer()
-        held, known, new_id = Held(books), known_names(service), RandomIds()
+        held, known, new_id = HeldReservations(books), known_names(service), RandomIds()
         asked = AskedOfUs(service.answers, known, books.prices, books.store, new_id)
         self.desk = BatchDesk(service.batches, asked, books.settings.replica, wall_s)
         limits = TenantLimits(service.config.limits, monotonic_s)

@@ -58,10 +58,10 @@ def traces_of(recording: Recording, backend: str) -> Iterator[Trace]:
                 )
 
 
-async def states_at_looks(hand: Reread, trace: Trace, layers: Sequence[int]) -> dict[str, Any]:
+async def states_at_looks(reader: Reread, trace: Trace, layers: Sequence[int]) -> dict[str, Any]:
     """The journal's row: `values` of every look, one after the other, None where the text is spelt otherwise."""
-    prompt = await hand.tokens({"messages": hand.server.body(trace.query, 0)["messages"]})
-    text = await hand.tokens({"prompt": trace.text, "add_special_tokens": False})
+    prompt = await reader.tokens({"messages": reader.server.body(trace.query, 0)["messages"]})
+    text = await reader.tokens({"prompt": trace.text, "add_special_tokens": False})
     row: dict[str, Any] = {"query_id": trace.query_id, "sample_idx": trace.sample_idx, "values": None}
     if len(text) + 1 != trace.tokens_out:  # its last token, the end, is not in the text
         return row
@@ -71,14 +71,14 @@ async def states_at_looks(hand: Reread, trace: Trace, layers: Sequence[int]) -> 
         marks = [len(prompt) + place - 1 for place in some]
         key = secrets.token_hex(16)
         asked = {
-            "model": hand.server.model,
+            "model": reader.server.model,
             "prompt": [*prompt, *text[: some[-1]]],
             "max_tokens": 1,
             "temperature": 0.0,
             "kv_transfer_params": ask_params(key, split=len(prompt), marks=marks),
         }
-        await hand.post("/v1/completions", asked)
-        states = await hand.states(state_path(hand.folder, "", key))
+        await reader.post("/v1/completions", asked)
+        states = await reader.states(state_path(reader.folder, "", key))
         size = 2 * states.width
         at = {piece: size * number for number, piece in enumerate(states.pieces)}
         for mark in marks:
@@ -105,12 +105,12 @@ async def read_all(
     timeout = aiohttp.ClientTimeout(total=None, sock_read=600)
     with AppendOnlyLines(journal, "reading") as file:
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
-            hand = Reread(session, server, folder)
+            reader = Reread(session, server, folder)
 
             async def work_off() -> None:
                 nonlocal read
                 for trace in waiting:
-                    row = await states_at_looks(hand, trace, layers)
+                    row = await states_at_looks(reader, trace, layers)
                     file.append(row)
                     read += 1
                     if read % 20 == 0:

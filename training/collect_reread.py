@@ -163,12 +163,12 @@ async def reread(
         # A server closes connections that rest for 5 s; one that it is about to close must not be asked.
         connector = aiohttp.TCPConnector(keepalive_timeout=2.0)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
-            hand = Reread(session, server, folder)
+            reader = Reread(session, server, folder)
 
             async def work_off() -> None:
                 nonlocal finished, read, going
                 for samples in waiting:
-                    rows = await hand.query(samples)
+                    rows = await reader.query(samples)
                     for row in rows:
                         file.append(row)
                     finished, read = finished + 1, read + len(rows)

@@ -84,8 +84,8 @@ async def collect(
                 continue
             server, waiting, pace = items[0].server, iter(items), Pace(drawing.rate)
             session = await sessions.enter_async_context(open_session(server.name, server.way, environ))
-            hand = _Hand(session, pace, journal, drawing, progress, on_row, sleep)
-            workers.extend(hand.draw_all(waiting) for _ in range(min(drawing.concurrency, len(items))))
+            worker = _Worker(session, pace, journal, drawing, progress, on_row, sleep)
+            workers.extend(worker.draw_all(waiting) for _ in range(min(drawing.concurrency, len(items))))
         tasks = [asyncio.ensure_future(worker) for worker in workers]
         try:
             await asyncio.gather(*tasks)
@@ -119,7 +119,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class _Hand:
+class _Worker:
     """What draws one backend's items."""
 
     session: aiohttp.ClientSession

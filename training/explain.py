@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from router.decisions.onlooker import look_at
+from router.decisions.read_only import open_read_only
 from router.decisions.rows import subject_of, subjects_of, to_outcome
 from router.domain.decision import Decision, Mode, Outcome
 from training.errors import TrainingError
@@ -52,7 +52,7 @@ def explain(
 
 def found_in(store: str, decision_id: str) -> tuple[Decision, list[Outcome]]:
     """The row and what was reported about it, without what was superseded. Raises `TrainingError` where it is not."""
-    with look_at(store) as look:
+    with open_read_only(store) as look:
         row = next(
             (
                 one

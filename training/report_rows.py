@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from router.decisions.onlooker import look_at
+from router.decisions.read_only import open_read_only
 from router.domain.decision import Mode, Status
 from router.shadow import SHADOW_OF, SHADOW_RUN
 
@@ -82,7 +82,7 @@ def read_log(store: str | Path, since: float, until: float) -> Log:
     outcomes: list[Reported] = []
     superseded = unreadable = 0
     outcome_of = msgspec.msgpack.Decoder(Reported)
-    with look_at(store) as look:
+    with open_read_only(store) as look:
         for decision in look.decisions(since, until):
             if decision is None:
                 unreadable += 1

@@ -13,13 +13,13 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 
 from predictors.observation import Query
-from router.advising.fed import Fed
+from router.advising.advised_backend import AdvisedBackend
 from router.advising.feed import Advice, Brought, Feed
 from router.allocator import Allocator
 from router.domain.events import Done, Started
 from router.domain.options import Options
 from router.errors import BackendUnavailable, InvalidQuery, RouterError
-from router.held import Held
+from router.held_reservations import HeldReservations
 from router.progress import Progress
 
 # after so long the reservation is charged at its worst case: what is decided then is of no use
@@ -42,7 +42,7 @@ class Advisor:
     """Advises callers. One per process."""
 
     allocator: Allocator
-    held: Held
+    held: HeldReservations
     engines: Mapping[str, Engine]  # by backend
     late_s: float = LATE_S
 
@@ -98,7 +98,7 @@ class Advisor:
         fed = {}
         for name, backend in self.allocator.backends.items():
             engine = self.engines.get(name, Engine())
-            fed[name] = Fed(
+            fed[name] = AdvisedBackend(
                 name,
                 backend.capabilities,
                 feed,

@@ -76,7 +76,7 @@ class Asked:
 
 
 class Feed:
-    """The samples of one advised query. `read` fills it; everything else is for `Fed` and `Advisor`."""
+    """The samples of one advised query. `read` fills it; everything else is for `AdvisedBackend` and `Advisor`."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
@@ -111,9 +111,8 @@ class Feed:
 
     async def read(self, messages: AsyncIterator[Brought | RouterError]) -> None:
         """Take in what the caller sends, until it ends."""
-        with suppress(
-            Exception
-        ):  # whatever a transport raises: the caller is gone, and the call ends by that
+        # whatever a transport raises: the caller is gone, and the call ends by that
+        with suppress(Exception):
             async for message in messages:
                 await self._messages.put(message)
         await self._messages.put(None)

@@ -38,9 +38,8 @@ def request_body(call: Call, config: BackendConfig) -> dict[str, Any]:
     else:
         body["prompt"] = "\n\n".join(message.text for message in messages)
     body |= wire_sampling(call.sampling)
-    if (
-        call.until
-    ):  # vLLM's name; a server that does not know it leaves the mark out, and the sample ends there
+    # vLLM's name; a server that does not know it leaves the mark out, and the sample ends there
+    if call.until:
         body |= {"stop": [*call.sampling.stop, call.until], "include_stop_str_in_output": True}
     if call.begun and config.api == "chat":
         body["messages"].append({"role": "assistant", "content": call.begun})

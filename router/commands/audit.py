@@ -39,7 +39,7 @@ def audit(config: ConfigFile = Path("router.toml"), decisions: Decisions = None,
     """
     from router.configuration.budgets import ledger_address
     from router.configuration.file import load
-    from router.held import REPORTED_LATER
+    from router.held_reservations import REPORTED_LATER
     from router.ledger import ALL
     from router.ledger.audit import audit as audit_of
     from router.ledger.audit import compare_charges
@@ -160,21 +160,21 @@ def _files(named: list[str] | None, config: Config, place: Path) -> list[str]:
 
 def _arrived(files: list[str]) -> Counter[str]:
     """By replica: rows that were ever there."""
-    from router.decisions.onlooker import look_at
+    from router.decisions.read_only import open_read_only
 
     found: Counter[str] = Counter()
     for file in files:
-        with look_at(file) as look:
+        with open_read_only(file) as look:
             found.update(look.arrived())
     return found
 
 
 def _rows(files: list[str], since: float) -> Iterable[Decision]:
-    from router.decisions.onlooker import look_at
+    from router.decisions.read_only import open_read_only
 
     for file in files:
         unreadable = 0
-        with look_at(file) as look:
+        with open_read_only(file) as look:
             for row in look.decisions(since, float("inf")):
                 if row is None:
                     unreadable += 1

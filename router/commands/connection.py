@@ -96,9 +96,8 @@ def _check_target(server: str) -> None:
         hint = f"; write {bare.rstrip('/')}" if ":" in bare else ""
         raise CommandFailed(f"--server: wants HOST:PORT, got {server!r}{hint}")
     port = bare.rpartition(":")[2]
-    if (
-        port.isdigit() and not 0 < int(port) <= MOST_PORTS
-    ):  # else the system would take what is left beyond it
+    # else the system would take what is left beyond it
+    if port.isdigit() and not 0 < int(port) <= MOST_PORTS:
         raise CommandFailed(f"--server: a port is from 1 to {MOST_PORTS}, got {server!r}")
 
 

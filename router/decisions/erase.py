@@ -15,8 +15,8 @@ from typing import Any
 
 from router.decisions.database import Database
 from router.decisions.names import Names
-from router.decisions.onlooker import look_at
 from router.decisions.packed import unpack
+from router.decisions.read_only import open_read_only
 from router.decisions.rows import readable_text
 from router.decisions.sqlite_database import SQLiteDatabase
 from router.domain.decision import SHADOW_SUFFIX
@@ -122,7 +122,7 @@ def _opened(store: str | Path) -> Iterator[tuple[Database, Any]]:
     if address.startswith(("postgresql://", "postgres://")):
         from router.decisions.postgres_database import PostgresDatabase
 
-        with look_at(address):
+        with open_read_only(address):
             pass  # raises where there is none: connecting to write would make one
         database = PostgresDatabase(address)
     else:

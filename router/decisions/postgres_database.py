@@ -183,9 +183,8 @@ class PostgresDatabase:
             return
         connection.execute(f"SELECT pg_advisory_xact_lock({CHANGING})")
         there = {day for _, day in self.partitions(connection)}
-        for day in sorted(
-            set(days) - there
-        ):  # made and then attached: creating it in place would wait for readers
+        # made and then attached: creating it in place would wait for readers
+        for day in sorted(set(days) - there):
             name = f"decisions_{day:%Y%m%d}"
             connection.execute(f"CREATE TABLE {name} (LIKE decisions)")
             bounds = f"FROM ('{day}') TO ('{day + timedelta(days=1)}')"

@@ -21,9 +21,8 @@ from router.ledger.requests import Request, Requests
 from router.ledger.shared import SharedStore
 from router.ledger.state import Answer, Ask
 
-CLOCK_STEP_S = (
-    30.0  # the store's clock may jump ahead by so much during a lease; further, money is booked twice
-)
+# the store's clock may jump ahead by so much during a lease; further, money is booked twice
+CLOCK_STEP_S = 30.0
 FETCHES = 5  # what was fetched for a request may be taken by those that reserve without waiting
 MOST_BRANCHES = 10_000  # tenants whose accounts are known by heart
 IDLE_S = 600.0  # a tenant's copy of an account that was not used for so long is given back
@@ -38,9 +37,8 @@ class Terms:
     horizon_s: float = 36.0  # of spending at the present rate is taken in advance
     allowance: float = 0.0  # share of each limit that may be spent while the store is away; 0: refuse
     remember_s: float = 600.0  # how long a charged request id is known: as long as replies are replayed
-    remember_most: int = (
-        20_000  # such ids, 600 bytes each; as many again that were charged when their time was over
-    )
+    # such ids, 600 bytes each; as many again that were charged when their time was over
+    remember_most: int = 20_000
 
 
 class Leased:
@@ -55,12 +53,10 @@ class Leased:
         terms: Terms = Terms(),
     ) -> None:
         self.accounts, self.store, self.replica, self.terms = accounts, store, replica, terms
-        self.fetch: Callable[[], Awaitable[None]] | None = (
-            None  # set by who renews: one exchange with the store
-        )
-        self.elsewhere: Callable[[Callable[[], int]], Awaitable[int]] | None = (
-            None  # the same: off the event loop
-        )
+        # set by who renews: one exchange with the store
+        self.fetch: Callable[[], Awaitable[None]] | None = None
+        # the same: off the event loop
+        self.elsewhere: Callable[[Callable[[], int]], Awaitable[int]] | None = None
         self.away = ""  # why the store cannot be reached; "": it can
         self.expired = 0  # requests charged at their worst case because they were not settled in time
         self._clock = monotonic_s

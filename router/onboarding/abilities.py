@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from router.backends.openai_ask import Answer, Asker
+from router.backends.openai_probe import Answer, Probe
 from router.errors import BackendError, BackendGarbled, BackendRefused, BackendTimeout
 from router.onboarding.findings import Abilities
 
@@ -54,8 +54,8 @@ def request(api: str, model: str, text: str, **more: Any) -> dict[str, Any]:
 class Examination:
     """Asks for one ability after the other; `found` grows, `notes` says what could not be asked."""
 
-    def __init__(self, asker: Asker, model: str, first_within_s: float, within_s: float) -> None:
-        self.asker = asker
+    def __init__(self, probe: Probe, model: str, first_within_s: float, within_s: float) -> None:
+        self.probe = probe
         self.model = model
         self.first_within_s = first_within_s  # of the plain question
         self.within_s = within_s  # of each of the others
@@ -67,7 +67,7 @@ class Examination:
         """All of them. Raises `BackendError` where the server answers not even a plain request."""
         say("a short answer")
         await self._plain_answer()
-        for what, probe in (
+        for what, examine in (
             ("log-probabilities", self._logprobs),
             ("several choices of one request", self._several),
             ("tools", self._tools),
@@ -75,7 +75,7 @@ class Examination:
         ):
             say(what)
             try:
-                await probe()
+                await examine()
             except BackendTimeout:
                 self.notes.append(f"{what}: not measured: no reply in the time there was")
             except BackendError as error:
@@ -84,7 +84,7 @@ class Examination:
 
     async def _ask(self, text: str, within_s: float = 0.0, **more: Any) -> Answer:
         body = request(self._api, self.model, text, **more)
-        return await self.asker.post(DOORS[self._api], body, within_s or self.within_s)
+        return await self.probe.post(DOORS[self._api], body, within_s or self.within_s)
 
     async def _plain_answer(self) -> None:
         """Which door answers, where a thought goes, and whether the reply names hidden states."""
@@ -93,10 +93,10 @@ class Examination:
             self._api = "completions"
             plain = await self._ask(QUESTION, self.first_within_s, max_tokens=LONGEST)
             if plain.status != 200:
-                raise said.error(self.asker.who)
+                raise said.error(self.probe.who)
             said = plain
         self.found["api"] = self._api
-        choice = _choices(self.asker.who, said)[0]
+        choice = _choices(self.probe.who, said)[0]
         message, text = _record(choice.get("message")), _text(choice).lstrip()
         if message.get("reasoning_content") or message.get("reasoning"):
             self.found["reasoning"] = "reasoning_content"
@@ -113,7 +113,7 @@ class Examination:
             said = await self._ask(QUESTION, max_tokens=1, **wanted)
             if self._refuses(said, "logprobs"):
                 continue
-            given = _record(_choices(self.asker.who, said)[0].get("logprobs"))
+            given = _record(_choices(self.probe.who, said)[0].get("logprobs"))
             self.found["logprobs"] = bool(given.get("content") or given.get("token_logprobs"))
             self.found["top_logprobs"] = _alternatives(given)
             self.found["refused"].pop("logprobs", None)
@@ -125,7 +125,7 @@ class Examination:
         if self._refuses(said, "n"):
             self.found["several"] = False
         else:
-            self.found["several"] = len(_choices(self.asker.who, said)) == 2
+            self.found["several"] = len(_choices(self.probe.who, said)) == 2
 
     async def _tools(self) -> None:
         if self._api == "completions":
@@ -136,7 +136,7 @@ class Examination:
         )
         self.found["tools"] = not self._refuses(said, "tools")
         if self.found["tools"]:
-            message = _record(_choices(self.asker.who, said)[0].get("message"))
+            message = _record(_choices(self.probe.who, said)[0].get("message"))
             self.found["tool_called"] = bool(message.get("tool_calls"))
 
     async def _schema(self) -> None:
@@ -146,17 +146,17 @@ class Examination:
         if self._refuses(said, "response_format"):
             self.found["response_format"] = False
             return
-        choice = _choices(self.asker.who, said)[0]
+        choice = _choices(self.probe.who, said)[0]
         self.found["response_format"] = _obeys(_text(choice), str(choice.get("finish_reason")))
 
     def _refuses(self, said: Answer, what: str) -> bool:
         """Whether it calls the request invalid; every other failure is raised."""
         if said.status == 200:
             return False
-        error = said.error(self.asker.who)
+        error = said.error(self.probe.who)
         if not isinstance(error, BackendRefused) and said.status not in {404, 501}:
             raise error
-        self.found["refused"][what] = str(error).removeprefix(f"{self.asker.who}: ")
+        self.found["refused"][what] = str(error).removeprefix(f"{self.probe.who}: ")
         return True
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from router.backends.openai_ask import Answer, Asker
+from router.backends.openai_probe import Answer, Probe
 from router.configuration.problems import unknown
 from router.errors import BackendError, BackendGarbled, BackendUnavailable, ConfigError
 from router.onboarding.findings import Identity
@@ -16,7 +16,7 @@ WITHIN_S = 5.0  # of one of these questions, none of which makes the server gene
 
 
 async def identify(
-    asker: Asker, name: str, model: str = "", wall_s: Callable[[], float] = time.time
+    probe: Probe, name: str, model: str = "", wall_s: Callable[[], float] = time.time
 ) -> Identity:
     """Ask who it is. `model` chooses among several.
 
@@ -24,28 +24,28 @@ async def identify(
     `ConfigError` (no model, or several and none chosen, or one chosen that is not there).
     """
     asked_at = wall_s()
-    said = await asker.get("/v1/models", WITHIN_S)
+    said = await probe.get("/v1/models", WITHIN_S)
     ahead_s = None if said.date is None else said.date - (asked_at + wall_s()) / 2
-    offered = _offered(asker.who, said)
+    offered = _offered(probe.who, said)
     names = tuple(str(entry["id"]) for entry in offered)
-    chosen = _chosen(asker.who, name, names, model, asker.url)
+    chosen = _chosen(probe.who, name, names, model, probe.url)
     entry = offered[names.index(chosen)]
-    version = await _asked(asker, "/version")
-    metrics = await _asked(asker, "/metrics")
-    health = await _asked(asker, "/health")
+    version = await _asked(probe, "/version")
+    metrics = await _asked(probe, "/metrics")
+    health = await _asked(probe, "/health")
     counters = metrics.body if metrics is not None and b"# TYPE" in metrics.body else b""
     told = version.json() if version is not None else None
     length = entry.get("max_model_len")
     return Identity(
         name=name,
-        url=asker.url,
+        url=probe.url,
         model=chosen,
         models=names,
         version=str(told["version"]) if isinstance(told, dict) and "version" in told else "",
         vllm=b"vllm:" in counters or entry.get("owned_by") == "vllm",
         health=health is not None and not health.is_page,
         metrics=bool(counters),
-        tokenize=await _counts_tokens(asker, chosen),
+        tokenize=await _counts_tokens(probe, chosen),
         context_tokens=length if type(length) is int and 0 < length <= LONGEST_CONTEXT else None,
         clock_ahead_s=ahead_s,
     )
@@ -86,18 +86,18 @@ def _chosen(who: str, name: str, names: tuple[str, ...], model: str, url: str) -
     return model or names[0]
 
 
-async def _asked(asker: Asker, path: str) -> Answer | None:
+async def _asked(probe: Probe, path: str) -> Answer | None:
     """The reply with status 200 to a question that a server need not understand."""
     try:
-        said = await asker.get(path, WITHIN_S)
+        said = await probe.get(path, WITHIN_S)
     except BackendError:
         return None
     return said if said.status == 200 else None
 
 
-async def _counts_tokens(asker: Asker, model: str) -> bool:
+async def _counts_tokens(probe: Probe, model: str) -> bool:
     try:
-        said = await asker.post("/tokenize", {"model": model, "prompt": "one two three"}, WITHIN_S)
+        said = await probe.post("/tokenize", {"model": model, "prompt": "one two three"}, WITHIN_S)
     except BackendError:
         return False
     told = said.json()

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from router.backends.openai_ask import Asker, Streamed
 from router.backends.openai_endpoints import STREAM_OPTIONS
+from router.backends.openai_probe import Probe, Streamed
 from router.errors import BackendError, BackendRefused, BackendTimeout
 from router.onboarding.abilities import DOORS, request
 from router.onboarding.findings import Identity, Speed
@@ -48,9 +48,9 @@ class SpeedTest:
     """Measures one after the other; `found` grows, `notes` says what could not be measured."""
 
     def __init__(
-        self, asker: Asker, identity: Identity, api: str, effort: Effort, rng: random.Random
+        self, probe: Probe, identity: Identity, api: str, effort: Effort, rng: random.Random
     ) -> None:
-        self.asker = asker
+        self.probe = probe
         self.identity = identity
         self.api = api
         self.effort = effort
@@ -146,7 +146,7 @@ class SpeedTest:
             if "min_tokens" in wanted:
                 wanted["min_tokens"] = more["max_tokens"]
             try:
-                heard = await self.asker.stream(path, body | wanted | {"stream": True}, within_s)
+                heard = await self.probe.stream(path, body | wanted | {"stream": True}, within_s)
             except BackendRefused:
                 if place + 1 == len(tried):
                     raise
@@ -172,7 +172,7 @@ class SpeedTest:
         if not self.identity.metrics:
             return None
         try:
-            said = await self.asker.get("/metrics", self.effort.prompt_s)
+            said = await self.probe.get("/metrics", self.effort.prompt_s)
         except BackendError:
             return None
         counts = []

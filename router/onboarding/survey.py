@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from router.backends.openai_ask import Asker
+from router.backends.openai_probe import Probe
 from router.config import BackendConfig
 from router.onboarding.abilities import Examination
 from router.onboarding.findings import Findings, Identity
@@ -43,11 +43,11 @@ async def greet(
     name: str, config: BackendConfig, url: str, environ: Mapping[str, str], seconds: float = 30.0
 ) -> Identity:
     """Who answers at `url`; see `identify` for what it raises."""
-    asker = Asker(name, config, url, environ, asyncio.get_running_loop().time() + seconds)
+    probe = Probe(name, config, url, environ, asyncio.get_running_loop().time() + seconds)
     try:
-        return await identify(asker, name, config.model)
+        return await identify(probe, name, config.model)
     finally:
-        await asker.close()
+        await probe.close()
 
 
 async def survey(
@@ -69,18 +69,18 @@ async def survey(
     """
     clock = asyncio.get_running_loop().time
     started, seconds = clock(), limits.seconds
-    asker = Asker(name, config, url, environ, started + seconds)
+    probe = Probe(name, config, url, environ, started + seconds)
     try:
         say("who is there")
-        identity = await identify(asker, name, config.model, wall_s)
-        examined = Examination(asker, identity.model, seconds * FIRST_ANSWER, seconds * ONE_ABILITY)
+        identity = await identify(probe, name, config.model, wall_s)
+        examined = Examination(probe, identity.model, seconds * FIRST_ANSWER, seconds * ONE_ABILITY)
         abilities = await examined.run(say)
         effort = Effort(
             limits.in_flight, limits.tokens, seconds * ALONE, seconds * TOGETHER, seconds * PROMPT
         )
-        measured = SpeedTest(asker, identity, abilities.api, effort, rng)
+        measured = SpeedTest(probe, identity, abilities.api, effort, rng)
         speed = await measured.run(say)
         notes = (*examined.notes, *measured.notes)
-        return Findings(identity, abilities, speed, notes, asker.requests, clock() - started)
+        return Findings(identity, abilities, speed, notes, probe.requests, clock() - started)
     finally:
-        await asker.close()
+        await probe.close()

@@ -51,9 +51,8 @@ class StreamedReply:
         if self.response is None:
             await self._begin(told.decision_id, reply.model, told.bundle, told.degraded)
         first = reply.choices[0].message.content or ""
-        if not first.startswith(
-            "".join(shown.texts)
-        ):  # a backend whose pieces are not its text: too late for this caller
+        # a backend whose pieces are not its text: too late for this caller
+        if not first.startswith("".join(shown.texts)):
             structlog.get_logger().error("streamed text is not in the answer", decision_id=told.decision_id)
         for chunk in self._chunks.rest(reply, shown):
             await self._stream.write(chunk)

@@ -54,17 +54,15 @@ class Deltas:
         self._stop_timer()
         if self._writing is not None:
             self._writing.cancel()
-            with contextlib.suppress(
-                asyncio.CancelledError, Exception
-            ):  # the caller is gone, or was told already
+            # the caller is gone, or was told already
+            with contextlib.suppress(asyncio.CancelledError, Exception):
                 await self._writing
 
     async def add(self, text: str, reasoning: str) -> None:
         """A piece; raises what `write` raises where the caller is gone, maybe with a later piece."""
         due_s = self._wrote_s + self._streams.window_s
-        if (
-            not self._text and self._writing is None and self._loop.time() >= due_s
-        ):  # of most: nothing is near it
+        # of most: nothing is near it
+        if not self._text and self._writing is None and self._loop.time() >= due_s:
             await self._write(text, reasoning)
             self._wrote_s = self._loop.time()
             return

@@ -12,7 +12,7 @@ from router.checks.queries import DEFAULT_TENANT, Known
 from router.domain.events import Done, Started
 from router.domain.options import Options
 from router.errors import InvalidQuery
-from router.held import Held
+from router.held_reservations import HeldReservations
 from router.idempotency import Claim, Replays, digest_of
 from router.reports import Reports
 from router.serving.advise import Advising, Messages
@@ -48,7 +48,7 @@ class RouterCalls:
     """What the calls do. A query under a request id of the caller's own is worked off once."""
 
     allocator: Answers
-    held: Held
+    held: HeldReservations
     advising: Advising
     known: Known
     prices: Prices

@@ -73,9 +73,8 @@ class StreamedReply:
         answer = reply(event, self.request, self.prices)
         text, reasoning = "".join(self._text), "".join(self._reasoning)
         first = event.answers[0].text if event.answers else ""
-        if not first.startswith(
-            text
-        ):  # a backend whose pieces are not its text: nothing to be done for this caller
+        # a backend whose pieces are not its text: nothing to be done for this caller
+        if not first.startswith(text):
             structlog.get_logger().error(
                 "streamed text is not in the answer", decision_id=self.call.decision_id
             )

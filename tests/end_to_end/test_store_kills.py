@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from router.client import ApportionError, Client
-from router.decisions.onlooker import look_at
 from router.decisions.postgres import Postgres
+from router.decisions.read_only import open_read_only
 from router.errors import StoreError
 from training.store_bench.made_rows import Traffic
 from training.store_bench.outcome_stream import reports, serving
@@ -30,7 +30,7 @@ def own_server():
 
 
 def keys_in(store: str | Path) -> list[str]:
-    with look_at(store) as look:
+    with open_read_only(store) as look:
         return [outcome.key for _, _, outcome in look.numbered_outcomes(0, look.ends.outcomes)]
 
 
@@ -113,6 +113,6 @@ async def test_decisions_made_while_postgres_is_dead_are_there_once_afterwards(t
     await store.close()
     assert health.spooled > 0
     assert (health.dropped, health.lost) == (0, 0)
-    with look_at(address) as look:
+    with open_read_only(address) as look:
         found = [row.decision_id for row in look.decisions(0.0, 1e12) if row is not None]
     assert found == [traffic.decision_id(n) for n in range(700)]

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from router.client import AdminClient, ApportionError, Client, Mode
-from router.decisions.onlooker import look_at
 from router.decisions.owner import Owner
+from router.decisions.read_only import open_read_only
 
 CONFIG = """
 reference = "dear"
@@ -88,7 +88,7 @@ async def ask(address: str, count: int) -> list[str]:
 
 
 def rows(workers: Workers) -> list[tuple[str, int]]:
-    with look_at(workers.config.with_name("decisions.db")) as look:
+    with open_read_only(workers.config.with_name("decisions.db")) as look:
         return [(row.replica, row.sequence) for row in look.decisions(0.0, time.time() + 60) if row]
 
 

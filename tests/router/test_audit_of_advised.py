@@ -20,7 +20,7 @@ from router.configuration.file import load
 from router.domain.events import Started
 from router.domain.options import Options
 from router.domain.usage import Usage
-from router.held import Held
+from router.held_reservations import HeldReservations
 
 TOML = """
 reference = "wide"
@@ -43,7 +43,7 @@ dollars = 1.0
 async def serve(folder: Path, samples: int, later: Mapping[str, Usage] | None) -> None:
     """One advised query of which so many samples are brought, and what is reported after it."""
     service = assemble(load(folder / "router.toml"), base=folder)
-    held, seen = Held(service.allocator.books), list[str]()
+    held, seen = HeldReservations(service.allocator.books), list[str]()
 
     async def messages() -> AsyncIterator[Brought]:
         for number in range(samples):

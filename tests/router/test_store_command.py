@@ -11,7 +11,7 @@ from router.batches.batch import Batch
 from router.batches.kept import open_batches
 from router.command_group import CommandFailed
 from router.commands.store import store as store_command
-from router.decisions.onlooker import look_at
+from router.decisions.read_only import open_read_only
 from router.decisions.sqlite import SQLite
 from router.errors import UnknownName
 from training.store_bench.made_rows import Traffic
@@ -42,7 +42,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def rows(file: Path) -> int:
-    with look_at(file) as look:
+    with open_read_only(file) as look:
         return sum(1 for _ in look.decisions(0.0, 1e12))
 
 

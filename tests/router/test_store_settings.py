@@ -9,8 +9,8 @@ import pytest
 from predictors.observation import Message, Part, Query
 from router.assemble import assemble
 from router.configuration.file import load
-from router.decisions.onlooker import look_at
 from router.decisions.postgres import Postgres
+from router.decisions.read_only import open_read_only
 from router.domain.decision import Decision, Keep
 from router.domain.events import Done
 from router.domain.options import Options
@@ -69,7 +69,7 @@ async def test_what_is_kept_of_the_texts_depends_on_the_tenant(tmp_path, tenant,
 @pytest.mark.postgres
 async def test_rows_and_budgets_go_to_the_server_that_the_configuration_names(tmp_path, postgres_address):
     row = await answered(tmp_path, f'[store]\npostgres = "{postgres_address}"\n')
-    with look_at(postgres_address) as look:
+    with open_read_only(postgres_address) as look:
         (found,) = look.decisions(0.0, 1e12)
     assert found is not None
     assert (found.decision_id, found.answer) == (row.decision_id, "4")
@@ -88,7 +88,7 @@ async def test_a_replica_starts_and_spools_while_the_server_is_away_and_the_next
     other = Postgres.open(postgres_address, tmp_path / "aside")
     assert await other.decision(Traffic().decision_id(0)) is not None
     await other.close()
-    with look_at(postgres_address) as look:
+    with open_read_only(postgres_address) as look:
         assert sum(1 for _ in look.decisions(0.0, 1e12)) == 1
 
 
@@ -100,5 +100,5 @@ async def test_replicas_of_one_folder_have_spools_of_their_own(tmp_path, postgre
             replica.record(Traffic(replica=f"replica-{at}").decision(n))
     for replica in replicas:
         await replica.close()
-    with look_at(postgres_address) as look:
+    with open_read_only(postgres_address) as look:
         assert sum(1 for _ in look.decisions(0.0, 1e12)) == 30

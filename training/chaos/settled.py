@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-from router.decisions.onlooker import look_at
+from router.decisions.read_only import open_read_only
 from training.chaos.idle_clients import SLOW
 from training.chaos.load import Seen
 from training.chaos.world import World
@@ -41,7 +41,7 @@ def settled(world: World, seen: Seen) -> Settled:
         replica.stop()
     logged = _rows(world)
     rows = Counter(decision_id for decision_id, _ in logged)
-    with look_at(world.store) as look:
+    with open_read_only(world.store) as look:
         keys = Counter(outcome.key for _, _, outcome in look.numbered_outcomes(0, look.ends.outcomes))
     return Settled(
         rows.total(),
@@ -57,7 +57,7 @@ def settled(world: World, seen: Seen) -> Settled:
 
 def _rows(world: World) -> list[tuple[str, str]]:
     """Decision and tenant of each."""
-    with look_at(world.store) as look:
+    with open_read_only(world.store) as look:
         return [(row.decision_id, row.tenant) for row in look.decisions(0.0, 1e12) if row is not None]
 
 

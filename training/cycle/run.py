@@ -32,8 +32,8 @@ from router.rollout.shelf import Shelf
 from training.cycle.canary import look_at_canary
 from training.cycle.drift import drifts
 from training.cycle.journal import Cycle, Journal, Written
-from training.cycle.mend import mended
 from training.cycle.policy import BundlePolicy
+from training.cycle.recalibrate import recalibrate
 from training.cycle.rows import CycleRows, compared, labelled_in, read_rows
 from training.errors import TrainingError
 from training.fit_log import fit_log
@@ -58,7 +58,7 @@ class Wishes:
     spend_growth: float = 0.05  # of the incumbent's dollars per query, that a candidate may cost more
     drift_level: float = 0.001
     workers: int = 1  # processes of the export
-    recalibrate: bool = False  # the candidate is what serves with its curves mended; nothing is fitted
+    recalibrate: bool = False  # the candidate is what serves, with its curves recalibrated; nothing is fitted
     # look, fit and judge, change nothing that serves: candidates stay in the work folder
     dry_run: bool = False
     signing_key: Path | None = None  # PEM with the private key that candidates are signed with
@@ -173,7 +173,7 @@ class _Walk:
             }
         serving = self._serving(self._releases())
         if self.wishes.recalibrate and serving:
-            bundle = mended(rows, self._loaded(serving))
+            bundle = recalibrate(rows, self._loaded(serving))
             if bundle.version == serving:
                 return {"version": "", "why": "too few of its own decisions to recalibrate it"}
             self.drafts.add(bundle, self.wishes.signing_key)

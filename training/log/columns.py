@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from router.decisions.names import Names
-from router.decisions.onlooker import PackedRow
 from router.decisions.packed import MODES, STATUSES, Numbers, Packed, PackedSample, long_text
+from router.decisions.read_only import PackedRow
 from router.domain.decision import Status
 from router.shadow import SHADOW_OF, SHADOW_RUN
 from training.log.arrays import Coded, named, nullable, offsets

@@ -29,7 +29,7 @@ import numpy as np
 import pyarrow as pa
 from msgspec.structs import replace
 
-from router.decisions.onlooker import Look, look_at
+from router.decisions.read_only import ReadOnlyStore, open_read_only
 from training.errors import TrainingError
 from training.log.columns import decision_table
 from training.log.forget import Deleted, forget
@@ -84,7 +84,7 @@ def export_log(
     with _alone(place):
         manifest = read_manifest(place)
         strays = remove_strays(place, manifest)
-        with look_at(store) as look:
+        with open_read_only(store) as look:
             identity, ends, spooled = look.identity, look.ends, look.spooled
             seen = manifest.stores.get(identity, Seen())
             deleted = Deleted.of(look.deletions(seen.deletions))
@@ -127,7 +127,7 @@ def export_log(
     )
 
 
-def _check_not_set_back(look: Look, seen: Seen, root: str, store: str) -> None:
+def _check_not_set_back(look: ReadOnlyStore, seen: Seen, root: str, store: str) -> None:
     """Raises `TrainingError` for a store in which exported numbers are those of other rows, or of none yet."""
     n, name = seen.last
     if look.ends.decisions < seen.decisions or look.ends.outcomes < seen.outcomes:
@@ -139,14 +139,14 @@ def _check_not_set_back(look: Look, seen: Seen, root: str, store: str) -> None:
     raise TrainingError(f"{root}: {problem}: it was set back to an earlier state; export into another folder")
 
 
-def _id_of(look: Look, n: int) -> str:
+def _id_of(look: ReadOnlyStore, n: int) -> str:
     """Of the decision with that number; "" where it is gone, or cannot be read."""
     return "".join(row.decision_id for row in look.numbered_decisions(n - 1, n))
 
 
 def write_run(run: Run) -> tuple[PartFile, ...]:
     """Write one run's files. What a killed export wrote of it is written again, under the same names."""
-    with look_at(run.store) as look:
+    with open_read_only(run.store) as look:
         table = _table_of(look, run)
         identity = look.identity
     if not table.num_rows:
@@ -161,7 +161,7 @@ def write_run(run: Run) -> tuple[PartFile, ...]:
     return tuple(written)
 
 
-def _table_of(look: Look, run: Run) -> Any:
+def _table_of(look: ReadOnlyStore, run: Run) -> Any:
     if run.kind == "decisions":
         return decision_table(list(look.numbered_decisions(run.after, run.upto)), look.names)
     return outcome_table([Arrived(*row) for row in look.numbered_outcomes(run.after, run.upto)])

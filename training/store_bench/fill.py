@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from router.decisions.onlooker import look_at
 from router.decisions.packed import DEFLATE
 from router.decisions.postgres import Postgres
 from router.decisions.postgres_database import PostgresDatabase
+from router.decisions.read_only import open_read_only
 from router.decisions.sqlite import SQLite
 from router.decisions.store import Store
 from router.domain.decision import Decision
@@ -75,7 +75,7 @@ async def room(store: Store, recorded: int) -> None:
 def row_bytes(address: str, rows: int) -> RowBytes:
     """Measured on the first 10,000 rows for what is in them, on all for what they take."""
     text = features = raw = count = 0
-    with look_at(address) as look:
+    with open_read_only(address) as look:
         query = "SELECT {} FROM {}"
         for row in look.decisions(0.0, 1e12):
             if row is None or count == 10_000:

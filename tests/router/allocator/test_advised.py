@@ -19,7 +19,7 @@ from router.domain.usage import Usage
 from router.domain.verdict import MORE, Action, Verdict
 from router.errors import BackendUnavailable, InvalidQuery
 from router.forecast import Forecaster
-from router.held import REPORTED_LATER, Held
+from router.held_reservations import REPORTED_LATER, HeldReservations
 from router.stopping.agreement import Agreement
 from router.stopping.token_cap import TokenCap
 
@@ -69,8 +69,8 @@ def drawing(texts: dict[str, list[str]]) -> Callable[[Caller, Any], list[Brought
     return script
 
 
-async def advised(built: Any, query: Any, script: Any, **engines: Engine) -> tuple[Caller, Held]:
-    caller, held = Caller(script), Held(built.allocator.books)
+async def advised(built: Any, query: Any, script: Any, **engines: Engine) -> tuple[Caller, HeldReservations]:
+    caller, held = Caller(script), HeldReservations(built.allocator.books)
     advisor = Advisor(built.allocator, held, engines)
     await advisor.advise(query, Options(), caller.messages(), caller.tell)
     return caller, held
@@ -207,7 +207,7 @@ async def test_gpu_time_is_the_samples_latency_and_its_longest_where_it_is_not_s
 async def test_a_report_of_a_decided_query_is_charged_its_samples_longest_gpu_time(build, ask, one):
     built = build({"small": ()}, {"small": [one("small", max_samples=3)]})
     with_gpu_time(built, 30.0)
-    held = Held(built.allocator.books)
+    held = HeldReservations(built.allocator.books)
     done = await built.allocator.decide(ask(), Options(), held.take)
     charged = held.report(
         done.decision.decision_id, {"small": Usage(10, tokens_out=2, samples=2)}, final=True

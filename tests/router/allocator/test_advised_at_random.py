@@ -17,7 +17,7 @@ from router.domain.events import Done, Started
 from router.domain.options import Options
 from router.domain.usage import Usage
 from router.errors import RouterError
-from router.held import Held
+from router.held_reservations import HeldReservations
 from router.stopping.agreement import Agreement
 from router.worst_case import used_amount
 
@@ -102,7 +102,7 @@ async def test_a_caller_who_draws_the_same_samples_gets_the_same_decision(build,
     scripts = {name: [rng.choice(WORDS) for _ in range(3)] for name in ("small", "large")}
     served = await build(scripts, plans(one)).done(ask())
     built, caller = build(scripts, plans(one)), Caller(scripts)
-    await Advisor(built.allocator, Held(built.allocator.books), {}).advise(
+    await Advisor(built.allocator, HeldReservations(built.allocator.books), {}).advise(
         ask(), Options(), caller.messages(), caller.tell
     )
     assert caller.done is not None
@@ -116,7 +116,7 @@ async def test_a_caller_who_draws_the_same_samples_gets_the_same_decision(build,
 async def test_what_was_said_is_charged_or_the_whole_reservation_is_still_there(build, ask, one, seed):
     wide = [one("small", Agreement(2), max_samples=4, width=3), one("large", max_samples=2, width=2)]
     built = build({"small": (), "large": ()}, {"wide": wide, "large": [one("large")]})
-    caller, held = Caller({}, random.Random(seed)), Held(built.allocator.books)
+    caller, held = Caller({}, random.Random(seed)), HeldReservations(built.allocator.books)
     try:
         await Advisor(built.allocator, held, {}, late_s=0.05).advise(
             ask(), Options(), caller.messages(), caller.tell

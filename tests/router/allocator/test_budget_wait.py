@@ -12,7 +12,7 @@ from router.domain.options import Options
 from router.domain.usage import Usage
 from router.errors import BudgetExceeded
 from router.feasible import Limits
-from router.held import Held
+from router.held_reservations import HeldReservations
 from router.ledger import ALL, Amount
 from router.ledger.accounts import TOKENS, Account, Accounts
 from router.ledger.hand import RESERVED_RETRY_S
@@ -161,7 +161,7 @@ def test_a_decision_alone_takes_the_cheaper_plan_too_and_holds_its_worst_case(bu
         row.plan.name: row.worst_cost for row in chooser.feasible(ask(), Limits(None, None, False), {})[0]
     }
     mine = share_with_another(house, 4 * worst["large"], 4 * worst["large"] - (worst["large"] - 1))
-    held = Held(house.allocator.books)
+    held = HeldReservations(house.allocator.books)
     done = asyncio.run(house.allocator.decide(ask(), Options(), held.take))
     row = done.decision
     assert done.plan.name == row.plan == "small" and row.would_plan == "large"
@@ -178,7 +178,7 @@ def test_a_decision_that_cannot_be_paid_for_is_logged_as_a_failure_and_holds_not
     worst = max(row.worst_cost for row in chooser.feasible(ask(), Limits(None, None, False), {})[0])
     mine = share_with_another(house, 4 * worst, 4 * worst - worst // 4)
     with pytest.raises(BudgetExceeded) as caught:
-        asyncio.run(house.allocator.decide(ask(), Options(), Held(house.allocator.books).take))
+        asyncio.run(house.allocator.decide(ask(), Options(), HeldReservations(house.allocator.books).take))
     (row,) = house.store.rows
     assert (row.status, caught.value.decision_id) == (Status.FAILED, row.decision_id)
     assert row.error.startswith("BUDGET: ") and mine.balance().reserved == 0

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from router.decisions.erase import Erased, back_up, erase_decision, erase_tenant
-from router.decisions.onlooker import look_at
 from router.decisions.postgres import Postgres
+from router.decisions.read_only import open_read_only
 from router.decisions.rows import to_bytes
 from router.decisions.spool import Spool
 from router.decisions.sqlite import SQLite
@@ -48,12 +48,12 @@ async def filled(
 
 
 def ids(address: str) -> list[str]:
-    with look_at(address) as look:
+    with open_read_only(address) as look:
         return [row.decision_id for row in look.decisions(0.0, 1e12) if row is not None]
 
 
 def keys(address: str) -> list[str]:
-    with look_at(address) as look:
+    with open_read_only(address) as look:
         return [outcome.key for _, _, outcome in look.numbered_outcomes(0, look.ends.outcomes)]
 
 
@@ -99,7 +99,7 @@ async def test_a_decision_is_deleted_with_its_shadow_run(address, tmp_path, traf
     await filled(address, tmp_path, [row, other, shadow])
     assert erase_decision(address, row.decision_id, 3e9) == Erased(2, 0)
     assert ids(address) == [other.decision_id]
-    with look_at(address) as look:
+    with open_read_only(address) as look:
         assert [name for _, name, _ in look.deletions(0)] == [row.decision_id, shadow.decision_id]
 
 
@@ -198,5 +198,5 @@ async def test_numbers_of_deleted_rows_are_not_given_again(address, tmp_path, tr
     await filled(address, tmp_path, [traffic.decision(n) for n in range(3)])
     erase_decision(address, traffic.decision_id(2), 3e9)
     await filled(address, tmp_path, [traffic.decision(3)])
-    with look_at(address) as look:
+    with open_read_only(address) as look:
         assert [row.n for row in look.numbered_decisions(3, 99)] == [4]

@@ -107,7 +107,7 @@ class _Late:
     who, url = "small at nowhere", "nowhere"
 
     async def get(self, path: str, within_s: float):
-        from router.backends.openai_ask import Answer
+        from router.backends.openai_probe import Answer
 
         return Answer(200, "application/json", b'{"data": [{"id": "m"}]}', date=1060.0)
 

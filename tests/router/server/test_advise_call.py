@@ -15,7 +15,7 @@ from router.advising.advisor import Advisor
 from router.config_access import LimitsConfig
 from router.domain.backend_state import BackendState
 from router.errors import DeadlineExceeded
-from router.held import Held
+from router.held_reservations import HeldReservations
 from router.random_ids import RandomIds
 from router.serving.advise import Advising
 from router.serving.calls import Call
@@ -250,7 +250,7 @@ async def test_a_call_that_never_sends_its_query_gives_its_place_back(house, ask
 async def test_a_caller_who_reads_nothing_is_not_waited_for(house, ask, monkeypatch):
     monkeypatch.setattr("router.slow_reader.UNREAD_S", 0.1)
     books, limits = house.service.allocator.books, TenantLimits(LimitsConfig())
-    advisor = Advisor(house.service.allocator, Held(books), {})
+    advisor = Advisor(house.service.allocator, HeldReservations(books), {})
 
     async def messages() -> AsyncIterator[Any]:
         yield pb.AdviseRequest(request=ask(plan="vote"))

@@ -15,7 +15,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from router.client import Client, Unavailable
-from router.decisions.onlooker import look_at
+from router.decisions.read_only import open_read_only
 
 SCRIPT = Path(__file__).with_name("served_process.py")
 
@@ -30,7 +30,7 @@ class Served:
 
     def rows(self) -> list[str]:
         """What the store holds, after the process has ended."""
-        with look_at(self.folder / "rows.db") as look:
+        with open_read_only(self.folder / "rows.db") as look:
             return [str(row) for row in look.decisions(0.0, float("inf"))]
 
 

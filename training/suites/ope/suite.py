@@ -94,9 +94,8 @@ class OffPolicy(Suite):
                 for n in self.sizes:
                     subject.update(figures(said[epsilon, n, name], n))
                 same = {other: said[epsilon, largest, other] for other in (name, BOUND)}
-                if (
-                    same[BOUND].rmse > 0
-                ):  # else every query is worth the same: there is nothing to be told apart
+                # else every query is worth the same: there is nothing to be told apart
+                if same[BOUND].rmse > 0:
                     subject[f"rmse_over_bound@{largest}"] = over_bound(same, name)
                 if f"{name}@{epsilon:g}" in agreed:
                     subject["agreement"] = agreed[f"{name}@{epsilon:g}"]

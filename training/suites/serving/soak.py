@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from router.config import ServerConfig
-from router.decisions.onlooker import look_at
+from router.decisions.read_only import open_read_only
 from training.errors import TrainingError
 from training.suites.serving.home import made_home
 from training.suites.serving.mixed import Caller, Mixed, caller
@@ -107,7 +107,7 @@ async def soak(config: Path, server: Running, minutes: float, step_s: float, see
         watching = asyncio.create_task(watch())
         seen = await one.run(SHARE * most, 60.0 * minutes)
         watching.cancel()
-    with look_at(config.with_name("soak.db")) as look:
+    with open_read_only(config.with_name("soak.db")) as look:
         kept = Counter(outcome.key for _, _, outcome in look.numbered_outcomes(0, look.ends.outcomes))
     warm, last = int(WARM_SHARE * len(memory)), max(1, int(LAST_SHARE * len(memory)))
     return Soaked(

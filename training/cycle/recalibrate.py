@@ -10,7 +10,7 @@ from training.cycle.rows import CycleRows
 from training.drift.recalibrated import recalibrated
 
 
-def mended(rows: CycleRows, bundle: Bundle) -> Bundle:
+def recalibrate(rows: CycleRows, bundle: Bundle) -> Bundle:
     """From decisions of this bundle that may be fitted on. Equal to `bundle` where they say too little of any plan."""
     expected = expected_rewards(rows)
     own = np.array(rows.log.texts("bundle"), dtype=object) == bundle.version
@@ -23,9 +23,8 @@ def mended(rows: CycleRows, bundle: Bundle) -> Bundle:
     names, first = rows.log.first_backends()
     once = rows.log.counts("samples") == 1
     alone = {}
-    if (
-        bundle.plan_heads is None
-    ):  # then what is expected of a plan of one sample is what is expected of its backend
+    # then what is expected of a plan of one sample is what is expected of its backend
+    if bundle.plan_heads is None:
         for name in bundle.card.backends:
             mine = known & once & (first == (names.index(name) if name in names else -2))
             alone[name] = expected[mine], rows.reward[mine]

@@ -52,7 +52,7 @@ class _Held:
         return Reported(micros, max(0, reserved - micros))
 
 
-class Held:
+class HeldReservations:
     """The decisions of this replica whose usage may be reported. Belongs to one event loop."""
 
     def __init__(self, books: Books) -> None:

@@ -1,6 +1,6 @@
 """A store read by another process than those that write it: they notice nothing, and nothing is changed.
 
-Everything that is read within one look is of one moment.
+Everything that is read between opening and closing it is of one moment.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class PackedRow:
 
 
 @dataclass(slots=True)
-class Look:
-    """What is there."""
+class ReadOnlyStore:
+    """What was there when it was opened."""
 
     database: Database
     connection: Any
@@ -127,7 +127,7 @@ class Look:
 
 
 @contextmanager
-def look_at(store: str | Path) -> Iterator[Look]:
+def open_read_only(store: str | Path) -> Iterator[ReadOnlyStore]:
     """Open a store, its file or `postgresql://…`, for one look. Raises `StoreError`, also for what goes wrong in it."""
     address = str(store)
     if address.startswith(("postgresql://", "postgres://")):
@@ -136,7 +136,7 @@ def look_at(store: str | Path) -> Iterator[Look]:
         postgres = PostgresDatabase(address)
         try:
             with look_at_postgres(postgres) as (reading, name, numbers):
-                yield Look(postgres, reading, spooled=False, identity=name, ends=Ends(*numbers))
+                yield ReadOnlyStore(postgres, reading, spooled=False, identity=name, ends=Ends(*numbers))
         except postgres.errors as error:
             raise StoreError(f"decision store {postgres.name}: {str(error).strip()}") from error
         return
@@ -150,7 +150,7 @@ def look_at(store: str | Path) -> Iterator[Look]:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             spooled = spool.is_file() and spool.stat().st_size > 0
             identity, ends = _identity(path, connection, version), _ends(connection, version)
-            yield Look(SQLiteDatabase(path), connection, spooled, identity, ends, version > 1)
+            yield ReadOnlyStore(SQLiteDatabase(path), connection, spooled, identity, ends, version > 1)
     except sqlite3.Error as error:
         raise StoreError(f"decision store {path}: cannot be read: {error}") from error
 

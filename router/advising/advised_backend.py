@@ -11,7 +11,7 @@ from router.domain.usage import Meter, Usage
 from router.worst_case import Bound, prompt_tokens_bound
 
 
-class Fed:
+class AdvisedBackend:
     """One backend of one advised query. It keeps the contract of `Backend`; what runs is freed by the caller."""
 
     def __init__(

@@ -67,7 +67,7 @@ class Streamed:
         return self.pieces if reported is None else reported
 
 
-class Asker:
+class Probe:
     """Asks one url until `ends_at` (the event loop's clock). Close it in the loop that it was made in."""
 
     def __init__(
