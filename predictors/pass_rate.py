@@ -1,4 +1,4 @@
-"""How often would n samples contain a right one? The pass rate of a query is not a number but a Beta distribution.
+"""How likely is the next sample right? The pass rate of a query is not a number but a Beta distribution.
 
 From m1 = P(a sample is right) and m2 = P(two samples are both right), rho = (m2 - m1^2) / (m1 - m1^2) is the
 correlation of two samples given the query, and matching moments gives Beta(a, b) with a + b = 1/rho - 1 and

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -38,3 +39,14 @@ def test_the_patterns_of_files_name_some():
         table = PAGE.split(f"| in `{package}/` |")[1].split("\n\n")[0]
         for pattern in re.findall(r"`(\w+\*\.py)`", table):
             assert list((ROOT / package).glob(pattern)), pattern
+
+
+def test_a_folders_door_lists_files_that_are_there():
+    gone = []
+    for package in ("predictors", "router", "training"):
+        for door in (ROOT / package).rglob("__init__.py"):
+            listed = re.findall(r"\b\w+\.py\b", ast.get_docstring(ast.parse(door.read_text())) or "")
+            gone += [
+                f"{door.relative_to(ROOT)}: {name}" for name in listed if not (door.parent / name).exists()
+            ]
+    assert not gone
