@@ -131,21 +131,27 @@ class _Gathered:
         moved[places] = np.arange(len(self.texts), len(self.texts) + len(places))
         self.ids.extend((number, recording.queries[place].query_id) for place in places)
         self.texts.extend(recording.queries[place].query for place in places)
-        columns, table = recording.columns, _Columns(recording, self.answer_kind)
-        for row in np.flatnonzero(moved[columns.query] >= 0).tolist():
-            reward, finished = float(columns.reward[row]), bool(columns.finished[row])
+        seen, table = recording.columns, _Columns(recording, self.answer_kind, with_text=self.with_samples)
+        names = [self.places.get(name, ()) for name in recording.backends]
+        rows = np.flatnonzero(moved[seen.query] >= 0)
+        told = zip(
+            rows.tolist(),
+            moved[seen.query[rows]].tolist(),
+            *(of[rows].tolist() for of in (seen.backend, seen.reward, seen.finished, seen.tokens_out)),
+            strict=True,
+        )
+        for row, query, backend, reward, finished, tokens in told:
             self.counts["samples_seen" if finished else "snapshots_seen"] += 1
             if not 0.0 <= reward <= 1.0:  # NaN too
                 self.counts["skipped_without_reward"] += 1
                 continue
-            query = int(moved[columns.query[row]])
-            for place in self.places.get(recording.backends[columns.backend[row]], ()):
+            for place in names[backend]:
                 if self.with_samples:
                     sample = table.sample(row, self.backends[place])
                     self.samples.append(LabelledSample(query, sample, reward))
                 self.taken += 1
                 if finished:
-                    entry = (reward, float(columns.tokens_out[row]), table.finish_reason(row) == "length")
+                    entry = (reward, tokens, table.finish_reason(row) == "length")
                     self.cells.setdefault((query, place), []).append(entry)
 
     def rows(self) -> FitRows:
@@ -154,10 +160,13 @@ class _Gathered:
         reward, both, tokens = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.nan)
         cut = np.zeros(shape, dtype=np.bool_)
         for at, cell in self.cells.items():
+            if len(cell) == 1:  # nothing to add up; adding took most of the time of one sample each
+                reward[at], tokens[at], cut[at] = cell[0]
+                continue
             rewards, count = np.array([entry[0] for entry in cell]), len(cell)
             reward[at] = rewards.mean()
-            if count > 1:  # mean of r_i r_j over pairs of different draws
-                both[at] = (rewards.sum() ** 2 - (rewards**2).sum()) / (count * (count - 1))
+            # mean of r_i r_j over pairs of different draws
+            both[at] = (rewards.sum() ** 2 - (rewards**2).sum()) / (count * (count - 1))
             tokens[at] = sum(entry[1] for entry in cell) / count
             cut[at] = any(entry[2] for entry in cell)
         self.counts["queries"] = len(self.texts)
@@ -181,9 +190,10 @@ class _Gathered:
 class _Columns:
     """Samples of a recording as a backend would return them, texts read by column rather than by cell."""
 
-    def __init__(self, recording: Recording, answer_kind: str) -> None:
+    def __init__(self, recording: Recording, answer_kind: str, *, with_text: bool = True) -> None:
         self.recording, self.kind = recording, answer_kind
-        self.text, self.finish = self._column("text"), self._column("finish_reason")
+        self.text = self._column("text") if with_text else None
+        self.finish = self._column("finish_reason")
         self.states = HiddenColumn(recording)
 
     def _column(self, name: str) -> list[str | None] | None:

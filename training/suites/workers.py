@@ -7,8 +7,11 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
 from typing import TypeVar
 
+from router.recording import Recording
 from training.one_thread import one_thread
 
 Job = TypeVar("Job")
@@ -31,6 +34,12 @@ def results_in_order(
         return
     with one_thread_each(), ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         yield from pool.map(there, jobs)
+
+
+@lru_cache(maxsize=1)
+def recording_at(folder: Path, *, hidden: bool = True) -> Recording:
+    """The recording of a worker's jobs, checked already: read with the first of them, kept for the others."""
+    return Recording.load(folder, verify=False, hidden=hidden)
 
 
 @contextmanager

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from router.plugins import resolve
-from router.recording import Recording
 from training.suites.allocation import SUBJECTS
 from training.suites.allocation.decided import Decided, Outcomes
 from training.suites.allocation.known import know
 from training.suites.allocation.problem import Problem, allocation_problem
 from training.suites.routing.problem import folds_by_text
+from training.suites.workers import recording_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Result:
 
 def run_job(job: Job) -> Result:
     """Called in the worker."""
-    return decide_fold(allocation_problem(Recording.load(job.folder, verify=False), job.seed), job)
+    return decide_fold(allocation_problem(recording_at(job.folder), job.seed), job)
 
 
 def decide_fold(problem: Problem, job: Job) -> Result:

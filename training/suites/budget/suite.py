@@ -15,7 +15,7 @@ from training.suites.budget.measure import measure
 from training.suites.budget.scenarios import SCENARIOS
 from training.suites.budget.world import World, world_of
 from training.suites.routing.problem import count_left_out, routing_problem
-from training.suites.workers import results_in_order
+from training.suites.workers import recording_at, results_in_order
 
 Found = dict[str, dict[str, float]]  # scenario -> figure -> value
 
@@ -64,7 +64,7 @@ class Budget(Suite):
 
 def run_job(job: Job) -> Found:
     """Called in the worker."""
-    return _measured(world_of(Recording.load(job.folder, verify=False), job.seed), job)
+    return _measured(world_of(recording_at(job.folder), job.seed), job)
 
 
 def _measured(world: World, job: Job, tell: Callable[[str, float], None] = lambda what, share: None) -> Found:

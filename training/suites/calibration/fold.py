@@ -18,6 +18,7 @@ from training.fit_states import judged
 from training.sample_rows import SampleRows, sample_rows
 from training.suites.calibration.kinds import KINDS, predicted, shown
 from training.suites.calibration.states import has_states, probed
+from training.suites.workers import recording_at
 
 Floats = NDArray[np.float64]
 FOLDS = 5
@@ -45,7 +46,7 @@ class Predicted:
 
 def run_job(job: Job) -> Predicted:
     """Called in the worker."""
-    return predict_fold(Recording.load(job.folder, verify=False), job)
+    return predict_fold(recording_at(job.folder), job)
 
 
 def predict_fold(recording: Recording, job: Job) -> Predicted:

@@ -19,7 +19,7 @@ from training.suites.early_exit.pruned import SUBJECTS as PRUNED
 from training.suites.early_exit.pruned import pruned, together
 from training.suites.early_exit.pruned_figures import PrunedFigures
 from training.suites.early_exit.traces import HALVES, LEAST_LOOKS, LEAST_TRACES, Traces, traces_of
-from training.suites.workers import results_in_order
+from training.suites.workers import recording_at, results_in_order
 
 PARTS = 2  # jobs per backend: what is prepared is prepared in each
 
@@ -120,7 +120,7 @@ def with_counts(figures: Figures, problems: dict[str, Traces], first: str) -> Fi
 
 def run_job(job: Job) -> Result:
     """Called in the worker."""
-    recording = Recording.load(job.folder, verify=False)
+    recording = recording_at(job.folder)
     return decide(next(one for one in traces_of(recording) if one.backend == job.backend), job)
 
 

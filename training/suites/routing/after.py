@@ -71,7 +71,7 @@ def look(fold: Fold, learned: Learned) -> Looked | None:
     seen_train = [in_training[int(row)] for row in rows[learned.train]]
     in_test = {
         int(row.sample.sample_id): row.sample
-        for row in rows_of([problem.recording], ids_of(fold, fold.test)).samples
+        for row in rows_of([problem.recording], ids_of(fold, fold.test), recorded_as={name: name}).samples
     }
     seen_test = [in_test[int(row)] for row in rows[fold.test]]
     texts = problem.texts

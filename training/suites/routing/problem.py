@@ -74,6 +74,9 @@ class Fold:
     fold: int
     train: NDArray[np.int64] = field(compare=False)
     test: NDArray[np.int64] = field(compare=False)
+    made: dict[str, Any] = field(
+        default_factory=dict, compare=False, repr=False
+    )  # of the fold, for several subjects
 
     @property
     def cheapest(self) -> int:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router.plugins import resolve
-from router.recording import Recording
 from training.suites.routing import SUBJECTS
 from training.suites.routing.decided import Decided
 from training.suites.routing.problem import Fold, Problem, folds_by_task, folds_by_text, routing_problem
+from training.suites.workers import recording_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def folds_of(problem: Problem, subject: str) -> list[Fold]:
 
 def run_job(job: Job) -> Result:
     """Called in the worker."""
-    problem = routing_problem(Recording.load(job.folder, verify=False), job.seed)
+    problem = routing_problem(recording_at(job.folder), job.seed)
     return decide_fold(problem, job)
 
 

@@ -26,7 +26,14 @@ class TextSpace:
 
 
 def text_space(fold: Fold) -> TextSpace:
-    """Fit on the fold's training texts, apply to both."""
+    """Fit on the fold's training texts, apply to both; made once for all who ask with this fold."""
+    if "text space" not in fold.made:
+        fold.made["text space"] = _text_space(fold)
+    found: TextSpace = fold.made["text space"]
+    return found
+
+
+def _text_space(fold: Fold) -> TextSpace:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     texts = [text[:CHARS] for text in fold.problem.texts]
@@ -67,9 +74,10 @@ class Neighbours:
 def neighbours(rows: Any, train: Any, most: int, own: Sequence[int] | None = None) -> Neighbours:
     """The `most` nearest training rows of each row; `own[i]` is a training row that row i must not see (itself)."""
     most = min(most, train.shape[0] - (own is not None))
+    columns = train.T.tocsr()  # once, not with every block
     places, cosines = [], []
     for start in range(0, rows.shape[0], BLOCK):
-        near = (rows[start : start + BLOCK] @ train.T).toarray()
+        near = (rows[start : start + BLOCK] @ columns).toarray()
         if own is not None:
             mine = np.asarray(own[start : start + BLOCK])
             near[np.arange(len(mine)), mine] = -1.0

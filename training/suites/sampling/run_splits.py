@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from router.recording import Recording
 from training.suites.sampling.candidates import Candidates, Floats
 from training.suites.sampling.decided import Decided
 from training.suites.sampling.known import Known
@@ -15,6 +14,7 @@ from training.suites.sampling.problem import LEAST_SAMPLES, SPLITS, Problem, pro
 from training.suites.sampling.runs import runs_of
 from training.suites.sampling.split import Split, split_of
 from training.suites.sampling.verified import FEWEST, SPLITS_OF, verified
+from training.suites.workers import recording_at
 
 TARGETS = (0.1, 0.5, 1.0, 2.0)  # points of loss that a setting may have on the tuning half
 OURS = "apportion"
@@ -43,7 +43,7 @@ class Result:
 
 def run_job(job: Job) -> Result:
     """Called in the worker."""
-    recording = Recording.load(job.folder, verify=False, hidden=False)
+    recording = recording_at(job.folder, hidden=False)
     problem = next(one for one in problems_of(recording, job.seed, FEWEST) if one.backend == job.backend)
     return decide_splits(problem, job)
 
