@@ -9,7 +9,7 @@ from __future__ import annotations
 from training.errors import TrainingError
 
 COMMANDS = {
-    "collect": "training.collect:collect_command",
+    "collect": "training.collect.command:collect_command",
     "grade": "training.grade:grade",
     "import": "training.import_recording:import_recording",
     "export": "training.export:export",
@@ -20,7 +20,7 @@ COMMANDS = {
     "simulate": "training.simulate:simulate",
     "cycle": "training.cycle_command:cycle",
     "explain": "training.explain:explain",
-    "report": "training.report:report",
+    "report": "training.report.command:report",
     "demo": "training.demo:demo",
     "demo-loop": "training.loop_demo.command:demo_loop",
     "demo-vllm": "training.live_demo.command:demo_vllm",

@@ -14,10 +14,10 @@ from typing import Annotated, Any
 
 import typer
 
-from training.collect import collect_command
-from training.collect_finish import finish
-from training.collect_journal import Key, key_of, read_rows
-from training.collect_queries import CollectedQuery, read_queries
+from training.collect.command import collect_command
+from training.collect.finish import finish
+from training.collect.journal import Key, key_of, read_rows
+from training.collect.queries import CollectedQuery, read_queries
 from training.errors import TrainingError
 from training.grade import grade
 from training.vllm_cpu.environment import cpu_flags

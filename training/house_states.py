@@ -1,6 +1,6 @@
 """Hidden states for the house recording's small model: `python -m training.house_states read`, then `… ship`.
 
-The recorded samples are read again by the same model on vLLM with our connector (`training.collect_reread`), all layers
+The recorded samples are read again by the same model on vLLM with our connector (`training.collect.reread`), all layers
 that may be of use into a journal in the user's cache; what ships is a part of it. Stopped in whatever way, `read` goes
 on where it was.
 """
@@ -30,7 +30,7 @@ from router.recordings.format import (
     write_recording,
 )
 from training.attach_states import attach_states, read_vectors
-from training.collect_reread import recorded_samples, reread
+from training.collect.reread import recorded_samples, reread
 from training.errors import TrainingError
 from training.house import SHIPPED
 from training.openai_samples import Server

@@ -34,7 +34,7 @@ from router.recordings.format import (
     read_table,
     write_recording,
 )
-from training.collect_look_states import read_all, rows_read, traces_of
+from training.collect.look_states import read_all, rows_read, traces_of
 from training.errors import TrainingError
 from training.house_traces import RECORDINGS, TRACES
 from training.openai_samples import Server

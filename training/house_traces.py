@@ -19,10 +19,10 @@ from typing import Annotated
 
 import typer
 
-from training.collect import collect_command
-from training.collect_finish import finish
-from training.collect_journal import Journal, Key
-from training.collect_queries import CollectedQuery, read_queries
+from training.collect.command import collect_command
+from training.collect.finish import finish
+from training.collect.journal import Journal, Key
+from training.collect.queries import CollectedQuery, read_queries
 from training.errors import TrainingError
 from training.grade import grade
 from training.house import PRICES, provenance

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from training.errors import NotEnoughData
 from training.outlook_trial import Trial
-from training.report_intervals import Interval, around, around_ratio, mean_variance, wilson
+from training.report.intervals import Interval, around, around_ratio, mean_variance, wilson
 
 Floats = NDArray[np.float64]
 FEWEST = 10  # queries on which everything is known

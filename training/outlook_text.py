@@ -8,8 +8,8 @@ from typing import Any
 from router.commands.tables import table
 from training.outlook import Outlook
 from training.outlook_figures import Point
-from training.report_intervals import Interval
-from training.report_realised import interval
+from training.report.intervals import Interval
+from training.report.realised import interval
 
 FEW = 100  # labelled queries; with fewer the figures are rough
 

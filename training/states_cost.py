@@ -27,7 +27,7 @@ import typer
 
 from predictors.vllm.asked import ask_params
 from predictors.vllm.state_file import state_path, take_states
-from training.collect_burst import burst
+from training.collect.burst import burst
 from training.errors import TrainingError
 from training.vllm_cpu.server import ServerOptions, VllmServer
 

@@ -40,7 +40,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *HTTP_SERVERS,
         "router/backends/*.py",
         "router/json_post.py",
-        "training/collect*.py",
+        "training/collect/*.py",
         "training/openai_*.py",
         "training/suites/serving/*.py",  # streams straight from the model server, to compare with
     ),

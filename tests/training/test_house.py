@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from router.recording import Recording
-from training.collect_queries import CollectedQuery
+from training.collect.queries import CollectedQuery
 from training.errors import TrainingError
 from training.grade import grade
 from training.house import PER_KIND, PROMPTS, SEED, SHIPPED, STAGES, backend_option, complete_keys, ship

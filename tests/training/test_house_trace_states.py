@@ -16,7 +16,7 @@ import pytest
 from predictors.observation import Piece
 from predictors.vllm.state_file import States
 from router.recording import Recording
-from training.collect_look_states import Trace, rows_read, states_at_looks, traces_of
+from training.collect.look_states import Trace, rows_read, states_at_looks, traces_of
 from training.house_trace_states import AT, LAYERS, OUT, ship, vectors_of
 from training.house_traces import RECORDINGS, TRACES
 from training.openai_samples import Server

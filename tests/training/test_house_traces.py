@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from router.recording import Recording
-from training.collect_backend import parse_backend
-from training.collect_queries import read_queries
+from training.collect.backend import parse_backend
+from training.collect.queries import read_queries
 from training.house_traces import EVERY, RECORDINGS, SEED, TRACES, house_traces
 from training.openai_samples import Server
 from training.workload.generate import workload
@@ -39,7 +39,7 @@ def row(
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Two samples are looked at whole, one is not."""
-    from training.collect_journal import text_mark
+    from training.collect.journal import text_mark
 
     questions = TRACES.questions()[:3]
     marks = [text_mark(question.query) for question in questions]

@@ -24,12 +24,12 @@ from router.domain.plan import Prompt
 from router.domain.usage import Meter
 from router.recording import Recording
 from training.check_points import CheckPoints
-from training.collect import collect_command
-from training.collect_backend import parse_backend
-from training.collect_items import missing
-from training.collect_journal import Journal, read_rows
-from training.collect_queries import read_queries
-from training.collect_run import Drawing, collect
+from training.collect.backend import parse_backend
+from training.collect.command import collect_command
+from training.collect.items import missing
+from training.collect.journal import Journal, read_rows
+from training.collect.queries import read_queries
+from training.collect.run import Drawing, collect
 from training.errors import TrainingError
 from training.grade import grade
 from training.openai_reply import Reply, Token, token_ends

@@ -9,8 +9,8 @@ import pytest
 
 from router.backends.server_load import read_load
 from router.recording import Recording
-from training.collect import collect_command
-from training.collect_queries import read_queries
+from training.collect.command import collect_command
+from training.collect.queries import read_queries
 from training.vllm_cpu.server import VllmServer
 from training.workload.generate import workload, write_workload
 

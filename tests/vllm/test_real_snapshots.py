@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from router.recording import Recording
-from training.collect import collect_command
+from training.collect.command import collect_command
 from training.vllm_cpu.server import VllmServer
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1200)]

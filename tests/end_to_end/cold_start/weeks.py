@@ -28,8 +28,8 @@ from training.fit import fit
 from training.fit_rows import rows_of
 from training.plan_outcomes import reward_of
 from training.replay_run import OneRecording, recorded_query
-from training.report_facts import report
-from training.report_rows import read_log
+from training.report.facts import report
+from training.report.rows import read_log
 
 WEEK_S = 7 * 86_400.0
 PLANS: list[dict[str, Any]] = [  # as `apportion init` writes them

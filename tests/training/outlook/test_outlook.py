@@ -20,7 +20,7 @@ from training.menu import menu_of
 from training.outlook import Outlook, measures_agreement, outlook
 from training.outlook_text import outlook_json, outlook_text
 from training.outlook_trial import try_plans
-from training.report_intervals import Interval
+from training.report.intervals import Interval
 
 
 @pytest.fixture(scope="module")

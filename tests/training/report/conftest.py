@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from router.decisions.sqlite import SQLite
 from router.domain.decision import Decision, Mode, Outcome
 from router.shadow import AGREES, SHADOW_OF, SHADOW_RUN
-from training.report import report
+from training.report.command import report
 
 NOW = 1_800_000_000.0
 

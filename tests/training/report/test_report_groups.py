@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from training.report_groups import groups, in_words
-from training.report_rows import Log, Reported, Row
+from training.report.groups import groups, in_words
+from training.report.rows import Log, Reported, Row
 
 
 def row(number: int, tenant: str, plan: str, cost: float, **more) -> Row:

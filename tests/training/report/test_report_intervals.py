@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from training.report_intervals import mean_variance, wilson
-from training.report_prediction import Observed, Runs, Worth, predict_money, predict_worth
+from training.report.intervals import mean_variance, wilson
+from training.report.prediction import Observed, Runs, Worth, predict_money, predict_worth
 
 PLANS = ("small", "vote", "large")
 LARGE = 2

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from training.errors import TrainingError
-from training.report import labels_of
+from training.report.command import labels_of
 
 
 def test_applied_rows_have_their_mean_reward_with_wilsons_interval(log, store):

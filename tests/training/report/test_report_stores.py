@@ -23,8 +23,8 @@ from router.decisions.sqlite import SQLite
 from router.domain.decision import Mode
 from router.errors import StoreError
 from training.errors import TrainingError
-from training.report import moment_of
-from training.report_rows import read_log
+from training.report.command import moment_of
+from training.report.rows import read_log
 
 NOW = 1_800_000_000.0
 

@@ -19,12 +19,12 @@ import typer
 from router.commands.tables import money
 from router.recordings.cost import SNAPSHOT_TOKENS
 from training.check_points import CheckPoints
-from training.collect_backend import FORM, parse_backend, with_model
-from training.collect_finish import finish
-from training.collect_items import Item, missing
-from training.collect_journal import Journal, text_mark
-from training.collect_queries import CollectedQuery, read_queries
-from training.collect_run import Drawing, Progress, collect
+from training.collect.backend import FORM, parse_backend, with_model
+from training.collect.finish import finish
+from training.collect.items import Item, missing
+from training.collect.journal import Journal, text_mark
+from training.collect.queries import CollectedQuery, read_queries
+from training.collect.run import Drawing, Progress, collect
 from training.errors import TrainingError
 from training.openai_samples import Server
 from training.prompts import elicitation_of

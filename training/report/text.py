@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from router.commands.tables import distribution, moment, table
-from training.report_prediction import ENOUGH_RUNS
+from training.report.prediction import ENOUGH_RUNS
 
 FEW = 30  # queries; intervals from fewer are rough
 
 
 def readable(found: Mapping[str, Any]) -> str:
-    """The report for people; `found` is what `report_facts.report` gave."""
+    """The report for people; `found` is what `facts.report` gave."""
     parts = [_head(found), _traffic(found), _observe(found["observe"], found), _shadow(found["shadow"])]
     parts += [_apply(found["apply"]), _calibration(found["calibration"]), _outcomes(found["outcomes"])]
     return "\n\n".join(part for part in parts if part)

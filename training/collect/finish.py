@@ -10,9 +10,9 @@ from typing import Any
 
 from router.recordings.cost import Prices
 from router.recordings.format import RecordingMeta, write_recording
-from training.collect_journal import Key, key_of, read_rows
-from training.collect_queries import CollectedQuery
-from training.collect_states import hidden_column
+from training.collect.journal import Key, key_of, read_rows
+from training.collect.queries import CollectedQuery
+from training.collect.states import hidden_column
 from training.errors import NotEnoughData, TrainingError
 
 TEXTS = ("query_id", "backend", "text", "finish_reason", "params", "answer", "tentative")

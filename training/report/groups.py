@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from router.domain.usage import told_dollars
-from training.report_rewards import rewards_of
-from training.report_rows import Log, Row
+from training.report.rewards import rewards_of
+from training.report.rows import Log, Row
 
 By = Literal["tenant", "plan", "bundle"]
 HEADINGS = ("DECISIONS", "ANSWERED", "$ / 1,000", "$ IN ALL", "REWARD", "LABELLED", "P95 LATENCY")

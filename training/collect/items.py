@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from training.collect_journal import Journal, Key, text_mark
-from training.collect_queries import CollectedQuery
+from training.collect.journal import Journal, Key, text_mark
+from training.collect.queries import CollectedQuery
 from training.openai_reply import Reply
 from training.openai_samples import Server
 from training.tentative import check_point_rows

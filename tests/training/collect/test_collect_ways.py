@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from router.recording import Recording
-from training.collect import collect_command
-from training.collect_backend import parse_backend
+from training.collect.backend import parse_backend
+from training.collect.command import collect_command
 from training.errors import TrainingError
 from training.openai_samples import Server
 

@@ -23,7 +23,7 @@ from predictors.vllm.asked import MOST_MARKS, ask_params
 from predictors.vllm.state_file import state_path
 from router.recording import Recording
 from training.append_only import AppendOnlyLines, whole_lines
-from training.collect_reread import Reread, done_keys
+from training.collect.reread import Reread, done_keys
 from training.openai_samples import Server
 
 WIDTH = 8  # traces that are read at the same time

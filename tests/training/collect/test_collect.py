@@ -18,11 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from router.recording import Recording
-from training.collect import collect_command
-from training.collect_backend import parse_backend
-from training.collect_items import sample_seed
-from training.collect_journal import Journal, read_rows
-from training.collect_run import Pace
+from training.collect.backend import parse_backend
+from training.collect.command import collect_command
+from training.collect.items import sample_seed
+from training.collect.journal import Journal, read_rows
+from training.collect.run import Pace
 from training.errors import TrainingError
 from training.openai_reply import Reply
 from training.openai_samples import Server

@@ -12,9 +12,9 @@ import numpy as np
 from predictors.calibration import brier_skill, ece_debiased
 from router.domain.decision import Mode
 from router.domain.usage import told_dollars
-from training.report_intervals import Interval, wilson
-from training.report_rewards import Rewards
-from training.report_rows import Row
+from training.report.intervals import Interval, wilson
+from training.report.rewards import Rewards
+from training.report.rows import Row
 
 ENOUGH_TO_CALIBRATE = 50  # rewarded rows; 10 bins of 5
 DRAWS_TIMES_ROWS = 2_000_000  # of the calibration floor, so that large logs take a second

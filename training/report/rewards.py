@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from training.report_rows import Reported, Row
+from training.report.rows import Reported, Row
 
 
 @dataclass(frozen=True, slots=True)

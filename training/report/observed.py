@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from router.domain.decision import Mode
-from training.report_prediction import Observed, Runs
-from training.report_rows import Row
+from training.report.prediction import Observed, Runs
+from training.report.rows import Row
 
 # rows, by which it is told which bundle decides: no canary has most of them, unless it decides most
 NEWEST = 50

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from training.collect_queries import read_queries
+from training.collect.queries import read_queries
 from training.errors import TrainingError
 
 

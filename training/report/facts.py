@@ -16,12 +16,12 @@ import numpy as np
 
 from router.domain.decision import Mode
 from router.shadow import AGREES
-from training.report_intervals import wilson
-from training.report_observed import Picked, observed_of, pick, runs_of
-from training.report_prediction import ENOUGH_RUNS, Money, Observed, Worth, predict_money, predict_worth
-from training.report_realised import calibration, dollars, interval, per_thousand, realised
-from training.report_rewards import Rewards, rewards_of
-from training.report_rows import Log, Row
+from training.report.intervals import wilson
+from training.report.observed import Picked, observed_of, pick, runs_of
+from training.report.prediction import ENOUGH_RUNS, Money, Observed, Worth, predict_money, predict_worth
+from training.report.realised import calibration, dollars, interval, per_thousand, realised
+from training.report.rewards import Rewards, rewards_of
+from training.report.rows import Log, Row
 
 # Student's t is 2.26 there, within 15 % of the normal distribution's 1.96; at 5 it is 2.78, at 2 it is 12.7, and
 # bounds on the logarithm of a cost then span orders of magnitude: they say nothing.

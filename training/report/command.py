@@ -63,10 +63,10 @@ def report(
     in percent, quality differences in points, rewards and shares as fractions; {"skipped": "why"} where nothing can be
     said.
     """
-    from training.report_facts import report as facts_of
-    from training.report_observed import pick
-    from training.report_rows import read_log
-    from training.report_text import readable
+    from training.report.facts import report as facts_of
+    from training.report.observed import pick
+    from training.report.rows import read_log
+    from training.report.text import readable
 
     now_s = time.time()
     start, end = moment_of("--since", since, now_s), moment_of("--until", until, now_s)
@@ -76,7 +76,7 @@ def report(
     file = store if store is not None else _store_of(read, config or CONFIG)
     log = read_log(file, -math.inf if start is None else start, math.inf if end is None else end)
     if by:
-        from training.report_groups import groups, in_words
+        from training.report.groups import groups, in_words
 
         entries = groups(log, by, metric, labels_of(label or []))
         print(json.dumps({by: entries}, ensure_ascii=False) if as_json else in_words(entries, by))
@@ -85,7 +85,7 @@ def report(
     found = facts_of(log, metric=metric, labels=labels_of(label or []), labelled=fitted_on)
     print(json.dumps(found, ensure_ascii=False, allow_nan=False) if as_json else readable(found))
     if plot is not None:
-        from training.report_plot import plot as plot_report
+        from training.report.plot import plot as plot_report
 
         plot_report(found, plot)
 

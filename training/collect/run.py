@@ -20,9 +20,9 @@ import aiohttp
 
 from predictors.vllm.asked import ask_params
 from router.backends.openai_session import open_session
-from training.collect_items import Item, journal_row, sample_seed
-from training.collect_journal import Journal
-from training.collect_states import states_soon
+from training.collect.items import Item, journal_row, sample_seed
+from training.collect.journal import Journal
+from training.collect.states import states_soon
 from training.errors import TrainingError
 from training.openai_reply import Reply
 from training.openai_samples import RefusedSample, Server, TransientFailure, draw

@@ -44,7 +44,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from training.report_intervals import Floats, Interval, around, around_ratio, mean_variance, shared_variance
+from training.report.intervals import Floats, Interval, around, around_ratio, mean_variance, shared_variance
 
 ENOUGH_RUNS = 20  # shadow runs of a plan before its costs are corrected by them
 

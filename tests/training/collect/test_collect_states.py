@@ -23,8 +23,8 @@ from router.recording import Recording
 from router.recordings.cost import Prices
 from router.recordings.format import RecordingMeta, write_recording
 from training.attach_states import attach_states, read_vectors
-from training.collect import collect_command
-from training.collect_reread import done_keys, recorded_samples, reread
+from training.collect.command import collect_command
+from training.collect.reread import done_keys, recorded_samples, reread
 from training.errors import TrainingError
 from training.openai_samples import Server
 
@@ -55,7 +55,7 @@ def test_every_collected_sample_has_its_states(collected: Recording) -> None:
 def test_states_that_do_not_come_are_null_and_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.collect_states.WAIT_S", 0.02)
+    monkeypatch.setattr("training.collect.states.WAIT_S", 0.02)
     queries = tmp_path / "queries.jsonl"
     queries.write_text(json.dumps({"query": "What?"}) + "\n")
     with StubProcess() as stub:
