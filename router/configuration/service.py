@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from ipaddress import ip_address
 from pathlib import Path as File
 from typing import Any
 
+from predictors.card import BundleCard
+from predictors.errors import BundleError
 from router.answers import ANSWER_KINDS
 from router.config import Config, RewardsConfig
 from router.configuration.access import check_files, check_jwt, check_tls
@@ -80,6 +83,8 @@ def check_folders(config: Config, folder: File, problems: Problems) -> None:
             f"there is no folder {folder / config.bundle}; make one with `apportion fit`, or leave bundle out"
         )
         problems.add(("bundle",), text)
+    elif config.bundle:
+        _check_card(folder / config.bundle, problems)
     if config.bundle_signers:
         from router.rollout.signature import read_signers  # brings arrays along
 
@@ -95,6 +100,16 @@ def check_folders(config: Config, folder: File, problems: Problems) -> None:
         problems.add(("store", "sqlite"), f"there is no folder {(folder / store).parent}")
     elif store != ":memory:" and (folder / store).is_dir():
         problems.add(("store", "sqlite"), f"{folder / store} is a folder; wants a file")
+
+
+def _check_card(bundle: File, problems: Problems) -> None:
+    """Note a bundle of another version; whether its arrays are whole is seen when it is loaded."""
+    try:
+        BundleCard.from_json(json.loads((bundle / "card.json").read_bytes()))
+    except (OSError, ValueError, RecursionError, BundleError) as error:
+        problems.add(
+            ("bundle",), f"{bundle}: {error}; make a new one with `apportion fit`, or leave bundle out"
+        )
 
 
 def build_policy(config: Config, problems: Problems) -> Policy | None:

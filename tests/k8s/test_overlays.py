@@ -300,13 +300,11 @@ def test_paths_inside_our_image_are_put_there():
 
 
 def test_the_autoscaler_follows_a_metric_that_there_is(render):
-    (one,) = of(render("overlays/production"), "HorizontalPodAutoscaler").values()
-    names = [
-        metric["pods"]["metric"]["name"] for metric in one["spec"]["metrics"] if metric["type"] == "Pods"
-    ]
+    (hpa,) = of(render("overlays/production"), "HorizontalPodAutoscaler").values()
+    names = [one["pods"]["metric"]["name"] for one in hpa["spec"]["metrics"] if one["type"] == "Pods"]
     assert names == ["apportion_running_queries"]
     assert set(names) <= set(CATALOGUE)
-    assert one["spec"]["scaleTargetRef"]["name"] in of(render("overlays/production"), "Deployment")
+    assert hpa["spec"]["scaleTargetRef"]["name"] in of(render("overlays/production"), "Deployment")
     assert names[0] in README  # how the cluster gets it
 
 

@@ -85,7 +85,7 @@ def csv_rows(path: Path, delimiter: str = ",") -> Iterator[Row]:
 def jsonl_rows(path: Path) -> Iterator[Row]:
     """The rows of a file with one JSON object per line; blank lines are left out."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield object_row(f"{path}:{number}", _json(f"{path}:{number}", line))
@@ -96,7 +96,7 @@ def jsonl_rows(path: Path) -> Iterator[Row]:
 def json_file(path: Path) -> Any:
     """The content of a JSON file."""
     try:
-        return _json(str(path), path.read_text("utf-8"))
+        return _json(str(path), path.read_text("utf-8-sig"))
     except (UnicodeDecodeError, OSError) as error:
         raise TrainingError(f"{path}: not readable as JSON: {error}") from error
 

@@ -90,7 +90,9 @@ class LongForm:
         backend = row.maybe_text(self._name("backend")) or self.backend
         if not backend:
             raise row.wrong(
-                self._name("backend"), "is missing", "give the option backend=NAME to name it for all rows"
+                self._name("backend"),
+                "is missing",
+                "name it for all rows by --option backend=NAME, or say which column it is by --column backend=THEIRS",
             )
         prefix = row.maybe_count(self._name("prefix_tokens"))
         number = row.maybe_count(self._name("sample_idx"))

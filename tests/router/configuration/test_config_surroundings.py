@@ -139,3 +139,12 @@ WRONG = [
 def test_a_wrong_backend_or_setting_is_named_with_its_line(refused, text, words):
     said = refused(text)
     assert [word for word in words if word not in said] == []
+
+
+def test_a_bundle_of_another_version_is_named_with_its_line(refused, tmp_path):
+    (tmp_path / "bundle").mkdir()
+    said = refused(top("bundle = 'bundle'"))
+    assert "bundle: " in said and "card.json" in said
+    (tmp_path / "bundle" / "card.json").write_text('{"format": 99}')
+    said = refused(top("bundle = 'bundle'"))
+    assert "card.json has format 99; this version reads 2 and 3; make a new one with `apportion fit`" in said

@@ -105,7 +105,7 @@ def test_rows_of_one_query_may_not_contradict_each_other(tmp_path, column):
 
 
 def test_rows_without_a_backend_say_how_to_name_it(tmp_path):
-    with pytest.raises(TrainingError, match="backend=NAME"):
+    with pytest.raises(TrainingError, match=r"--option backend=NAME, or .* --column backend=THEIRS"):
         CSV().read(written(tmp_path / "x.csv", "query\nq\n"))
 
 
@@ -129,6 +129,7 @@ def test_json_lines_keep_types_and_nested_values(tmp_path):
             {"query": "q", "backend": "m", "reward": 0, "prefix_tokens": 5},
         ],
     )
+    source.write_bytes(b"\xef\xbb\xbf" + source.read_bytes())  # the mark that some programs begin with
     first, second = JSONL().read(source).samples
     assert (first.reward, first.answer, first.params, first.text) == (1.0, "12", '{"temperature": 0.5}', None)
     assert (second.sample_idx, second.prefix_tokens) == (0, 5)
