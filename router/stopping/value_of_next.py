@@ -213,7 +213,8 @@ def in_proportion(ranked: Sequence[int], left: int, cost: float) -> tuple[list[i
     """
     scale = MOST / (sum(ranked) + left)
     fewer = [max(1, int(votes * scale)) for votes in ranked]
-    spare = max(0, sum(fewer) - (MOST - 1))  # never more than the answers that were rounded up to one vote
+    room = MOST if left <= 0 else MOST - 1  # while any is left, one is
+    spare = max(0, sum(fewer) - room)  # never more than the answers that were rounded up to one vote
     return fewer[: len(fewer) - spare], MOST, cost / scale
 
 

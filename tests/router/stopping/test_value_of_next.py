@@ -253,6 +253,13 @@ def test_more_votes_than_are_told_apart_are_looked_at_in_proportion(votes):
     assert ValueOfNext().verdict(seen(*votes, most=500), {}) in (MORE, ENOUGH, ESCALATE)
 
 
+@pytest.mark.parametrize("votes", [(500,), (250, 250), (499, 1), (300, 150, 50), (1,) * 500])
+def test_where_none_is_left_no_answer_with_a_large_share_is_left_out(votes):
+    fewer, most, _ = in_proportion(votes, 0, 0.01)
+    assert sum(fewer) <= most == MOST
+    assert fewer[:2] == [max(1, of * MOST // 500) for of in votes[:2]]
+
+
 def test_a_landslide_of_many_votes_is_enough():
     assert ValueOfNext().verdict(seen(300, 20, most=1000), {}) == ENOUGH
 

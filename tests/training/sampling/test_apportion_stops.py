@@ -17,11 +17,12 @@ from training.suites.sampling.verified import allocated, shrunk
 from training.suites.sampling.worth import ODDS, OWN, Lattice, first_true, worth_of
 
 
-def runs_like(problem_most: int, queries: int, seed: int) -> Runs:
-    """Runs of made votes, some samples without one."""
+def runs_like(problem_most: int, queries: int, seed: int, *, alike: int = 0) -> Runs:
+    """Runs of made votes, some samples without one; of the first `alike` queries all samples say the same."""
     rng = np.random.default_rng(seed)
     shares = rng.dirichlet([2.0, 1.0, 0.5, 0.5], queries)
     classes = np.array([rng.choice([-1, 0, 1, 2], problem_most, p=share[[3, 0, 1, 2]]) for share in shares])
+    classes[:alike] = 0
     votes: list[tuple[int, ...]] = []
     drawn: list[int] = []
     number: dict[tuple[tuple[int, ...], int], int] = {}
@@ -70,6 +71,12 @@ def test_the_tables_stop_every_run_where_the_serving_rule_does(
             wanted = stops(worth.rule(odds, setting), runs.classes[0], most)
             np.testing.assert_array_equal(first_true(worth.settled[odds, setting][runs.state[0]]), wanted)
             np.testing.assert_allclose(worth.samples[odds, setting], wanted)
+
+
+def test_queries_whose_many_samples_all_say_the_same_are_stopped_early() -> None:
+    runs = runs_like(64, 3, seed=4, alike=2)
+    worth = worth_of(runs, Lattice((4,), UNTUNED.spread, (-36,)))
+    assert worth.samples[ODDS.index(0), 0, :2].max() < 20
 
 
 def test_untuned_is_the_rule_as_it_is_configured_without_a_word() -> None:
