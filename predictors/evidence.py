@@ -2,7 +2,7 @@
 
 A sample is judged as if it were the only one; the judgement's log-odds against those expected of the query are the
 logarithm of a likelihood ratio. How much of it is believed is learned for each backend from queries with several
-samples (`training.fit_evidence`), and is nothing where it told no more than the votes. Fails as the judgement does:
+samples (`training.fit.evidence`), and is nothing where it told no more than the votes. Fails as the judgement does:
 where wrong answers look alike in whatever the head was fitted on.
 """
 

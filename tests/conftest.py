@@ -83,8 +83,8 @@ def small_bundle() -> Callable[[int], Any]:
     import numpy as np
 
     from predictors.observation import Sample
-    from training.fit_heads import fit_held_out
-    from training.fit_rows import FitRows, LabelledSample
+    from training.fit.heads import fit_held_out
+    from training.fit.rows import FitRows, LabelledSample
 
     def fit(seed: int) -> Any:
         chance = random.Random(seed)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from predictors.answer_words import AnswerWords
 from predictors.sample_features import NAMES
 from predictors.sample_head import as_alone, sample_row
-from training.fit_one_head import SampleFit
-from training.fit_rows import FitRows
+from training.fit.one_head import SampleFit
+from training.fit.rows import FitRows
 
 Floats = NDArray[np.float64]
 _OVER_EXPECTED = NAMES.index("tokens_over_expected")

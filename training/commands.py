@@ -13,7 +13,7 @@ COMMANDS = {
     "grade": "training.grade:grade",
     "import": "training.import_recording:import_recording",
     "export": "training.export:export",
-    "fit": "training.fit_command:fit",
+    "fit": "training.fit.command:fit",
     "replay": "training.replay:replay",
     "evaluate": "training.evaluate:evaluate",
     "benchmark": "training.benchmark:benchmark",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from training.fit_heads import Fitted
+from training.fit.heads import Fitted
 
 Floats = NDArray[np.float64]
 

@@ -14,7 +14,7 @@ from predictors.bundle import Bundle
 from predictors.exits import EVERYWHERE, Looks
 from predictors.observation import Observation, Query, Signals
 from router.backends.recorded import QUERY_ID
-from training.fit_heads import Fitted
+from training.fit.heads import Fitted
 
 
 @dataclass(frozen=True, slots=True)

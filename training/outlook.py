@@ -26,8 +26,8 @@ from router.configuration.service import reference_plan
 from router.recording import Recording
 from router.recordings.text_split import split_by_text
 from training.errors import NotEnoughData
-from training.fit import fit
-from training.fit_rows import FitRows, rows_of
+from training.fit.from_recordings import fit
+from training.fit.rows import FitRows, rows_of
 from training.outlook_figures import Ends, Point, ends_of, point_at
 from training.outlook_trial import Trial, joined, try_plans
 

@@ -17,7 +17,7 @@ from router.configuration.file import load
 from router.recording import Recording
 from training.decision_rows import DecisionRows, RowKey
 from training.decisions_file import DecisionsFile
-from training.fit_command import read_ids
+from training.fit.command import read_ids
 from training.menu import cheapest_first, menu_of
 from training.progress import shown_progress
 from training.replay_run import as_rows

@@ -18,7 +18,7 @@ from predictors.observation import Tally
 from predictors.sample_head import sample_row
 from router.answering.classes import voted
 from router.answers import canonical
-from training.fit_rows import FitRows, LabelledSample
+from training.fit.rows import FitRows, LabelledSample
 
 Floats = NDArray[np.float64]
 # fold -> the last two columns of x, of regressions without this fold

@@ -23,11 +23,11 @@ from router.recording import Recording
 from router.recordings.text_split import split_by_text
 from training.errors import TrainingError
 from training.figures.ranking import auroc
-from training.fit_joint_probe import fit_jointly, with_said
-from training.fit_joint_probe import said as told_by
-from training.fit_one_head import fit_on_rows
-from training.fit_rows import FitRows, rows_of
-from training.fit_states import fit_probe, states_of
+from training.fit.joint_probe import fit_jointly, with_said
+from training.fit.joint_probe import said as told_by
+from training.fit.one_head import fit_on_rows
+from training.fit.rows import FitRows, rows_of
+from training.fit.states import fit_probe, states_of
 from training.one_thread import one_thread
 from training.sample_rows import SampleRows, sample_rows
 from training.suites.calibration.figures import RIGHT

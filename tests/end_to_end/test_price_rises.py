@@ -12,7 +12,7 @@ from router.client import AdminClient, Client, OutOfBudget
 from router.config import BudgetConfig
 from router.recording import Recording
 from training.demonstration.prepare import blind_copy
-from training.fit import fit
+from training.fit.from_recordings import fit
 from training.menu import menu_of
 from training.menu_toml import toml_of
 

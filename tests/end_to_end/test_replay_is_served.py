@@ -12,7 +12,7 @@ from router.client import Client, Preferences
 from router.config import Config
 from router.recording import Recording
 from training.demonstration.prepare import blind_copy
-from training.fit import fit
+from training.fit.from_recordings import fit
 from training.menu import menu_of
 from training.menu_toml import toml_of
 from training.replay_run import Replayed, replay

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from predictors.observation import Sample
-from training.fit_heads import fit_held_out
-from training.fit_rows import FitRows, LabelledSample
+from training.fit.heads import fit_held_out
+from training.fit.rows import FitRows, LabelledSample
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from predictors.hop_values import HopValues
 from predictors.plan_table import EDGES, PlanTable
 from predictors.risk_curve import RiskCurves
 from predictors.typical_queries import TypicalQueries
-from training.fit_hop import fit_hop_values
+from training.fit.hop import fit_hop_values
 
 BACKENDS = ("small", "large")
 

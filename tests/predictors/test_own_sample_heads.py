@@ -12,10 +12,10 @@ from predictors.errors import BundleError
 from predictors.observation import Sample, Tally
 from predictors.sample_head import SampleHead, sample_row
 from training.figures.ranking import auroc
-from training.fit_one_head import SampleFit, fit_on_rows
-from training.fit_own_heads import ENOUGH, better, with_own_heads
-from training.fit_rows import FitRows, LabelledSample
-from training.fit_samples import fit_sample_head
+from training.fit.one_head import SampleFit, fit_on_rows
+from training.fit.own_heads import ENOUGH, better, with_own_heads
+from training.fit.rows import FitRows, LabelledSample
+from training.fit.samples import fit_sample_head
 from training.sample_rows import SampleRows, sample_rows
 
 BACKENDS = ("plain", "odd", "rare")

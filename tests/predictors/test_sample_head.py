@@ -13,9 +13,9 @@ from predictors.answer_words import AnswerWords
 from predictors.errors import BundleError
 from predictors.observation import Sample, Tally
 from predictors.sample_head import SampleHead, sample_row
-from training.fit_one_head import SampleFit
-from training.fit_rows import FitRows, LabelledSample
-from training.fit_samples import fit_sample_head
+from training.fit.one_head import SampleFit
+from training.fit.rows import FitRows, LabelledSample
+from training.fit.samples import fit_sample_head
 
 BACKENDS = ("small", "large")
 

@@ -14,10 +14,10 @@ from predictors.sample_head import SampleHead, prior_columns
 from predictors.small_net import SmallNet
 from predictors.state_head import StateHead
 from predictors.state_probe import StateProbe
-from training.fit_one_head import fit_on_rows
-from training.fit_rows import FitRows, LabelledSample
-from training.fit_samples import fit_sample_head
-from training.fit_states import fit_probe, judged, state_rows, states_of
+from training.fit.one_head import fit_on_rows
+from training.fit.rows import FitRows, LabelledSample
+from training.fit.samples import fit_sample_head
+from training.fit.states import fit_probe, judged, state_rows, states_of
 from training.sample_rows import sample_rows
 
 A, B, C = Piece("prompt_last", 3, 4), Piece("answer_mean", 3, 6), Piece("answer_mean", 5, 6)

@@ -11,7 +11,7 @@ from predictors.errors import BundleError, FitError
 from predictors.linear import Linear
 from predictors.sample_head import SampleHead, wordless
 from predictors.word_regression import WordRegression, fit_word_regression
-from training.fit_one_head import fit_on_rows
+from training.fit.one_head import fit_on_rows
 from training.sample_rows import SampleRows
 
 Drawn = tuple[np.ndarray, list[np.ndarray], np.ndarray]

@@ -28,7 +28,7 @@ from router.known_plans import WithoutPlans, renamed_plans
 from router.recording import Recording
 from router.recordings.cost import Prices
 from router.recordings.format import RecordingMeta, write_recording
-from training.fit import fit
+from training.fit.from_recordings import fit
 
 TOML = """
 bundle = "bundle"

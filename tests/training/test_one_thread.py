@@ -10,7 +10,7 @@ WHAT = """
 import json, sys
 from threadpoolctl import threadpool_info
 from training.one_thread import one_thread
-import training.fit
+import training.fit.from_recordings
 before = "scipy.linalg" in sys.modules, [pool["num_threads"] for pool in threadpool_info()]
 with one_thread():
     import scipy.linalg, scipy.optimize

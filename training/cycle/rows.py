@@ -11,8 +11,8 @@ from router.config import Config
 from router.configuration.build_plans import build_plans
 from router.recordings.text_split import split_by_text
 from training.cycle.policy import BundlePolicy, Wanted
-from training.fit_log_rows import COLUMNS
-from training.fit_stops import columns_for
+from training.fit.log_rows import COLUMNS
+from training.fit.stops import columns_for
 from training.log.columns import DECIDED
 from training.log.read import DecisionLog, read_log
 from training.log.rewards import reward_decisions

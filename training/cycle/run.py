@@ -36,8 +36,8 @@ from training.cycle.policy import BundlePolicy
 from training.cycle.recalibrate import recalibrate
 from training.cycle.rows import CycleRows, compared, labelled_in, read_rows
 from training.errors import TrainingError
-from training.fit_log import fit_log
-from training.fit_log_rows import CAP
+from training.fit.from_log import fit_log
+from training.fit.log_rows import CAP
 from training.log.export import export_log
 from training.off_policy.alpha_spending import AlphaSpending
 from training.off_policy.canary import Advice

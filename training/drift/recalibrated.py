@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from predictors.bundle import Bundle
 from predictors.calibration import Curve, fit_curve
 from predictors.plan_heads import PlanHeads
-from training.fit_heads import versioned
+from training.fit.heads import versioned
 
 Floats = NDArray[np.float64]
 FEWEST = 50  # labelled rows of a head; with fewer it stays as it is

@@ -21,7 +21,7 @@ from router.recordings.text_split import split_by_text
 from router.rollout.releases import BundleState, Releases
 from router.rollout.shelf import Shelf
 from training.demonstration.prepare import balance_price, blind_copy
-from training.fit import fit
+from training.fit.from_recordings import fit
 from training.menu_toml import toml_of
 from training.suites.workers import results_in_order
 

@@ -24,8 +24,8 @@ from router.config import BackendConfig, Config
 from router.domain.events import Done
 from router.domain.options import Options
 from router.recording import Recording
-from training.fit import fit
-from training.fit_rows import rows_of
+from training.fit.from_recordings import fit
+from training.fit.rows import rows_of
 from training.plan_outcomes import reward_of
 from training.replay_run import OneRecording, recorded_query
 from training.report.facts import report

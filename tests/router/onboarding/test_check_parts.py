@@ -16,7 +16,7 @@ from router.onboarding.findings import Identity
 from router.recording import Recording
 from router.recordings.cost import Prices
 from router.recordings.format import RecordingMeta, write_recording
-from training.fit import fit
+from training.fit.from_recordings import fit
 
 
 @pytest.mark.parametrize(("ahead_s", "words"), [(60.0, "60 s ahead of"), (-60.0, "60 s behind")])

@@ -20,8 +20,8 @@ from router.client import AdminClient, Client
 from router.configuration.file import load
 from router.rollout.shelf import Shelf
 from router.server import Servers
-from training.fit_heads import fit_held_out
-from training.fit_rows import FitRows, LabelledSample
+from training.fit.heads import fit_held_out
+from training.fit.rows import FitRows, LabelledSample
 
 TOML = """
 bundles = "bundles"

@@ -15,7 +15,7 @@ from router.pricing.hours import Change, hour_mix
 from router.pricing.typical import typical_traffic
 from training.cycle.rows import read_rows
 from training.cycle.run import Wishes, run_cycle
-from training.fit_log import DAY_S, fit_log
+from training.fit.from_log import DAY_S, fit_log
 
 pytestmark = pytest.mark.timeout(600)  # a fit, on a machine that others use
 START = 20_000 * DAY_S

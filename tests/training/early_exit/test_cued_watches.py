@@ -19,8 +19,8 @@ from router.domain.growth import Growth
 from router.recording import Recording
 from router.recordings.cost import SNAPSHOT_TOKENS
 from router.risk_thresholds import resolve_risks
-from training.fit import fit
-from training.fit_exits import fit_exits
+from training.fit.exits import fit_exits
+from training.fit.from_recordings import fit
 from training.replay_run import replay
 from training.suites.early_exit.halves import Known, half_of
 from training.suites.early_exit.subjects import at_risk_10, best

@@ -22,7 +22,7 @@ from router.stopping.converged import runs
 from training.decision_rows import DecisionRows, RowKey, answering_row, cost_of_samples
 from training.decisions_file import DecisionsFile, read_decisions
 from training.figures.spread import Spread
-from training.fit import fit
+from training.fit.from_recordings import fit
 from training.replay_run import Replayed, as_rows, replay
 from training.run_suite import Skipped, run_suite
 from training.suites import Figures, Run

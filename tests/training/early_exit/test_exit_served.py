@@ -18,7 +18,7 @@ from predictors.observation import Observation, Signals
 from predictors.untrained import Untrained
 from router.configuration.file import load
 from router.recording import Recording
-from training.fit_exits import fit_exits
+from training.fit.exits import fit_exits
 from training.replay_run import replay
 from training.suites.early_exit.halves import features_of, written_of
 from training.suites.early_exit.traces import Traces, traces_of

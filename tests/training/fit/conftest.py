@@ -11,7 +11,7 @@ import pytest
 from router.recording import Recording
 from router.recordings.cost import Prices
 from router.recordings.format import RecordingMeta, write_recording
-from training.fit_rows import rows_of
+from training.fit.rows import rows_of
 
 BACKENDS = ("small", "large")
 TRUTH = {"prime": (0.2, 0.8), "river": (0.9, 0.9)}

@@ -10,8 +10,8 @@ import pytest
 from predictors.observation import Sample, Tally
 from predictors.sample_head import sample_row
 from training.alone_rows import alone_rows, judged_alone
-from training.fit_one_head import SampleFit
-from training.fit_rows import FitRows, LabelledSample
+from training.fit.one_head import SampleFit
+from training.fit.rows import FitRows, LabelledSample
 
 
 def made() -> FitRows:

@@ -9,8 +9,8 @@ from predictors.bundle import Bundle
 from predictors.calibration import ece_debiased
 from predictors.errors import FitError
 from predictors.observation import Message, Part, Query
-from training.fit_heads import fit_held_out, pass_rate_correlation
-from training.fit_rows import FitRows
+from training.fit.heads import fit_held_out, pass_rate_correlation
+from training.fit.rows import FitRows
 
 BACKENDS = ("small", "large")
 TRUTH = {"prime": (0.2, 0.8), "river": (0.9, 0.9)}

@@ -11,10 +11,10 @@ from predictors.bundle_files import load_bundle
 from predictors.errors import FitError
 from router.__main__ import commands
 from training.errors import TrainingError
-from training.fit import fit
-from training.fit_command import own_heads, read_ids, told
-from training.fit_heads import fit_held_out
-from training.fit_rows import rows_of
+from training.fit.command import own_heads, read_ids, told
+from training.fit.from_recordings import fit
+from training.fit.heads import fit_held_out
+from training.fit.rows import rows_of
 
 # --- the command ----------------------------------------------------------------------------------------------------
 
@@ -33,7 +33,7 @@ def test_a_fit_multiplies_in_one_thread_whatever_the_machine_has(tmp_path, made,
         counts.extend(pool["num_threads"] for pool in threadpool_info())
         return rows_of(*arguments)
 
-    monkeypatch.setattr("training.fit.rows_of", counted)
+    monkeypatch.setattr("training.fit.from_recordings.rows_of", counted)
     with threadpool_limits(4):
         fit([made], None, None, 0, tmp_path / "b")
     assert counts and set(counts) == {1}

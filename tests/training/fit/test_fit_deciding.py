@@ -10,7 +10,7 @@ from predictors.observation import Message, Part, Query
 from router.assemble import assemble
 from router.configuration.file import load
 from router.stopping.confident import Confident
-from training.fit import fit
+from training.fit.from_recordings import fit
 
 ROUTER = """
 bundle = "bundle"

@@ -10,9 +10,9 @@ import pytest
 from predictors.evidence import evidence
 from predictors.learned_stops import LearnedStops
 from predictors.observation import Message, Observation, Part, Query, Sample, Tally
-from training.fit_evidence import Told, belief, with_belief
-from training.fit_heads import Fitted, fit_held_out
-from training.fit_rows import FitRows, LabelledSample
+from training.fit.evidence import Told, belief, with_belief
+from training.fit.heads import Fitted, fit_held_out
+from training.fit.rows import FitRows, LabelledSample
 
 QUERIES, EACH = 150, 6
 

@@ -10,8 +10,8 @@ import pytest
 from predictors.bundle_files import load_bundle, save_bundle
 from predictors.errors import BundleError
 from predictors.joint_trees import JointTrees
-from training.fit_heads import fit_held_out
-from training.fit_rows import FitRows
+from training.fit.heads import fit_held_out
+from training.fit.rows import FitRows
 
 SKILL = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
 

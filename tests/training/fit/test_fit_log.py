@@ -12,8 +12,8 @@ from router.plugins import resolve
 from router.risk_thresholds import takes_numbers
 from router.selectors import SELECTORS
 from router.stopping import STOPPING_RULES
-from training.fit_log import DAY_S, hours_of
-from training.fit_log_rows import _Gathered, _labels, _water_level
+from training.fit.from_log import DAY_S, hours_of
+from training.fit.log_rows import _Gathered, _labels, _water_level
 
 
 def sample(backend: str, answer: str, stage: int = 0, number: int = 0, cls: int | None = None):

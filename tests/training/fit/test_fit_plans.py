@@ -11,9 +11,9 @@ from predictors.observation import Constraints, Message, Observation, Part, Quer
 from predictors.word_regression import WordRegression
 from router.configuration.build_plans import build_plans
 from router.configuration.file import load
-from training.fit import fit
-from training.fit_heads import fit_held_out
-from training.fit_samples import fit_sample_head
+from training.fit.from_recordings import fit
+from training.fit.heads import fit_held_out
+from training.fit.samples import fit_sample_head
 from training.held_out import HeldOut
 from training.replay_run import recorded_query
 

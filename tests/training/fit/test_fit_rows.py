@@ -7,9 +7,9 @@ import pytest
 from predictors.errors import FitError
 from router.recording import Recording
 from router.recordings.format import write_recording
-from training.fit import fit
-from training.fit_heads import fit_held_out
-from training.fit_rows import rows_of
+from training.fit.from_recordings import fit
+from training.fit.heads import fit_held_out
+from training.fit.rows import rows_of
 
 BACKENDS = ("small", "large")
 TRUTH = {"prime": (0.2, 0.8), "river": (0.9, 0.9)}

@@ -12,7 +12,7 @@ from router.stopping.never import Never
 from router.stopping.not_before import NotBefore
 from router.stopping.self_eval import SelfEval
 from training.errors import NotEnoughData
-from training.fit_self_eval import Calibrated, fit_self_eval, heard_in
+from training.fit.self_eval import Calibrated, fit_self_eval, heard_in
 from training.log.read import DecisionLog
 
 

@@ -24,8 +24,8 @@ from router.selectors.majority import Majority
 from router.stopping.learned_stop import FEATURES, LearnedStop
 from router.stopping.never import Never
 from router.stopping.self_eval import WORDS, SelfEval
-from training.fit import fit
-from training.fit_stops import columns_for, kept_from, with_self_evals
+from training.fit.from_recordings import fit
+from training.fit.stops import columns_for, kept_from, with_self_evals
 from training.log.read import DecisionLog
 
 QUERIES, SAMPLES = 240, 12

@@ -9,9 +9,9 @@ import pytest
 
 from predictors.observation import Piece, Sample, Tally
 from predictors.sample_head import SampleHead
-from training.fit_rows import FitRows, LabelledSample
-from training.fit_samples import fit_sample_head
-from training.fit_states import ENOUGH
+from training.fit.rows import FitRows, LabelledSample
+from training.fit.samples import fit_sample_head
+from training.fit.states import ENOUGH
 
 QUERIES = 120
 

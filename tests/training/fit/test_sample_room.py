@@ -9,8 +9,8 @@ import pytest
 
 from predictors.observation import Sample
 from router.config import Config, PlanConfig, StageConfig
-from training.fit import judged
-from training.fit_rows import FitRows, LabelledSample
+from training.fit.from_recordings import judged
+from training.fit.rows import FitRows, LabelledSample
 from training.sample_rows import sample_rows
 
 BACKENDS = ("a", "b", "c", "d")

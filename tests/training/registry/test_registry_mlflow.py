@@ -10,8 +10,8 @@ import pytest
 from predictors.bundle_files import save_bundle
 from predictors.observation import Sample
 from training.cycle.journal import Cycle
-from training.fit_heads import fit_held_out
-from training.fit_rows import FitRows, LabelledSample
+from training.fit.heads import fit_held_out
+from training.fit.rows import FitRows, LabelledSample
 from training.registry import EXPERIMENT, MODEL, registered
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow and what it brings along

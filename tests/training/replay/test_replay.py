@@ -25,9 +25,9 @@ from router.rollout.shelf import Shelf
 from training.decision_rows import RowKey, answering_row, cost_of_samples
 from training.decisions_file import read_decisions
 from training.errors import TrainingError
-from training.fit import fit
-from training.fit_heads import fit_held_out
-from training.fit_rows import rows_of
+from training.fit.from_recordings import fit
+from training.fit.heads import fit_held_out
+from training.fit.rows import rows_of
 from training.menu import menu_of
 from training.replay_run import as_rows, replay
 

@@ -14,8 +14,8 @@ from router.recording import Recording
 from training.decisions_file import read_decisions
 from training.errors import NotEnoughData
 from training.figures.spread import Spread
-from training.fit_heads import fit_held_out
-from training.fit_rows import rows_of
+from training.fit.heads import fit_held_out
+from training.fit.rows import rows_of
 from training.run_suite import Failed, Skipped, run_suite, to_json
 from training.suites import Figures, Run
 from training.suites.routing.decided import as_rows

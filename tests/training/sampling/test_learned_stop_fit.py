@@ -12,7 +12,7 @@ from router.recording import Recording
 from router.recordings.cost import Prices
 from router.recordings.format import RecordingMeta, write_recording
 from router.stopping.learned_stop import FEATURES, LearnedStop
-from training.fit_learned_stop import LEASTS, fitted, guarded, offered, states
+from training.fit.learned_stop import LEASTS, fitted, guarded, offered, states
 from training.suites.sampling.candidates import Candidates
 from training.suites.sampling.fixed import fixed
 from training.suites.sampling.known import Known

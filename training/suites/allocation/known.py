@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from predictors.errors import FitError
 from predictors.hop_values import HopValues
 from training.errors import NotEnoughData
-from training.fit_heads import fit_held_out
-from training.fit_hop import fit_hop_values
-from training.fit_rows import rows_of
+from training.fit.heads import fit_held_out
+from training.fit.hop import fit_hop_values
+from training.fit.rows import rows_of
 from training.suites.allocation.plan_values import fit_plan_values
 from training.suites.allocation.plays import Played, Shape, play
 from training.suites.allocation.problem import ORDERS, Problem

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.alone_rows import alone_rows, judged_alone
-from training.fit_evidence import belief_of, log_odds, models_of
-from training.fit_heads import Fitted
-from training.fit_rows import FitRows, rows_of
+from training.fit.evidence import belief_of, log_odds, models_of
+from training.fit.heads import Fitted
+from training.fit.rows import FitRows, rows_of
 from training.suites.routing.learned import ids_of
 from training.suites.routing.problem import Fold
 

@@ -12,9 +12,9 @@ from predictors.errors import FitError
 from router.recording import Recording
 from router.recordings.text_split import split_by_text
 from training.errors import NotEnoughData
-from training.fit_heads import Fitted, fit_held_out
-from training.fit_rows import FitRows, rows_of
-from training.fit_states import judged
+from training.fit.heads import Fitted, fit_held_out
+from training.fit.rows import FitRows, rows_of
+from training.fit.states import judged
 from training.sample_rows import SampleRows, sample_rows
 from training.suites.calibration.kinds import KINDS, predicted, shown
 from training.suites.calibration.states import has_states, probed

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from predictors import worked_numbers
 from predictors.sample_features import FORM, NAMES, SAID
 from router.recording import Recording
-from training.fit_one_head import fit_on_rows
+from training.fit.one_head import fit_on_rows
 from training.sample_rows import SampleRows
 
 Floats = NDArray[np.float64]

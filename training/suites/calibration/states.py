@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router.recording import Recording
-from training.fit_states import ENOUGH, fit_probe
+from training.fit.states import ENOUGH, fit_probe
 
 Floats = NDArray[np.float64]
 

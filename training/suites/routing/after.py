@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from predictors.observation import Sample, Tally
 from predictors.sample_head import SampleHead
-from training.fit_hop import fit_hop_values
-from training.fit_rows import rows_of
+from training.fit.hop import fit_hop_values
+from training.fit.rows import rows_of
 from training.suites.routing.decided import Decided, RoutePlan, single_plans
 from training.suites.routing.learned import Learned, Signals, ids_of
 from training.suites.routing.operating_points import Estimates, decide, price_range, spaced

@@ -13,8 +13,8 @@ from predictors.observation import Query
 from router.backends.recorded import QUERY_ID
 from router.recordings.cost import CHARS_PER_TOKEN
 from training.errors import NotEnoughData
-from training.fit_heads import Fitted, fit_held_out
-from training.fit_rows import FitRows, rows_of
+from training.fit.heads import Fitted, fit_held_out
+from training.fit.rows import FitRows, rows_of
 from training.held_out import HeldOut
 from training.suites.routing.operating_points import Estimates
 from training.suites.routing.problem import Fold

@@ -1,7 +1,7 @@
 """What samples say for themselves, learned from a tuning half's labels: evidence beside the votes.
 
 The head over samples is the one that serves, fitted on fewer samples than a bundle's, because every split needs its
-own. How far it is believed is learned from the same queries, each judged without its fold (`training.fit_evidence`).
+own. How far it is believed is learned from the same queries, each judged without its fold (`training.fit.evidence`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.alone_rows import AloneRows, alone_rows, judged_alone
-from training.fit_evidence import log_odds, with_belief
-from training.fit_heads import Fitted
-from training.fit_rows import FitRows
-from training.fit_samples import fit_sample_head
+from training.fit.evidence import log_odds, with_belief
+from training.fit.heads import Fitted
+from training.fit.rows import FitRows
+from training.fit.samples import fit_sample_head
 
 Floats = NDArray[np.float64]
 MOST_SAMPLES = 6_000  # that a head is fitted on

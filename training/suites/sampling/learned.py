@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from predictors.errors import FitError
 from router.recordings.text_split import normalised
 from router.stopping.value_of_next import UNSURE
-from training.fit_heads import fit_held_out
-from training.fit_rows import rows_of
+from training.fit.heads import fit_held_out
+from training.fit.rows import rows_of
 from training.suites.sampling.judged import evidence_of, judging
 from training.suites.sampling.problem import LEAST_SAMPLES, Problem
 from training.suites.sampling.split import Split

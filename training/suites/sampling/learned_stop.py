@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from training.fit_learned_stop import guarded
+from training.fit.learned_stop import guarded
 from training.suites.sampling.apportion import apportion
 from training.suites.sampling.candidates import Candidates
 from training.suites.sampling.known import Known

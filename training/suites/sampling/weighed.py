@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router.stopping.value_of_next import ValueOfNext
-from training.fit_evidence import models_of
+from training.fit.evidence import models_of
 from training.suites.sampling.candidates import Candidates
 from training.suites.sampling.learned import Expected
 from training.suites.sampling.runs import Runs

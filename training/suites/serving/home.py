@@ -17,7 +17,7 @@ from router.config import BudgetConfig, Config, MetricsConfig, StoreConfig
 from router.config_access import AuthConfig
 from router.configuration.file import load
 from router.recording import Recording
-from training.fit import fit
+from training.fit.from_recordings import fit
 from training.menu import menu_of
 from training.menu_toml import toml_of
 

@@ -22,8 +22,8 @@ from predictors.row_ridge import fit_row_ridge
 from predictors.stack import guarded_blend
 from predictors.text_space import fit_text_space
 from predictors.trees import Trees
-from training.fit_joint import fit_joint
-from training.fit_rows import FitRows
+from training.fit.joint import fit_joint
+from training.fit.rows import FitRows
 
 Floats = NDArray[np.float64]
 _ENOUGH = 40  # labelled queries; with fewer a head is its base rate

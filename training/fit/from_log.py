@@ -16,11 +16,11 @@ from router.domain.plan import Plan
 from router.price_list import PriceList
 from router.pricing.demand import HOUR_S, HOURS, hourly_shares
 from router.risk_thresholds import resolve_risks
-from training.fit_deciding import after_an_answer, over_plans, typical_queries
-from training.fit_heads import Fitted, fit_held_out, versioned
-from training.fit_log_rows import CAP, LogRows, log_rows
-from training.fit_plans import fit_plan_heads, head_inputs, with_enough
-from training.fit_stops import kept_from, with_self_evals
+from training.fit.deciding import after_an_answer, over_plans, typical_queries
+from training.fit.heads import Fitted, fit_held_out, versioned
+from training.fit.log_rows import CAP, LogRows, log_rows
+from training.fit.plans import fit_plan_heads, head_inputs, with_enough
+from training.fit.stops import kept_from, with_self_evals
 from training.log.read import DecisionLog
 
 Floats = NDArray[np.float64]

@@ -23,8 +23,8 @@ from predictors.stack import guarded_blend
 from predictors.state_head import PROMPT, StateHead
 from predictors.state_probe import MEMBERS, StateProbe
 from router.answers import canonical
-from training.fit_joint_probe import JointlyProbed, fit_jointly, said, with_said
-from training.fit_rows import FitRows
+from training.fit.joint_probe import JointlyProbed, fit_jointly, said, with_said
+from training.fit.rows import FitRows
 from training.sample_rows import SampleRows
 
 Floats = NDArray[np.float64]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from predictors.calibration import brier_skill, log_loss
 from predictors.sample_head import SampleHead, rows_of_backend
 from predictors.stack import squared_error
-from training.fit_one_head import SampleFit, figures, fit_on_rows
+from training.fit.one_head import SampleFit, figures, fit_on_rows
 from training.sample_rows import SampleRows
 
 Floats = NDArray[np.float64]

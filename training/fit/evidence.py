@@ -20,7 +20,7 @@ from predictors.pass_rate import correlation
 from router.answers import canonical
 from router.stopping.value_of_next import ValueOfNext
 from training.alone_rows import alone_rows, judged_alone
-from training.fit_heads import Fitted
+from training.fit.heads import Fitted
 from training.weighed_runs import Votes, weighed_runs
 
 Floats = NDArray[np.float64]

@@ -11,12 +11,12 @@ from predictors.bundle_files import save_bundle
 from predictors.card import BundleCard
 from router.config import Config
 from router.recording import Recording
-from training.fit_deciding import after_an_answer
-from training.fit_evidence import with_belief
-from training.fit_exits import fit_exits, looks_of
-from training.fit_heads import fit_held_out, versioned
-from training.fit_plans import with_plan_heads
-from training.fit_rows import rows_of
+from training.fit.deciding import after_an_answer
+from training.fit.evidence import with_belief
+from training.fit.exits import fit_exits, looks_of
+from training.fit.heads import fit_held_out, versioned
+from training.fit.plans import with_plan_heads
+from training.fit.rows import rows_of
 from training.one_thread import one_thread
 
 

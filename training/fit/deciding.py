@@ -13,9 +13,9 @@ from predictors.plan_table import PlanTable
 from predictors.typical_queries import MOST, TypicalQueries
 from router.domain.plan import Plan
 from training.first_looks import held_out_first_looks
-from training.fit_heads import Fitted
-from training.fit_hop import fit_hop_values
-from training.fit_risk import fit_risk_curves
+from training.fit.heads import Fitted
+from training.fit.hop import fit_hop_values
+from training.fit.risk import fit_risk_curves
 from training.plan_outcomes import PlanOutcomes
 
 Floats = NDArray[np.float64]

@@ -67,7 +67,7 @@ def fit(
     from router.backend_terms import priced_at
     from router.configuration.file import load
     from router.recording import Recording
-    from training.fit import fit as fit_recordings
+    from training.fit.from_recordings import fit as fit_recordings
     from training.menu import menu_of
 
     check_place(out)  # before minutes of work

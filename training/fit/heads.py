@@ -16,11 +16,11 @@ from predictors.features import FeatureSpec, Featurizer, QueryFeatures
 from predictors.lengths import fit_lengths
 from predictors.pass_rate import PRIOR_RHO
 from router.recordings.text_split import split_by_text
-from training.fit_joint import FROM
-from training.fit_one_head import SampleFit
-from training.fit_query import QueryFit, fit_query_heads
-from training.fit_rows import FitRows
-from training.fit_samples import fit_sample_head
+from training.fit.joint import FROM
+from training.fit.one_head import SampleFit
+from training.fit.query import QueryFit, fit_query_heads
+from training.fit.rows import FitRows
+from training.fit.samples import fit_sample_head
 
 Floats = NDArray[np.float64]
 FEWEST = 10  # labelled queries below which nothing can be held out

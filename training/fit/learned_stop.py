@@ -3,7 +3,7 @@
 Half of the queries teach the weights and tune the least gain that pays, the other half says what that draws and loses
 beside `value_of_next` tuned on the same half; then the halves change places. Only where it draws fewer samples beyond
 chance, and loses no more than wanted or than the other does, is it taken: fitted once more, to all of them.
-`apportion fit` does it for the plans of a configuration; `python -m training.fit_learned_stop` prints it.
+`apportion fit` does it for the plans of a configuration; `python -m training.fit.learned_stop` prints it.
 """
 
 from __future__ import annotations

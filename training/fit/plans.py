@@ -24,9 +24,9 @@ from router.configuration.build_plans import build_plans
 from router.domain.plan import Plan
 from router.recording import Recording
 from router.risk_thresholds import resolve_risks
-from training.fit_deciding import over_plans
-from training.fit_heads import Fitted
-from training.fit_stops import with_learned_stops
+from training.fit.deciding import over_plans
+from training.fit.heads import Fitted
+from training.fit.stops import with_learned_stops
 from training.held_out import HeldOut
 from training.plan_outcomes import PlanOutcomes, replay_plans, stage_columns
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from training.fit_one_head import SampleFit, fit_on_rows
-from training.fit_own_heads import with_own_heads
-from training.fit_rows import FitRows
-from training.fit_states import state_rows
+from training.fit.one_head import SampleFit, fit_on_rows
+from training.fit.own_heads import with_own_heads
+from training.fit.rows import FitRows
+from training.fit.states import state_rows
 from training.sample_rows import SampleRows, sample_rows
 
 Floats = NDArray[np.float64]

@@ -21,9 +21,9 @@ from router.recording import Recording
 from router.stopping.learned_stop import LearnedStop
 from router.stopping.self_eval import SelfEval
 from training.errors import NotEnoughData
-from training.fit_heads import Fitted
-from training.fit_learned_stop import guarded_stop
-from training.fit_self_eval import fit_self_eval, heard_in
+from training.fit.heads import Fitted
+from training.fit.learned_stop import guarded_stop
+from training.fit.self_eval import fit_self_eval, heard_in
 from training.log.read import DecisionLog
 from training.suites.sampling.known import Known
 from training.suites.sampling.learned import Expected

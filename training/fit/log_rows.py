@@ -25,7 +25,7 @@ from predictors.errors import FitError
 from predictors.observation import Sample
 from router.domain.plan import Plan
 from router.risk_thresholds import takes_numbers
-from training.fit_rows import FitRows, LabelledSample
+from training.fit.rows import FitRows, LabelledSample
 from training.log.read import DecisionLog
 from training.plan_outcomes import PlanOutcomes
 
