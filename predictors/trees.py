@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from predictors.errors import BundleError, FitError
 from predictors.linear import check_columns, check_rows
 from predictors.tree_library import Row, RowModel, address
+from predictors.tree_text import trees_of
 
 _FEW = 0.5  # share of the features
 
@@ -113,13 +114,10 @@ class Trees:
         model = arrays.get("model")
         if model is None or model.dtype != np.uint8 or model.ndim != 1:
             raise BundleError(f"lightgbm: the model's text as uint8 (n,) is needed, got {sorted(arrays)}")
-        text = model.tobytes().decode("utf-8", "replace")
-        if not (text.startswith("tree\n") and "end of trees" in text):  # LightGBM itself may crash on garbage
-            raise BundleError("lightgbm: the model's text is cut or is none")
         found = cls()
-        return found._adopt(text)
+        return found._adopt(model.tobytes().decode("utf-8", "replace"))
 
     def _adopt(self, text: str) -> Self:
-        self._text, self._model = text, RowModel(text)
+        self._text, self._model = text, RowModel(trees_of(text))
         self._row = None
         return self

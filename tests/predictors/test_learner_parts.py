@@ -180,7 +180,7 @@ def test_a_row_that_the_c_code_would_misread_is_refused(grown, row):
 @pytest.mark.parametrize("cut", [0, 4, 100, 5000])
 def test_a_cut_model_text_is_refused_before_lightgbm_reads_it(grown, cut):
     text = grown[0].arrays()["model"]
-    with pytest.raises(BundleError, match="cut or is none"):
+    with pytest.raises(BundleError, match=r"cut or is none|tree 1: its lines"):
         Trees.from_arrays({"model": text[:cut]})
 
 
