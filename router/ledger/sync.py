@@ -149,12 +149,13 @@ class Book:
     def sweep(self, asking: str) -> None:
         """Book what replicas hold whose leases have ended; forget leases that nobody will come back to.
 
-        Not that of the replica that asks: it has come in person, and nobody has taken its money yet.
+        Not that of the replica that asks: it has come in person, and nobody has taken its money yet; but that, too,
+        where it comes so late that its lease is forgotten.
         """
         for replica, lease in list(self.state.leases.items()):
-            if lease.ends_at < self.now - REMEMBER_S:
+            if forgotten := lease.ends_at < self.now - REMEMBER_S:
                 del self.state.leases[replica]
-            if replica != asking and lease.ends_at <= self.now and not lease.closed:
+            if (forgotten or replica != asking) and lease.ends_at <= self.now and not lease.closed:
                 lost, lease.closed = lease.held, True
                 lease.lapsed += lost
                 self.move(Moved.LAPSE, lost, replica, lease.number)

@@ -12,6 +12,7 @@ This file alone knows OpenTelemetry; the extra `otel` installs it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -45,9 +46,14 @@ class OTLP:
     """Sends spans to an OpenTelemetry collector over gRPC. `Collector` of `traces`."""
 
     def __init__(
-        self, models: Mapping[str, Model], version: str, replica: str, exporter: SpanExporter
+        self,
+        models: Mapping[str, Model],
+        version: str,
+        replica: str,
+        exporter: SpanExporter,
+        endpoint: str = "",  # for messages
     ) -> None:
-        self._models, self._exporter = models, exporter
+        self._models, self._exporter, self._endpoint = models, exporter, endpoint
         self._scope = InstrumentationScope("apportion", version)
         self._resource = Resource(
             {"service.name": "apportion", "service.version": version, "service.instance.id": replica}
@@ -57,13 +63,16 @@ class OTLP:
     def to(cls, endpoint: str, models: Mapping[str, Model], version: str, replica: str) -> OTLP:
         """Connects lazily; `endpoint` is http(s)://HOST:PORT."""
         insecure = not endpoint.startswith("https:")
-        return cls(models, version, replica, OTLPSpanExporter(endpoint, insecure=insecure, timeout=TIMEOUT_S))
+        # it logs every batch that fails, in a form of its own; `Traces` says once that, and once that no more
+        logging.getLogger("opentelemetry.exporter.otlp.proto.grpc.exporter").disabled = True
+        exporter = OTLPSpanExporter(endpoint, insecure=insecure, timeout=TIMEOUT_S)
+        return cls(models, version, replica, exporter, endpoint)
 
     def send(self, rows: Sequence[Decision]) -> tuple[int, str]:
         """See `Collector`."""
         spans = [span for row in rows for span in self.spans(row)]
         taken = self._exporter.export(spans) is SpanExportResult.SUCCESS
-        return len(spans), "" if taken else "the collector does not take them"
+        return len(spans), "" if taken else f"the collector {self._endpoint} does not take them"
 
     def close(self) -> None:
         """See `Collector`."""

@@ -84,3 +84,19 @@ def test_decisions_that_say_otherwise_are_found(store, charged, message):
     (found,) = audit(store.states, store.movements)
     assert any(message in problem for problem in compare_charges(found, charged))
     assert compare_charges(found, {"r1": 209}, less=("r1",)) == []
+
+
+def test_a_replica_that_slept_for_days_adds_up_and_pays_for_what_it_used():
+    now = [1_700_000_000.0]
+    tree = Accounts([Account(ALL, 1000, Window("rolling", 600.0), within="")])
+    store = Memory(lambda: now[0])
+    store.movements = []
+    store.register("r1", tree)
+    ledger = Leased(tree, store, "r1", lambda: now[0])
+    ledger.settle(ledger.reserve("q", Amount(100)), Amount(40))  # not yet told to the store
+    now[0] += 2 * 86_400.0
+    ledger.exchange()
+    (found,) = audit(store.states, store.movements)
+    assert found.problems == []
+    assert found.spent + found.lost >= 40
+    assert found.granted == found.returned + found.spent + found.lost + found.held

@@ -195,3 +195,11 @@ def test_spans_arrive_at_a_collector_over_grpc(traced):
     names = [span.name for span in request.resource_spans[0].scope_spans[0].spans]
     assert names == ["chat one", "chat Qwen/Qwen2.5-0.5B-Instruct"]
     assert traces.counts() == {"exported": 2, "dropped": 0}
+
+
+def test_a_collector_that_is_not_there_is_named_by_us_alone(traced, capfd, caplog):
+    collector = OTLP.to("http://127.0.0.1:1", MODELS, "1.0", "here")  # nothing listens on port 1
+    spans, problem = collector.send([traced])
+    collector.close()
+    assert (spans, problem) == (2, "the collector http://127.0.0.1:1 does not take them")
+    assert (capfd.readouterr().err, caplog.text) == ("", "")
