@@ -18,8 +18,8 @@ from training.graders import Grader, Question, answer_of, case_of, task_of
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from training.judge import Judged
-    from training.judge_asking import Asked
+    from training.judging.asking import Asked
+    from training.judging.labels import Judged
 
 
 def ask_ahead(
@@ -62,9 +62,9 @@ def ask_ahead(
 async def _judged(
     judge: Judge, questions: Sequence[Question], recording: Path, concurrency: int
 ) -> tuple[Judged, str]:
-    from training.judge import cache_path, judge_all
-    from training.judge_asking import judge_backend
-    from training.judge_cache import JudgeCache
+    from training.judging.asking import judge_backend
+    from training.judging.cache import JudgeCache
+    from training.judging.labels import cache_path, judge_all
 
     backend, model = judge_backend(judge)
     try:

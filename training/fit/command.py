@@ -115,8 +115,8 @@ def _outlook(
     curve: bool | None,
 ) -> tuple[dict[str, Any], str] | str:
     """The outlook as JSON types and as text, or why there is none."""
-    from training.outlook import outlook
-    from training.outlook_text import outlook_json, outlook_text
+    from training.outlook.outlook import outlook
+    from training.outlook.text import outlook_json, outlook_text
     from training.progress import shown_progress
 
     if settings is None:

@@ -15,9 +15,9 @@ from aiohttp import web
 
 from router.verifiers import Case
 from router.verifiers.judge import Judge
-from training.judge import Judged, judge_all
-from training.judge_asking import judge_backend
-from training.judge_cache import JudgeCache
+from training.judging.asking import judge_backend
+from training.judging.cache import JudgeCache
+from training.judging.labels import Judged, judge_all
 
 REAL = [f"Question {number}?" for number in range(40)]
 

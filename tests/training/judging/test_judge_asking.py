@@ -7,8 +7,8 @@ import pytest
 from router.errors import BackendUnavailable
 from router.verifiers.judge import Judge
 from training.errors import TrainingError
-from training.judge_asking import TRIES, Asked, ask_all, judge_backend
-from training.judge_cache import Comparison, JudgeCache
+from training.judging.asking import TRIES, Asked, ask_all, judge_backend
+from training.judging.cache import Comparison, JudgeCache
 
 
 async def test_what_was_asked_before_is_not_asked_again(bench, tmp_path, judged, questions):

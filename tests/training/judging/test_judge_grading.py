@@ -11,8 +11,8 @@ from router.recordings.cost import Prices
 from router.recordings.format import RecordingMeta, write_recording
 from training.errors import JudgeRefused, TrainingError
 from training.grade import grade
-from training.judge import cache_path
-from training.judge_guard import NULLS
+from training.judging.guard import NULLS
+from training.judging.labels import cache_path
 
 
 @pytest.fixture(name="folder")

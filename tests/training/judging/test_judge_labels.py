@@ -6,7 +6,7 @@ import pytest
 
 from router.verifiers import Case
 from training.errors import JudgeRefused, NotEnoughData
-from training.judge_guard import AT_LENGTH, NULLS, QUERIES, below_chance
+from training.judging.guard import AT_LENGTH, NULLS, QUERIES, below_chance
 
 
 async def test_an_honest_judge_labels_better_equal_and_worse_answers(bench, tmp_path, judged, questions):

@@ -14,7 +14,7 @@ import pytest
 from router.assemble import assemble
 from router.choose import Chooser
 from router.config import Config
-from training.outlook_trial import Trial
+from training.outlook.trial import Trial
 
 LARGE_COST, SMALL_COST = 100.0, 10.0  # micro-dollars, mean
 

@@ -17,9 +17,9 @@ from router.recording import Recording
 from router.recordings.format import RecordingMeta, write_recording
 from training.errors import NotEnoughData
 from training.menu import menu_of
-from training.outlook import Outlook, measures_agreement, outlook
-from training.outlook_text import outlook_json, outlook_text
-from training.outlook_trial import try_plans
+from training.outlook.outlook import Outlook, measures_agreement, outlook
+from training.outlook.text import outlook_json, outlook_text
+from training.outlook.trial import try_plans
 from training.report.intervals import Interval
 
 

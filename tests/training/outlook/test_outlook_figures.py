@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from training.errors import NotEnoughData
-from training.outlook_figures import Point, ends_of, point_at
+from training.outlook.figures import Point, ends_of, point_at
 
 REPETITIONS = 300
 

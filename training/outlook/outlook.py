@@ -1,7 +1,7 @@
 """What would you have saved? Before anything is served: bundles fitted on some labelled queries, tried on the others.
 
 The labelled queries are cut into five parts by their text. For each part a bundle is fitted on the other four, and all
-plans are run on the part by the live allocator; together they give the table of operating prices (`outlook_figures`).
+plans are run on the part by the live allocator; together they give the table of operating prices (`figures`).
 Fitted on an eighth, a quarter and half of the others as well, they give the learning curve: the gain over the random
 mix at equal cost, against the number of labelled queries. Large recordings are bounded: see `MOST_TRIED`.
 
@@ -28,8 +28,8 @@ from router.recordings.text_split import split_by_text
 from training.errors import NotEnoughData
 from training.fit.from_recordings import fit
 from training.fit.rows import FitRows, rows_of
-from training.outlook_figures import Ends, Point, ends_of, point_at
-from training.outlook_trial import Trial, joined, try_plans
+from training.outlook.figures import Ends, Point, ends_of, point_at
+from training.outlook.trial import Trial, joined, try_plans
 
 PARTS = 5
 CURVE = (0.125, 0.25, 0.5)  # of the queries that a bundle could be fitted on

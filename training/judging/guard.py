@@ -16,7 +16,7 @@ from hashlib import blake2b
 
 from router.pairwise import score_of
 from training.errors import JudgeRefused, NotEnoughData
-from training.judge_cache import Comparison, JudgeCache
+from training.judging.cache import Comparison, JudgeCache
 
 # long, polite and empty: for a judge that likes long answers
 AT_LENGTH = (

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from router.commands.tables import table
-from training.outlook import Outlook
-from training.outlook_figures import Point
+from training.outlook.figures import Point
+from training.outlook.outlook import Outlook
 from training.report.intervals import Interval
 from training.report.realised import interval
 

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.errors import NotEnoughData
-from training.outlook_trial import Trial
+from training.outlook.trial import Trial
 from training.report.intervals import Interval, around, around_ratio, mean_variance, wilson
 
 Floats = NDArray[np.float64]

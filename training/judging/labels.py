@@ -15,9 +15,9 @@ from router.backends import Backend
 from router.verifiers.judge import Judge
 from training.errors import TrainingError
 from training.graders import Question
-from training.judge_asking import Asked, ask_all
-from training.judge_cache import JudgeCache
-from training.judge_guard import check_nulls, guard_pairs, orders, pair_score
+from training.judging.asking import Asked, ask_all
+from training.judging.cache import JudgeCache
+from training.judging.guard import check_nulls, guard_pairs, orders, pair_score
 
 OnAnswers = Callable[[int, int, Asked], object]
 """Told (answered, all, what happened) after every answer."""
@@ -29,7 +29,7 @@ class Judged:
 
     scores: dict[Question, float | None] = field(default_factory=dict)
     asked: Asked = field(default_factory=Asked)
-    nulls: dict[str, float] = field(default_factory=dict)  # null answer -> mean score, see `judge_guard`
+    nulls: dict[str, float] = field(default_factory=dict)  # null answer -> mean score, see `guard`
 
     def summary(self, model: str) -> dict[str, Any]:
         """For the recording's meta.json."""

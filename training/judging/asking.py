@@ -22,7 +22,7 @@ from router.errors import BackendGarbled, BackendRefused, BackendTimeout, Backen
 from router.pairwise import SYSTEM, preferred, question
 from router.verifiers.judge import Judge
 from training.errors import TrainingError
-from training.judge_cache import Comparison, JudgeCache, Verdict
+from training.judging.cache import Comparison, JudgeCache, Verdict
 
 TRIES, FIRST_PAUSE_S = 6, 0.5  # doubling: some 15 s until a judge that is away ends the grading
 TRANSIENT = (BackendGarbled, BackendTimeout, BackendUnavailable)
