@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from router.durations import span
 from router.ledger import Balance
 from router.ledger.accounts import DOLLARS
-from router.spans import span
 
 MOST_ACCOUNTS = 50  # an account per tenant is possible; the latest are kept
 

@@ -12,7 +12,7 @@ from router.commands.amounts import micros
 from router.commands.connection import ADMIN, ask_admin
 from router.commands.operators import JSON, Server
 from router.commands.tables import as_json, table, units
-from router.spans import span
+from router.durations import span
 
 if TYPE_CHECKING:
     from router.clients.admin import AdminClient

@@ -13,7 +13,7 @@ import typer
 
 from router.command_group import CommandFailed
 from router.commands.starting import wait_until_it_listens
-from router.spans import span
+from router.durations import span
 
 if TYPE_CHECKING:
     from router.client import TLS, AdminClient, SyncClient

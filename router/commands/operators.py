@@ -9,7 +9,7 @@ import typer
 from router.command_group import CommandFailed
 from router.commands.connection import ADMIN, ask_admin
 from router.commands.tables import as_json, moment, money, short, table, units
-from router.spans import span
+from router.durations import span
 
 if TYPE_CHECKING:
     from router.clients.admin import AdminClient

@@ -11,9 +11,9 @@ from router.config import AccountConfig, BudgetConfig, Config
 from router.configuration.doubts import price_doubts
 from router.configuration.service import reference_plan, untrained_plan
 from router.domain.plan import Gate, Plan, Stage
+from router.durations import span
 from router.plugin_words import in_words
 from router.selectors import SELECTORS
-from router.spans import span
 from router.stopping import STOPPING_RULES
 from router.verifiers import VERIFIERS
 from router.worst_case import worst_cost
