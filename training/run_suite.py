@@ -69,6 +69,7 @@ def _run_one(
 
     progress("reading", 0.0)
     recording = Recording.load(folder)
+    progress("measuring", 0.0)
 
     def write(rows: DecisionRows) -> None:
         if file is not None:

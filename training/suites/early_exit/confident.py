@@ -98,9 +98,14 @@ def stops_along(score: Floats, thresholds: Floats) -> NDArray[np.int64]:
     """`stops_at` for T thresholds, (T, n)."""
     # the surest look so far, as the number of thresholds that it reaches
     reached = np.searchsorted(np.sort(thresholds), np.where(np.isnan(score), -np.inf, score), side="right")
-    reached = np.maximum.accumulate(reached, axis=1).astype(np.int16)
-    needed = np.argsort(np.argsort(thresholds)).astype(np.int16) + 1
-    return np.asarray((reached[None] < needed[:, None, None]).sum(axis=2), dtype=np.int64)
+    reached = np.maximum.accumulate(reached, axis=1)
+    traces, width = len(score), len(thresholds) + 1
+    place = np.arange(traces)[:, None] * width + reached
+    looks = np.bincount(place.ravel(), minlength=traces * width).reshape(traces, width)  # that reach so many
+    order = np.argsort(
+        np.argsort(thresholds)
+    )  # a look stops where it reaches more of the thresholds than this
+    return np.asarray(np.cumsum(looks, axis=1)[:, order].T, dtype=np.int64)
 
 
 def stops_at(score: Floats, threshold: float) -> NDArray[np.int64]:
