@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors.observation import Sample, Tally
+from predictors.observation import Sample
 from predictors.sample_head import SampleHead
 from training.fit.hop import fit_hop_values
 from training.fit.rows import rows_of
@@ -166,13 +166,5 @@ def _confidences(
     prior, tokens = signals[f"p_correct/{backend}"], signals[f"tokens_out/{backend}"]
     found = []
     for place, (head, sample) in enumerate(zip(heads, samples, strict=True)):
-        voted, tally = _alone(sample)
-        found.append(head.predict(voted, texts[place], tally, 0, float(prior[place]), float(tokens[place])))
+        found.append(head.alone(sample, texts[place], float(prior[place]), float(tokens[place])))
     return np.array(found)
-
-
-def _alone(sample: Sample) -> tuple[Sample, Tally]:
-    """The sample with its own vote as the only one, as the allocator counts a first sample."""
-    if sample.answer is None:
-        return sample, Tally(drawn=1)
-    return replace(sample, answer_class=0), Tally((1,), (sample.answer,), 1)
