@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 CONNECT_S = 3  # for a connection, its greeting and its password
 INTERVAL_S = 0.1  # psycopg's own: how often it looks for Ctrl-C
@@ -24,7 +25,11 @@ class TimedConnection(psycopg.Connection[Any]):
 
     def wait(self, gen: Any, interval: float = INTERVAL_S, timeout: float | None = None) -> Any:
         """psycopg's loop around every exchange. Raises `OperationalError` after `patience_s`, and closes."""
-        return super().wait(self._timed(gen), interval, timeout)
+        try:
+            return super().wait(self._timed(gen), interval, timeout)
+        except psycopg.Error as error:
+            error.args = (_line(error), *error.args[1:])
+            raise
 
     def _timed(self, gen: Any) -> Any:
         """The same steps; the look at the clock comes when the server is silent, every `INTERVAL_S`."""
@@ -48,11 +53,16 @@ def connect(address: str, options: str, patience_s: float = float("inf")) -> Tim
             address,
             autocommit=True,
             connect_timeout=CONNECT_S,
-            options=options,
+            options=f"{conninfo_to_dict(address).get('options') or ''} {options}".strip(),
             application_name="apportion",
             prepare_threshold=None,  # poolers do not know prepared statements
         )
-    except psycopg.OperationalError as error:  # its hints stand on lines of their own
-        raise psycopg.OperationalError(" ".join(str(error).split())) from error
+    except psycopg.OperationalError as error:
+        raise psycopg.OperationalError(_line(error)) from error
     connection.patience_s = patience_s
     return connection
+
+
+def _line(error: psycopg.Error) -> str:
+    """What the server says, on one line, with its hints and without the statement, which is ours."""
+    return " ".join(str(error).partition("\nLINE ")[0].split())

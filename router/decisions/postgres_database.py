@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from router.decisions.database import Row, Told
-from router.decisions.postgres_schema import MIGRATIONS
+from router.decisions.postgres_schema import MIGRATIONS, TABLES
 from router.errors import ConfigError, StoreError
 
 WAIT_S = 5  # for a lock, or a statement of a reader
@@ -47,6 +47,7 @@ _INSERT_OUTCOMES = """
     SELECT %s::float8, tenant, key, subject, subject_id, supersedes, body FROM arriving_outcomes ORDER BY place
     ON CONFLICT (tenant, key) DO NOTHING RETURNING tenant, key
 """
+_FOREIGN = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NOT NULL"
 _SEQUENCES = ("decisions_n", "outcomes_n_seq", "deletions_n_seq")
 _END = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {}"
 
@@ -211,9 +212,11 @@ class PostgresDatabase:
                 f"decision store {self.name}: written by a newer version (schema {version}, this one knows "
                 f"{len(MIGRATIONS)})"
             )
-        if not version and connection.execute("SELECT to_regclass('decisions')").fetchone()[0] is not None:
+        foreign = () if version else connection.execute(_FOREIGN, (list(TABLES),)).fetchall()
+        if foreign:
             raise StoreError(
-                f"decision store {self.name}: its table 'decisions' is another program's; wants a database of its own"
+                f"decision store {self.name}: its table {foreign[0][0]!r} is another program's; wants a database of "
+                "its own, or a schema"
             )
         for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
             connection.execute(script)

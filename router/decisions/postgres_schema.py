@@ -6,6 +6,8 @@ had. Decisions lie in one partition per day (UTC), made when its first row comes
 
 from __future__ import annotations
 
+TABLES = ("decisions", "outcomes", "replicas", "names", "store", "deletions")  # none may be there before ours
+
 MIGRATIONS = (
     """
     CREATE SEQUENCE decisions_n;
