@@ -10,11 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from router.recording import Recording
 from router.recordings.cost import Prices
 from router.recordings.format import RecordingMeta, write_recording
 from training.figures.spread import Spread
 from training.run_suite import Failed, Outcome, Skipped, run_suite
 from training.suites import Run
+from training.suites.routing.suite import Routing
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -63,3 +65,19 @@ def test_one_text_for_all_queries_cannot_be_held_out_and_is_skipped(
     found = measured(suite, lambda _: "What is it?", PRICED)
     assert isinstance(found, Skipped), found
     assert "the 80 queries of odd have 1" in found.why
+
+
+def test_beside_a_task_of_nearly_all_queries_whole_tasks_are_held_out_where_others_teach(
+    made: ModuleType, tmp_path: Path
+) -> None:
+    plain = made.write_pattern(tmp_path / "plain", 80, answers=False)
+    queries, samples = (pq.read_table(plain / f"{name}.parquet") for name in ("queries", "samples"))
+    tasks = pa.array(["usual" if number >= 6 else f"rare {number}" for number in range(80)])
+    if "task" in queries.column_names:
+        queries = queries.drop_columns(["task"])
+    meta = RecordingMeta(name="odd", prices={"large": PRICED, "small": PRICED})
+    write_recording(tmp_path / "odd", meta, queries.append_column("task", tasks), samples)
+    suite = Routing(subjects=("always", "zero_router", "apportion:unseen"))
+    found = suite.run(Recording.load(tmp_path / "odd"), tmp_path / "odd", Run(workers=1))
+    assert found["zero_router"]["queries"] == 80
+    assert 0 < float(str(found["apportion:unseen"]["queries"])) <= 6
