@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from router.ledger.sql import SQL
 IN_MEMORY = ":memory:"
 APPLICATION_ID = 0x41505042  # "APPB", so that another program's file is never changed; also an advisory lock
 WAIT_S = 5  # for a lock or a statement
+AGAIN_S = 0.01  # between two tries
 PATIENCE_S = 2.0  # with a server that says nothing: queries that are short of money wait for it, once
 
 
@@ -58,7 +60,7 @@ def sqlite(path: Path, wall_s: Callable[[], float]) -> Dialect:
             if identity != APPLICATION_ID and tables:
                 raise StoreError(f"store of budgets {path}: this is another program's SQLite file")
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(connection)
             # what was taken is on the disk before it is spent
             connection.execute("PRAGMA synchronous = FULL")
         except BaseException:
@@ -69,6 +71,19 @@ def sqlite(path: Path, wall_s: Callable[[], float]) -> Dialect:
     return Dialect(
         connect, (sqlite3.Error,), wall_s, mark="?", begin="BEGIN IMMEDIATE", serial="INTEGER", bytes="BLOB"
     )
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """For this change SQLite refuses at once instead of waiting, where several processes make the file together."""
+    for left in reversed(range(round(WAIT_S / AGAIN_S))):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if not left or error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            time.sleep(AGAIN_S)
+        else:
+            return
 
 
 def postgresql(address: str) -> Dialect:
