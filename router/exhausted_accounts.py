@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from router.domain.usage import units
 from router.durations import span
 from router.ledger import Balance
 from router.ledger.accounts import DOLLARS
@@ -35,12 +36,6 @@ class ExhaustedAccounts:
             left, unit = max(0, balance.limit - balance.spent), balance.unit
             need = self._needs.get(balance.account, 0) if unit == DOLLARS else 0
             if not left or left < need:
-                told = (
-                    f"{_units(left)} of {_units(balance.limit)} {unit} per {span(balance.window_s)} are left"
-                )
-                needed = f", and a query may cost {_units(need)}" if need else ""
+                told = f"{units(left)} of {units(balance.limit)} {unit} per {span(balance.window_s)} are left"
+                needed = f", and a query may cost {units(need)}" if need else ""
                 yield f"budget {balance.account!r} is used up: {told}{needed}"
-
-
-def _units(micro: int) -> str:
-    return f"{micro / 1e6:.6f}".rstrip("0").rstrip(".")

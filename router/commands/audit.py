@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from router.command_group import CommandFailed
-from router.commands.tables import as_json, counted, money, table, units
+from router.commands.tables import as_json, counted, money, table
+from router.domain.usage import units
 
 if TYPE_CHECKING:
     from router.config import Config
@@ -43,7 +44,8 @@ def audit(config: ConfigFile = Path("router.toml"), decisions: Decisions = None,
     from router.ledger import ALL
     from router.ledger.audit import audit as audit_of
     from router.ledger.audit import compare_charges
-    from router.ledger.databases import IN_MEMORY, is_postgres
+    from router.ledger.databases import IN_MEMORY
+    from router.store_address import is_postgres
 
     read = load(config)
     address = ledger_address(read)

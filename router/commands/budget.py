@@ -11,7 +11,8 @@ from router.command_group import CommandFailed
 from router.commands.amounts import micros
 from router.commands.connection import ADMIN, ask_admin
 from router.commands.operators import JSON, Server
-from router.commands.tables import as_json, table, units
+from router.commands.tables import as_json, table
+from router.domain.usage import units
 from router.durations import span
 
 if TYPE_CHECKING:

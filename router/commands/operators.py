@@ -8,7 +8,8 @@ import typer
 
 from router.command_group import CommandFailed
 from router.commands.connection import ADMIN, ask_admin
-from router.commands.tables import as_json, moment, money, short, table, units
+from router.commands.tables import as_json, moment, money, short, table
+from router.domain.usage import units
 from router.durations import span
 
 if TYPE_CHECKING:

@@ -34,16 +34,6 @@ def money(micros: float) -> str:
     return "$" + f"{micros / 1e6:.9f}".rstrip("0").rstrip(".")
 
 
-def units(micro: int) -> str:
-    """Micro-units as units.
-
-    >>> units(1_250_000), units(42), units(-3_000_000)
-    ('1.25', '0.000042', '-3')
-    """
-    sign, (whole, rest) = "-" if micro < 0 else "", divmod(abs(micro), 1_000_000)
-    return f"{sign}{whole}.{rest:06d}".rstrip("0").rstrip(".")
-
-
 def moment(seconds: float) -> str:
     """Seconds since the epoch as UTC.
 

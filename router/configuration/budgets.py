@@ -13,9 +13,10 @@ from router.configuration.problems import Problems
 from router.errors import ConfigError
 from router.ledger import ALL
 from router.ledger.accounts import DOLLARS, GPU_SECONDS, MICRO, TOKENS, Account, Accounts
-from router.ledger.databases import IN_MEMORY, is_postgres
+from router.ledger.databases import IN_MEMORY
 from router.ledger.window import Window
 from router.pricing.demand import HOURS
+from router.store_address import is_postgres
 
 UNITS = (DOLLARS, TOKENS, GPU_SECONDS)
 

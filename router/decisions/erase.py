@@ -21,6 +21,7 @@ from router.decisions.rows import readable_text
 from router.decisions.sqlite_database import SQLiteDatabase
 from router.domain.decision import SHADOW_SUFFIX
 from router.errors import StoreError, UnknownName
+from router.store_address import is_postgres
 
 AT_ONCE = 1000  # rows in one transaction
 
@@ -119,7 +120,7 @@ def _erase_all(database: Database, connection: Any, text: str, tenant: str, unti
 def _opened(store: str | Path) -> Iterator[tuple[Database, Any]]:
     address = str(store)
     database: Database
-    if address.startswith(("postgresql://", "postgres://")):
+    if is_postgres(address):
         from router.decisions.postgres_database import PostgresDatabase
 
         with open_read_only(address):

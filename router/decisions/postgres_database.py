@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from router.decisions.database import Row, Told
 from router.decisions.postgres_schema import MIGRATIONS, TABLES
 from router.errors import ConfigError, StoreError
+from router.store_address import without_user
 
 WAIT_S = 5  # for a lock, or a statement of a reader
 PATIENCE_S = 5.0  # with a server that says nothing
@@ -71,8 +71,7 @@ class PostgresDatabase:
 
     @property
     def name(self) -> str:
-        parts = urlsplit(self.address)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+        return without_user(self.address)
 
     def connect(self) -> Any:
         # a large spool comes back in one statement per 500 rows

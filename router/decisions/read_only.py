@@ -23,6 +23,7 @@ from router.decisions.schema import APPLICATION_ID, MIGRATIONS, open_reader
 from router.decisions.sqlite_database import SQLiteDatabase
 from router.domain.decision import Decision, Outcome
 from router.errors import StoreError
+from router.store_address import is_postgres
 
 BUSY_S = 5.0  # readers wait for nobody in write-ahead mode, but for a file that is just being made
 
@@ -130,7 +131,7 @@ class ReadOnlyStore:
 def open_read_only(store: str | Path) -> Iterator[ReadOnlyStore]:
     """Open a store, its file or `postgresql://…`, for one look. Raises `StoreError`, also for what goes wrong in it."""
     address = str(store)
-    if address.startswith(("postgresql://", "postgres://")):
+    if is_postgres(address):
         from router.decisions.postgres_database import PostgresDatabase, look_at_postgres
 
         postgres = PostgresDatabase(address)

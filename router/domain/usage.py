@@ -129,6 +129,16 @@ def told_dollars(micros: float) -> float:
     return round(micros / 1e6, 15)
 
 
+def units(micro: int) -> str:
+    """Micro-units as units.
+
+    >>> units(1_250_000), units(42), units(-3_000_000)
+    ('1.25', '0.000042', '-3')
+    """
+    sign, (whole, rest) = "-" if micro < 0 else "", divmod(abs(micro), 1_000_000)
+    return f"{sign}{whole}.{rest:06d}".rstrip("0").rstrip(".")
+
+
 def whole_micros(micros: float) -> int:
     """Round up to whole micro-dollars: the ledger and the wire never show less than was used."""
     return math.ceil(micros - 1e-9)

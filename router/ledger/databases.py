@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from router.errors import ConfigError, StoreError
 from router.ledger.connected import Dialect
 from router.ledger.shared import Memory, SharedStore
 from router.ledger.sql import SQL
+from router.store_address import is_postgres, without_user
 
 IN_MEMORY = ":memory:"
 APPLICATION_ID = 0x41505042  # "APPB", so that another program's file is never changed; also an advisory lock
@@ -37,15 +37,9 @@ def database(address: str, base: Path, wall_s: Callable[[], float]) -> tuple[Dia
     Raises `ConfigError` where an extra is missing.
     """
     if is_postgres(address):
-        parts = urlsplit(address)
-        return postgresql(address), parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+        return postgresql(address), without_user(address)
     path = Path(address) if address == IN_MEMORY else base / address
     return sqlite(path, wall_s), str(path)
-
-
-def is_postgres(address: str) -> bool:
-    """Whether the address names a PostgreSQL server."""
-    return address.startswith(("postgresql://", "postgres://"))
 
 
 def sqlite(path: Path, wall_s: Callable[[], float]) -> Dialect:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from router.domain.usage import units
 from router.errors import BudgetExceeded, PluginError, StoreError
 from router.ledger import ALL, Amount, Balance, Reservation
 from router.ledger.accounts import Account, Accounts
@@ -304,8 +305,8 @@ class Leased:
         limit, account = hand.limit, hand.account
         in_hand = max(0, hand.free) if now < hand.usable_until else 0
         text = (
-            f"budget {account.name!r}: request {request_id!r} may cost {_units(need)} {account.unit}, "
-            f"{_units(in_hand + hand.available(now))} of {_units(limit or 0)} are left"
+            f"budget {account.name!r}: request {request_id!r} may cost {units(need)} {account.unit}, "
+            f"{units(in_hand + hand.available(now))} of {units(limit or 0)} are left"
         )
         if self.away:
             return BudgetExceeded(f"{text}; the store of budgets is away: {self.away}", retry_after_s=1.0)
@@ -337,7 +338,3 @@ def _check(what: str, request_id: str, amount: Amount) -> None:
             raise PluginError(
                 f"ledger: {what} {value!r} for request {request_id!r}: whole micro-units >= 0 are expected"
             )
-
-
-def _units(micro: int) -> str:
-    return f"{micro / 1e6:.6f}".rstrip("0").rstrip(".")
