@@ -13,7 +13,7 @@ import typer
 
 from router.plugins import resolve
 from router.recordings.cost import Prices
-from router.recordings.format import QUERY_COLUMNS, SAMPLE_COLUMNS, RecordingMeta, write_recording
+from router.recordings.format import DEAREST, QUERY_COLUMNS, SAMPLE_COLUMNS, RecordingMeta, write_recording
 from training.errors import TrainingError
 from training.importers import IMPORTERS, Importer
 from training.importers.rows import ImportedRows
@@ -47,6 +47,11 @@ def import_recording(
     importer = configured(kind, pairs("--column", column), pairs("--option", option))
     rows = renamed(importer.read(source), pairs("--rename", rename))
     prices = prices_of(rows.backends, pairs("--price", price))
+    if rows.unread:
+        print(
+            f"columns that were not read: {', '.join(rows.unread)}; --column OURS=THEIRS says what one is",
+            file=sys.stderr,
+        )
     meta = write(rows, out, prices, licence)
     print(
         f"{out}: {len(rows.queries)} queries, {len(rows.samples)} samples of {', '.join(meta.prices)}",
@@ -92,7 +97,7 @@ def renamed(rows: ImportedRows, names: Mapping[str, str]) -> ImportedRows:
         if name not in rows.backends:
             raise TrainingError(f"--rename: no backend {name!r}; choose from {', '.join(rows.backends)}")
     samples = [replace(sample, backend=names.get(sample.backend, sample.backend)) for sample in rows.samples]
-    return ImportedRows(rows.queries, samples, rows.source, rows.licence, rows.note) if names else rows
+    return replace(rows, samples=samples) if names else rows
 
 
 def prices_of(backends: Sequence[str], given: Mapping[str, str]) -> dict[str, Prices]:
@@ -107,8 +112,8 @@ def prices_of(backends: Sequence[str], given: Mapping[str, str]) -> dict[str, Pr
             raise TrainingError(
                 f"--price {name}={text}: expected two numbers, IN,OUT in $ per 1M tokens"
             ) from None
-        if not (0 <= price_in < float("inf") and 0 <= price_out < float("inf")):
-            raise TrainingError(f"--price {name}={text}: prices must be finite and >= 0")
+        if not (0 <= price_in <= DEAREST and 0 <= price_out <= DEAREST):
+            raise TrainingError(f"--price {name}={text}: prices must be >= 0 and at most {DEAREST:g}")
         prices[name] = Prices(price_in, price_out)
     unknown = [name for name in backends if name not in given]
     if unknown:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.importers.foreign import jsonl_rows
+from training.importers.long_form import agreed
 from training.importers.rows import ImportedQuery, ImportedRows, ImportedSample
 
+_COLUMNS = {"query_id": "uid", "query": "problem"}  # ours -> theirs
 _NUMBER = re.compile(r"_?\d+$")
 
 
@@ -28,7 +30,8 @@ class Anytime:
         for row in jsonl_rows(source):
             name = row.text("uid")
             task = _NUMBER.sub("", name).removesuffix("_test") or None
-            queries.setdefault(name, ImportedQuery(name, row.text("problem"), task, row.maybe_text("gold")))
+            query = ImportedQuery(name, row.text("problem"), task, row.maybe_text("gold"))
+            queries[name] = agreed(queries.get(name, query), query, row, _COLUMNS)
             text = row.maybe_text("raw_text")
             samples.append(
                 ImportedSample(

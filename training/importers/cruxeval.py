@@ -11,7 +11,9 @@ from training.errors import TrainingError
 from training.importers.foreign import Row, find_file, json_file, jsonl_rows, object_row
 from training.importers.rows import ImportedQuery, ImportedRows, ImportedSample
 
-_SCORED = re.compile(r"sample_scored_(?P<model>.+)_temp(?P<temperature>[\d.]+)_(?P<mode>input|output)\.json")
+_SCORED = re.compile(
+    r"sample_scored_(?P<model>.+)_temp(?P<temperature>\d+(?:\.\d+)?)_(?P<mode>input|output)\.json"
+)
 _ASKED = {"input": "{code}\n# output: {output}  <- input?", "output": "{code}\n# input: {input}  -> output?"}
 
 
@@ -53,7 +55,12 @@ class CRUXEval:
                 )
                 samples += [
                     ImportedSample(
-                        query_id, backend, at, answer=str(answer), reward=float(bool(passed)), params=params
+                        query_id,
+                        backend,
+                        at,
+                        answer=str(answer),
+                        reward=Row(f"{path}: {name}", {"score": passed}).maybe_number("score", 0, 1),
+                        params=params,
                     )
                     for at, (answer, passed) in enumerate(zip(generated, right, strict=True))
                 ]

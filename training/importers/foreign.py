@@ -1,13 +1,20 @@
-"""Rows of somebody else's CSV, JSONL or JSON file, each knowing its file and line, with checked access to its cells."""
+"""Rows of somebody else's CSV, JSONL or JSON file, each knowing its file and line, with checked access to its cells.
+
+A file may be compressed by gzip, whatever its name says, and begin with a byte order mark.
+"""
 
 from __future__ import annotations
 
 import csv
+import gzip
 import json
+import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from training.errors import TrainingError
 
@@ -68,37 +75,52 @@ class Row:
 
 
 def csv_rows(path: Path, delimiter: str = ",") -> Iterator[Row]:
-    """The rows of a CSV file with a header; the line is that on which the row ends."""
+    r"""The rows of a CSV file with a header that are not empty; the line is that on which the row ends.
+
+    A delimiter is one character, or `\t`. Raises `TrainingError` where a name stands twice, or a row is longer
+    or shorter than the header.
+    """
     csv.field_size_limit(LONGEST_CELL)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter=delimiter, strict=True)
+    delimiter = delimiter.replace("\\t", "\t")
+    if len(delimiter) != 1 or delimiter in '\r\n"':
+        raise TrainingError(
+            f"delimiter: one character is expected, or \\t for a tabulator, got {delimiter!r}"
+        )
+    with _opened(path, "CSV") as file:
+        reader = csv.DictReader(file, delimiter=delimiter, strict=True)
+        try:
+            names = Counter(reader.fieldnames or ())
+            twice = [name for name, times in names.items() if name and times > 1]
+            if twice:
+                raise TrainingError(
+                    f"{path}: column {twice[0]!r} stands twice in the header: which is meant?"
+                )
             for cells in reader:
                 where = f"{path}:{reader.line_num}"
                 if None in cells:
                     raise TrainingError(f"{where}: more cells than the header has columns")
-                yield Row(where, cells)
-    except (csv.Error, UnicodeDecodeError, OSError) as error:
-        raise TrainingError(f"{path}: not readable as CSV: {error}") from error
+                if None in cells.values():
+                    raise TrainingError(
+                        f"{where}: fewer cells than the header has columns: is the file whole?"
+                    )
+                if any(cells.values()):  # tables end in rows of commas
+                    yield Row(where, cells)
+        except csv.Error as error:
+            raise TrainingError(f"{path}: not readable as CSV: {error}") from error
 
 
 def jsonl_rows(path: Path) -> Iterator[Row]:
     """The rows of a file with one JSON object per line; blank lines are left out."""
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield object_row(f"{path}:{number}", _json(f"{path}:{number}", line))
-    except (UnicodeDecodeError, OSError) as error:
-        raise TrainingError(f"{path}: not readable as JSON lines: {error}") from error
+    with _opened(path, "JSON lines") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                yield object_row(f"{path}:{number}", _json(f"{path}:{number}", line))
 
 
 def json_file(path: Path) -> Any:
     """The content of a JSON file."""
-    try:
-        return _json(str(path), path.read_text("utf-8-sig"))
-    except (UnicodeDecodeError, OSError) as error:
-        raise TrainingError(f"{path}: not readable as JSON: {error}") from error
+    with _opened(path, "JSON") as file:
+        return _json(str(path), file.read())
 
 
 def object_row(where: str, value: Any) -> Row:
@@ -123,3 +145,17 @@ def _json(where: str, text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise TrainingError(f"{where}: not JSON: {error}") from error
+
+
+@contextmanager
+def _opened(path: Path, kind: str) -> Iterator[IO[str]]:
+    """The file as text. Lines end as they do in the file, which `csv` asks for; JSON minds them nowhere."""
+    try:
+        with path.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+        with (gzip.open if packed else open)(path, "rt", encoding="utf-8-sig", newline="") as file:
+            yield file
+    except UnicodeDecodeError as error:
+        raise TrainingError(f"{path}: not readable as {kind}: no UTF-8: {error}") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise TrainingError(f"{path}: not readable as {kind}: {error}") from error

@@ -50,30 +50,24 @@ class LongForm:
         queries: dict[str, ImportedQuery] = {}
         samples: list[ImportedSample] = []
         counted: Counter[tuple[str, str, int | None]] = Counter()
+        seen: dict[str, None] = {}
         for row in rows:
+            seen |= dict.fromkeys(row.cells)
             query = self._query(row)
-            queries[query.query_id] = self._agreed(queries.get(query.query_id, query), query, row)
+            queries[query.query_id] = agreed(queries.get(query.query_id, query), query, row, self.columns)
             sample = self._sample(row, query.query_id, counted)
             samples.append(sample)
-        return ImportedRows(list(queries.values()), samples, source=source)
+        for ours, theirs in self.columns.items():
+            if samples and theirs not in seen:
+                raise TrainingError(
+                    f"{source}: no column {theirs!r} for {ours!r}; columns here: {', '.join(seen)}"
+                )
+        read = {self._name(column) for column in COLUMNS}
+        unread = tuple(name for name in seen if name not in read)
+        return ImportedRows(list(queries.values()), samples, source, unread=unread)
 
     def _name(self, column: str) -> str:
         return self.columns.get(column, column)
-
-    def _agreed(self, first: ImportedQuery, again: ImportedQuery, row: Row) -> ImportedQuery:
-        """One query of what two rows say of it: what only one of them says holds, they may not contradict."""
-        if first.query != again.query:
-            raise row.wrong(
-                self._name("query"), f"is another text than before for query_id {first.query_id!r}"
-            )
-        for column, before, now in (("task", first.task, again.task), ("gold", first.gold, again.gold)):
-            if None not in (before, now) and before != now:
-                raise row.wrong(
-                    self._name(column),
-                    f"is {now!r}, and was {before!r} for query_id {first.query_id!r}",
-                    f"different queries need different ids in {self._name('query_id')!r}",
-                )
-        return replace(first, task=first.task or again.task, gold=first.gold or again.gold)
 
     def _query(self, row: Row) -> ImportedQuery:
         text = row.text(self._name("query"))
@@ -118,3 +112,22 @@ class LongForm:
             confidence=row.maybe_number(self._name("confidence"), 0, 1),
             params=row.maybe_text(self._name("params")),
         )
+
+
+def agreed(first: ImportedQuery, again: ImportedQuery, row: Row, columns: Mapping[str, str]) -> ImportedQuery:
+    """One query of what two rows say of it: what only one of them says holds, they may not contradict.
+
+    `columns` is our name -> theirs, for messages. Raises `TrainingError`.
+    """
+    if first.query != again.query:
+        raise row.wrong(
+            columns.get("query", "query"), f"is another text than before for query_id {first.query_id!r}"
+        )
+    for ours, before, now in (("task", first.task, again.task), ("gold", first.gold, again.gold)):
+        if None not in (before, now) and before != now:
+            raise row.wrong(
+                columns.get(ours, ours),
+                f"is {now!r}, and was {before!r} for query_id {first.query_id!r}",
+                f"different queries need different ids in {columns.get('query_id', 'query_id')!r}",
+            )
+    return replace(first, task=first.task or again.task, gold=first.gold or again.gold)

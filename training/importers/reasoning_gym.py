@@ -113,11 +113,14 @@ class _Gathered:
 def _data_sets(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if isinstance(content.get("results"), list):
         yield content
-    for category in content.get("categories") or ():
-        sets = category.get("datasets") if isinstance(category, dict) else None
-        for data_set in sets or ():
-            if isinstance(data_set, dict) and isinstance(data_set.get("results"), list):
+    for category in _objects(content.get("categories")):
+        for data_set in _objects(category.get("datasets")):
+            if isinstance(data_set.get("results"), list):
                 yield data_set
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _model(path: Path, source: Path, content: dict[str, Any]) -> str:

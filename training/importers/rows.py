@@ -50,6 +50,7 @@ class ImportedRows:
     source: str = ""
     licence: str = ""
     note: str = ""
+    unread: tuple[str, ...] = ()  # columns of the source that nobody asked for
     backends: tuple[str, ...] = field(init=False)  # in order of appearance
 
     def __post_init__(self) -> None:
@@ -72,7 +73,14 @@ class ImportedRows:
                     f"sample {sample.sample_idx} of {sample.backend!r} for query {sample.query_id!r} occurs twice"
                 )
             seen.add(name)
-            for column, value in (("reward", sample.reward), ("confidence", sample.confidence)):
-                if value is not None and not (math.isfinite(value) and 0 <= value <= 1):
-                    raise TrainingError(f"query {sample.query_id!r}: {column} must be in [0, 1], got {value}")
+            _check_shares(sample)
         object.__setattr__(self, "backends", tuple(dict.fromkeys(sample.backend for sample in self.samples)))
+        for backend in self.backends:
+            if not (backend and backend.isprintable()):
+                raise TrainingError(f"{backend!r} is no name of a backend: printable text is expected")
+
+
+def _check_shares(sample: ImportedSample) -> None:
+    for column, value in (("reward", sample.reward), ("confidence", sample.confidence)):
+        if value is not None and not (math.isfinite(value) and 0 <= value <= 1):
+            raise TrainingError(f"query {sample.query_id!r}: {column} must be in [0, 1], got {value}")
