@@ -56,3 +56,5 @@ def export(
     )
     if done.spooled:
         print("rows lie beside the store and will be in the next export", file=sys.stderr)
+    if done.unreadable:
+        print(f"{done.unreadable} damaged rows and outcomes were left out: {store}", file=sys.stderr)

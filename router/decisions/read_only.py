@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,7 @@ class ReadOnlyStore:
     ends: Ends
     packed: bool = True  # False: the first tables, without names, deletions and times of arrival
     names: Names = field(default_factory=Names)
+    unreadable: int = 0  # rows and outcomes that `numbered_…` came across and left out
 
     def decisions(self, since: float, until: float) -> Iterator[Decision | None]:
         """Rows made in [since, until) (seconds since the epoch), oldest first; None for one that cannot be read."""
@@ -85,7 +86,7 @@ class ReadOnlyStore:
                 yield None
 
     def numbered_decisions(self, after: int, upto: int) -> Iterator[PackedRow]:
-        """Rows with a number in (after, upto], in order of arrival; what cannot be read is left out."""
+        """Rows with a number in (after, upto], in order of arrival; what cannot be read is left out and counted."""
         self.learn()
         for n, name, tenant, created_at, body in self.database.stream(
             self.connection, _NUMBERED, (after, upto)
@@ -93,7 +94,7 @@ class ReadOnlyStore:
             try:
                 yield PackedRow(n, name, tenant, created_at, read_packed(body))
             except (msgspec.DecodeError, ValueError):
-                continue
+                self.unreadable += 1
 
     def learn(self) -> None:
         """Bring `names` up to date."""
@@ -109,8 +110,11 @@ class ReadOnlyStore:
         """Outcomes with a number in (after, upto], in order of arrival, each with the time of it."""
         query = _NUMBERED_OUTCOMES if self.packed else _OLD_OUTCOMES
         for n, received_at, body in self.database.stream(self.connection, query, (after, upto)):
-            with suppress(msgspec.DecodeError):
+            try:
                 outcome = to_outcome(body)
+            except msgspec.DecodeError:
+                self.unreadable += 1
+            else:
                 yield n, received_at or outcome.observed_at, outcome
 
     def arrived(self) -> dict[str, int]:

@@ -7,6 +7,8 @@ decision that was exported long ago is simply new.
 
 When it fails: while two exports write one URL at once, one overwrites the other's manifest. In a folder a lock
 prevents it.
+
+A row that cannot be read is left out and counted: one damaged row must not end every export from then on.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import multiprocessing
 import os
 import threading
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -29,7 +32,8 @@ import numpy as np
 import pyarrow as pa
 from msgspec.structs import replace
 
-from router.decisions.read_only import ReadOnlyStore, open_read_only
+from router.decisions.names import Names
+from router.decisions.read_only import PackedRow, ReadOnlyStore, open_read_only
 from training.errors import TrainingError
 from training.log.columns import decision_table
 from training.log.forget import Deleted, forget
@@ -41,6 +45,13 @@ from training.log.place import Place
 CHUNK = 25_000  # numbers of rows in one run: some 100 MB of memory
 DAY_US = 86_400_000_000
 LOCK = ".export.lock"
+_DAMAGED = (
+    zlib.error,
+    ValueError,
+    LookupError,
+    TypeError,
+    OverflowError,
+)  # bytes that are not what was written
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +67,15 @@ class Exported:
     total_decisions: int
     total_outcomes: int
     spooled: bool  # the store has rows aside that are not in it yet; the next export takes them
+    unreadable: int  # damaged rows and outcomes that were left out now; no later export takes them
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of one run."""
+
+    files: tuple[PartFile, ...]
+    unreadable: int  # rows that were left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +121,13 @@ def export_log(
             write_manifest(place, manifest)
             strays += remove_strays(place, manifest)
         before = manifest
-        total, behind = sum(run.upto - run.after for run in runs), 0
-        for run, files in _worked_off(runs, workers):
+        total, behind, unreadable = sum(run.upto - run.after for run in runs), 0, 0
+        for run, written in _worked_off(runs, workers):
+            unreadable += written.unreadable
             seen = replace(seen, **{run.kind: run.upto})
             if run.kind == "decisions" and lasts[run.upto]:
                 seen = replace(seen, last=(run.upto, lasts[run.upto]))
-            named = (*manifest.files, *files)
+            named = (*manifest.files, *written.files)
             manifest = replace(
                 manifest, files=named, stores={**manifest.stores, identity: seen}, updated_at=now_s
             )
@@ -124,6 +145,7 @@ def export_log(
         total_decisions=manifest.rows("decisions"),
         total_outcomes=manifest.rows("outcomes"),
         spooled=spooled,
+        unreadable=unreadable,
     )
 
 
@@ -144,13 +166,13 @@ def _id_of(look: ReadOnlyStore, n: int) -> str:
     return "".join(row.decision_id for row in look.numbered_decisions(n - 1, n))
 
 
-def write_run(run: Run) -> tuple[PartFile, ...]:
+def write_run(run: Run) -> Written:
     """Write one run's files. What a killed export wrote of it is written again, under the same names."""
     with open_read_only(run.store) as look:
         table = _table_of(look, run)
-        identity = look.identity
+        identity, unreadable = look.identity, look.unreadable
     if not table.num_rows:
-        return ()
+        return Written((), unreadable)
     name = f"{hashlib.blake2b(identity.encode(), digest_size=4).hexdigest()}-{run.after + 1:012d}"
     place = Place(run.root)
     moment = "created_at" if run.kind == "decisions" else "received_at"
@@ -158,13 +180,26 @@ def write_run(run: Run) -> tuple[PartFile, ...]:
     for day, part in _by_day(table, moment):
         path = f"{run.kind}/day={day}/{name}.parquet"
         written.append(write_part(place, path, run.kind, identity, part))
-    return tuple(written)
+    return Written(tuple(written), unreadable)
 
 
 def _table_of(look: ReadOnlyStore, run: Run) -> Any:
     if run.kind == "decisions":
-        return decision_table(list(look.numbered_decisions(run.after, run.upto)), look.names)
+        rows = list(look.numbered_decisions(run.after, run.upto))
+        tables = list(_tables(rows, look.names)) or [decision_table((), look.names)]
+        look.unreadable += len(rows) - sum(table.num_rows for table in tables)
+        return pa.concat_tables(tables).combine_chunks()
     return outcome_table([Arrived(*row) for row in look.numbered_outcomes(run.after, run.upto)])
+
+
+def _tables(rows: Sequence[PackedRow], names: Names) -> Iterator[Any]:
+    """The rows as tables, one where all can be read; damaged ones are found by halving, and left out."""
+    try:
+        yield decision_table(rows, names)
+    except _DAMAGED:
+        middle = len(rows) // 2
+        for part in (rows[:middle], rows[middle:]) if middle else ():
+            yield from _tables(part, names)
 
 
 def _by_day(table: Any, moment: str) -> Iterator[tuple[str, Any]]:
@@ -186,13 +221,13 @@ def _runs(store: str, root: str, kind: str, after: int, upto: int, chunk: int) -
     return [Run(store, root, kind, start, min(start + chunk, upto)) for start in starts]
 
 
-def _worked_off(runs: Sequence[Run], workers: int) -> Iterator[tuple[Run, tuple[PartFile, ...]]]:
+def _worked_off(runs: Sequence[Run], workers: int) -> Iterator[tuple[Run, Written]]:
     """The runs in their order, each with its files."""
     several = min(workers, len(runs) // 2)  # a process with one run would start longer than it wrote
     if several < 2:
         yield from ((run, write_run(run)) for run in runs)
         return
-    waiting: deque[tuple[Run, Future[tuple[PartFile, ...]]]] = deque()
+    waiting: deque[tuple[Run, Future[Written]]] = deque()
     context = multiprocessing.get_context("spawn")  # threads of libraries do not survive a fork
     with ProcessPoolExecutor(
         several, mp_context=context, initializer=_end_with, initargs=(os.getpid(),)
