@@ -16,14 +16,18 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from predictors.observation import Observation, Query, Sample
+from router.allocation.apply_verdict import apply_verdict, close, to_close
+from router.allocation.asker import Asker
+from router.allocation.books import Books
+from router.allocation.growing_signals import growing_signals
+from router.allocation.progress import Progress
+from router.allocation.stage_call import stage_call
+from router.allocation.verified_score import verified_score
 from router.answering.classes import AnswerClasses, voted
 from router.answering.recount import recount
 from router.answers import extract
-from router.apply_verdict import apply_verdict, close, to_close
-from router.asker import Asker
 from router.backend_switch import BackendSwitch, Flight
 from router.backends import Backend, Call
-from router.books import Books
 from router.choose import Chosen
 from router.domain import running
 from router.domain.decision import Decision, Mode, Status
@@ -33,12 +37,8 @@ from router.domain.options import Options
 from router.domain.plan import Plan, Stage
 from router.domain.verdict import ENOUGH, MORE, Action, Verdict
 from router.errors import BackendGarbled, BackendTimeout, BackendUnavailable, DeadlineExceeded, NoPlan
-from router.growing_signals import growing_signals
-from router.progress import Progress
 from router.selectors import Selection
-from router.stage_call import stage_call
 from router.stopping.said_by import said_by
-from router.verified_score import verified_score
 
 TRANSIENT = (BackendUnavailable, BackendTimeout, BackendGarbled)  # another backend may do better
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from predictors import Predictions
 from predictors.observation import Query
 from predictors.untrained import Untrained
+from router.allocation.books import Books, Settings
 from router.allocator import Allocator
 from router.answering.classes import AnswerClasses
 from router.assemble_parts import (
@@ -34,7 +35,6 @@ from router.backend_switch import BackendSwitch
 from router.backend_terms import speeds_of
 from router.backends import Backend
 from router.batches.kept import Batches, open_batches
-from router.books import Books, Settings
 from router.choose import REFERENCE, Chooser, Menu
 from router.config import Config
 from router.configuration.budgets import ledger_address

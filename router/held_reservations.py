@@ -14,12 +14,12 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from router.books import Books
+from router.allocation.books import Books
+from router.allocation.progress import Progress
 from router.domain.usage import Price, Usage
 from router.errors import InvalidQuery, UnknownName
 from router.ledger import Reservation
 from router.ledger.settle_all import settle_all
-from router.progress import Progress
 from router.worst_case import used_amount
 
 REPORTED_LATER = "samples of the caller were running: what they used is charged after this row"

@@ -13,7 +13,7 @@ from predictors.card import BundleCard
 from predictors.exits import EVERYWHERE, Looks
 from predictors.observation import Observation, Query, Signals
 from predictors.typical_queries import TypicalQueries
-from router.growing_signals import OfTraces
+from router.allocation.growing_signals import OfTraces
 from router.learned_rules import KnowsStops
 from router.quality_price import KnowsTraffic
 from router.risk_thresholds import Calibrated, KnowsExits
@@ -52,7 +52,7 @@ class WithoutPlans:
         return self.predictions.confidence(seen, look)
 
     def growing(self, seen: Observation) -> Signals:
-        """See `router.growing_signals.OfTraces`."""
+        """See `router.allocation.growing_signals.OfTraces`."""
         return self.predictions.growing(seen) if isinstance(self.predictions, OfTraces) else {}
 
     def risk_threshold(self, first: str, then: str, risk: float) -> float | None:

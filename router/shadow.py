@@ -20,9 +20,10 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from predictors.observation import OnUnavailable, Query
+from router.allocation.books import Books
+from router.allocation.progress import Progress
 from router.allocator import Allocator, Decided
 from router.answers import canonical
-from router.books import Books
 from router.choose import Chosen
 from router.domain.decision import SHADOW_SUFFIX, Decision, Mode
 from router.domain.events import Done, Event
@@ -31,7 +32,6 @@ from router.draw import unit
 from router.errors import BudgetExceeded, NoPlan, RouterError
 from router.ledger import Ledger
 from router.modes import Modes
-from router.progress import Progress
 
 SHADOW_OF = "x-apportion-shadow-of"  # metadata of a shadow run's row: the id of the decision that was served
 AGREES = "x-apportion-shadow-agrees"  # "yes" or "no"; not there where one of both has no answer to compare

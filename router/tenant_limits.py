@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from predictors.observation import Query
+from router.allocation.progress import Progress
 from router.allocator import Decided
 from router.choose import Chosen
 from router.config_access import LimitsConfig
 from router.domain.events import Event
 from router.domain.options import Options
 from router.errors import Overloaded
-from router.progress import Progress
 from router.retry_delay import RetryDelay
 
 BURST_S = 2.0

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from predictors import Look, Predictions
 from predictors.observation import Observation, Query, Sample, Signals, Tally
+from router.allocation.growing_signals import OfTraces
 from router.assemble import Service
-from router.growing_signals import OfTraces
 
 
 class CachedPredictions:

@@ -13,8 +13,8 @@ from typing import Self
 import msgspec
 from aiohttp import HttpVersion11, web
 
+from router.allocation.books import Books
 from router.backends.forwarder import Forwarder, usage_in
-from router.books import Books
 from router.checks.queries import DEFAULT_TENANT
 from router.config import Config
 from router.domain.usage import Usage

@@ -20,7 +20,7 @@ from typing import TypeVar
 import structlog
 
 from predictors.card import BundleCard
-from router.books import Books
+from router.allocation.books import Books
 from router.canary import Canary
 from router.choose import Chooser
 from router.config import Config

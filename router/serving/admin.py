@@ -10,8 +10,8 @@ from typing import Protocol
 
 import structlog
 
+from router.allocation.books import Books
 from router.backends import Backend
-from router.books import Books
 from router.checks.fields import SHARE, Range, short_text
 from router.config import Config
 from router.domain.decision import Decision

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from router.allocation.books import Books
 from router.auth.certificates import PortCertificates
 from router.backends import Breakers
-from router.books import Books
 from router.domain.plan import Plan
 from router.ledger import Balance
 from router.shadow import Shadows

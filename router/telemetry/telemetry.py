@@ -7,8 +7,8 @@ import socket
 import uuid
 from collections.abc import Mapping
 
+from router.allocation.books import Books
 from router.auth.certificates import PortCertificates
-from router.books import Books
 from router.config import Config
 from router.errors import ConfigError
 from router.reports import Reports

@@ -10,9 +10,9 @@ from predictors import Look
 from predictors.exits import EVERYWHERE, Looks
 from predictors.observation import Observation, Query, Sample, Signals, Tally
 from predictors.untrained import Untrained
+from router.allocation.growing_signals import growing_signals
 from router.domain.growth import Growth
 from router.domain.plan import Plan, Stage
-from router.growing_signals import growing_signals
 from router.known_plans import WithoutPlans
 from router.learned_rules import open_rule, rules_within
 from router.risk_thresholds import resolve_risks

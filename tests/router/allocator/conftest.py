@@ -11,10 +11,10 @@ import pytest
 
 from predictors import Look
 from predictors.observation import Message, Observation, Part, Query, Signals
+from router.allocation.books import Books, Settings
 from router.allocator import Allocator
 from router.answering.classes import AnswerClasses
 from router.backends.scripted import Scripted
-from router.books import Books, Settings
 from router.choose import Chooser, Menu
 from router.config import BackendConfig
 from router.domain.decision import Decision, Mode

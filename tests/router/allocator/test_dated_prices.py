@@ -13,7 +13,7 @@ import pytest
 from predictors import Look
 from predictors.observation import Observation, Query, Signals
 from predictors.typical_queries import TypicalQueries
-from router.books import Books
+from router.allocation.books import Books
 from router.domain.options import Options
 from router.domain.usage import Price
 from router.ledger.in_process import in_process

@@ -16,8 +16,8 @@ from typing import TypeVar
 
 from predictors.bundle import Bundle
 from predictors.observation import Message, Part, Query
+from router.allocation.books import Books
 from router.assemble import assemble
-from router.books import Books
 from router.configuration.file import load
 from router.domain.choice import Situation
 from router.domain.options import Options

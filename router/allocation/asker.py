@@ -13,19 +13,19 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from predictors.observation import Query, Sample, Sampling, Tally
+from router.allocation.books import Books
+from router.allocation.progress import Progress
 from router.answering.classes import AnswerClasses
 from router.answers import extract
 from router.backend_switch import BackendSwitch
 from router.backends import Backend, Call
 from router.backends.prompting import with_prompt
-from router.books import Books
 from router.domain.asking import RULE_TOKENS, AskingSelector, Question, asking, asking_rules, asks_of
 from router.domain.decision import Mode, Status
 from router.domain.plan import Prompt, Stage
 from router.domain.usage import Meter
 from router.draw import stage_seed
 from router.errors import BackendError, BackendUnavailable
-from router.progress import Progress
 from router.selectors import Selection
 
 WIDTH = 4  # questions in flight for one query

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from predictors.observation import OnUnavailable, Query, Sample
+from router.allocation.logged_row import logged_row
+from router.allocation.progress import Progress
+from router.allocation.take_over import affordable, has_another_server, those_left, within_max_cost
 from router.canary import Canary
 from router.choose import FORECASTS, Chooser
 from router.decisions import DecisionStore
@@ -23,13 +26,10 @@ from router.exhausted_accounts import ExhaustedAccounts
 from router.feasible import Limits
 from router.ledger import Amount, Ledger
 from router.ledger.settle_all import settle_all
-from router.logged_row import logged_row
 from router.modes import Modes
 from router.price_list import PriceList
 from router.pricing.accounts import Prices
 from router.pricing.typical import typical_traffic
-from router.progress import Progress
-from router.take_over import affordable, has_another_server, those_left, within_max_cost
 from router.verifiers import Verifier
 from router.worst_case import used_amount, worst_amount, worst_cost
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 
 from predictors.observation import Sampling
+from router.allocation.progress import Progress
 from router.backends import Call
 from router.domain.growth import growth_of
 from router.domain.plan import Stage
 from router.draw import stage_seed
-from router.progress import Progress
 from router.worst_case import Bound, output_tokens_bound, samples_bound
 
 

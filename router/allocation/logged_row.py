@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Mapping
 
 from predictors.observation import Sample
+from router.allocation.progress import Progress
 from router.choose import REFERENCE
 from router.domain.decision import Decision, Keep, Mode, SampleRecord, Status
 from router.domain.usage import Price
-from router.progress import Progress
 
 HASH_BYTES = 16
 

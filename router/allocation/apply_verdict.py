@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from predictors.observation import Sample
+from router.allocation.progress import Progress
 from router.backends import Call
 from router.domain.verdict import Action, Verdict
-from router.progress import Progress
 
 
 def to_close(verdict: Verdict, sample: Sample, progress: Progress, *, last: bool) -> set[str]:

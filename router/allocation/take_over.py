@@ -8,10 +8,10 @@ what makes one server fail may be the query.
 from __future__ import annotations
 
 from predictors.observation import OnUnavailable
+from router.allocation.progress import Progress
 from router.backends import Breakers
 from router.domain.choice import Forecast
 from router.domain.plan import Plan
-from router.progress import Progress
 from router.worst_case import used_amount
 
 
