@@ -28,7 +28,6 @@ from router.answering.recount import recount
 from router.answers import extract
 from router.backend_switch import BackendSwitch, Flight
 from router.backends import Backend, Call
-from router.choose import Chosen
 from router.domain import running
 from router.domain.decision import Decision, Mode, Status
 from router.domain.events import AnswerDelta, Delta, Done, Event, Judged, SampleEnded, Started
@@ -37,6 +36,7 @@ from router.domain.options import Options
 from router.domain.plan import Plan, Stage
 from router.domain.verdict import ENOUGH, MORE, Action, Verdict
 from router.errors import BackendGarbled, BackendTimeout, BackendUnavailable, DeadlineExceeded, NoPlan
+from router.first_decision.choose import Chosen
 from router.selectors import Selection
 from router.stopping.said_by import said_by
 

@@ -35,7 +35,6 @@ from router.backend_switch import BackendSwitch
 from router.backend_terms import speeds_of
 from router.backends import Backend
 from router.batches.kept import Batches, open_batches
-from router.choose import REFERENCE, Chooser, Menu
 from router.config import Config
 from router.configuration.budgets import ledger_address
 from router.configuration.build_plans import build_plans
@@ -45,8 +44,10 @@ from router.decisions import DecisionStore
 from router.domain.decision import Keep, Mode
 from router.domain.plan import Plan
 from router.errors import ConfigError
-from router.feasible import Feasibility
-from router.forecast import Forecaster
+from router.first_decision.choose import REFERENCE, Chooser, Menu
+from router.first_decision.feasible import Feasibility
+from router.first_decision.forecast import Forecaster
+from router.first_decision.quality_price import quality_prices_of
 from router.ledger import Ledger
 from router.ledger.accounts import Accounts
 from router.ledger.databases import IN_MEMORY
@@ -63,7 +64,6 @@ from router.price_list import PriceList
 from router.pricing.accounts import Prices
 from router.pricing.hours import Typical
 from router.pricing.typical import typical_traffic
-from router.quality_price import quality_prices_of
 from router.risk_thresholds import resolve_risks
 from router.rollout.learned import Learned
 from router.rollout.notes import open_notes

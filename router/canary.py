@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from router.choose import Chooser
-from router.draw import unit
+from router.first_decision.choose import Chooser
+from router.first_decision.draw import unit
 
 
 @dataclass(frozen=True, slots=True)

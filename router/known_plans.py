@@ -14,8 +14,8 @@ from predictors.exits import EVERYWHERE, Looks
 from predictors.observation import Observation, Query, Signals
 from predictors.typical_queries import TypicalQueries
 from router.allocation.growing_signals import OfTraces
+from router.first_decision.quality_price import KnowsTraffic
 from router.learned_rules import KnowsStops
-from router.quality_price import KnowsTraffic
 from router.risk_thresholds import Calibrated, KnowsExits
 
 
@@ -85,7 +85,7 @@ class WithoutPlans:
 
     @property
     def typical(self) -> TypicalQueries | None:
-        """See `router.quality_price.KnowsTraffic`; without the signals about changed plans."""
+        """See `router.first_decision.quality_price.KnowsTraffic`; without the signals about changed plans."""
         typical = self.predictions.typical if isinstance(self.predictions, KnowsTraffic) else None
         if typical is None:
             return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from router.domain.decision import Mode
-from router.draw import unit
+from router.first_decision.draw import unit
 
 CLEVERNESS = {Mode.BYPASS: 0, Mode.OBSERVE: 1, Mode.APPLY: 2}
 

@@ -24,12 +24,12 @@ from router.allocation.books import Books
 from router.allocation.progress import Progress
 from router.allocator import Allocator, Decided
 from router.answers import canonical
-from router.choose import Chosen
 from router.domain.decision import SHADOW_SUFFIX, Decision, Mode
 from router.domain.events import Done, Event
 from router.domain.options import Options
-from router.draw import unit
 from router.errors import BudgetExceeded, NoPlan, RouterError
+from router.first_decision.choose import Chosen
+from router.first_decision.draw import unit
 from router.ledger import Ledger
 from router.modes import Modes
 

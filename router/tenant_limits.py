@@ -17,11 +17,11 @@ from typing import Protocol
 from predictors.observation import Query
 from router.allocation.progress import Progress
 from router.allocator import Decided
-from router.choose import Chosen
 from router.config_access import LimitsConfig
 from router.domain.events import Event
 from router.domain.options import Options
 from router.errors import Overloaded
+from router.first_decision.choose import Chosen
 from router.retry_delay import RetryDelay
 
 BURST_S = 2.0

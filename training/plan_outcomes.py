@@ -18,8 +18,8 @@ from router.config import Config
 from router.domain.events import Done
 from router.domain.options import Options
 from router.domain.plan import Plan
-from router.draw import unit
 from router.errors import RouterError
+from router.first_decision.draw import unit
 from router.recording import Recording
 from training.cached_predictions import cache_predictions
 from training.replay_run import recorded_query, recorded_service

@@ -24,8 +24,8 @@ from router.domain.asking import RULE_TOKENS, AskingSelector, Question, asking, 
 from router.domain.decision import Mode, Status
 from router.domain.plan import Prompt, Stage
 from router.domain.usage import Meter
-from router.draw import stage_seed
 from router.errors import BackendError, BackendUnavailable
+from router.first_decision.draw import stage_seed
 from router.selectors import Selection
 
 WIDTH = 4  # questions in flight for one query

@@ -14,16 +14,16 @@ from router.allocation.logged_row import logged_row
 from router.allocation.progress import Progress
 from router.allocation.take_over import affordable, has_another_server, those_left, within_max_cost
 from router.canary import Canary
-from router.choose import FORECASTS, Chooser
 from router.decisions import DecisionStore
 from router.domain.decision import Decision, Keep, Mode
 from router.domain.options import Options
 from router.domain.plan import Plan
 from router.domain.usage import Price, pieces_of
-from router.draw import draw_key
 from router.errors import BackendError, BudgetExceeded, InvalidQuery
 from router.exhausted_accounts import ExhaustedAccounts
-from router.feasible import Limits
+from router.first_decision.choose import FORECASTS, Chooser
+from router.first_decision.draw import draw_key
+from router.first_decision.feasible import Limits
 from router.ledger import Amount, Ledger
 from router.ledger.settle_all import settle_all
 from router.modes import Modes

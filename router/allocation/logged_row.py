@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from predictors.observation import Sample
 from router.allocation.progress import Progress
-from router.choose import REFERENCE
 from router.domain.decision import Decision, Keep, Mode, SampleRecord, Status
 from router.domain.usage import Price
+from router.first_decision.choose import REFERENCE
 
 HASH_BYTES = 16
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 from predictors import Look, Predictions
 from predictors.observation import Observation, Query, Sample, Signals, Tally
 from predictors.untrained import Untrained
-from router.choose import Chosen
 from router.domain.decision import Mode, Status
 from router.domain.events import Delta
 from router.domain.options import Options
 from router.domain.plan import Commit, Plan, Stage
 from router.domain.usage import Meter, Price, Usage
 from router.errors import BackendError, RouterError
+from router.first_decision.choose import Chosen
 from router.ledger import Reservation
 from router.selectors import Selection
 

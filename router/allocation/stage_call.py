@@ -10,7 +10,7 @@ from router.allocation.progress import Progress
 from router.backends import Call
 from router.domain.growth import growth_of
 from router.domain.plan import Stage
-from router.draw import stage_seed
+from router.first_decision.draw import stage_seed
 from router.worst_case import Bound, output_tokens_bound, samples_bound
 
 

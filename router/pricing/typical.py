@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from predictors.observation import Message, Part, Query
 from router.domain.plan import Plan
-from router.forecast import Forecaster
+from router.first_decision.forecast import Forecaster
+from router.first_decision.quality_price import KnowsTraffic
 from router.pricing.hours import NO_QUERIES, Typical
 from router.pricing.offers import Offer, offer_of_forecasts
-from router.quality_price import KnowsTraffic
 
 
 def typical_traffic(predictions: object, plans: Sequence[Plan], forecaster: Forecaster) -> Typical:

@@ -22,10 +22,10 @@ import structlog
 from predictors.card import BundleCard
 from router.allocation.books import Books
 from router.canary import Canary
-from router.choose import Chooser
 from router.config import Config
 from router.domain.plan import Plan
 from router.errors import BundleRefused, StoreError, UnknownName
+from router.first_decision.choose import Chooser
 from router.pricing.hours import Typical
 from router.pricing.typical import typical_traffic
 from router.rollout.agreed import ATTEMPTS, newest, publish

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from predictors.observation import Sample
-from router.choose import Chosen
 from router.domain.choice import Forecast
 from router.domain.decision import Decision
 from router.domain.events import Delta, Done, Judged, SampleEnded, Started
 from router.domain.plan import Commit, Plan
+from router.first_decision.choose import Chosen
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.admin import PlanInfos
 from router.wire.decision import decision_info, sample_info, tell_forecasts, text_parts

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router.configuration.file import load
-from router.draw import unit
+from router.first_decision.draw import unit
 from router.recording import Recording
 from training.decision_rows import DecisionRows, RowKey, answering_row
 from training.decisions_file import read_decisions

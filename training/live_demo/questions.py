@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from router.draw import unit
+from router.first_decision.draw import unit
 from router.recording import RecordedQuery
 from router.recordings.text_split import split_by_text
 from training.errors import NotEnoughData

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from predictors import Predictions
 from predictors.observation import Constraints
-from router.choose import Chooser, Chosen, checked, default_index
 from router.config import Config
 from router.domain.choice import Situation
 from router.domain.options import Options
 from router.errors import NoPlan
+from router.first_decision.choose import Chooser, Chosen, checked, default_index
 from router.recording import Recording
 from training.cached_predictions import cache_predictions
 from training.plan_outcomes import answered, recorded, reward_of

@@ -15,7 +15,6 @@ from router.allocation.books import Books, Settings
 from router.allocator import Allocator
 from router.answering.classes import AnswerClasses
 from router.backends.scripted import Scripted
-from router.choose import Chooser, Menu
 from router.config import BackendConfig
 from router.domain.decision import Decision, Mode
 from router.domain.events import Done, Event
@@ -23,8 +22,9 @@ from router.domain.options import Options
 from router.domain.plan import Plan, Stage
 from router.domain.speed import Speed
 from router.domain.usage import Price
-from router.feasible import Feasibility
-from router.forecast import Forecaster
+from router.first_decision.choose import Chooser, Menu
+from router.first_decision.feasible import Feasibility
+from router.first_decision.forecast import Forecaster
 from router.ledger.in_process import in_process
 from router.ledger.leased import Leased
 from router.modes import Modes

@@ -18,7 +18,7 @@ from router.domain.options import Options
 from router.domain.usage import Usage
 from router.domain.verdict import MORE, Action, Verdict
 from router.errors import BackendUnavailable, InvalidQuery
-from router.forecast import Forecaster
+from router.first_decision.forecast import Forecaster
 from router.held_reservations import REPORTED_LATER, HeldReservations
 from router.stopping.agreement import Agreement
 from router.stopping.token_cap import TokenCap

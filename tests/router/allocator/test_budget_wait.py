@@ -11,7 +11,7 @@ from router.domain.decision import Status
 from router.domain.options import Options
 from router.domain.usage import Usage
 from router.errors import BudgetExceeded
-from router.feasible import Limits
+from router.first_decision.feasible import Limits
 from router.held_reservations import HeldReservations
 from router.ledger import ALL, Amount
 from router.ledger.accounts import TOKENS, Account, Accounts

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from predictors.observation import Constraints, Preferences, Sampling
-from router.choose import COPIES
 from router.domain.decision import Mode
 from router.domain.options import Options
 from router.errors import (
@@ -14,7 +13,8 @@ from router.errors import (
     NoPlan,
     UnknownName,
 )
-from router.forecast import Forecasts
+from router.first_decision.choose import COPIES
+from router.first_decision.forecast import Forecasts
 
 WORST = 191  # micro-dollars of one sample: 15 bytes of prompt + 16 of template, 16 tokens out
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from predictors.observation import Constraints, Observation, OnUnavailable, Query, Sample, Tally
-from router.choose import helpful, out_of_reach
 from router.domain.choice import Forecast, Situation
 from router.domain.plan import Plan, Stage
 from router.domain.verdict import ENOUGH, MORE
+from router.first_decision.choose import helpful, out_of_reach
 from router.policies import Policy
 from router.policies.match_probability import MatchProbability
 from router.policies.table import Table

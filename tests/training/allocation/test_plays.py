@@ -15,7 +15,7 @@ from predictors.pass_rate import correlation
 from router.backends.recorded import QUERY_ID
 from router.config import Config, PlanConfig, StageConfig
 from router.configuration.build_plans import build_plans
-from router.draw import unit
+from router.first_decision.draw import unit
 from router.recording import Recording
 from router.stopping.value_of_next import ValueOfNext
 from training.menu import menu_of

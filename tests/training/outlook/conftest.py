@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from router.assemble import assemble
-from router.choose import Chooser
 from router.config import Config
+from router.first_decision.choose import Chooser
 from training.outlook.trial import Trial
 
 LARGE_COST, SMALL_COST = 100.0, 10.0  # micro-dollars, mean

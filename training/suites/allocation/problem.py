@@ -1,6 +1,6 @@
 """The allocation problem of a recording: every sample of every backend in the order in which stages would draw them.
 
-Orders are the live ones (`router.backends.recorded.drawing_order` under `router.draw.stage_seed`), so that a plan's
+Orders are the live ones (`router.backends.recorded.drawing_order` under `router.first_decision.draw.stage_seed`), so that a plan's
 outcome here is what a replay of it gives. Further orders of the same samples serve for averages over training queries.
 """
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from predictors.observation import Query
 from router.backends.recorded import drawing_order
-from router.draw import stage_seed
+from router.first_decision.draw import stage_seed
 from router.recording import Recording
 from training.comparable_answers import answer_groups, comparable
 from training.errors import NotEnoughData

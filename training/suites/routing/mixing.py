@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from router.draw import unit
+from router.first_decision.draw import unit
 from training.suites.routing.problem import Fold
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router.draw import unit
+from router.first_decision.draw import unit
 from router.recording import Recording
 from router.recordings.text_split import split_by_text
 from training.errors import NotEnoughData

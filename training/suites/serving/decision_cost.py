@@ -21,7 +21,7 @@ from router.assemble import assemble
 from router.configuration.file import load
 from router.domain.choice import Situation
 from router.domain.options import Options
-from router.feasible import Limits
+from router.first_decision.feasible import Limits
 from training.errors import TrainingError
 from training.figures.spread import Spread, spread
 from training.suites.serving.prompts import Turn, prompts, words

@@ -9,8 +9,8 @@ from predictors.typical_queries import TypicalQueries
 from router.domain.plan import Plan, Stage
 from router.domain.speed import Speed
 from router.domain.usage import Price
-from router.forecast import Forecaster
-from router.quality_price import QualityPrices, quality_prices_of
+from router.first_decision.forecast import Forecaster
+from router.first_decision.quality_price import QualityPrices, quality_prices_of
 from router.selectors.first import First
 from router.stopping.never import Never
 from router.worst_case import Bound

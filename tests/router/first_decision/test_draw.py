@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from predictors.observation import Query, Sampling
-from router.draw import draw_key, pick, stage_seed, unit
+from router.first_decision.draw import draw_key, pick, stage_seed, unit
 
 
 def test_units_are_uniform_over_keys():

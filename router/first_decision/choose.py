@@ -11,12 +11,12 @@ from predictors import Look, Predictions
 from predictors.observation import OnUnavailable, Query, Signals
 from router.domain.choice import Choice, Forecast, Situation
 from router.domain.plan import Plan
-from router.draw import draw_key, pick, unit
 from router.errors import BackendUnavailable, BudgetExceeded, NoPlan, PluginError, UnknownName
-from router.feasible import LATE, LATE_TEXT, OVER_BUDGET, Feasibility, Limits, within_risk
-from router.forecast import Forecaster
+from router.first_decision.draw import draw_key, pick, unit
+from router.first_decision.feasible import LATE, LATE_TEXT, OVER_BUDGET, Feasibility, Limits, within_risk
+from router.first_decision.forecast import Forecaster
+from router.first_decision.quality_price import QualityPrices, quality_prices_of
 from router.policies import Policy
-from router.quality_price import QualityPrices, quality_prices_of
 from router.worst_case import Bound
 
 MORE_DOES_NOT_HELP = "more compute does not help such queries"

@@ -10,7 +10,7 @@ from router.backend_switch import BackendSwitch
 from router.backends import Capabilities
 from router.domain.choice import Forecast
 from router.domain.plan import Commit, Plan, Stage
-from router.forecast import Forecaster, prompt_tokens_guess
+from router.first_decision.forecast import Forecaster, prompt_tokens_guess
 from router.worst_case import output_tokens_bound
 
 OVER_BUDGET = "the budget does not cover it"

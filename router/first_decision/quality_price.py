@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from predictors.observation import Message, Part, Query
 from predictors.typical_queries import TypicalQueries
 from router.domain.plan import Plan
-from router.forecast import Forecaster
+from router.first_decision.forecast import Forecaster
 
 Floats = NDArray[np.float64]
 PRICES = 160  # between where cost hardly matters and where nothing else does

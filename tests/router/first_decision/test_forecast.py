@@ -10,7 +10,7 @@ from predictors.observation import Message, Part, Query
 from router.domain.plan import Plan, Stage
 from router.domain.speed import Speed
 from router.domain.usage import Price
-from router.forecast import Forecaster
+from router.first_decision.forecast import Forecaster
 from router.selectors.first import First
 from router.stopping.agreement import Agreement
 from router.stopping.converged import Converged
