@@ -32,7 +32,6 @@ from router.auth.certificates import PortCertificates
 from router.auth.guard import Guard
 from router.auth.web_tokens import WebTokens
 from router.backend_switch import BackendSwitch
-from router.backend_terms import speeds_of
 from router.backends import Backend
 from router.batches.kept import Batches, open_batches
 from router.config import Config
@@ -40,6 +39,10 @@ from router.configuration.budgets import ledger_address
 from router.configuration.build_plans import build_plans
 from router.configuration.problems import Problems
 from router.configuration.service import build_policy, policy_name, reference_plan, untrained_plan
+from router.costs.backend_terms import speeds_of
+from router.costs.live_speeds import LiveSpeeds
+from router.costs.load_watch import LoadWatch
+from router.costs.price_list import PriceList
 from router.decisions import DecisionStore
 from router.domain.decision import Keep, Mode
 from router.domain.plan import Plan
@@ -54,13 +57,10 @@ from router.ledger.databases import IN_MEMORY
 from router.ledger.in_process import in_process
 from router.ledger.leased import Leased
 from router.ledger.renewal import Renewal
-from router.live_speeds import LiveSpeeds
-from router.load_watch import LoadWatch
 from router.modes import ModeRule, Modes
 from router.open_ledger import open_ledger
 from router.policies import Policy
 from router.policies.fixed import Fixed
-from router.price_list import PriceList
 from router.pricing.accounts import Prices
 from router.pricing.hours import Typical
 from router.pricing.typical import typical_traffic

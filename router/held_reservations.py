@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 
 from router.allocation.books import Books
 from router.allocation.progress import Progress
+from router.costs.worst_case import used_amount
 from router.domain.usage import Price, Usage
 from router.errors import InvalidQuery, UnknownName
 from router.ledger import Reservation
 from router.ledger.settle_all import settle_all
-from router.worst_case import used_amount
 
 REPORTED_LATER = "samples of the caller were running: what they used is charged after this row"
 HELD_MOST = 200_000  # decisions whose usage is awaited, 1 kB each

@@ -16,8 +16,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from router.backend_terms import priced_at
 from router.configuration.file import load
+from router.costs.backend_terms import priced_at
 from router.recording import Recording
 from training.decision_rows import DecisionRows, answered_reward
 from training.decisions_file import read_decisions

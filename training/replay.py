@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 import typer
 
-from router.backend_terms import priced_at
 from router.config import Config
 from router.configuration.file import load
+from router.costs.backend_terms import priced_at
 from router.recording import Recording
 from training.decision_rows import DecisionRows, RowKey
 from training.decisions_file import DecisionsFile

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator
 from predictors.observation import Sample
 from router.advising.feed import Asked, Feed
 from router.backends import Call, Capabilities
+from router.costs.worst_case import Bound, prompt_tokens_bound
 from router.domain.usage import Meter, Usage
-from router.worst_case import Bound, prompt_tokens_bound
 
 
 class AdvisedBackend:

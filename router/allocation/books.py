@@ -14,6 +14,8 @@ from router.allocation.logged_row import logged_row
 from router.allocation.progress import Progress
 from router.allocation.take_over import affordable, has_another_server, those_left, within_max_cost
 from router.canary import Canary
+from router.costs.price_list import PriceList
+from router.costs.worst_case import used_amount, worst_amount, worst_cost
 from router.decisions import DecisionStore
 from router.domain.decision import Decision, Keep, Mode
 from router.domain.options import Options
@@ -27,11 +29,9 @@ from router.first_decision.feasible import Limits
 from router.ledger import Amount, Ledger
 from router.ledger.settle_all import settle_all
 from router.modes import Modes
-from router.price_list import PriceList
 from router.pricing.accounts import Prices
 from router.pricing.typical import typical_traffic
 from router.verifiers import Verifier
-from router.worst_case import used_amount, worst_amount, worst_cost
 
 KEEPS = {Keep.OFF: 0, Keep.HASH: 1, Keep.FULL: 2}
 

@@ -8,10 +8,10 @@ from dataclasses import fields, replace
 from predictors.observation import Sampling
 from router.allocation.progress import Progress
 from router.backends import Call
+from router.costs.worst_case import Bound, output_tokens_bound, samples_bound
 from router.domain.growth import growth_of
 from router.domain.plan import Stage
 from router.first_decision.draw import stage_seed
-from router.worst_case import Bound, output_tokens_bound, samples_bound
 
 
 def stage_call(

@@ -10,9 +10,9 @@ from __future__ import annotations
 from predictors.observation import OnUnavailable
 from router.allocation.progress import Progress
 from router.backends import Breakers
+from router.costs.worst_case import used_amount
 from router.domain.choice import Forecast
 from router.domain.plan import Plan
-from router.worst_case import used_amount
 
 
 def has_another_server(progress: Progress, backend: object, *, last: bool) -> bool:

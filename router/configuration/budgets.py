@@ -6,10 +6,10 @@ import math
 from pathlib import Path as File
 from urllib.parse import parse_qs, urlsplit
 
-from router.backend_terms import since
 from router.config import AccountConfig, BackendConfig, Config
 from router.configuration.places import Path
 from router.configuration.problems import Problems
+from router.costs.backend_terms import since
 from router.errors import ConfigError
 from router.ledger import ALL
 from router.ledger.accounts import DOLLARS, GPU_SECONDS, MICRO, TOKENS, Account, Accounts

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from predictors.observation import Message, Part, Query
-from router.backend_terms import bounds_of, price_of
 from router.config import AccountConfig, BudgetConfig, Config
 from router.configuration.doubts import price_doubts
 from router.configuration.service import reference_plan, untrained_plan
+from router.costs.backend_terms import bounds_of, price_of
+from router.costs.worst_case import worst_cost
 from router.domain.plan import Gate, Plan, Stage
 from router.durations import span
 from router.plugin_words import in_words
 from router.selectors import SELECTORS
 from router.stopping import STOPPING_RULES
 from router.verifiers import VERIFIERS
-from router.worst_case import worst_cost
 
 PROMPT_BYTES = 1000  # of the query whose worst case is shown: about 160 words
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from predictors import Look, Predictions
 from predictors.observation import OnUnavailable, Query, Signals
+from router.costs.worst_case import Bound
 from router.domain.choice import Choice, Forecast, Situation
 from router.domain.plan import Plan
 from router.errors import BackendUnavailable, BudgetExceeded, NoPlan, PluginError, UnknownName
@@ -17,7 +18,6 @@ from router.first_decision.feasible import LATE, LATE_TEXT, OVER_BUDGET, Feasibi
 from router.first_decision.forecast import Forecaster
 from router.first_decision.quality_price import QualityPrices, quality_prices_of
 from router.policies import Policy
-from router.worst_case import Bound
 
 MORE_DOES_NOT_HELP = "more compute does not help such queries"
 RISKY = "its expected loss is above max_risk"

@@ -12,11 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from predictors.observation import Query, Signals
-from router.domain.choice import Forecast
-from router.domain.plan import Plan, Stage
-from router.domain.speed import Speed
-from router.domain.usage import whole_micros
-from router.worst_case import (
+from router.costs.worst_case import (
     Bound,
     output_tokens_bound,
     query_size,
@@ -24,6 +20,10 @@ from router.worst_case import (
     worst_asking,
     worst_sample,
 )
+from router.domain.choice import Forecast
+from router.domain.plan import Plan, Stage
+from router.domain.speed import Speed
+from router.domain.usage import whole_micros
 
 CHARS_PER_TOKEN = 4.0  # of a prompt, where nothing better is known
 TOKENS_PER_MESSAGE = 4.0  # chat templates put about as many around each

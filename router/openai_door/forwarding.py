@@ -17,6 +17,7 @@ from router.allocation.books import Books
 from router.backends.forwarder import Forwarder, usage_in
 from router.checks.queries import DEFAULT_TENANT
 from router.config import Config
+from router.costs.worst_case import used_amount
 from router.domain.usage import Usage
 from router.errors import BackendUnavailable
 from router.openai_door.caller import tenant_of
@@ -26,7 +27,6 @@ from router.openai_door.headers import BACKEND_HEADER, COST_HEADER, REQUEST_ID_H
 from router.openai_door.whole_body import whole_body
 from router.slow_reader import taken
 from router.tenant_limits import TenantLimits
-from router.worst_case import used_amount
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from router.auth.certificates import PortCertificates
 from router.auth.guard import Guard
 from router.batches.kept import Batches
 from router.config import Config
+from router.costs.load_watch import LoadWatch
 from router.ledger.renewal import Renewal
-from router.load_watch import LoadWatch
 from router.rollout.rollout import Rollout
 from router.shadow import Shadowed, Shadows
 

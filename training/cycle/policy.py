@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.observation import Message, Part, Query
-from router.backend_terms import speeds_of
 from router.config import Config
 from router.configuration.problems import Problems
 from router.configuration.service import build_policy, policy_name, reference_plan, untrained_plan
+from router.costs.backend_terms import speeds_of
+from router.costs.price_list import PriceList
 from router.domain.choice import Situation
 from router.domain.plan import Plan
 from router.first_decision.choose import checked, helpful
 from router.first_decision.forecast import Forecaster
 from router.policies import Policy
-from router.price_list import PriceList
 from router.rollout.learned import Learned
 
 Floats = NDArray[np.float64]

@@ -64,8 +64,8 @@ def fit(
     several recordings, no plans.
     """
     from predictors.bundle_files import check_place
-    from router.backend_terms import priced_at
     from router.configuration.file import load
+    from router.costs.backend_terms import priced_at
     from router.recording import Recording
     from training.fit.from_recordings import fit as fit_recordings
     from training.menu import menu_of

@@ -12,8 +12,8 @@ from predictors.bundle import Bundle
 from predictors.typical_queries import MOST
 from router.config import Config
 from router.configuration.build_plans import build_plans
+from router.costs.price_list import PriceList
 from router.domain.plan import Plan
-from router.price_list import PriceList
 from router.pricing.demand import HOUR_S, HOURS, hourly_shares
 from router.risk_thresholds import resolve_risks
 from training.fit.deciding import after_an_answer, over_plans, typical_queries

@@ -16,6 +16,7 @@ from router.allocator import Allocator
 from router.answering.classes import AnswerClasses
 from router.backends.scripted import Scripted
 from router.config import BackendConfig
+from router.costs.worst_case import Bound
 from router.domain.decision import Decision, Mode
 from router.domain.events import Done, Event
 from router.domain.options import Options
@@ -35,7 +36,6 @@ from router.selectors.first import First
 from router.selectors.majority import Majority
 from router.stopping import StoppingRule
 from router.stopping.never import Never
-from router.worst_case import Bound
 
 DEFAULT = Options()
 

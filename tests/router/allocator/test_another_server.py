@@ -12,12 +12,12 @@ from router.backends.scripted import Scripted
 from router.backends.stub_process import StubProcess
 from router.backends.vllm import VLLM
 from router.config import BackendConfig
+from router.costs.worst_case import worst_cost
 from router.domain.backend_state import BackendState
 from router.domain.decision import Status
 from router.domain.usage import Usage
 from router.errors import BackendError, BackendUnavailable
 from router.stopping.first_finish import FirstFinish
-from router.worst_case import worst_cost
 
 FAIL = OnUnavailable.FAIL
 

@@ -11,6 +11,7 @@ import pytest
 
 from predictors.observation import Constraints, Sample
 from router.backends import Call, Capabilities
+from router.costs.worst_case import worst_amount
 from router.domain.backend_state import BackendState
 from router.domain.decision import Mode
 from router.domain.events import Delta
@@ -19,7 +20,6 @@ from router.domain.usage import Meter, Usage
 from router.selectors.judge import Judge
 from router.selectors.pairwise import Pairwise
 from router.selectors.synthesis import Synthesis
-from router.worst_case import worst_amount
 
 VOTES = ["The answer is 4.", "The answer is 5.", "The answer is 4."]
 

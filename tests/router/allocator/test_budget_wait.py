@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from predictors.observation import Constraints, OnUnavailable
+from router.costs.worst_case import worst_amount
 from router.domain.decision import Status
 from router.domain.options import Options
 from router.domain.usage import Usage
@@ -20,7 +21,6 @@ from router.ledger.in_process import in_process
 from router.ledger.leased import Leased
 from router.ledger.shared import Memory
 from router.ledger.window import Window
-from router.worst_case import worst_amount
 from tests.router.allocator.conftest import Told
 
 WINDOW_S = 1024.0

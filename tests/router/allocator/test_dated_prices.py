@@ -14,11 +14,11 @@ from predictors import Look
 from predictors.observation import Observation, Query, Signals
 from predictors.typical_queries import TypicalQueries
 from router.allocation.books import Books
+from router.costs.worst_case import Bound
 from router.domain.options import Options
 from router.domain.usage import Price
 from router.ledger.in_process import in_process
 from router.pricing.typical import typical_traffic
-from router.worst_case import Bound
 
 CHANGE = 1_700_000_100.0
 

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from predictors.observation import Constraints, OnUnavailable
+from router.costs.worst_case import worst_cost
 from router.domain.decision import Status
 from router.domain.events import SampleEnded
 from router.domain.options import Options
@@ -16,7 +17,6 @@ from router.errors import (
     DeadlineExceeded,
 )
 from router.stopping.confident import Confident
-from router.worst_case import worst_cost
 
 
 async def test_a_dead_backend_hands_over_to_another_plan_and_says_so(build, ask, one):

@@ -11,19 +11,19 @@ import pytest
 from aiohttp import web
 
 from predictors.observation import Sample, Sampling, TokenLogprob
-from router.backend_terms import bounds_of
 from router.backends import Call, Capabilities
 from router.backends.search import Search
 from router.backends.search_keep import KEEPS
 from router.backends.vllm import VLLM
 from router.config import BackendConfig, ComposeConfig, Config
+from router.costs.backend_terms import bounds_of
+from router.costs.worst_case import used_amount, worst_amount
 from router.domain.events import Delta
 from router.domain.plan import Plan, Stage
 from router.domain.usage import Meter, Usage
 from router.errors import BackendTimeout, BackendUnavailable
 from router.selectors.first import First
 from router.stopping.never import Never
-from router.worst_case import used_amount, worst_amount
 
 TREE = {
     "": ("good\n\n", "bad\n\n", "bad\n\n", "poor\n\n"),

@@ -8,8 +8,8 @@ import pytest
 
 from router.configuration.budgets import build_accounts, ledger_address
 from router.configuration.file import examine, load
+from router.costs.price_list import PriceList
 from router.errors import ConfigError
-from router.price_list import PriceList
 
 PLAN = '[[plans]]\nname = "a"\nstages = [{ backend = "s" }]\n'
 SMALL = '[backends.s]\nkind = "scripted"\nprice_in = 1.0\nprice_out = 2.0\n'

@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from predictors.observation import Message, Part, Query
+from router.costs.worst_case import Bound, worst_cost
 from router.domain.plan import Plan, Stage
 from router.domain.speed import Speed
 from router.domain.usage import Price
@@ -16,7 +17,6 @@ from router.stopping.agreement import Agreement
 from router.stopping.converged import Converged
 from router.stopping.never import Never
 from router.stopping.self_eval import SelfEval
-from router.worst_case import Bound, worst_cost
 
 QUERY = Query("r", (Message("user", (Part(text="x" * 384),)),))  # 96 tokens and 4 for its template
 SINGLE = Plan("small", (Stage("small", Never(), First()),))

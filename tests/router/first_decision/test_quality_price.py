@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from predictors.typical_queries import TypicalQueries
+from router.costs.worst_case import Bound
 from router.domain.plan import Plan, Stage
 from router.domain.speed import Speed
 from router.domain.usage import Price
@@ -13,7 +14,6 @@ from router.first_decision.forecast import Forecaster
 from router.first_decision.quality_price import QualityPrices, quality_prices_of
 from router.selectors.first import First
 from router.stopping.never import Never
-from router.worst_case import Bound
 from training.utility_rule import best_plan
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from predictors.typical_queries import TypicalQueries
 from predictors.untrained import Untrained
+from router.costs.worst_case import Bound
 from router.domain.plan import Plan, Stage
 from router.domain.speed import Speed
 from router.domain.usage import Price
@@ -18,7 +19,6 @@ from router.pricing.hours import NO_QUERIES
 from router.pricing.typical import typical_traffic
 from router.selectors.first import First
 from router.stopping.never import Never
-from router.worst_case import Bound
 
 
 @dataclass(frozen=True)

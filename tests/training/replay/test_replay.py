@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from router.backend_terms import priced_at
 from router.config import AccountConfig, PriceConfig
 from router.config_access import AuthConfig
+from router.costs.backend_terms import priced_at
 from router.errors import NoPlan, UnknownName
 from router.recording import Recording
 from router.recordings.format import RecordingMeta, write_recording

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from msgspec import structs
 
 from router.config import BackendConfig, Config, PriceConfig
+from router.costs.worst_case import Bound
 from router.domain.speed import Speed
 from router.domain.usage import Price
-from router.worst_case import Bound
 
 
 def price_of(backend: BackendConfig, at: float = -math.inf) -> Price:

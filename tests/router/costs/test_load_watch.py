@@ -8,9 +8,9 @@ from collections import deque
 import pytest
 
 from router.backends.server_load import ServerLoad
+from router.costs.live_speeds import LiveSpeeds
+from router.costs.load_watch import LoadWatch
 from router.domain.speed import Speed
-from router.live_speeds import LiveSpeeds
-from router.load_watch import LoadWatch
 
 ALONE = Speed(0.2, 50.0)
 BUSY = ServerLoad(running=2, waiting=4, stay_s=30.0, stays=10)  # 3 s each: 6 s of queue

@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from router.backend_terms import bounds_of, price_dates, prices_of
 from router.config import Config
+from router.costs.backend_terms import bounds_of, price_dates, prices_of
+from router.costs.worst_case import Bound
 from router.domain.usage import Price
-from router.worst_case import Bound
 
 
 class PriceList:

@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 import structlog
 
 from router.backends.server_load import ServerLoad, speed_now
-from router.live_speeds import LiveSpeeds
+from router.costs.live_speeds import LiveSpeeds
 
 
 @runtime_checkable

@@ -9,15 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from predictors.observation import Message, Part, PartKind, Query, Sampling, Tool, ToolCall
-from router.domain.plan import Plan, Prompt, Stage
-from router.domain.usage import Price, Usage
-from router.selectors.first import First
-from router.stopping.any_of import AnyOf
-from router.stopping.converged import Converged
-from router.stopping.never import Never
-from router.stopping.self_eval import SelfEval
-from router.stopping.token_cap import TokenCap
-from router.worst_case import (
+from router.costs.worst_case import (
     IMAGE_TOKENS,
     Bound,
     output_tokens_bound,
@@ -27,6 +19,14 @@ from router.worst_case import (
     worst_amount,
     worst_cost,
 )
+from router.domain.plan import Plan, Prompt, Stage
+from router.domain.usage import Price, Usage
+from router.selectors.first import First
+from router.stopping.any_of import AnyOf
+from router.stopping.converged import Converged
+from router.stopping.never import Never
+from router.stopping.self_eval import SelfEval
+from router.stopping.token_cap import TokenCap
 
 
 def stage(**more: Any) -> Stage:
