@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from router.admission.outcome_rates import OutcomeRates
 from router.decisions import DecisionStore
 from router.domain.decision import Keep, Outcome
 from router.errors import Overloaded
-from router.outcome_rates import OutcomeRates
 
 TEXTS = ("comment", "demonstration")  # kinds that are somebody's words
 

@@ -17,17 +17,18 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from router.admission.admission import Admission
+from router.admission.coalescing import Coalescer
+from router.admission.idempotency import Replays
+from router.admission.outcome_rates import OutcomeRates
+from router.admission.tenant_limits import TenantLimits, limited
 from router.advising.advisor import Advisor
 from router.batches.batches import BatchDesk
-from router.coalescing import Coalescer
 from router.errors import ConfigError
 from router.held_reservations import HeldReservations
-from router.idempotency import Replays
-from router.outcome_rates import OutcomeRates
 from router.random_ids import RandomIds
 from router.reports import Reports
 from router.serving.admin import AdminCalls
-from router.serving.admission import Admission
 from router.serving.advise import Advising
 from router.serving.batches import AskedOfUs, BatchCalls
 from router.serving.calls import Calls
@@ -38,7 +39,6 @@ from router.serving.listen import grpc_server, listen
 from router.serving.router import QUERY_CALLS, RouterCalls
 from router.serving.service import Service
 from router.telemetry.telemetry import Telemetry
-from router.tenant_limits import TenantLimits, limited
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.admin import PlanInfos
 from router.wire.parts import ADMIN_SERVICE, ROUTER_SERVICE

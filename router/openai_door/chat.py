@@ -12,13 +12,13 @@ import msgspec
 from aiohttp import web
 
 from predictors.observation import Query
+from router.admission.coalescing import Coalescer
+from router.admission.idempotency import Replays
 from router.checks.queries import Known
-from router.coalescing import Coalescer
 from router.domain.events import Done, Event
 from router.domain.options import Options
 from router.domain.query_trace import Trace
 from router.domain.usage import whole_micros
-from router.idempotency import Replays
 from router.openai_door.body import is_urgent, json_body
 from router.openai_door.caller import tenant_of
 from router.openai_door.headers import COST_HEADER, STATUS_HEADER, TRACEPARENT, reply_headers, request_id

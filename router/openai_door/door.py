@@ -10,16 +10,16 @@ from contextlib import AbstractContextManager
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from router.admission.coalescing import Coalescer
+from router.admission.idempotency import Replays
 from router.auth.certificates import Certificates
 from router.auth.guard import Guard
 from router.checks.queries import Known
-from router.coalescing import Coalescer
 from router.config import ServerConfig
 from router.configuration.service import address_problem, is_loopback
 from router.domain.plan import Plan
 from router.errors import ConfigError
 from router.http_log import HttpLog
-from router.idempotency import Replays
 from router.openai_door.app import Routes
 from router.openai_door.chat import Admission, Answers, Chats, Traces
 from router.openai_door.feedback import Feedback

@@ -13,6 +13,7 @@ from typing import Self
 import msgspec
 from aiohttp import HttpVersion11, web
 
+from router.admission.tenant_limits import TenantLimits
 from router.allocation.books import Books
 from router.backends.forwarder import Forwarder, usage_in
 from router.checks.queries import DEFAULT_TENANT
@@ -26,7 +27,6 @@ from router.openai_door.event_stream import left_where_unread
 from router.openai_door.headers import BACKEND_HEADER, COST_HEADER, REQUEST_ID_HEADER
 from router.openai_door.whole_body import whole_body
 from router.slow_reader import taken
-from router.tenant_limits import TenantLimits
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from predictors.observation import Message, Part, Query
+from router.admission.idempotency import digest_of
 from router.checks.queries import DEFAULT_TENANT, NUMBERS, Known, check_query
 from router.domain.options import Options
 from router.errors import InvalidQuery
-from router.idempotency import digest_of
 from router.openai_door.body import json_object, typed
 from router.openai_door.keys import sort_out
 from router.openai_door.models import Models

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import structlog
 
+from router.admission.admission import Admission
 from router.allocation.books import Books
 from router.backends import Backend
 from router.checks.fields import SHARE, Range, short_text
@@ -21,7 +22,6 @@ from router.ledger import ALL
 from router.ledger.accounts import LARGEST
 from router.reports import Reports
 from router.rollout.rollout import Rollout
-from router.serving.admission import Admission
 from router.serving.calls import Call, Send
 from router.serving.watch import watch
 from router.v1 import apportion_router_pb2 as pb

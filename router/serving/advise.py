@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
+from router.admission.tenant_limits import TenantLimits
 from router.advising.advisor import Advisor
 from router.advising.feed import Advice, Brought
 from router.checks.queries import Known
@@ -13,7 +14,6 @@ from router.domain.events import Done, Started
 from router.errors import InvalidQuery
 from router.serving.calls import OPENING_S, Call, Send
 from router.slow_reader import taken
-from router.tenant_limits import TenantLimits
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.advice import advice_reply, read_opening, read_sample
 from router.wire.query import read_options, read_query

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from predictors.observation import Query
+from router.admission.tenant_limits import Answers
 from router.batches.batch import Batch, BatchState, Cut, Item, Result
 from router.batches.batches import BatchDesk
 from router.checks.fields import Range, short_text
@@ -18,7 +19,6 @@ from router.domain.choice import Forecast
 from router.domain.events import Done, Started
 from router.domain.options import Options
 from router.errors import BudgetExceeded, InvalidQuery, Overloaded, RouterError, StoreError
-from router.tenant_limits import Answers
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.errors import refusal
 from router.wire.parts import Prices, from_timestamp, timestamp

@@ -20,12 +20,12 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from router.admission.admission import Admission
+from router.admission.coalescing import Coalescer
 from router.auth.guard import Guard, own_tenant
 from router.auth.identity import Identity
-from router.coalescing import Coalescer
 from router.domain.query_trace import Trace
 from router.errors import DeadlineExceeded, InvalidQuery, NotBuilt, RouterError
-from router.serving.admission import Admission
 from router.wire.errors import INTERNAL_MESSAGE, refusal
 from router.wire.parts import DECISION_ID_TRAILER
 

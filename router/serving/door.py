@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from router.coalescing import Coalescer
+from router.admission.admission import Admission
+from router.admission.coalescing import Coalescer
+from router.admission.tenant_limits import Answers, TenantLimits
 from router.reports import Reports
-from router.serving.admission import Admission
 from router.serving.json_admin import JsonAdmin
 from router.serving.known import known_names
 from router.serving.service import Service
 from router.telemetry.telemetry import Telemetry
-from router.tenant_limits import Answers, TenantLimits
 
 if TYPE_CHECKING:  # an HTTP server, imported where one is wanted
     from router.openai_door.door import Door

@@ -7,13 +7,14 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from predictors.observation import Query
+from router.admission.idempotency import Claim, Replays, digest_of
+from router.admission.tenant_limits import Answers
 from router.checks.fields import short_text
 from router.checks.queries import DEFAULT_TENANT, Known
 from router.domain.events import Done, Started
 from router.domain.options import Options
 from router.errors import InvalidQuery
 from router.held_reservations import HeldReservations
-from router.idempotency import Claim, Replays, digest_of
 from router.reports import Reports
 from router.serving.advise import Advising, Messages
 from router.serving.batches import BatchCalls
@@ -21,7 +22,6 @@ from router.serving.calls import Call, Send
 from router.serving.deltas import OpenStreams
 from router.serving.outcome_commits import Commits
 from router.serving.stream import KEEP_ALIVE, Stream, StreamedReply, deltas, tell_again
-from router.tenant_limits import Answers
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.admin import PlanInfos
 from router.wire.outcome import read_outcome

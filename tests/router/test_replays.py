@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from router.admission.idempotency import ENTRY_BYTES, Replays, digest_of
 from router.errors import Overloaded, RequestConflict
-from router.idempotency import ENTRY_BYTES, Replays, digest_of
 
 A, B = ("t", "a"), ("t", "b")
 BODY, OTHER = digest_of(b"body"), digest_of(b"other")

@@ -19,17 +19,17 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from predictors.observation import Sample
+from router.admission.admission import Admission
+from router.admission.coalescing import Coalescer
 from router.assemble import Service, assemble
 from router.assemble_parts import build_backends
 from router.backends import Call, Capabilities
 from router.backends.stub_process import StubProcess
-from router.coalescing import Coalescer
 from router.config import Config
 from router.domain.events import Delta
 from router.domain.usage import Meter, Usage
 from router.openai_door.door import Door
 from router.reports import Reports
-from router.serving.admission import Admission
 from router.serving.known import known_names
 
 STORY = "Once upon a time there was a fox"

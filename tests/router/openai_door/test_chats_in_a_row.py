@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from router.coalescing import MOST, Coalescer
+from router.admission.coalescing import MOST, Coalescer
 
 
 @pytest.fixture

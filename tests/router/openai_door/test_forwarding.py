@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from router.admission.tenant_limits import TenantLimits
 from router.backends.forwarder import Forwarder, usage_in
 from router.checks.queries import DEFAULT_TENANT
 from router.config import BackendConfig
@@ -19,7 +20,6 @@ from router.errors import BackendTimeout, BackendUnavailable
 from router.ledger import Amount, Reservation
 from router.openai_door.forwarding import Forwarding, as_named
 from router.openai_door.whole_body import BODIES, Bodies
-from router.tenant_limits import TenantLimits
 
 NOWHERE = "http://127.0.0.1:9"  # nobody listens at the port of "discard"
 

@@ -11,6 +11,7 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from router.admission.tenant_limits import TenantLimits
 from router.advising.advisor import Advisor
 from router.config_access import LimitsConfig
 from router.domain.backend_state import BackendState
@@ -20,7 +21,6 @@ from router.random_ids import RandomIds
 from router.serving.advise import Advising
 from router.serving.calls import Call
 from router.serving.known import known_names
-from router.tenant_limits import TenantLimits
 from router.v1 import apportion_router_pb2 as pb
 
 

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 
 import pytest
 
+from router.admission.admission import Admission
+from router.admission.concurrency_limit import BUSY, EARLY_S, LATE_S, LEAST, Limit
+from router.admission.retry_delay import FIRST_RETRY_S, LONGEST_RETRY_S, SHORTEST_RETRY_S
 from router.errors import Overloaded
-from router.retry_delay import FIRST_RETRY_S, LONGEST_RETRY_S, SHORTEST_RETRY_S
-from router.serving.admission import Admission
-from router.serving.limit import BUSY, EARLY_S, LATE_S, LEAST, Limit
 
 
 class Clock:

@@ -9,13 +9,13 @@ from pathlib import Path
 import grpc
 import pytest
 
+from router.admission.outcome_rates import MOST_TENANTS, OutcomeRates
 from router.client import Client, Report
 from router.config import RewardsConfig
 from router.decisions.memory import Memory
 from router.decisions.sqlite import SQLite
 from router.domain.decision import Keep, Outcome
 from router.errors import Overloaded
-from router.outcome_rates import MOST_TENANTS, OutcomeRates
 from router.reports import Reports
 from router.v1 import apportion_router_pb2 as pb
 from training.log.export import export_log

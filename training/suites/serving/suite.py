@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from router.admission.admission import URGENT_SHARE
 from router.backends.stub_process import StubProcess
 from router.config import ServerConfig
 from router.recording import Recording
-from router.serving.admission import URGENT_SHARE
 from training.suites import Figures as Found
 from training.suites import Run, Suite
 from training.suites.serving.decision_cost import decision_cost

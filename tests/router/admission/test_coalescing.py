@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
-from router.coalescing import AGAIN, MOST, Coalescer
+from router.admission.coalescing import AGAIN, MOST, Coalescer
 from router.errors import NoPlan
 from router.serving.calls import Calls
 from router.v1 import apportion_router_pb2 as pb

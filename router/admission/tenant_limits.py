@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from predictors.observation import Query
+from router.admission.retry_delay import RetryDelay
 from router.allocation.progress import Progress
 from router.allocator import Decided
 from router.config_access import LimitsConfig
@@ -22,7 +23,6 @@ from router.domain.events import Event
 from router.domain.options import Options
 from router.errors import Overloaded
 from router.first_decision.choose import Chosen
-from router.retry_delay import RetryDelay
 
 BURST_S = 2.0
 MOST_TENANTS = 10_000  # buckets; the one that was used least recently is forgotten, and full again

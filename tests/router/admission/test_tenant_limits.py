@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router import tenant_limits
+from router.admission import tenant_limits
+from router.admission.tenant_limits import BURST_S, TenantLimits, limited
 from router.config_access import LimitsConfig
 from router.errors import Overloaded
-from router.tenant_limits import BURST_S, TenantLimits, limited
 
 
 class Clock:

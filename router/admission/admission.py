@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from router.admission.concurrency_limit import Limit
+from router.admission.retry_delay import RetryDelay
 from router.errors import Draining, Overloaded
-from router.retry_delay import RetryDelay
-from router.serving.limit import Limit
 
 URGENT_SHARE = 0.1  # of the places, for queries of a priority above 0
 
