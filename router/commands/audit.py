@@ -40,12 +40,12 @@ def audit(config: ConfigFile = Path("router.toml"), decisions: Decisions = None,
     """
     from router.configuration.budgets import ledger_address
     from router.configuration.file import load
+    from router.connections.store_address import is_postgres
     from router.held_reservations import REPORTED_LATER
     from router.ledger import ALL
     from router.ledger.audit import audit as audit_of
     from router.ledger.audit import compare_charges
     from router.ledger.databases import IN_MEMORY
-    from router.store_address import is_postgres
 
     read = load(config)
     address = ledger_address(read)

@@ -61,8 +61,8 @@ def _forget_batches(config: Config, base: Path, tenant: str) -> int:
     """How many there were; none where there is no such database yet."""
     from router.batches.kept import open_batches
     from router.configuration.budgets import ledger_address
+    from router.connections.store_address import is_postgres
     from router.ledger.databases import IN_MEMORY
-    from router.store_address import is_postgres
 
     address = ledger_address(config)
     if address == IN_MEMORY or not (is_postgres(address) or (base / address).is_file()):

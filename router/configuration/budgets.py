@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 from router.config import AccountConfig, BackendConfig, Config
 from router.configuration.places import Path
 from router.configuration.problems import Problems
+from router.connections.store_address import is_postgres
 from router.costs.backend_terms import since
 from router.errors import ConfigError
 from router.ledger import ALL
@@ -16,7 +17,6 @@ from router.ledger.accounts import DOLLARS, GPU_SECONDS, MICRO, TOKENS, Account,
 from router.ledger.databases import IN_MEMORY
 from router.ledger.window import Window
 from router.pricing.demand import HOURS
-from router.store_address import is_postgres
 
 UNITS = (DOLLARS, TOKENS, GPU_SECONDS)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from router.connections.store_address import is_postgres
 from router.decisions.database import Database
 from router.decisions.names import Names
 from router.decisions.packed import unpack
@@ -21,7 +22,6 @@ from router.decisions.rows import readable_text
 from router.decisions.sqlite_database import SQLiteDatabase
 from router.domain.decision import SHADOW_SUFFIX
 from router.errors import StoreError, UnknownName
-from router.store_address import is_postgres
 
 AT_ONCE = 1000  # rows in one transaction
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from router.connections.store_address import without_user
 from router.decisions.database import Row, Told
 from router.decisions.postgres_schema import MIGRATIONS, TABLES
 from router.errors import ConfigError, StoreError
-from router.store_address import without_user
 
 WAIT_S = 5  # for a lock, or a statement of a reader
 PATIENCE_S = 5.0  # with a server that says nothing
@@ -192,7 +192,7 @@ class PostgresDatabase:
         self._days.update(days)
 
     def _connect(self, **settings: Any) -> Any:
-        from router.postgres_connection import connect
+        from router.connections.postgres_connection import connect
 
         limits = {"lock_timeout": f"{WAIT_S}s", "idle_in_transaction_session_timeout": "60s"}
         timeout = settings.pop("statement_timeout")

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from router.connections.store_address import is_postgres
 from router.decisions.database import DELETED, NAMES, Database
 from router.decisions.names import Names
 from router.decisions.packed import Packed, read_packed, unpack
@@ -23,7 +24,6 @@ from router.decisions.schema import APPLICATION_ID, MIGRATIONS, open_reader
 from router.decisions.sqlite_database import SQLiteDatabase
 from router.domain.decision import Decision, Outcome
 from router.errors import StoreError
-from router.store_address import is_postgres
 
 BUSY_S = 5.0  # readers wait for nobody in write-ahead mode, but for a file that is just being made
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from router.connections.store_address import is_postgres, without_user
 from router.errors import ConfigError, StoreError
 from router.ledger.connected import Dialect
 from router.ledger.shared import Memory, SharedStore
 from router.ledger.sql import SQL
-from router.store_address import is_postgres, without_user
 
 IN_MEMORY = ":memory:"
 APPLICATION_ID = 0x41505042  # "APPB", so that another program's file is never changed; also an advisory lock
@@ -85,7 +85,7 @@ def postgresql(address: str) -> Dialect:
     try:
         import psycopg
 
-        from router.postgres_connection import connect
+        from router.connections.postgres_connection import connect
     except ImportError as error:
         raise ConfigError(
             "store.ledger: a PostgreSQL address needs the extra `postgres`: pip install 'apportion[postgres]'"

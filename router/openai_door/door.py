@@ -17,9 +17,9 @@ from router.auth.guard import Guard
 from router.checks.queries import Known
 from router.config import ServerConfig
 from router.configuration.service import address_problem, is_loopback
+from router.connections.http_log import HttpLog
 from router.domain.plan import Plan
 from router.errors import ConfigError
-from router.http_log import HttpLog
 from router.openai_door.app import Routes
 from router.openai_door.chat import Admission, Answers, Chats, Traces
 from router.openai_door.feedback import Feedback

@@ -10,8 +10,8 @@ from typing import Self
 
 from aiohttp import HttpVersion11, web
 
+from router.connections.keep_alive_stream import KeepAliveStream
 from router.errors import DeadlineExceeded
-from router.keep_alive_stream import KeepAliveStream
 
 KEEP_ALIVE = b": keep-alive\n\n"  # a comment: readers skip it
 

@@ -18,6 +18,7 @@ from router.allocation.books import Books
 from router.backends.forwarder import Forwarder, usage_in
 from router.checks.queries import DEFAULT_TENANT
 from router.config import Config
+from router.connections.slow_reader import taken
 from router.costs.worst_case import used_amount
 from router.domain.usage import Usage
 from router.errors import BackendUnavailable
@@ -26,7 +27,6 @@ from router.openai_door.chat import Admission
 from router.openai_door.event_stream import left_where_unread
 from router.openai_door.headers import BACKEND_HEADER, COST_HEADER, REQUEST_ID_HEADER
 from router.openai_door.whole_body import whole_body
-from router.slow_reader import taken
 
 
 @dataclass(frozen=True, slots=True)

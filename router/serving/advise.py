@@ -10,10 +10,10 @@ from router.admission.tenant_limits import TenantLimits
 from router.advising.advisor import Advisor
 from router.advising.feed import Advice, Brought
 from router.checks.queries import Known
+from router.connections.slow_reader import taken
 from router.domain.events import Done, Started
 from router.errors import InvalidQuery
 from router.serving.calls import OPENING_S, Call, Send
-from router.slow_reader import taken
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.advice import advice_reply, read_opening, read_sample
 from router.wire.query import read_options, read_query

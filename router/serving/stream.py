@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import structlog
 
+from router.connections.keep_alive_stream import KeepAliveStream
 from router.domain.events import AnswerDelta, Done, Event, Started
-from router.keep_alive_stream import KeepAliveStream
 from router.serving.calls import Call
 from router.serving.deltas import Deltas, OpenStreams
 from router.v1 import apportion_router_pb2 as pb

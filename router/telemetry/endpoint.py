@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from router.http_log import HttpLog
+from router.connections.http_log import HttpLog
 from router.telemetry.exposition import Metrics, exposed
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 
 import structlog
 
+from router.connections.json_post import PostFailed, check_url, post_json_blocking
 from router.errors import ConfigError
-from router.json_post import PostFailed, check_url, post_json_blocking
 from router.verifiers import REQUIRED, Case
 
 

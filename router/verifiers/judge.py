@@ -14,8 +14,8 @@ import os
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from router.connections.json_post import PostFailed, check_url, post_json_blocking
 from router.errors import ConfigError
-from router.json_post import PostFailed, check_url, post_json_blocking
 from router.pairwise import SYSTEM, Preferred, preferred, question, score_of
 from router.verifiers import Case
 

@@ -39,7 +39,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "aiohttp": (
         *HTTP_SERVERS,
         "router/backends/*.py",
-        "router/json_post.py",
+        "router/connections/json_post.py",
         "training/collect/*.py",
         "training/openai_*.py",
         "training/suites/serving/*.py",  # streams straight from the model server, to compare with
@@ -49,7 +49,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "opentelemetry": ("router/telemetry/spans.py",),
     "mlflow": ("training/registry.py",),
     "sqlite3": ("router/decisions/*.py", "router/ledger/*.py"),
-    "psycopg": ("router/decisions/*.py", "router/ledger/*.py", "router/postgres_connection.py"),
+    "psycopg": ("router/decisions/*.py", "router/ledger/*.py", "router/connections/postgres_connection.py"),
     "torch": ("predictors/vllm/*.py", "training/vllm_cpu/*.py"),
     "vllm": ("predictors/vllm/*.py", "training/vllm_cpu/*.py"),
     "pickle": (),

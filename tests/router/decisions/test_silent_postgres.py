@@ -31,7 +31,7 @@ def own_server() -> Iterator[PostgresServer]:
 def test_a_statement_is_given_up_and_its_connection_closed(own_server):
     import psycopg
 
-    from router.postgres_connection import connect
+    from router.connections.postgres_connection import connect
 
     address = own_server.address("given_up")
     connection = connect(address, "", patience_s=0.3)

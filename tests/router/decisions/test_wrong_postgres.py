@@ -5,12 +5,12 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from router.connections.postgres_connection import connect
 from router.decisions.erase import erase_tenant
 from router.decisions.postgres import Postgres
 from router.decisions.postgres_database import PostgresDatabase
 from router.errors import StoreError
 from router.ledger.databases import database
-from router.postgres_connection import connect
 
 NOBODY = "postgresql://me:secret@127.0.0.1:1/db?sslmode=disable"  # nothing listens on port 1
 

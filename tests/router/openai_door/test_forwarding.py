@@ -127,7 +127,7 @@ def test_what_a_reply_says_that_it_used(body: bytes, usage: Usage | None):
 async def test_a_caller_who_reads_nothing_of_what_is_sent_on_gives_its_place_back(
     house, mirror, forwarders, monkeypatch
 ):
-    monkeypatch.setattr("router.slow_reader.UNREAD_S", 0.1)
+    monkeypatch.setattr("router.connections.slow_reader.UNREAD_S", 0.1)
     limits = TenantLimits(LimitsConfig())
     books, paths = house.service.allocator.books, {"/flood": forwarder(forwarders, mirror)}
     app = web.Application()

@@ -248,7 +248,7 @@ async def test_a_call_that_never_sends_its_query_gives_its_place_back(house, ask
 
 
 async def test_a_caller_who_reads_nothing_is_not_waited_for(house, ask, monkeypatch):
-    monkeypatch.setattr("router.slow_reader.UNREAD_S", 0.1)
+    monkeypatch.setattr("router.connections.slow_reader.UNREAD_S", 0.1)
     books, limits = house.service.allocator.books, TenantLimits(LimitsConfig())
     advisor = Advisor(house.service.allocator, HeldReservations(books), {})
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from router.slow_reader import unread
+from router.connections.slow_reader import unread
 
 T = TypeVar("T")
 

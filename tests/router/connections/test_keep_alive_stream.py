@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from router.connections.keep_alive_stream import KeepAliveStream
 from router.errors import DeadlineExceeded
-from router.keep_alive_stream import KeepAliveStream
 
 
 class Caller:
