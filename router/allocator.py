@@ -26,7 +26,6 @@ from router.allocation.verified_score import verified_score
 from router.answering.classes import AnswerClasses, voted
 from router.answering.recount import recount
 from router.answers import extract
-from router.backend_switch import BackendSwitch, Flight
 from router.backends import Backend, Call
 from router.domain import running
 from router.domain.decision import Decision, Mode, Status
@@ -39,6 +38,7 @@ from router.errors import BackendGarbled, BackendTimeout, BackendUnavailable, De
 from router.first_decision.choose import Chosen
 from router.selectors import Selection
 from router.stopping.said_by import said_by
+from router.switches.backend_switch import BackendSwitch, Flight
 
 TRANSIENT = (BackendUnavailable, BackendTimeout, BackendGarbled)  # another backend may do better
 

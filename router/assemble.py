@@ -31,7 +31,6 @@ from router.assemble_parts import (
 from router.auth.certificates import PortCertificates
 from router.auth.guard import Guard
 from router.auth.web_tokens import WebTokens
-from router.backend_switch import BackendSwitch
 from router.backends import Backend
 from router.batches.kept import Batches, open_batches
 from router.config import Config
@@ -57,7 +56,6 @@ from router.ledger.databases import IN_MEMORY
 from router.ledger.in_process import in_process
 from router.ledger.leased import Leased
 from router.ledger.renewal import Renewal
-from router.modes import ModeRule, Modes
 from router.open_ledger import open_ledger
 from router.policies import Policy
 from router.policies.fixed import Fixed
@@ -70,6 +68,8 @@ from router.rollout.notes import open_notes
 from router.rollout.rollout import Rollout
 from router.rollout.shelf import Shelf
 from router.shadow import Shadowed, Shadows
+from router.switches.backend_switch import BackendSwitch
+from router.switches.modes import ModeRule, Modes
 
 HASH_KEY = "APPORTION_HASH_KEY"  # the environment variable whose value keys the hashes of logged texts
 

@@ -31,7 +31,7 @@ from router.errors import BudgetExceeded, NoPlan, RouterError
 from router.first_decision.choose import Chosen
 from router.first_decision.draw import unit
 from router.ledger import Ledger
-from router.modes import Modes
+from router.switches.modes import Modes
 
 SHADOW_OF = "x-apportion-shadow-of"  # metadata of a shadow run's row: the id of the decision that was served
 AGREES = "x-apportion-shadow-agrees"  # "yes" or "no"; not there where one of both has no answer to compare

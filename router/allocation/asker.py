@@ -17,7 +17,6 @@ from router.allocation.books import Books
 from router.allocation.progress import Progress
 from router.answering.classes import AnswerClasses
 from router.answers import extract
-from router.backend_switch import BackendSwitch
 from router.backends import Backend, Call
 from router.backends.prompting import with_prompt
 from router.domain.asking import RULE_TOKENS, AskingSelector, Question, asking, asking_rules, asks_of
@@ -27,6 +26,7 @@ from router.domain.usage import Meter
 from router.errors import BackendError, BackendUnavailable
 from router.first_decision.draw import stage_seed
 from router.selectors import Selection
+from router.switches.backend_switch import BackendSwitch
 
 WIDTH = 4  # questions in flight for one query
 ALTERNATIVES = 20  # log-probabilities of a token, the most that servers give

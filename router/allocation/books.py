@@ -13,7 +13,6 @@ from predictors.observation import OnUnavailable, Query, Sample
 from router.allocation.logged_row import logged_row
 from router.allocation.progress import Progress
 from router.allocation.take_over import affordable, has_another_server, those_left, within_max_cost
-from router.canary import Canary
 from router.costs.price_list import PriceList
 from router.costs.worst_case import used_amount, worst_amount, worst_cost
 from router.decisions import DecisionStore
@@ -28,9 +27,10 @@ from router.first_decision.draw import draw_key
 from router.first_decision.feasible import Limits
 from router.ledger import Amount, Ledger
 from router.ledger.settle_all import settle_all
-from router.modes import Modes
 from router.pricing.accounts import Prices
 from router.pricing.typical import typical_traffic
+from router.switches.canary import Canary
+from router.switches.modes import Modes
 from router.verifiers import Verifier
 
 KEEPS = {Keep.OFF: 0, Keep.HASH: 1, Keep.FULL: 2}

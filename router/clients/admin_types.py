@@ -9,8 +9,8 @@ from router.clients.read import read_enum, read_forecasts, read_info, read_sampl
 from router.clients.values import DecisionInfo, PlanForecast, Report, SampleSeen, Used
 from router.domain.backend_state import BackendState
 from router.domain.decision import Mode, Status
-from router.modes import ModeRule
 from router.rollout.releases import BundleState
+from router.switches.modes import ModeRule
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.checks import from_duration
 from router.wire.parts import BACKEND_STATES, BUNDLE_STATES, MODES, STATUSES, from_timestamp

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from router.clients.admin_types import LoggedDecision, ServerStatus
     from router.clients.budget import AccountBalance
     from router.clients.values import PlanInfo
-    from router.modes import ModeRule
+    from router.switches.modes import ModeRule
 
 Server = Annotated[
     str, typer.Option("--server", "-s", envvar="APPORTION_ADMIN", help="HOST:PORT of the Admin service.")
@@ -167,7 +167,7 @@ def mode(
     [[modes]]; `apportion mode` lists them, `apportion mode apply --tenant search --share 0` ends those of one tenant.
     """
     from router.domain.decision import Mode
-    from router.modes import ModeRule
+    from router.switches.modes import ModeRule
 
     if to is None:
         typer.echo(table(_mode(ask_admin(server, lambda admin: admin.status()))))
@@ -217,7 +217,7 @@ def _rule(rule: ModeRule) -> str:
     """A rule in words.
 
     >>> from router.domain.decision import Mode
-    >>> from router.modes import ModeRule
+    >>> from router.switches.modes import ModeRule
     >>> print(_rule(ModeRule(Mode.OBSERVE, "search", 0.05)))
     tenant search, 5 % of sessions: observe
     """

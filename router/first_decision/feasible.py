@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from predictors.observation import PartKind, Query, Signals
-from router.backend_switch import BackendSwitch
 from router.backends import Capabilities
 from router.costs.worst_case import output_tokens_bound
 from router.domain.choice import Forecast
 from router.domain.plan import Commit, Plan, Stage
 from router.first_decision.forecast import Forecaster, prompt_tokens_guess
+from router.switches.backend_switch import BackendSwitch
 
 OVER_BUDGET = "the budget does not cover it"
 LATE, LATE_TEXT = "it is expected to take", "its first text is expected after"

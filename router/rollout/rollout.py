@@ -21,7 +21,6 @@ import structlog
 
 from predictors.card import BundleCard
 from router.allocation.books import Books
-from router.canary import Canary
 from router.config import Config
 from router.domain.plan import Plan
 from router.errors import BundleRefused, StoreError, UnknownName
@@ -35,6 +34,7 @@ from router.rollout.releases import BundleState, Releases
 from router.rollout.shared_mode import SharedMode
 from router.rollout.shared_states import SharedStates
 from router.rollout.shelf import Shelf, Stamp
+from router.switches.canary import Canary
 
 POLL_S = 0.5
 

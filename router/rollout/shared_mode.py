@@ -17,8 +17,8 @@ import structlog
 from router.config import Config
 from router.domain.decision import Mode
 from router.errors import StoreError
-from router.modes import Modes, ModesTold
 from router.rollout.notes import ATTEMPTS, PUBLISH_S, Elsewhere, Note, Notes, offered
+from router.switches.modes import Modes, ModesTold
 
 NAME = "modes"
 

@@ -15,10 +15,10 @@ from functools import partial
 import msgspec
 import structlog
 
-from router.backend_switch import BackendSwitch
 from router.domain.backend_state import BackendState
 from router.errors import StoreError
 from router.rollout.notes import ATTEMPTS, PUBLISH_S, Elsewhere, Note, Notes, offered
+from router.switches.backend_switch import BackendSwitch
 
 NAME = "backends"
 

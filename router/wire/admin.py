@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from router.backend_switch import BackendSwitch
 from router.backends import Capabilities
 from router.checks.fields import Range, shown
 from router.config import BackendConfig
@@ -15,11 +14,12 @@ from router.domain.plan import Gate, Plan, Stage
 from router.domain.usage import Price
 from router.errors import InvalidQuery
 from router.ledger import Balance
-from router.modes import ModeRule
 from router.plugin_words import in_words
 from router.rollout.rollout import Listed
 from router.selectors import SELECTORS
 from router.stopping import STOPPING_RULES
+from router.switches.backend_switch import BackendSwitch
+from router.switches.modes import ModeRule
 from router.v1 import apportion_router_pb2 as pb
 from router.verifiers import VERIFIERS
 from router.wire.checks import duration

@@ -12,13 +12,13 @@ import pytest
 
 from predictors.observation import Message, Part, Query, Sampling
 from router.assemble import Service, assemble
-from router.canary import Canary
 from router.config import Config
 from router.domain.decision import Decision
 from router.domain.events import Done
 from router.domain.options import Options
 from router.domain.plan import Plan
 from router.shadow import SHADOW_OF
+from router.switches.canary import Canary
 
 BEFORE = 1_700_000_000.0  # 6,400 s before the date
 OBSERVED = {

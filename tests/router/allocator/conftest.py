@@ -28,7 +28,6 @@ from router.first_decision.feasible import Feasibility
 from router.first_decision.forecast import Forecaster
 from router.ledger.in_process import in_process
 from router.ledger.leased import Leased
-from router.modes import Modes
 from router.policies import Policy
 from router.policies.fixed import Fixed
 from router.policies.utility import Utility
@@ -36,6 +35,7 @@ from router.selectors.first import First
 from router.selectors.majority import Majority
 from router.stopping import StoppingRule
 from router.stopping.never import Never
+from router.switches.modes import Modes
 
 DEFAULT = Options()
 

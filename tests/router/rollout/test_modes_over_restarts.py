@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 from router.config import Config
 from router.domain.decision import Mode
 from router.errors import StoreError
-from router.modes import ModeRule, Modes
 from router.rollout.notes import InMemory, Note
 from router.rollout.shared_mode import SharedMode
+from router.switches.modes import ModeRule, Modes
 
 SAID = "the mode that an operator set overrides the configuration"
 

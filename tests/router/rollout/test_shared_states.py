@@ -7,11 +7,11 @@ from typing import TypeVar
 
 import pytest
 
-from router.backend_switch import BackendSwitch
 from router.domain.backend_state import BackendState
 from router.errors import StoreError
 from router.rollout.notes import InMemory, Note
 from router.rollout.shared_states import NAME, SharedStates
+from router.switches.backend_switch import BackendSwitch
 
 Result = TypeVar("Result")
 DISABLE, DRAIN, ENABLE = BackendState.DISABLE, BackendState.DRAIN, BackendState.ENABLE

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from router.domain.backend_state import BackendState
 from router.errors import BackendUnavailable
-from router.interruptible import Interruptible
+from router.switches.interruptible import Interruptible
 
 T = TypeVar("T")
 BY_OPERATOR = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from router.domain.decision import Mode
-from router.modes import ModeRule, Modes
+from router.switches.modes import ModeRule, Modes
 
 
 def test_the_first_rule_that_matches_gives_the_mode():

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from router.interruptible import Interruptible
+from router.switches.interruptible import Interruptible
 
 
 def cancellations() -> int:
