@@ -50,6 +50,7 @@ from router.first_decision.choose import REFERENCE, Chooser, Menu
 from router.first_decision.feasible import Feasibility
 from router.first_decision.forecast import Forecaster
 from router.first_decision.quality_price import quality_prices_of
+from router.learned_plans.risk_thresholds import resolve_risks
 from router.ledger import Ledger
 from router.ledger.accounts import Accounts
 from router.ledger.databases import IN_MEMORY
@@ -62,7 +63,6 @@ from router.policies.fixed import Fixed
 from router.pricing.accounts import Prices
 from router.pricing.hours import Typical
 from router.pricing.typical import typical_traffic
-from router.risk_thresholds import resolve_risks
 from router.rollout.learned import Learned
 from router.rollout.notes import open_notes
 from router.rollout.rollout import Rollout

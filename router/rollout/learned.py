@@ -18,8 +18,8 @@ from predictors.observation import Message, Observation, Part, Query, Sample, Ta
 from router.config import Config
 from router.domain.plan import Plan
 from router.errors import BundleRefused, UnknownName
-from router.known_plans import WithoutPlans, changed_plans, renamed_plans
-from router.risk_thresholds import resolve_risks
+from router.learned_plans.known_plans import WithoutPlans, changed_plans, renamed_plans
+from router.learned_plans.risk_thresholds import resolve_risks
 
 WARM = "What is the capital of Peru, and how many people live there?"
 SHARES = ("p_correct", "p_two_correct", "reward", "plan_quality")  # signals that are in [0, 1]

@@ -24,7 +24,7 @@ from router.configuration.build_plans import build_plans
 from router.configuration.file import load
 from router.domain.events import Done
 from router.domain.options import Options
-from router.known_plans import WithoutPlans, renamed_plans
+from router.learned_plans.known_plans import WithoutPlans, renamed_plans
 from router.recording import Recording
 from router.recordings.cost import Prices
 from router.recordings.format import RecordingMeta, write_recording

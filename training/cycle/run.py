@@ -23,7 +23,7 @@ from router.config import Config
 from router.configuration.budgets import ledger_address
 from router.configuration.build_plans import build_plans
 from router.errors import StoreError
-from router.risk_thresholds import resolve_risks
+from router.learned_plans.risk_thresholds import resolve_risks
 from router.rollout.agreed import changed, newest
 from router.rollout.learned import Learned, read_to_serve
 from router.rollout.notes import Notes, open_notes

@@ -14,8 +14,8 @@ from router.config import Config
 from router.configuration.build_plans import build_plans
 from router.costs.price_list import PriceList
 from router.domain.plan import Plan
+from router.learned_plans.risk_thresholds import resolve_risks
 from router.pricing.demand import HOUR_S, HOURS, hourly_shares
-from router.risk_thresholds import resolve_risks
 from training.fit.deciding import after_an_answer, over_plans, typical_queries
 from training.fit.heads import Fitted, fit_held_out, versioned
 from training.fit.log_rows import CAP, LogRows, log_rows

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from predictors.errors import FitError
 from predictors.observation import Sample
 from router.domain.plan import Plan
-from router.risk_thresholds import takes_numbers
+from router.learned_plans.risk_thresholds import takes_numbers
 from training.fit.rows import FitRows, LabelledSample
 from training.log.read import DecisionLog
 from training.plan_outcomes import PlanOutcomes

@@ -22,8 +22,8 @@ from predictors.plan_heads import PlanHeads, plan_inputs
 from router.config import Config
 from router.configuration.build_plans import build_plans
 from router.domain.plan import Plan
+from router.learned_plans.risk_thresholds import resolve_risks
 from router.recording import Recording
-from router.risk_thresholds import resolve_risks
 from training.fit.deciding import over_plans
 from training.fit.heads import Fitted
 from training.fit.stops import with_learned_stops

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from predictors.calibration import brier_skill
 from router.domain.plan import Plan
-from router.learned_rules import rules_within
+from router.learned_plans.learned_rules import rules_within
 from router.stopping.self_eval import EDGE, SIGNAL, SelfEval
 from training.errors import NotEnoughData
 from training.log.read import DecisionLog

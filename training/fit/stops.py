@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from predictors.bundle import Bundle
 from predictors.learned_stops import LearnedStops, SelfEvalCurve, VoteStop
 from router.domain.plan import Plan, Stage
-from router.learned_rules import open_rule, rules_within
+from router.learned_plans.learned_rules import open_rule, rules_within
 from router.recording import Recording
 from router.stopping.learned_stop import LearnedStop
 from router.stopping.self_eval import SelfEval

@@ -14,7 +14,7 @@ from router.domain.plan import Plan, Stage
 from router.domain.speed import Speed
 from router.domain.usage import Price
 from router.first_decision.forecast import Forecaster
-from router.known_plans import WithoutPlans
+from router.learned_plans.known_plans import WithoutPlans
 from router.pricing.hours import NO_QUERIES
 from router.pricing.typical import typical_traffic
 from router.selectors.first import First

@@ -16,9 +16,9 @@ from router.configuration.build_plans import build_plans
 from router.configuration.file import load
 from router.domain.cues import CONCLUSIONS
 from router.domain.growth import Growth
+from router.learned_plans.risk_thresholds import resolve_risks
 from router.recording import Recording
 from router.recordings.cost import SNAPSHOT_TOKENS
-from router.risk_thresholds import resolve_risks
 from training.fit.exits import fit_exits
 from training.fit.from_recordings import fit
 from training.replay_run import replay

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from router.domain.plan import Plan, Stage
+from router.learned_plans.risk_thresholds import takes_numbers
 from router.plugins import resolve
-from router.risk_thresholds import takes_numbers
 from router.selectors import SELECTORS
 from router.stopping import STOPPING_RULES
 from training.fit.from_log import DAY_S, hours_of

@@ -13,9 +13,9 @@ from predictors.untrained import Untrained
 from router.allocation.growing_signals import growing_signals
 from router.domain.growth import Growth
 from router.domain.plan import Plan, Stage
-from router.known_plans import WithoutPlans
-from router.learned_rules import open_rule, rules_within
-from router.risk_thresholds import resolve_risks
+from router.learned_plans.known_plans import WithoutPlans
+from router.learned_plans.learned_rules import open_rule, rules_within
+from router.learned_plans.risk_thresholds import resolve_risks
 from router.selectors.first import First
 from router.stopping import StoppingRule
 from router.stopping.any_of import AnyOf

@@ -15,8 +15,8 @@ from predictors.observation import Observation, Query, Signals
 from predictors.typical_queries import TypicalQueries
 from router.allocation.growing_signals import OfTraces
 from router.first_decision.quality_price import KnowsTraffic
-from router.learned_rules import KnowsStops
-from router.risk_thresholds import Calibrated, KnowsExits
+from router.learned_plans.learned_rules import KnowsStops
+from router.learned_plans.risk_thresholds import Calibrated, KnowsExits
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class WithoutPlans:
         return self.predictions.growing(seen) if isinstance(self.predictions, OfTraces) else {}
 
     def risk_threshold(self, first: str, then: str, risk: float) -> float | None:
-        """See `router.risk_thresholds.Calibrated`."""
+        """See `router.learned_plans.risk_thresholds.Calibrated`."""
         return (
             self.predictions.risk_threshold(first, then, risk)
             if isinstance(self.predictions, Calibrated)
@@ -64,7 +64,7 @@ class WithoutPlans:
         )
 
     def exit_threshold(self, backend: str, risk: float, looks: Looks = EVERYWHERE) -> float | None:
-        """See `router.risk_thresholds.KnowsExits`."""
+        """See `router.learned_plans.risk_thresholds.KnowsExits`."""
         return (
             self.predictions.exit_threshold(backend, risk, looks)
             if isinstance(self.predictions, KnowsExits)
@@ -72,13 +72,13 @@ class WithoutPlans:
         )
 
     def learned_stop(self, backend: str, most: int) -> tuple[tuple[float, ...], float] | None:
-        """See `router.learned_rules.KnowsStops`."""
+        """See `router.learned_plans.learned_rules.KnowsStops`."""
         return (
             self.predictions.learned_stop(backend, most) if isinstance(self.predictions, KnowsStops) else None
         )
 
     def self_eval(self, backend: str, words: str) -> tuple[float, float] | None:
-        """See `router.learned_rules.KnowsStops`."""
+        """See `router.learned_plans.learned_rules.KnowsStops`."""
         return (
             self.predictions.self_eval(backend, words) if isinstance(self.predictions, KnowsStops) else None
         )

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from predictors.exits import EVERYWHERE, Looks
 from router.domain.plan import Plan, Stage
-from router.learned_rules import open_rule, rules_within, with_learned
+from router.learned_plans.learned_rules import open_rule, rules_within, with_learned
 from router.stopping.confident import Confident
 from router.stopping.safe_exit import SafeExit
 

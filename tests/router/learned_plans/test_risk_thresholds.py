@@ -10,7 +10,7 @@ from predictors.observation import Message, Observation, Query, Sample, Tally
 from router.domain.plan import Plan, Stage
 from router.domain.verdict import ENOUGH, MORE
 from router.errors import ConfigError
-from router.risk_thresholds import resolve_risks
+from router.learned_plans.risk_thresholds import resolve_risks
 from router.selectors.first import First
 from router.stopping.confident import Confident
 from router.stopping.never import Never
