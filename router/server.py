@@ -23,9 +23,9 @@ from router.admission.idempotency import Replays
 from router.admission.outcome_rates import OutcomeRates
 from router.admission.tenant_limits import TenantLimits, limited
 from router.advising.advisor import Advisor
+from router.advising.held_reservations import HeldReservations
 from router.batches.batches import BatchDesk
 from router.errors import ConfigError
-from router.held_reservations import HeldReservations
 from router.random_ids import RandomIds
 from router.reports import Reports
 from router.serving.admin import AdminCalls

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from predictors.observation import Query
 from router.advising.advised_backend import AdvisedBackend
 from router.advising.feed import Advice, Brought, Feed
+from router.advising.held_reservations import HeldReservations
 from router.allocation.progress import Progress
 from router.allocator import Allocator
 from router.domain.events import Done, Started
 from router.domain.options import Options
 from router.errors import BackendUnavailable, InvalidQuery, RouterError
-from router.held_reservations import HeldReservations
 
 # after so long the reservation is charged at its worst case: what is decided then is of no use
 LONGEST_S = 900.0

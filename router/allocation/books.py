@@ -21,11 +21,11 @@ from router.domain.options import Options
 from router.domain.plan import Plan
 from router.domain.usage import Price, pieces_of
 from router.errors import BackendError, BudgetExceeded, InvalidQuery
-from router.exhausted_accounts import ExhaustedAccounts
 from router.first_decision.choose import FORECASTS, Chooser
 from router.first_decision.draw import draw_key
 from router.first_decision.feasible import Limits
 from router.ledger import Amount, Ledger
+from router.ledger.exhausted import ExhaustedAccounts
 from router.ledger.settle_all import settle_all
 from router.pricing.accounts import Prices
 from router.pricing.typical import typical_traffic

@@ -38,10 +38,10 @@ def audit(config: ConfigFile = Path("router.toml"), decisions: Decisions = None,
     Exit code 0: it does. 1: it does not; every difference is named. May be run while the service runs: amounts that
     are in flight then are in the leases and not yet in the decisions.
     """
+    from router.advising.held_reservations import REPORTED_LATER
     from router.configuration.budgets import ledger_address
     from router.configuration.file import load
     from router.connections.store_address import is_postgres
-    from router.held_reservations import REPORTED_LATER
     from router.ledger import ALL
     from router.ledger.audit import audit as audit_of
     from router.ledger.audit import compare_charges

@@ -12,6 +12,7 @@
     renewal.py     keeps it supplied: renews in the background, asks when a share is too small, returns on drain
     audit.py       proves from the stored movements that every micro-unit adds up
     databases.py   how SQLite and PostgreSQL are connected to, and which of them an address names
+    exhausted.py   which accounts had too little for a query, and are used up now
     in_process.py  one account in this process alone: what shadow runs may spend
 
 How it holds. The store counts an amount as gone from the moment a replica takes it; the replica gives out only what

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from predictors.observation import Message, Part, Query, Sample, Signals, Tally
+from router.answering.pairwise import SYSTEM, preferred, question, score_of
 from router.domain.asking import BYTES, Asks, Question, shortened
 from router.errors import ConfigError
-from router.pairwise import SYSTEM, preferred, question, score_of
 from router.selectors import Selection, Selector
 from router.selectors.majority import Majority
 from router.selectors.vote_groups import Key, by_class, ranked_answers

@@ -17,9 +17,9 @@ from router.checks.fields import SHARE, Range, short_text
 from router.config import Config
 from router.domain.decision import Decision
 from router.errors import InvalidQuery, UnknownName
-from router.exhausted_accounts import MOST_ACCOUNTS
 from router.ledger import ALL
 from router.ledger.accounts import LARGEST
+from router.ledger.exhausted import MOST_ACCOUNTS
 from router.reports import Reports
 from router.rollout.rollout import Rollout
 from router.serving.calls import Call, Send

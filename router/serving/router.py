@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from predictors.observation import Query
 from router.admission.idempotency import Claim, Replays, digest_of
 from router.admission.tenant_limits import Answers
+from router.advising.held_reservations import HeldReservations
 from router.checks.fields import short_text
 from router.checks.queries import DEFAULT_TENANT, Known
 from router.domain.events import Done, Started
 from router.domain.options import Options
 from router.errors import InvalidQuery
-from router.held_reservations import HeldReservations
 from router.reports import Reports
 from router.serving.advise import Advising, Messages
 from router.serving.batches import BatchCalls

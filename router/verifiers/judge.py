@@ -1,6 +1,6 @@
 """Right where a model prefers the answer to the reference backend's: a label without gold.
 
-The first reference is what an answer is compared with, in both orders (see `router.pairwise`): 1 for a win in both, 0
+The first reference is what an answer is compared with, in both orders (see `router.answering.pairwise`): 1 for a win in both, 0
 for a loss in both, `tie` for all else, also for an answer that is the reference word for word (not asked). With the
 default of .5 the score is a win rate, and .5 means as good as the reference; with `tie = 1` it says "at least as good".
 
@@ -14,9 +14,9 @@ import os
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from router.answering.pairwise import SYSTEM, Preferred, preferred, question, score_of
 from router.connections.json_post import PostFailed, check_url, post_json_blocking
 from router.errors import ConfigError
-from router.pairwise import SYSTEM, Preferred, preferred, question, score_of
 from router.verifiers import Case
 
 

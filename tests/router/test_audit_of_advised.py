@@ -15,12 +15,12 @@ from predictors.observation import Message, Part, Query, Sample
 from router.__main__ import commands
 from router.advising.advisor import Advisor
 from router.advising.feed import Brought
+from router.advising.held_reservations import HeldReservations
 from router.assemble import assemble
 from router.configuration.file import load
 from router.domain.events import Started
 from router.domain.options import Options
 from router.domain.usage import Usage
-from router.held_reservations import HeldReservations
 
 TOML = """
 reference = "wide"

@@ -11,6 +11,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from predictors.observation import Message, Part, Query, Sample, Sampling
+from router.answering.pairwise import SYSTEM, preferred, question
 from router.assemble_parts import build_backends
 from router.backends import Backend, Call
 from router.backends.vllm import VLLM
@@ -19,7 +20,6 @@ from router.configuration.file import load
 from router.domain.plan import Prompt
 from router.domain.usage import Meter
 from router.errors import BackendGarbled, BackendRefused, BackendTimeout, BackendUnavailable, UnknownName
-from router.pairwise import SYSTEM, preferred, question
 from router.verifiers.judge import Judge
 from training.errors import TrainingError
 from training.judging.cache import Comparison, JudgeCache, Verdict

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from router.pairwise import SYSTEM, Preferred
+from router.answering.pairwise import SYSTEM, Preferred
 from training.append_only import AppendOnlyLines, whole_lines
 from training.errors import TrainingError
 

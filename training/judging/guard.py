@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 
-from router.pairwise import score_of
+from router.answering.pairwise import score_of
 from training.errors import JudgeRefused, NotEnoughData
 from training.judging.cache import Comparison, JudgeCache
 

@@ -13,13 +13,13 @@ import pytest
 from predictors.observation import Observation, Sample
 from router.advising.advisor import Advisor, Engine
 from router.advising.feed import Brought, More, Prune
+from router.advising.held_reservations import REPORTED_LATER, HeldReservations
 from router.domain.events import Done, Started
 from router.domain.options import Options
 from router.domain.usage import Usage
 from router.domain.verdict import MORE, Action, Verdict
 from router.errors import BackendUnavailable, InvalidQuery
 from router.first_decision.forecast import Forecaster
-from router.held_reservations import REPORTED_LATER, HeldReservations
 from router.stopping.agreement import Agreement
 from router.stopping.token_cap import TokenCap
 

@@ -13,12 +13,12 @@ import pytest
 from predictors.observation import Sample
 from router.advising.advisor import Advisor
 from router.advising.feed import Brought, More
+from router.advising.held_reservations import HeldReservations
 from router.costs.worst_case import used_amount
 from router.domain.events import Done, Started
 from router.domain.options import Options
 from router.domain.usage import Usage
 from router.errors import RouterError
-from router.held_reservations import HeldReservations
 from router.stopping.agreement import Agreement
 
 WORDS = ("1", "2", "3")

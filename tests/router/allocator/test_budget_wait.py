@@ -7,13 +7,13 @@ import asyncio
 import pytest
 
 from predictors.observation import Constraints, OnUnavailable
+from router.advising.held_reservations import HeldReservations
 from router.costs.worst_case import worst_amount
 from router.domain.decision import Status
 from router.domain.options import Options
 from router.domain.usage import Usage
 from router.errors import BudgetExceeded
 from router.first_decision.feasible import Limits
-from router.held_reservations import HeldReservations
 from router.ledger import ALL, Amount
 from router.ledger.accounts import TOKENS, Account, Accounts
 from router.ledger.hand import RESERVED_RETRY_S

@@ -13,10 +13,10 @@ from google.protobuf.duration_pb2 import Duration
 
 from router.admission.tenant_limits import TenantLimits
 from router.advising.advisor import Advisor
+from router.advising.held_reservations import HeldReservations
 from router.config_access import LimitsConfig
 from router.domain.backend_state import BackendState
 from router.errors import DeadlineExceeded
-from router.held_reservations import HeldReservations
 from router.random_ids import RandomIds
 from router.serving.advise import Advising
 from router.serving.calls import Call

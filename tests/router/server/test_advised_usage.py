@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
-from router.held_reservations import REPORTED_LATER
+from router.advising.held_reservations import REPORTED_LATER
 from router.v1 import apportion_router_pb2 as pb
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from router.answering.pairwise import LONGEST, Preferred, preferred, question, score_of
 from router.errors import ConfigError
-from router.pairwise import LONGEST, Preferred, preferred, question, score_of
 from router.verifiers import Case
 from router.verifiers.judge import Judge
 
