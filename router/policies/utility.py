@@ -15,9 +15,9 @@ class Utility(Policy):
     """argmax of U(a|x) = q(a|x) - lambda c(a|x) - mu l(a|x), the caller's weights of cost and latency in the prices.
 
     A quality target takes the place of the price: the rule at the price that reaches it on average at least cost, where
-    that is known (`router.first_decision.quality_price`), else the cheapest plan that reaches it for this query. Plans whose quality
-    is not known are left out; where none is known, the default plan. Fails for evaluation: it never explores, so what
-    it does not choose is never learned about (use `softmax`).
+    that is known (`router.first_decision.quality_price`), else the cheapest plan that reaches it for this query. Plans
+    whose quality is not known are left out; where none is known, the default plan. Fails for evaluation: it never
+    explores, so what it does not choose is never learned about (use `softmax`).
     """
 
     def probabilities(self, situation: Situation) -> Sequence[float]:

@@ -1,8 +1,9 @@
 """Right where a model prefers the answer to the reference backend's: a label without gold.
 
-The first reference is what an answer is compared with, in both orders (see `router.answering.pairwise`): 1 for a win in both, 0
-for a loss in both, `tie` for all else, also for an answer that is the reference word for word (not asked). With the
-default of .5 the score is a win rate, and .5 means as good as the reference; with `tie = 1` it says "at least as good".
+The first reference is what an answer is compared with, in both orders (see `router.answering.pairwise`): 1 for a win in
+both, 0 for a loss in both, `tie` for all else, also for an answer that is the reference word for word (not asked).
+With the default of .5 the score is a win rate, and .5 means as good as the reference; with `tie = 1` it says "at least
+as good".
 
 It measures a model's taste. `apportion grade` asks it side by side, keeps its verdicts, and refuses it where answers
 that say nothing do well with it; used by itself it has no such guard.

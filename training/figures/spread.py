@@ -6,6 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+Z_95 = 1.959964  # of a normal, two-sided
+
 
 @dataclass(frozen=True, slots=True)
 class Spread:
@@ -41,6 +46,15 @@ def spread(by_seed: Sequence[Sequence[float]]) -> Spread | None:
         folds = len(values)
     half = student_95(folds - 1) * sd / math.sqrt(folds)
     return Spread(mean, sd, mean - half, mean + half)
+
+
+def over_queries(means: list[float], total: NDArray[np.float64], times: NDArray[np.float64]) -> Spread:
+    """Mean and sd of the splits' `means`; the interval from every query's own mean, `total / times`, both (n,)."""
+    seen = times > 0
+    each = total[seen] / times[seen]
+    half = Z_95 * float(each.std(ddof=1)) / len(each) ** 0.5 if len(each) > 1 else 0.0
+    mean = float(np.mean(means))
+    return Spread(mean, float(np.std(means, ddof=1)) if len(means) > 1 else 0.0, mean - half, mean + half)
 
 
 def student_95(degrees: int) -> float:

@@ -21,7 +21,7 @@ from router.answers import canonical
 from router.stopping.value_of_next import ValueOfNext
 from training.alone_rows import alone_rows, judged_alone
 from training.fit.heads import Fitted
-from training.weighed_runs import Votes, weighed_runs
+from training.sampling.weighed_runs import Votes, weighed_runs
 
 Floats = NDArray[np.float64]
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)

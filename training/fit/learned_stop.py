@@ -20,14 +20,14 @@ from router.recording import Recording
 from router.stopping.learned_stop import FEATURES, LearnedStop, vote_features
 from router.stopping.value_of_next import log_odds
 from training.errors import NotEnoughData
-from training.suites.sampling.apportion import by_expectation
-from training.suites.sampling.candidates import Candidates
-from training.suites.sampling.known import Known
-from training.suites.sampling.learned import learner
-from training.suites.sampling.problem import LEAST_SAMPLES, SPLITS, problems_of
-from training.suites.sampling.runs import Runs, runs_of
-from training.suites.sampling.split import Split
-from training.suites.sampling.worth import first_true
+from training.sampling.by_expectation import by_expectation
+from training.sampling.candidates import Candidates
+from training.sampling.expected import learner
+from training.sampling.known import Known
+from training.sampling.problem import LEAST_SAMPLES, SPLITS, problems_of
+from training.sampling.runs import Runs, runs_of
+from training.sampling.split import Split
+from training.sampling.worth import first_true
 
 Floats = NDArray[np.float64]
 POINTS = 0.5  # that may be lost

@@ -25,10 +25,10 @@ from training.fit.heads import Fitted
 from training.fit.learned_stop import guarded_stop
 from training.fit.self_eval import fit_self_eval, heard_in
 from training.log.read import DecisionLog
-from training.suites.sampling.known import Known
-from training.suites.sampling.learned import Expected
-from training.suites.sampling.problem import LEAST_SAMPLES, Problem, problem_of
-from training.suites.sampling.runs import runs_of
+from training.sampling.expected import Expected
+from training.sampling.known import Known
+from training.sampling.problem import LEAST_SAMPLES, Problem, problem_of
+from training.sampling.runs import runs_of
 
 Floats = NDArray[np.float64]
 MOST_RUNS = 20_000  # of one stage: queries times orders of their samples

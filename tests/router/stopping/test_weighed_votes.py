@@ -16,7 +16,7 @@ from router.selectors.weighted import Weighted
 from router.stopping.value_of_next import ValueOfNext
 from router.stopping.vote_value import VoteModel, vote_values
 from router.stopping.weighed_votes import standing
-from training.weighed_runs import Votes, weighed_runs
+from training.sampling.weighed_runs import Votes, weighed_runs
 
 QUERY = Query(request_id="r", messages=(Message("user", (Part(text="?"),)),))
 MODEL = VoteModel(0.9, 1.1, 1.5, 0.4)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from router.stopping.vote_replay import stops
-from training.suites.sampling.apportion import TUNED, UNTUNED, USUAL, by_expectation
-from training.suites.sampling.candidates import Candidates, luck
-from training.suites.sampling.learned import MOST_JUDGED, Expected, worth_judging
-from training.suites.sampling.problem import Problem
-from training.suites.sampling.runs import Runs, leaders
+from training.sampling.by_expectation import TUNED, UNTUNED, USUAL, by_expectation
+from training.sampling.candidates import Candidates, luck
+from training.sampling.expected import MOST_JUDGED, Expected, worth_judging
+from training.sampling.problem import Problem
+from training.sampling.runs import Runs, leaders
+from training.sampling.worth import ODDS, OWN, Lattice, first_true, worth_of
 from training.suites.sampling.verified import allocated, shrunk
-from training.suites.sampling.worth import ODDS, OWN, Lattice, first_true, worth_of
 
 
 def runs_like(problem_most: int, queries: int, seed: int, *, alike: int = 0) -> Runs:

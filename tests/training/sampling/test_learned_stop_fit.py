@@ -13,12 +13,12 @@ from router.recordings.cost import Prices
 from router.recordings.format import RecordingMeta, write_recording
 from router.stopping.learned_stop import FEATURES, LearnedStop
 from training.fit.learned_stop import LEASTS, fitted, guarded, offered, states
-from training.suites.sampling.candidates import Candidates
+from training.sampling.candidates import Candidates
+from training.sampling.known import Known
+from training.sampling.problem import problems_of
+from training.sampling.runs import Runs, runs_of
+from training.sampling.split import Split
 from training.suites.sampling.fixed import fixed
-from training.suites.sampling.known import Known
-from training.suites.sampling.problem import problems_of
-from training.suites.sampling.runs import Runs, runs_of
-from training.suites.sampling.split import Split
 
 
 @pytest.fixture(scope="module")

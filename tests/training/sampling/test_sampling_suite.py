@@ -21,15 +21,15 @@ from training.decisions_file import DecisionsFile, read_decisions
 from training.errors import NotEnoughData
 from training.figures.spread import Spread
 from training.run_suite import Skipped, run_suite
+from training.sampling.problem import Problem, problems_of
+from training.sampling.runs import local_classes, runs_of
+from training.sampling.worth import Lattice, worth_of
 from training.suites import Figures, Run
 from training.suites.sampling import SUBJECTS
 from training.suites.sampling.decided import Decided, Order, as_rows
 from training.suites.sampling.figures import SamplingFigures
-from training.suites.sampling.problem import Problem, problems_of
 from training.suites.sampling.run_splits import Job, decide_splits
-from training.suites.sampling.runs import local_classes, runs_of
 from training.suites.sampling.suite import Sampling
-from training.suites.sampling.worth import Lattice, worth_of
 
 VOTE_SUBJECTS = tuple(
     name for name in SUBJECTS if name in ("fixed", "beta", "window", "dirichlet", "majority_certificate")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from training.suites.sampling.candidates import Candidates, resampled
+from training.sampling.candidates import Candidates, resampled
 
 QUERIES = 60
 HALF, NONE = np.ones(QUERIES, np.bool_), np.zeros(QUERIES)

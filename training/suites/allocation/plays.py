@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from training.sampling.weighed_runs import Votes, weighed_runs
 from training.suites.allocation.problem import NO_ROW, Problem
 from training.suites.allocation.said import Said
-from training.weighed_runs import Votes, weighed_runs
 
 Floats = NDArray[np.float64]
 NEVER = 0  # `needed` of a leg that draws all its samples

@@ -1,7 +1,8 @@
 """The allocation problem of a recording: every sample of every backend in the order in which stages would draw them.
 
-Orders are the live ones (`router.backends.recorded.drawing_order` under `router.first_decision.draw.stage_seed`), so that a plan's
-outcome here is what a replay of it gives. Further orders of the same samples serve for averages over training queries.
+Orders are the live ones (`router.backends.recorded.drawing_order` under `router.first_decision.draw.stage_seed`), so
+that a plan's outcome here is what a replay of it gives. Further orders of the same samples serve for averages over
+training queries.
 """
 
 from __future__ import annotations

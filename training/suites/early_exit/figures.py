@@ -21,10 +21,9 @@ from predictors.exit_head import RIGHT
 from router.recording import Recording
 from router.recordings.cost import SNAPSHOT_TOKENS
 from training.decision_rows import DecisionRows, answering_row
-from training.figures.spread import Spread
+from training.figures.spread import Spread, over_queries
 from training.suites import Figures
 from training.suites.early_exit.decided import HINDSIGHT
-from training.suites.sampling.figures import over_queries
 
 Floats = NDArray[np.float64]
 Split = tuple[int, int]  # seed, half

@@ -20,9 +20,9 @@ from predictors.observation import Message, Observation, Query, Sample
 from router.recording import Recording
 from router.stopping.prune import Prune
 from training.decision_rows import NO_ANSWER, DecisionRows, Named, RowKey, cost_of_samples
+from training.sampling.problem import LEAST_QUERIES, answer_groups
+from training.sampling.runs import leaders
 from training.suites.early_exit.traces import NO_ROW
-from training.suites.sampling.problem import LEAST_QUERIES, answer_groups
-from training.suites.sampling.runs import leaders
 
 KEEP = 0.5  # of the samples
 LEAST_SAMPLES = 4  # of a query

@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from router.recording import Recording
 from router.recordings.cost import SNAPSHOT_TOKENS
 from training.decision_rows import DecisionRows
-from training.figures.spread import Spread
+from training.figures.spread import Spread, over_queries
+from training.sampling.problem import answer_groups
 from training.suites import Figures
 from training.suites.early_exit.pruned import TOGETHER
-from training.suites.sampling.figures import over_queries
-from training.suites.sampling.problem import answer_groups
 
 Floats = NDArray[np.float64]
 _SUMS = ("right", "full", "spent", "length")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from predictors.lengths import uncensored_weights
 from router.recording import Recording
 from router.recordings.text_split import split_by_text
-from training.suites.sampling.problem import answer_groups
+from training.sampling.problem import answer_groups
 
 LEAST_LOOKS = 2  # snapshots, for a trace to be worth stopping
 LEAST_TRACES = 30

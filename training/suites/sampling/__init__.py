@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from training.suites.sampling.candidates import Candidates
-    from training.suites.sampling.known import Known
-    from training.suites.sampling.split import Split
+    from training.sampling.candidates import Candidates
+    from training.sampling.known import Known
+    from training.sampling.split import Split
 
 
 class Subject(Protocol):

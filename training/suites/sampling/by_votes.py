@@ -17,10 +17,10 @@ from router.stopping.dirichlet import Dirichlet
 from router.stopping.entropy import Entropy
 from router.stopping.lock_in import LockIn
 from router.stopping.majority_certificate import MajorityCertificate
-from training.suites.sampling.candidates import Candidates
-from training.suites.sampling.known import Known
-from training.suites.sampling.runs import Runs
-from training.suites.sampling.split import Split
+from training.sampling.candidates import Candidates
+from training.sampling.known import Known
+from training.sampling.runs import Runs
+from training.sampling.split import Split
 
 Prepared = Callable[[Split], Candidates]
 THRESHOLDS = (

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.decision_rows import DecisionRows, Named, RowKey
-from training.suites.sampling.problem import NO_VOTE, Problem
-from training.suites.sampling.runs import leaders
+from training.sampling.problem import NO_VOTE, Problem
+from training.sampling.runs import leaders
 
 POINT = "verified@"  # with a budget: the operating points at which a perfect verifier tells what passed
 

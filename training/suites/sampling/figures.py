@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from router.recording import Recording
 from training.decision_rows import DecisionRows, answering_row
-from training.figures.spread import Spread
+from training.figures.spread import Spread, over_queries
+from training.sampling.problem import Problem, problems_of
+from training.sampling.runs import reference_rewards
 from training.suites.sampling.decided import POINT
-from training.suites.sampling.problem import Problem, problems_of
 from training.suites.sampling.run_splits import DEFAULT, OURS, point_of
-from training.suites.sampling.runs import reference_rewards
 from training.suites.sampling.verified import FEWEST, ROUND_ROBIN
 
 Floats = NDArray[np.float64]
@@ -28,7 +28,6 @@ BEST_OF = ("beta", "window", "dirichlet", "majority_certificate")
 FIXED = "fixed"
 TOLD = point_of(0.5)  # the point of `accuracy` and `mean_samples`
 Split = tuple[int, int]  # seed, fold
-Z_95 = 1.959964
 
 
 @dataclass(slots=True)
@@ -182,15 +181,6 @@ class SamplingFigures:
             reference[problem.queries] = reference_rewards(problem)
             self._reference[seed, backend] = reference
         return self._reference[seed, backend]
-
-
-def over_queries(means: list[float], total: Floats, times: Floats) -> Spread:
-    """Mean and sd of the splits' `means`; the interval from every query's own mean, `total / times`."""
-    seen = times > 0
-    each = total[seen] / times[seen]
-    half = Z_95 * float(each.std(ddof=1)) / len(each) ** 0.5 if len(each) > 1 else 0.0
-    mean = float(np.mean(means))
-    return Spread(mean, float(np.std(means, ddof=1)) if len(means) > 1 else 0.0, mean - half, mean + half)
 
 
 def saved(samples: Spread, most: int) -> Spread:

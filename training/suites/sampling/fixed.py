@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from training.suites.sampling.candidates import Candidates
-from training.suites.sampling.known import Known
-from training.suites.sampling.split import Split
+from training.sampling.candidates import Candidates
+from training.sampling.known import Known
+from training.sampling.split import Split
 
 
 def fixed(known: Known) -> Callable[[Split], Candidates]:

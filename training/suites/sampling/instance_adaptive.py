@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from router.stopping.instance_adaptive import InstanceAdaptive, lower_pass_rate, samples_needed
-from training.suites.sampling.candidates import Candidates
-from training.suites.sampling.known import Known
-from training.suites.sampling.split import Split
+from training.sampling.candidates import Candidates
+from training.sampling.known import Known
+from training.sampling.split import Split
 
 COVERAGES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 

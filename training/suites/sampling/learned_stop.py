@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from training.fit.learned_stop import guarded
+from training.sampling.candidates import Candidates
+from training.sampling.known import Known
+from training.sampling.split import Split
 from training.suites.sampling.apportion import apportion
-from training.suites.sampling.candidates import Candidates
-from training.suites.sampling.known import Known
-from training.suites.sampling.split import Split
 
 POINTS = 0.5  # that the guard compares at
 

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from training.suites.sampling.candidates import Candidates, Floats
+from training.sampling.candidates import Candidates, Floats
+from training.sampling.expected import learner
+from training.sampling.known import Known
+from training.sampling.problem import LEAST_SAMPLES, SPLITS, Problem, problems_of
+from training.sampling.runs import runs_of
+from training.sampling.split import Split, split_of
+from training.suites.sampling import SUBJECTS
 from training.suites.sampling.decided import Decided
-from training.suites.sampling.known import Known
-from training.suites.sampling.learned import learner
-from training.suites.sampling.problem import LEAST_SAMPLES, SPLITS, Problem, problems_of
-from training.suites.sampling.runs import runs_of
-from training.suites.sampling.split import Split, split_of
 from training.suites.sampling.verified import FEWEST, SPLITS_OF, verified
 from training.suites.workers import recording_at
 
@@ -54,7 +55,7 @@ def decide_splits(problem: Problem, job: Job) -> Result:
     splits = [split for number in job.splits if (split := split_of(problem, number)) is not None]
     found: list[Decided] = []
     if problem.most >= LEAST_SAMPLES and problem.votes:
-        known = Known.of(runs_of(problem, SPLITS), learn)
+        known = Known.of(runs_of(problem, SPLITS), learn, SUBJECTS)
         for subject in job.subjects:
             offers = known.prepared(subject)
             for split in splits:

@@ -8,14 +8,14 @@ from typing import ClassVar
 
 from router.recording import Recording
 from training.errors import NotEnoughData, TrainingError
+from training.sampling.expected import worth_judging
+from training.sampling.problem import LEAST_QUERIES, SPLITS, problems_of
+from training.sampling.runs import local_classes
 from training.suites import Figures, Run, Suite
 from training.suites.sampling import SUBJECTS
 from training.suites.sampling.decided import Decided, Order, as_rows
 from training.suites.sampling.figures import SamplingFigures
-from training.suites.sampling.learned import worth_judging
-from training.suites.sampling.problem import LEAST_QUERIES, SPLITS, problems_of
 from training.suites.sampling.run_splits import Job, Result, decide_splits, run_job
-from training.suites.sampling.runs import local_classes
 from training.suites.sampling.verified import FEWEST
 from training.suites.workers import results_in_order
 

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.pass_rate import pass_rate
+from training.sampling.expected import Expected, Learn
+from training.sampling.problem import Problem
+from training.sampling.split import Split
 from training.suites.sampling.decided import POINT, Decided
-from training.suites.sampling.learned import Expected, Learn
-from training.suites.sampling.problem import Problem
-from training.suites.sampling.split import Split
 
 Floats = NDArray[np.float64]
 BUDGETS = (0.5, 1.0, 2.0, 4.0, 8.0)  # samples per query

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from router.stopping.window import Window
-from training.suites.sampling.candidates import Candidates
-from training.suites.sampling.known import Known
-from training.suites.sampling.split import Split
+from training.sampling.candidates import Candidates
+from training.sampling.known import Known
+from training.sampling.split import Split
 
 
 def window(known: Known) -> Callable[[Split], Candidates]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router.stopping.vote_replay import signatures
-from training.suites.sampling.problem import NO_VOTE, SPLITS, Problem, answer_groups
+from training.sampling.problem import NO_VOTE, SPLITS, Problem, answer_groups
 
 _BLOCK = 10  # permutations that are counted together: bounds the memory
 

@@ -18,9 +18,9 @@ from router.recordings.text_split import normalised
 from router.stopping.value_of_next import UNSURE
 from training.fit.heads import fit_held_out
 from training.fit.rows import rows_of
-from training.suites.sampling.judged import evidence_of, judging
-from training.suites.sampling.problem import LEAST_SAMPLES, Problem
-from training.suites.sampling.split import Split
+from training.sampling.judged import evidence_of, judging
+from training.sampling.problem import LEAST_SAMPLES, Problem
+from training.sampling.split import Split
 
 Floats = NDArray[np.float64]
 MOST_QUERIES = 2_000  # that are learned from, chosen by the seed

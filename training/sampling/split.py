@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from training.suites.sampling.problem import MEASURED, TUNING, Problem
+from training.sampling.problem import MEASURED, TUNING, Problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from router.stopping.value_of_next import ValueOfNext
 from training.fit.evidence import models_of
-from training.suites.sampling.candidates import Candidates
-from training.suites.sampling.learned import Expected
-from training.suites.sampling.runs import Runs
-from training.suites.sampling.worth import first_true
-from training.weighed_runs import Votes, weighed_runs
+from training.sampling.candidates import Candidates
+from training.sampling.expected import Expected
+from training.sampling.runs import Runs
+from training.sampling.weighed_runs import Votes, weighed_runs
+from training.sampling.worth import first_true
 
 Floats = NDArray[np.float64]
 COSTS = tuple(round(float(cost), 5) for cost in np.geomspace(0.0002, 0.1, 24))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from training.suites.sampling.runs import Runs
+from training.sampling.runs import Runs
 
 Floats = NDArray[np.float64]
 RESAMPLES = 50

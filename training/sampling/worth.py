@@ -24,7 +24,7 @@ from router.stopping.value_of_next import (
 )
 from router.stopping.vote_states import VoteStates, vote_states
 from router.stopping.vote_value import VoteModel, posterior
-from training.suites.sampling.runs import Runs
+from training.sampling.runs import Runs
 
 Floats = NDArray[np.float64]
 ODDS = tuple(range(-9, 10))  # steps of log-odds
