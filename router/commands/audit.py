@@ -85,11 +85,9 @@ def audit(config: ConfigFile = Path("router.toml"), decisions: Decisions = None,
 def _looked_at(address: str, base: Path) -> tuple[dict[str, State], list[Movement], dict[str, Carried]]:
     """Accounts, movements and what was carried over, of one moment."""
     from router.ledger import ALL
-    from router.ledger.databases import open_shared
-    from router.ledger.sql import SQL
+    from router.ledger.databases import open_to_look
 
-    store = open_shared(address, base, time.time)
-    assert isinstance(store, SQL)  # noqa: S101 (memory was refused)
+    store = open_to_look(address, base)
     try:
         looked = store.look()
     finally:

@@ -25,6 +25,7 @@ class Dialect:
     lock: str = ""  # after a SELECT of rows that will be written
     alone: str = ""  # makes two that create the tables at once wait for each other; "": `begin` does
     clock: str = ""  # seconds since the epoch, as SQL
+    there: str = ""  # a row where a table with the name {table} is there
     snapshot: str = ""  # after `begin`: all that is read is of one moment; "": it is anyway
 
 

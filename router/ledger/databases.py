@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from router.connections.store_address import is_postgres, without_user
 from router.errors import ConfigError, StoreError
@@ -29,6 +31,24 @@ def open_shared(address: str, base: Path, wall_s: Callable[[], float]) -> Shared
     if address == IN_MEMORY:
         return Memory(wall_s)
     return SQL(*database(address, base, wall_s))
+
+
+def open_to_look(address: str, base: Path) -> SQL:
+    """The store of an address for audits: nothing in it is made or changed, and a user that may only read suffices.
+
+    Raises `ConfigError`; connects later.
+    """
+    dialect, name = database(address, base, time.time)
+    if is_postgres(address):
+        dialect = replace(dialect, begin="BEGIN READ ONLY", alone="")
+    else:
+        uri = f"file:{quote(str((base / address).absolute()))}?mode=ro"
+        dialect = replace(
+            dialect,
+            begin="BEGIN",
+            connect=lambda: sqlite3.connect(uri, WAIT_S, isolation_level=None, uri=True),
+        )
+    return SQL(dialect, name, looks=True)
 
 
 def database(address: str, base: Path, wall_s: Callable[[], float]) -> tuple[Dialect, str]:
@@ -63,7 +83,14 @@ def sqlite(path: Path, wall_s: Callable[[], float]) -> Dialect:
         return connection
 
     return Dialect(
-        connect, (sqlite3.Error,), wall_s, mark="?", begin="BEGIN IMMEDIATE", serial="INTEGER", bytes="BLOB"
+        connect,
+        (sqlite3.Error,),
+        wall_s,
+        mark="?",
+        begin="BEGIN IMMEDIATE",
+        serial="INTEGER",
+        bytes="BLOB",
+        there="SELECT 1 FROM sqlite_master WHERE name = '{table}'",
     )
 
 
@@ -103,5 +130,6 @@ def postgresql(address: str) -> Dialect:
         lock="FOR UPDATE",
         alone=f"SELECT pg_advisory_xact_lock({APPLICATION_ID})",
         clock="extract(epoch from clock_timestamp())::float8",
+        there="SELECT 1 WHERE to_regclass('{table}') IS NOT NULL",
         snapshot="SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
     )

@@ -59,11 +59,11 @@ class SQL:
 
     immediate = False
 
-    def __init__(self, dialect: Dialect, name: str) -> None:
+    def __init__(self, dialect: Dialect, name: str, looks: bool = False) -> None:
         self.name = f"store of budgets {name}"  # for messages
         self.statements = 0  # sent since the start
         self._dialect = dialect
-        self._connected = Connected(dialect, self.name, self._make_tables)
+        self._connected = Connected(dialect, self.name, self._check_tables if looks else self._make_tables)
 
     def register(self, replica: str, accounts: Accounts) -> None:
         def work(states: dict[str, State], now: float) -> _Done[None]:
@@ -209,6 +209,16 @@ class SQL:
     def _make_tables(self, connection: Any) -> None:
         for text in TABLES:
             connection.execute(text.format(serial=self._dialect.serial))
+        self._check_version(connection)
+
+    def _check_tables(self, connection: Any) -> None:
+        """Of a store that is only looked at: a service made them, or there is nothing to see."""
+        for table in ("budget_schema", "budget_accounts", "budget_movements", "budget_carried"):
+            if connection.execute(self._dialect.there.format(table=table)).fetchone() is None:
+                raise StoreError(f"{self.name}: it has no accounts; no service has used it yet")
+        self._check_version(connection)
+
+    def _check_version(self, connection: Any) -> None:
         (version,) = connection.execute("SELECT version FROM budget_schema").fetchone()
         if version != SCHEMA:
             raise StoreError(f"{self.name}: its tables are of version {version}, this program knows {SCHEMA}")
