@@ -57,6 +57,10 @@ def status(server: Server = ADMIN, json: JSON = False) -> None:
     typer.echo(table(rows))
 
 
+# what is done to a backend, and how it is then
+_STATES = {"enable": "enabled", "drain": "draining", "disable": "disabled"}
+
+
 def plans(server: Server = ADMIN, json: JSON = False) -> None:
     """List the plans of a running service."""
     found = ask_admin(server, lambda admin: admin.plans())
@@ -90,7 +94,8 @@ def backends(
         if to is None:
             raise CommandFailed(f"what shall become of backend {name!r}? say enable, drain or disable")
         one = ask_admin(server, lambda admin: admin.set_backend_state(name, BackendState(to)))
-        typer.echo(as_json(one) if json else f"backend {name}: {to}, {one.in_flight} samples in flight")
+        told = f"backend {name}: {_STATES[to]}, {one.in_flight} samples in flight"
+        typer.echo(as_json(one) if json else told)
         return
     found = ask_admin(server, lambda admin: admin.backends())
     if json:
@@ -101,7 +106,7 @@ def backends(
         prices = f"{backend.price_in:g} / {backend.price_cached_in:g} / {backend.price_out:g}"
         where = " at ".join(filter(None, (backend.model, ", ".join(backend.urls))))
         running = str(backend.in_flight)
-        rows.append((backend.name, backend.kind, prices, backend.state.value, running, where))
+        rows.append((backend.name, backend.kind, prices, _STATES[backend.state.value], running, where))
     typer.echo(table(rows))
     for backend in found:
         if backend.trouble:

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 import { count, dollars, percent, short, span } from "./format.js";
 import { prices, spending } from "./figures.js";
 import { priceChart, spendChart } from "./charts.js";
-import { bar, card, colour, empty, hue, named, planName } from "./parts.js";
+import { bar, card, colour, hue, named, none, planName } from "./parts.js";
 import { state } from "./state.js";
 
 export const title = "Budget";
@@ -21,7 +21,7 @@ export function page() {
       h("tbody", {}, accounts.map((one) => h("tr", {}, h("th", { scope: "row" }, one.name), h("td", {}, amount(one.spent, one.unit)), h("td", {}, amount(one.limit, one.unit)),
         h("td", { class: "wide" }, one.limit ? [bar(one.spent / one.limit, percent(one.spent / one.limit), one.spent > 0.9 * one.limit ? "var(--bad)" : "var(--accent)"), percent(one.spent / one.limit)] : null),
         h("td", {}, amount(one.reserved, one.unit)), h("td", {}, span(one.window)), h("td", {}, one.endsIn === null ? "rolling" : span(one.endsIn)), h("td", {}, short(one.price)))))))),
-    card("Spending", spent ? `per ${span(spent.width / 1000)}, by plan, the last ${count(state.rows.length)} queries` : null, spent ? [spendChart(spent, colour), h("p", { class: "legend" }, spent.plans.map(planName))] : empty("Nothing was spent yet.")),
-    card("Price of compute", "right answers that a dollar must bring, as each query was decided", price.length ? [priceChart(price, hue), price.length > 1 ? h("p", { class: "legend" }, price.map((line, index) => named(`tenant ${line.name}`, index))) : null] : empty("No query was decided yet.")),
+    card("Spending", spent ? `per ${span(spent.width / 1000)}, by plan, the last ${count(state.rows.length)} queries` : null, spent ? [spendChart(spent, colour), h("p", { class: "legend" }, spent.plans.map(planName))] : none("Nothing was spent yet.")),
+    card("Price of compute", "right answers that a dollar must bring, as each query was decided", price.length ? [priceChart(price, hue), price.length > 1 ? h("p", { class: "legend" }, price.map((line, index) => named(`tenant ${line.name}`, index))) : null] : none("No query was decided yet.")),
   ];
 }

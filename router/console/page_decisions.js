@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { cents, clock, count, span, word } from "./format.js";
-import { empty, planName, savedText, stopText, votes } from "./parts.js";
+import { empty, none, planName, savedText, stopText, votes } from "./parts.js";
 import { state } from "./state.js";
 
 export const title = "Decisions";
@@ -33,6 +33,6 @@ export function page(again) {
     h("h1", {}, "Decisions"),
     h("div", { class: "find" }, h("label", { for: "find" }, "Find"), h("input", { id: "find", type: "search", placeholder: "plan, tenant, words, status, id…", autocomplete: "off", "data-acts": "find", oninput: (event) => { wanted = event.target.value; render(); } }),
       h("p", { class: "below", role: "status" }, `${count(rows.length)} of the last ${count(state.rows.length)}`)),
-    rows.length ? rowList(rows.slice(0, 200)) : empty(wanted ? "No decision has these words." : "No decision yet."),
+    rows.length ? rowList(rows.slice(0, 200)) : wanted && state.rows.length ? empty("No decision has these words.") : none("No decision yet."),
   ];
 }

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 import { count, dollars, percent, share, short, span } from "./format.js";
 import { prices, spending, totals } from "./figures.js";
 import { priceChart, spendChart } from "./charts.js";
-import { bar, card, colour, empty, hue, named, planName, reference, tile } from "./parts.js";
+import { bar, card, colour, empty, hue, named, none, planName, reference, tile } from "./parts.js";
 import { rowList } from "./page_decisions.js";
 import { state } from "./state.js";
 
@@ -27,8 +27,8 @@ export function page() {
       tile("Price of compute", short(status.price), "right answers a dollar must bring"),
       tile("Decisions", count(status.decisions), `${count(status.in_flight)} in flight, ${span(now.latency)} typical`)),
     h("div", { class: "two" },
-      card("Spending", spent ? `per ${span(spent.width / 1000)}, by plan, the last ${count(rows.length)} queries` : null, spent ? [spendChart(spent, colour), h("p", { class: "legend" }, spent.plans.map(planName))] : empty("Nothing was spent yet.")),
-      card("Price of compute", "right answers that a dollar must bring; rises as money runs short", price.length ? [priceChart(price, hue), price.length > 1 ? h("p", { class: "legend" }, price.map((line, index) => named(`tenant ${line.name}`, index))) : null] : empty("No query was decided yet."))),
-    card("Live decisions", "newest first; open one to see why", rows.length ? [rowList(rows.slice(0, 12)), h("p", {}, h("a", { href: "#/decisions" }, "All decisions"))] : empty("No decision yet.", "Ask something: apportion ask \"What is 17 + 25?\"")),
+      card("Spending", spent ? `per ${span(spent.width / 1000)}, by plan, the last ${count(rows.length)} queries` : null, spent ? [spendChart(spent, colour), h("p", { class: "legend" }, spent.plans.map(planName))] : none("Nothing was spent yet.")),
+      card("Price of compute", "right answers that a dollar must bring; rises as money runs short", price.length ? [priceChart(price, hue), price.length > 1 ? h("p", { class: "legend" }, price.map((line, index) => named(`tenant ${line.name}`, index))) : null] : none("No query was decided yet."))),
+    card("Live decisions", "newest first; open one to see why", rows.length ? [rowList(rows.slice(0, 12)), h("p", {}, h("a", { href: "#/decisions" }, "All decisions"))] : none("No decision yet.", "Ask something: apportion ask \"What is 17 + 25?\"")),
   ];
 }

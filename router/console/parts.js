@@ -39,6 +39,9 @@ export const bar = (value, label, hue = "var(--accent)") => h("span", { class: "
 
 export const tile = (name, value, below, extra) => h("div", { class: "tile" }, h("h3", {}, name), h("p", { class: "big" }, value), extra ?? null, h("p", { class: "below" }, below));
 
+// What is told of rows where there are none: that there are none, or that nobody can say.
+export const none = (words, more) => (state.unread ? empty("Not known while decisions cannot be read.") : empty(words, more));
+
 export const empty = (words, more) => h("div", { class: "empty" }, h("p", {}, words), more ? h("p", { class: "below" }, more) : null);
 
 export function card(title, about, ...children) {

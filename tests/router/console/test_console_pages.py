@@ -197,6 +197,11 @@ def test_while_the_log_cannot_be_read_the_rest_is_told_and_the_mode_can_be_set(p
     expect(page.get_by_role("button", name="Bypass")).to_be_enabled()
     expect(page.locator(".tile").first).to_contain_text("Spent")
     expect(page.locator("#pulse")).to_contain_text("apply")
+    for name in ("overview", "budget", "decisions"):
+        go(page, name)
+        expect(page.locator(".empty").first).to_have_text("Not known while decisions cannot be read.")
+        expect(page.locator("main")).not_to_contain_text("Nothing was spent yet")
+    go(page, "overview")
     page.unroute("**/api/ListDecisions")
     expect(page.locator(".rows li")).to_have_count(12)
     expect(said).to_have_count(0)
