@@ -79,6 +79,9 @@ class BackendConfig(Section, frozen=True):
     # a second url is asked too where the first has not begun to answer by then, and both are charged; 0: never.
     # Not for growing samples, nor with hidden states.
     hedge_after_s: float = 0.0
+    # tokens that a server may send at a time where nobody follows them one by one (vLLM's parameter of that name;
+    # asked only of servers that report usage with every piece); 1: never more
+    stream_interval: int = 16
     hidden: str = ""  # where hidden states come from: a name of `HIDDEN_SOURCES`; "": from nowhere
     hidden_at: str = ""  # the connector's folder, or the pooling server's url
     hidden_wait_ms: float = 50.0  # at most, after a sample's end; then logprobs take their place

@@ -22,7 +22,7 @@ class _ToolBeingWritten:
 
 @dataclass(slots=True)
 class GrowingChoice:
-    """Collects the pieces of one sample. A server that reports no usage is taken to send one token per piece."""
+    """Collects the pieces of one sample. Without usage a piece has the tokens that its logprobs name, else one."""
 
     sample_id: str
     backend: str
@@ -31,7 +31,7 @@ class GrowingChoice:
     texts: list[str] = field(default_factory=list)
     thoughts: list[str] = field(default_factory=list)
     tools: dict[int, _ToolBeingWritten] = field(default_factory=dict)
-    pieces: int = 0  # that carried something
+    pieces: int = 0  # tokens of the pieces that carried something, without usage
     thought_tokens: int = 0  # of the pieces that carried a thought
     reported: int | None = None  # output tokens so far, as the server says
     reported_thought: int | None = None
@@ -67,7 +67,7 @@ class GrowingChoice:
         thought = _thought(piece)
         before = self.tokens
         if text or thought or (piece and piece.tool_calls):
-            self.pieces += 1
+            self.pieces += 1 if usage is not None else max(1, len(choice.places()))
             if self.first_token_s is None:
                 self.first_token_s = elapsed_s
         if usage is not None:
@@ -86,7 +86,8 @@ class GrowingChoice:
         grown = max(0, self.tokens - before)  # a report may be below what was counted until then
         if thought:
             self.thoughts.append(thought)
-            self.thought_tokens += grown
+            # a piece of several tokens in which the thought ends: by length
+            self.thought_tokens += round(grown * len(thought) / (len(thought) + len(text)))
         if text:
             self.texts.append(text)
         return Delta(self.sample_id, text, thought, grown, self.backend, calls, entries)
@@ -124,6 +125,10 @@ class GrowingChoice:
     def _count(self, usage: WireUsage) -> None:
         if usage.completion_tokens is not None:
             self.reported = max(self.reported or 0, usage.completion_tokens)
+        self.take_thought(usage)
+
+    def take_thought(self, usage: WireUsage) -> None:
+        """The tokens of its thought, where a usage that is its alone says them."""
         details = usage.completion_tokens_details
         if details is not None and details.reasoning_tokens is not None:
             self.reported_thought = details.reasoning_tokens

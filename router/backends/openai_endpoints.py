@@ -40,6 +40,8 @@ class Endpoint:
     resting_until: float = 0.0
     options: int = len(STREAM_OPTIONS) - 1
     confirmed: bool = False
+    counts: bool = False  # usage came with every piece: tokens are known, however many a piece has
+    takes_interval: bool | None = None  # whether it takes `stream_interval`; None: nobody tried
     silent_s: float = 0.0  # while requests waited that were cut before anything came, since anything came
     _silent_until: float = 0.0  # so far that time is counted
 

@@ -6,6 +6,7 @@ Stated ignorance: nothing here knows how many requests a call needs, or which ur
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -60,6 +61,8 @@ class Exchange:
     unfinished: set[int] = field(default_factory=set)
     step: int = CHECKPOINT_TOKENS  # tokens between the showings of a growing sample
     checkpoint: int = 0  # tokens at which it is shown next
+    interval: int = 1  # tokens that may come at a time, where the server can
+    _asked_interval: int = 1  # of the server that took the request
     _held: list[GrowingChoice] = field(default_factory=list)  # finished, waiting for the request's usage
     _endpoint: Endpoint | None = None  # that is asked
 
@@ -99,7 +102,7 @@ class Exchange:
         finally:
             endpoint.in_flight -= 1
             if accepted:
-                self._book()
+                self._book(self._unseen())
             if response is not None and self.ended:
                 await let_end(response)
             elif response is not None:
@@ -109,11 +112,13 @@ class Exchange:
         self, session: aiohttp.ClientSession, endpoint: Endpoint, path: str
     ) -> aiohttp.ClientResponse:
         """Post; where an unknown server refuses, ask again with fewer stream options, and remember what it took."""
-        options = endpoint.options
+        options, interval = endpoint.options, self._interval_at(endpoint)
         while True:
             body = dict(self.body)
             if STREAM_OPTIONS[options] is not None:
                 body["stream_options"] = STREAM_OPTIONS[options]
+            if interval > 1:
+                body["stream_interval"] = interval
             sent = _encoded(self.who, body)
             with translated(self.who, self._waiting_for()):
                 async with asyncio.timeout_at(self._deadline()):
@@ -125,13 +130,24 @@ class Exchange:
                     )
                     if response.status == 200:
                         endpoint.options, endpoint.confirmed = options, True
+                        if self._interval_at(endpoint) > 1:
+                            endpoint.takes_interval = interval > 1
+                        self._asked_interval = interval
                         return response
                     error = of_status(
                         self.who, response.status, response.content_type, await _error_body(response)
                     )
-            if not isinstance(error, BackendRefused) or endpoint.confirmed or options == 0:
+            refused = isinstance(error, BackendRefused)
+            if refused and interval > 1 and endpoint.takes_interval is None:
+                interval = 1
+            elif refused and not endpoint.confirmed and options > 0:
+                options -= 1
+            else:
                 raise error
-            options -= 1
+
+    def _interval_at(self, endpoint: Endpoint) -> int:
+        """1 where a piece could not be counted, or the server does not know the key."""
+        return self.interval if endpoint.counts and endpoint.takes_interval is not False else 1
 
     def _headers(self) -> dict[str, str]:
         """A server that traces is told the span of the request's first sample."""
@@ -206,6 +222,8 @@ class Exchange:
                 )
             choice = self.choices[part.index]
             delta = choice.add(part, of_choice, elapsed_s)
+            if delta is not None and not self.received and self._endpoint is not None:
+                self._endpoint.counts = of_choice is not None
             self._heard(choice.pieces > 0)
             if part.index not in self.unfinished:
                 continue  # it goes on after its end or limit: that is charged, not shown
@@ -237,6 +255,8 @@ class Exchange:
         By length of text, and to none more than it may have, unless together they have more than they may.
         """
         total, silent = self.receipt.total, [choice for choice in self.choices if choice.reported is None]
+        if total is not None and len(self.choices) == 1:
+            self.choices[0].take_thought(total)
         if total is None or not silent:
             return
         left = (total.completion_tokens or 0) - sum(choice.reported or 0 for choice in self.choices)
@@ -262,9 +282,15 @@ class Exchange:
             finished=finished,
         )
 
-    def _book(self) -> None:
+    def _unseen(self) -> int:
+        """Tokens that samples which are cut may have had beyond their last piece: all that one piece may hold."""
+        limit = self.call.sampling.max_tokens or math.inf
+        begun = (self.choices[place].tokens for place in self.unfinished)
+        return sum(int(min(self._asked_interval - 1, max(0, limit - tokens))) for tokens in begun if tokens)
+
+    def _book(self, unseen: int = 0) -> None:
         self.receipt.book(
-            sum(choice.tokens for choice in self.choices),
+            unseen + sum(choice.tokens for choice in self.choices),
             sum(choice.tokens_reasoning for choice in self.choices),
         )
 

@@ -37,6 +37,7 @@ class Play:
     replies: tuple[Reply, ...]
     pace: float
     fault: str
+    interval: int = 1  # tokens per event
 
     async def whole(self) -> web.Response:
         """All choices in one piece, after the time that the longest takes."""
@@ -53,7 +54,10 @@ class Play:
         return web.Response(body=self.writer.whole(choices, usage), content_type="application/json")
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """Server-sent events, one per token, all choices interleaved by their times; a client may leave."""
+        """Server-sent events, one per `interval` tokens, all choices interleaved by their times; a client may leave.
+
+        As with vLLM a choice's first token comes at once, and what is left when it ends.
+        """
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         with contextlib.suppress(ConnectionError):
             await response.prepare(request)
@@ -68,21 +72,28 @@ class Play:
         with self.engine.sequences(len(self.replies)) as ended:
             for place, reply in enumerate(self.replies):
                 timeline.start(_times(place, reply))
-            sent = [0] * len(self.replies)
+            sent, written = [0] * len(self.replies), [0] * len(self.replies)
             thoughts = [0] * len(self.replies)
             while timeline:
                 place, token = await timeline.next()
                 reply = self.replies[place]
-                if token == len(reply.tokens):
+                at_end = token == len(reply.tokens)
+                if at_end:
                     ended[place] = True
-                    choice = self.writer.end(place, reply.finish_reason)
                 else:
                     sent[place] += 1
                     thoughts[place] += reply.tokens[token].kind == "thought"
                     self.engine.tokens += 1
-                    choice = self.writer.piece(place, reply, token)
+                held = sent[place] - written[place]
+                due = held >= self.interval or sent[place] == 1 or at_end
                 usage = self.writer.usage(sent[place], thoughts[place], details=False) if continuous else None
-                await response.write(self.writer.chunk([choice], usage))
+                if held and due:
+                    choice = self.writer.piece(place, reply, written[place], sent[place])
+                    written[place] = sent[place]
+                    await response.write(self.writer.chunk([choice], usage))
+                if at_end:
+                    choice = self.writer.end(place, reply.finish_reason)
+                    await response.write(self.writer.chunk([choice], usage))
                 if sum(sent) % TOKENS_PER_BREATH == 0:
                     await asyncio.sleep(0)
                 if (

@@ -43,6 +43,7 @@ class Abilities:
     max_model_len: int | None = None  # tokens, as /v1/models says it
     refuse: tuple[str, ...] = ()  # keys of a request that are answered with status 400
     prefix_cache: bool = True
+    stream_interval: int = 1  # tokens per event at least
     hidden_states: bool = False  # replies name a file of hidden states, which is never written
     states: Path | None = None  # made-up states go here for requests that ask, as our connector leaves them
 
@@ -149,7 +150,8 @@ class StubServer:
         hidden = f"/nowhere/{request_id}.safetensors" if self.abilities.hidden_states else ""
         writer = Writer(asked, chat, request_id, tokens_in, cached, hidden)
         pace = (self.pace or 1.0) if fault == "slow" else self.pace
-        play = Play(self.engine, writer, replies, pace, fault)
+        interval = max(asked.stream_interval, self.abilities.stream_interval)
+        play = Play(self.engine, writer, replies, pace, fault, interval)
         if asked.stream and fault != "no_stream":
             return await play.stream(request)
         return await play.whole()
@@ -274,6 +276,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--refuse", action="append", default=[], metavar="KEY", help="of requests: status 400"
     )
+    parser.add_argument("--stream-interval", type=int, default=1, help="tokens per event at least, as vLLM's")
     parser.add_argument("--no-prefix-cache", action="store_true", help="read every prompt anew")
     parser.add_argument("--states", type=Path, help="leave made-up states in this folder")
     parser.add_argument("--hidden-states", action="store_true", help="name a file of them, and write none")
@@ -293,6 +296,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.max_model_len,
             tuple(options.refuse),
             prefix_cache=not options.no_prefix_cache,
+            stream_interval=options.stream_interval,
             hidden_states=options.hidden_states,
             states=options.states,
         )

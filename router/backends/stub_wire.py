@@ -19,6 +19,7 @@ class StubRequest(msgspec.Struct, frozen=True):
     prompt: str | list[str] | None = None
     stream: bool = False
     stream_options: dict[str, Any] | None = None
+    stream_interval: int = 1
     n: int = 1
     seed: int | None = None
     max_tokens: int | None = None
@@ -95,15 +96,15 @@ class Writer:
         record["kv_transfer_params"] = {"hidden_states_path": self.hidden_path} if self.hidden_path else None
         return msgspec.json.encode(record)
 
-    def piece(self, index: int, reply: Reply, place: int) -> dict[str, Any]:
-        """The choice with its token `place` alone."""
-        token = reply.tokens[place]
+    def piece(self, index: int, reply: Reply, first: int, after: int) -> dict[str, Any]:
+        """The choice with its tokens `first` to `after` - 1 alone."""
+        tokens = reply.tokens[first:after]
         choice: dict[str, Any] = {"index": index, "finish_reason": None}
         if self.chat:
-            choice["delta"] = _delta(token)
+            choice["delta"] = _delta(tokens)
         else:
-            choice["text"] = token.text
-        choice["logprobs"] = self._logprobs([token], reply)
+            choice["text"] = "".join(token.text for token in tokens)
+        choice["logprobs"] = self._logprobs(tokens, reply)
         return choice
 
     def end(self, index: int, reason: str) -> dict[str, Any]:
@@ -152,15 +153,21 @@ class Writer:
         }
 
 
-def _delta(token: Token) -> dict[str, Any]:
-    if token.kind == "text":
-        return {"content": token.text}
-    if token.kind == "thought":
-        return {"reasoning_content": token.text}
-    if token.kind == "tool_name":
-        call = {"index": token.tool, "id": f"call-{token.tool}", "type": "function"}
-        return {"tool_calls": [call | {"function": {"name": token.text, "arguments": ""}}]}
-    return {"tool_calls": [{"index": token.tool, "function": {"arguments": token.text}}]}
+def _delta(tokens: Sequence[Token]) -> dict[str, Any]:
+    delta: dict[str, Any] = {}
+    for token in tokens:
+        if token.kind in _NAMES:
+            delta[_NAMES[token.kind]] = delta.get(_NAMES[token.kind], "") + token.text
+            continue
+        call: dict[str, Any] = {"index": token.tool, "function": {"arguments": token.text}}
+        if token.kind == "tool_name":
+            call = {"index": token.tool, "id": f"call-{token.tool}", "type": "function"}
+            call["function"] = {"name": token.text, "arguments": ""}
+        delta.setdefault("tool_calls", []).append(call)
+    return delta
+
+
+_NAMES = {"text": "content", "thought": "reasoning_content"}
 
 
 def _message(reply: Reply) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """Samples from vLLM, or from any server that speaks the OpenAI protocol, over HTTP.
 
-Always streamed: tokens are counted as they come, and closing the connection frees the server's work. Samples that
-may all run at once are one request with `n`; else `width` requests are in flight, the next one sent when the
-consumer asks for more. With several urls the one with least in flight is asked, and the next one where a url cannot
-be reached and no token came yet.
+Always streamed: tokens are counted as they come, and closing the connection frees the server's work. Where nobody
+follows a sample token by token, several come at a time (`stream_interval`). Samples that may all run at once are one
+request with `n`; else `width` requests are in flight, the next one sent when the consumer asks for more. With several
+urls the one with least in flight is asked, and the next one where a url cannot be reached and no token came yet.
 
-When it fails: a server that reports no usage is counted (a token per piece, prompt bytes / 4) and its samples say
-`usage_estimated`. Seeds repeat a sample only on a server that honours them, and then only up to the noise of
-batching. The completions door joins all turns with blank lines: made for base models and one turn.
+When it fails: a server that reports no usage is counted (a token per piece or logprob, prompt bytes / 4) and its
+samples say `usage_estimated`. Seeds repeat a sample only on a server that honours them, and then only up to the noise
+of batching. The completions door joins all turns with blank lines: made for base models and one turn.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ from router.errors import (
 from router.plugins import resolve
 
 HURRY_S = 10.0  # a caller who gives a server less until its first token says nothing about it
+LOOKED_AT_TOKENS = 8  # that come at a time of a sample that is looked at every `CHECKPOINT_TOKENS`
 GROWN_TOKENS = 8  # how closely a sample is followed whose cue points are looked for
 
 
@@ -209,6 +210,7 @@ class VLLM:
                 started_at=began if self.config.hedge_after_s > 0 else loop.time(),
                 decoder=self._named if call.query.token_logprobs else self._decoder,
                 step=GROWN_TOKENS if call.growth is not None else CHECKPOINT_TOKENS,
+                interval=self._interval(call),
             )
             sent.append(exchange)
             return exchange
@@ -280,6 +282,16 @@ class VLLM:
 
         exchange.begins = asyncio.Event()
         return hedged(Attempt(stream, exchange.begins), second, self.config.hedge_after_s)
+
+    def _interval(self, call: Call) -> int:
+        """Tokens that may come at a time: one where they are handed on, few where a growing sample is looked at."""
+        if call.stream or call.growth is not None:
+            return 1
+        return (
+            min(self.config.stream_interval, LOOKED_AT_TOKENS)
+            if call.growing
+            else self.config.stream_interval
+        )
 
     def _receipt(self, meter: Meter, call: Call, samples: int) -> Receipt:
         clock, longest = asyncio.get_running_loop().time, self.config.timeout_s

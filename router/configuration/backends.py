@@ -20,7 +20,7 @@ _KEYS_OF_KIND = {
     "vllm": frozenset(
         {"urls", "model", "api", "api_key_env", "extra_allowed", "timeout_s", "first_token_timeout_s"}
         | {"ca_file", "proxy", "proxy_auth_env", "hidden", "hidden_at", "hidden_wait_ms", "growing"}
-        | {"hedge_after_s", "load_every_s"}
+        | {"hedge_after_s", "load_every_s", "stream_interval"}
     ),
     "recorded": frozenset({"recording", "recorded_as", "pace"}),
     "scripted": frozenset({"script"}),

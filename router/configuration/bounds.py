@@ -117,6 +117,7 @@ BOUNDS: dict[tuple[type, str], Bound] = {
     (config.BackendConfig, "first_token_s"): Bound(Unit.SECONDS, 0, _DAY),
     (config.BackendConfig, "load_every_s"): Bound(Unit.SECONDS, 0, _DAY),
     (config.BackendConfig, "hedge_after_s"): Bound(Unit.SECONDS, 0, _DAY),
+    (config.BackendConfig, "stream_interval"): Bound(Unit.TOKENS, 1, 4096),
     (config.StageConfig, "max_samples"): Bound(Unit.PLAIN, 1, 10_000),
     (config.StageConfig, "width"): Bound(Unit.PLAIN, 1, 10_000),
     (config.StageConfig, "max_tokens"): _TOKENS,

@@ -22,7 +22,7 @@ from training.suites.serving.measure import BUSY, Figures, Target, rounds
 from training.suites.serving.overload import open_loop
 from training.suites.serving.processes import running, served
 from training.suites.serving.prompts import prompts
-from training.suites.serving.streams import PLAN, direct, one_word, script, through
+from training.suites.serving.streams import PLAN, WORDS, direct, one_word, script, through
 from training.suites.serving.wire import requests
 
 WIDE_PACE = 0.25  # of 256 streams: 3,200 tokens a second are all that a model server in Python gives
@@ -108,6 +108,9 @@ class Serving(Suite):
                     ("throughput_ratio_to_direct@64", passed.tokens_per_s / straight.tokens_per_s),
                 ):
                     figures.add("stream", figure, value)
+                # the same words for callers who wait for the whole: several tokens come at a time
+                waited = await closed_loop(server, "Generate", requests(asked, PLAN), 64, self.stream_seconds)
+                figures.add("generate", "tokens_per_s", 1e6 * WORDS / waited.server_cpu_us)
         with ExitStack() as stack:
             stub = stack.enter_context(
                 StubProcess("--script", str(script(home.folder)), "--pace", str(WIDE_PACE))
