@@ -198,8 +198,8 @@ class Client:
             told = False
             call = self._stub.GenerateStream(request, timeout=attempts.deadline_s - time.monotonic())
             try:
-                async for message_ in call:
-                    if event := read_event(message_):
+                async for arrived in call:
+                    if event := read_event(arrived):
                         told = True
                         yield event
                 return
@@ -218,8 +218,9 @@ class Client:
     ) -> Decided:
         """The first decision alone, logged, for callers that call models themselves."""
         request = generate_request(prompt, ask)
-        reply = await self._call(self._stub.Decide, request, timeout_s, retries, repeatable=False)
-        return read_decided(reply)
+        return read_decided(
+            await self._call(self._stub.Decide, request, timeout_s, retries, repeatable=False)
+        )
 
     def advise(
         self, prompt: str | Sequence[Message], *, timeout_s: float | None = None, **ask: Unpack[Ask]
@@ -314,9 +315,8 @@ class Client:
         """Many reports on one stream; the bad ones are named in the result, the others committed."""
         requests = [outcome_request(report) for report in reports]
 
-        def call(_: object, timeout: float) -> Awaitable[Any]:
-            reporting: Awaitable[Any] = self._stub.ReportOutcomes(iter(requests), timeout=timeout)
-            return reporting
+        def call(_: object, timeout: float) -> Any:
+            return self._stub.ReportOutcomes(iter(requests), timeout=timeout)
 
         return read_reported_many(await self._call(call, None, timeout_s, retries))
 

@@ -116,9 +116,8 @@ class SyncBatches:
 
     def get(self, batch_id: str) -> BatchStatus:
         """See `Batches.get`."""
-        return _status(
-            self._call(self._stub.GetBatch, pb.GetBatchRequest(batch_id=batch_id), None, None).batch
-        )
+        request = pb.GetBatchRequest(batch_id=batch_id)
+        return _status(self._call(self._stub.GetBatch, request, None, None).batch)
 
     def cancel(self, batch_id: str) -> BatchStatus:
         """See `Batches.cancel`."""
@@ -130,7 +129,8 @@ class SyncBatches:
         request = _page(batch_id, after)
         while True:
             page = self._call(self._stub.ListBatchResults, request, None, None)
-            yield from map(_result, page.results)
+            for result in page.results:
+                yield _result(result)
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token

@@ -98,8 +98,8 @@ class SyncClient:
             told = False
             call = self._stub.GenerateStream(request, timeout=attempts.deadline_s - time.monotonic())
             try:
-                for message in call:
-                    if event := read_event(message):
+                for arrived in call:
+                    if event := read_event(arrived):
                         told = True
                         yield event
                 return
