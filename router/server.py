@@ -32,7 +32,7 @@ from router.serving.admin import AdminCalls
 from router.serving.advise import Advising
 from router.serving.batches import AskedOfUs, BatchCalls
 from router.serving.calls import Calls
-from router.serving.door import door_of
+from router.serving.door import Shared, door_of
 from router.serving.json_admin import JsonAdmin
 from router.serving.known import engines, known_names
 from router.serving.listen import grpc_server, listen
@@ -102,9 +102,21 @@ class Servers:
         asked = AskedOfUs(service.answers, known, books.prices, books.store, new_id)
         self.desk = BatchDesk(service.batches, asked, books.settings.replica, wall_s)
         limits = TenantLimits(service.config.limits, monotonic_s)
-        answers = limited(service.answers, limits)
+        shared = Shared(
+            answers=limited(service.answers, limits),
+            limits=limits,
+            admission=self.admission,
+            reports=self.reports,
+            refused=self.refused,
+            telemetry=self.telemetry,
+            coalescer=Coalescer(),
+            new_id=new_id,
+            keep_alive_s=keep_alive_s,
+            wall_s=wall_s,
+            monotonic_s=monotonic_s,
+        )
         router_calls = RouterCalls(
-            allocator=answers,
+            allocator=shared.answers,
             held=held,
             advising=Advising(Advisor(service.allocator, held, engines(service.config)), known, limits),
             known=known,
@@ -128,35 +140,21 @@ class Servers:
             reports=self.reports,
             rollout=service.rollout,
         )
-        services, limit, coalescer = pb.DESCRIPTOR.services_by_name, config.max_message_bytes, Coalescer()
+        services, limit = pb.DESCRIPTOR.services_by_name, config.max_message_bytes
         trace = self.telemetry.traces.begin if self.telemetry.traces else None
         self.router = self._server(
             ROUTER_SERVICE,
             Calls(
                 *(services["Router"], router_calls, limit, self.admission, QUERY_CALLS, self.refused, trace),
                 guard=service.guard,
-                coalescer=coalescer,
+                coalescer=shared.coalescer,
             ),
         )
         guarded = Calls(services["Admin"], admin_calls, limit, guard=service.guard, operators=True)
         self.admin = self._server(ADMIN_SERVICE, guarded, shared=False)
         self.probes = self._server("", None) if config.health_listen else None
         self.json_admin = JsonAdmin(admin_calls, service.guard)
-        self.door = door_of(
-            service,
-            answers,
-            limits,
-            self.admission,
-            self.json_admin,
-            self.reports,
-            self.refused,
-            self.telemetry,
-            coalescer,
-            new_id,
-            keep_alive_s,
-            wall_s,
-            monotonic_s,
-        )
+        self.door = door_of(service, shared, self.json_admin)
 
     def _server(self, name: str, calls: Calls | None, *, shared: bool = True) -> grpc.aio.Server:
         """Without `calls` it answers questions about health alone."""

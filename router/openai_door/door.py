@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -33,6 +34,48 @@ LAST_BYTES_S = 0.5  # for replies that are being sent when the door closes
 IDLE_S = 75.0  # of a kept connection: longer than the clients', so that they close first
 
 
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What answers requests; the gRPC server's calls stand before the same."""
+
+    answers: Answers
+    plans: Iterable[Plan]  # of the menu: each is a model
+    known: Known  # what requests may name
+    reports: Reports
+    new_id: Callable[[], str]
+    forwarding: Forwarding | None = None  # None: no path is another server's
+    traces: Traces | None = None  # None: nothing is traced
+    coalescer: Coalescer | None = None  # None: whole replies are worked off as they come
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """Who may come in, and who did not."""
+
+    admission: Admission
+    guard: Guard = field(default_factory=lambda: Guard(None))  # everybody
+    certificates: Certificates | None = None  # None: without TLS
+    joins: Callable[[str], AbstractContextManager[None]] | None = None  # see `Replays`
+    refused: Counter[tuple[str, str]] = field(default_factory=Counter)  # (door, reason) -> requests
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What else is served on the same port."""
+
+    pages: Mapping[str, Handler] = field(default_factory=dict)  # GET, by path
+    mounts: Mapping[str, web.Application] = field(default_factory=dict)  # by how their paths begin
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """What time it is, and after how much silence a stream gives a sign of life."""
+
+    keep_alive_s: float = KEEP_ALIVE_S
+    wall_s: Callable[[], float] = time.time
+    monotonic_s: Callable[[], float] = time.monotonic
+
+
 class Door:
     """One HTTP server over the allocator that the gRPC server has too: `start`, `go_away`, `stop`.
 
@@ -41,52 +84,38 @@ class Door:
 
     def __init__(
         self,
-        answers: Answers,
-        plans: Iterable[Plan],
-        known: Known,
-        admission: Admission,
         config: ServerConfig,
-        *,
-        reports: Reports,
-        new_id: Callable[[], str],
-        forwarding: Forwarding | None = None,
-        traces: Traces | None = None,
-        coalescer: Coalescer | None = None,
-        pages: Mapping[str, Handler] | None = None,  # what else is shown (GET), by path
-        refused: Counter[tuple[str, str]] | None = None,  # (door, reason) -> requests that ended so
-        guard: Guard | None = None,  # None: everybody may come in
-        joins: Callable[[str], AbstractContextManager[None]] | None = None,  # see `Replays`
-        certificates: Certificates | None = None,  # None: without TLS
-        mounts: Mapping[str, web.Application] | None = None,  # what else is served, by how its paths begin
-        keep_alive_s: float = KEEP_ALIVE_S,
-        wall_s: Callable[[], float] = time.time,
-        monotonic_s: Callable[[], float] = time.monotonic,
+        behind: Behind,
+        entrance: Entrance,
+        shown: Shown = Shown(),
+        clocks: Clocks = Clocks(),
     ) -> None:
-        self.config, self._certificates = config, certificates
+        self.config, self._certificates = config, entrance.certificates
         self.bodies = Bodies(config.max_bodies_bytes)
+        wall_s, admission = clocks.wall_s, entrance.admission
         chats = Chats(
-            answers=answers,
-            models=Models.of(plans, config.models),
-            known=known,
+            answers=behind.answers,
+            models=Models.of(behind.plans, config.models),
+            known=behind.known,
             admission=admission,
-            replays=Replays(config.replay_s, monotonic_s, joins=joins),
-            new_id=new_id,
+            replays=Replays(config.replay_s, clocks.monotonic_s, joins=entrance.joins),
+            new_id=behind.new_id,
             wall_s=wall_s,
-            keep_alive_s=keep_alive_s,
-            traces=traces,
-            coalescer=coalescer,
+            keep_alive_s=clocks.keep_alive_s,
+            traces=behind.traces,
+            coalescer=behind.coalescer,
         )
-        self._forwarding = forwarding
+        self._forwarding = behind.forwarding
         application = Routes(
             chats,
             int(wall_s()),
-            Feedback(reports, admission, new_id, wall_s),
-            forwarding,
-            pages or {},
-            Counter() if refused is None else refused,
-            Guard(None) if guard is None else guard,
+            Feedback(behind.reports, admission, behind.new_id, wall_s),
+            behind.forwarding,
+            shown.pages,
+            entrance.refused,
+            entrance.guard,
         ).application(config.max_message_bytes, self.bodies)
-        for path, mounted in (mounts or {}).items():
+        for path, mounted in shown.mounts.items():
             application.add_subapp(path, mounted)
         self._runner = web.AppRunner(
             application,

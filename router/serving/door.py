@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from router.admission.admission import Admission
@@ -19,50 +20,53 @@ if TYPE_CHECKING:  # an HTTP server, imported where one is wanted
     from router.openai_door.door import Door
 
 
-def door_of(
-    service: Service,
-    answers: Answers,
-    limits: TenantLimits,
-    admission: Admission,
-    admin: JsonAdmin,
-    reports: Reports,
-    refused: Counter[tuple[str, str]],
-    telemetry: Telemetry,
-    coalescer: Coalescer,
-    new_id: Callable[[], str],
-    keep_alive_s: float,
-    wall_s: Callable[[], float],
-    monotonic_s: Callable[[], float],
-) -> Door | None:
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What both doors of a process have in common: a query through either counts, and is refused, alike."""
+
+    answers: Answers
+    limits: TenantLimits
+    admission: Admission
+    reports: Reports
+    refused: Counter[tuple[str, str]]  # (door, reason) -> calls
+    telemetry: Telemetry
+    coalescer: Coalescer
+    new_id: Callable[[], str]
+    keep_alive_s: float
+    wall_s: Callable[[], float]
+    monotonic_s: Callable[[], float]
+
+
+def door_of(service: Service, shared: Shared, admin: JsonAdmin) -> Door | None:
     """The OpenAI door, where the configuration wants one; not yet listening. Raises `ConfigError`."""
-    config = service.config.server
+    config, admission, new_id = service.config.server, shared.admission, shared.new_id
     if not config.http_listen:
         return None
     from router.console.app import Console
-    from router.openai_door.door import Door
+    from router.openai_door.door import Behind, Clocks, Door, Entrance, Shown
     from router.openai_door.forwarding import Forwarding
 
     mounts = (
         {"/console": Console(admin, local_only=not service.guard.on).application()} if config.console else {}
     )
-    return Door(
-        answers,
-        service.allocator.books.chooser.menu.plans,
+    books, telemetry = service.allocator.books, shared.telemetry
+    behind = Behind(
+        shared.answers,
+        books.chooser.menu.plans,
         known_names(service),
-        admission,
+        shared.reports,
+        new_id,
+        Forwarding.of(service.config, books, admission, shared.limits, new_id),
+        telemetry.traces,
+        shared.coalescer,
+    )
+    entrance = Entrance(
+        admission, service.guard, service.certificates.callers, shared.limits.enter, shared.refused
+    )
+    return Door(
         config,
-        guard=service.guard,
-        reports=reports,
-        joins=limits.enter,
-        refused=refused,
-        new_id=new_id,
-        forwarding=Forwarding.of(service.config, service.allocator.books, admission, limits, new_id),
-        pages=telemetry.pages,
-        traces=telemetry.traces,
-        coalescer=coalescer,
-        mounts=mounts,
-        certificates=service.certificates.callers,
-        keep_alive_s=keep_alive_s,
-        wall_s=wall_s,
-        monotonic_s=monotonic_s,
+        behind,
+        entrance,
+        Shown(telemetry.pages, mounts),
+        Clocks(shared.keep_alive_s, shared.wall_s, shared.monotonic_s),
     )

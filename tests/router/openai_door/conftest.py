@@ -28,7 +28,7 @@ from router.backends.stub_process import StubProcess
 from router.config import Config
 from router.domain.events import Delta
 from router.domain.usage import Meter, Usage
-from router.openai_door.door import Door
+from router.openai_door.door import Behind, Clocks, Door, Entrance
 from router.reports import Reports
 from router.serving.known import known_names
 
@@ -166,18 +166,16 @@ async def house(
     refused: Counter[tuple[str, str]] = Counter()
     service = assemble(config, base=Path(), backends={**build_backends(config, Path()), "gated": gated})
     admission = Admission(config.server.max_queries)
-    door = Door(
+    behind = Behind(
         service.allocator,
         service.plans.values(),
         known_names(service),
-        admission,
-        config.server,
-        reports=Reports(service.store),
+        Reports(service.store),
         new_id=lambda: f"new-{next(numbers)}",
-        keep_alive_s=keep_alive_s,
-        refused=refused,
         coalescer=coalescer,
     )
+    clocks = Clocks(keep_alive_s)
+    door = Door(config.server, behind, Entrance(admission, refused=refused), clocks=clocks)
     url = f"http://{await door.start()}"
     async with (
         AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=20.0) as client,

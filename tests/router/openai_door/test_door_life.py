@@ -15,7 +15,7 @@ from router.checks.queries import Known
 from router.config import ServerConfig
 from router.domain.plan import Plan, Stage
 from router.errors import ConfigError, UnknownName
-from router.openai_door.door import Door
+from router.openai_door.door import Behind, Door, Entrance
 from router.openai_door.models import Models
 from router.openai_door.whole_body import FREE_BYTES
 from router.reports import Reports
@@ -121,7 +121,8 @@ async def test_an_address_that_cannot_be_had_is_refused(house, address: str, pie
     config = ServerConfig(http_listen=address.format(taken=taken))
     reports = Reports(house.service.store)
     known = Known(frozenset(), frozenset())
-    door = Door(house.service.allocator, (), known, house.admission, config, reports=reports, new_id=str)
+    behind = Behind(house.service.allocator, (), known, reports, new_id=str)
+    door = Door(config, behind, Entrance(house.admission))
     with pytest.raises(ConfigError, match=piece):
         await door.start()
 
