@@ -33,6 +33,17 @@ def picked(vector: NDArray[Any], have: Sequence[Piece], want: Sequence[Piece]) -
     return np.concatenate([values[starts[piece] : starts[piece] + piece.width] for piece in want])
 
 
+def made_of(width: int, said: tuple[Piece, ...]) -> tuple[Piece, ...]:
+    """What a vector of so many numbers is made of: the pieces that are said, or (): opaque, where they do not fit it.
+
+    >>> made_of(4, (Piece("answer_mean", 3, 4),))
+    (Piece(part='answer_mean', layer=3, width=4),)
+    >>> made_of(6, (Piece("answer_mean", 3, 4),))
+    ()
+    """
+    return said if sum(piece.width for piece in said) == width else ()
+
+
 def read_pieces(said: object) -> tuple[Piece, ...]:
     """Pieces as JSON has them, `[{"part": …, "layer": …, "width": …}, …]`; raises `ValueError`."""
     keys = {"part", "layer", "width"}

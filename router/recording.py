@@ -197,9 +197,13 @@ class Recording:
         return None if cells is None else cells[int(self.file_row[row])].as_py()
 
     def hidden(self, row: int) -> NDArray[np.float16] | None:
-        """The hidden vector of a row, shape (width,), or None."""
-        value = self.value(row, "hidden")
-        return None if value is None else np.asarray(value, dtype=np.float16)
+        """The hidden vector of a row, shape (width,), or None; a list of no numbers is none."""
+        cells = self.cells.get("hidden")
+        values = None if cells is None else cells[int(self.file_row[row])].values
+        if values is None or not len(values):
+            return None
+        found: NDArray[np.float16] = values.to_numpy(zero_copy_only=False)
+        return found
 
     def pieces(self, backend: str) -> tuple[Piece, ...]:
         """What the hidden vectors of a backend are made of; (): not said. Raises `RecordingError` for nonsense."""

@@ -21,6 +21,7 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
 
+from predictors.hidden_pieces import made_of
 from predictors.observation import Query, Sample
 from router.backends import Call, Capabilities
 from router.backends.recorded_cut import cut_to
@@ -199,7 +200,7 @@ class Recorded:
             first_entropy=seen.first_entropy,
             confidence=seen.confidence,
             hidden=hidden,
-            pieces=() if hidden is None else recording.pieces(self.recorded_as),
+            pieces=() if hidden is None else made_of(len(hidden), recording.pieces(self.recorded_as)),
             prefix_tokens=seen.prefix_tokens,
             first_token_s=seen.first_token_s,
             latency_s=seen.latency_s if seen.prefix_tokens is None else None,

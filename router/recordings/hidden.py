@@ -27,12 +27,12 @@ class HiddenColumn:
             self._values = column.values.to_numpy(zero_copy_only=False)
 
     def vector(self, row: int) -> NDArray[np.float16] | None:
-        """The vector of a row of `columns`, (width,), or None."""
+        """The vector of a row of `columns`, (width,), or None; a list of no numbers is none."""
         place = int(self._rows[row])
         if self._valid is None or not self._valid[place]:
             return None
         found: NDArray[np.float16] = self._values[self._offsets[place] : self._offsets[place + 1]]
-        return found
+        return found if len(found) else None
 
     def pieces(self, backend: str) -> tuple[Piece, ...]:
         """What the vectors of a recorded backend are made of; (): not said."""

@@ -15,6 +15,7 @@ from router.errors import RecordingError, UnknownName
 from router.recording import Recording
 from router.recordings.cost import Prices
 from router.recordings.format import ChangedRecording, RecordingMeta, sha256_of, write_recording
+from router.recordings.hidden import HiddenColumn
 
 PRICES = {"small": Prices(0.1, 0.2), "large": Prices(1.0, 2.0)}
 QUERIES: list[dict[str, Any]] = [
@@ -178,6 +179,21 @@ def test_hidden_vectors_are_read_on_demand(tmp_path: Path) -> None:
     vector = Recording.load(folder).hidden(0)
     assert vector is not None and vector.dtype == np.float16 and vector.tolist() == [0.5, -1.0]
     assert Recording.load(folder, hidden=False).hidden(0) is None
+
+
+def test_a_hidden_vector_of_no_numbers_is_none_and_a_missing_number_is_no_number(tmp_path: Path) -> None:
+    vectors: list[list[float | None] | None] = [[], [0.5, None], None, [2.0, 1.0]]
+    rows = [row | {"hidden": vector} for row, vector in zip(SAMPLES, vectors, strict=True)]
+    recording = Recording.load(made(tmp_path / "r", rows))
+    in_order = [vectors[int(place)] for place in recording.file_row]
+    column = HiddenColumn(recording)
+    for row, vector in enumerate(in_order):
+        for found in (recording.hidden(row), column.vector(row)):
+            if not vector:
+                assert found is None
+            else:
+                assert found is not None and found.dtype == np.float16
+                np.testing.assert_array_equal(found, np.array(vector, np.float16))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.errors import FitError
+from predictors.hidden_pieces import made_of
 from predictors.observation import Sample
 from router.answers import extract
 from router.recording import Recording
@@ -227,7 +228,7 @@ class _Columns:
             first_entropy=_known(seen.first_entropy[row]),
             confidence=_known(seen.confidence[row]),
             hidden=hidden,
-            pieces=() if hidden is None else self.states.pieces(recorded),
+            pieces=() if hidden is None else made_of(len(hidden), self.states.pieces(recorded)),
             prefix_tokens=None if finished else int(seen.prefix_tokens[row]),
             answer=answer,
         )

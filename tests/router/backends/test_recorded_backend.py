@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import aclosing
 from typing import Any
 
 import pytest
 
-from predictors.observation import Sample
+from predictors.observation import Piece, Sample
 from router.backends.recorded import QUERY_ID, Recorded, drawing_order
 from router.backends.recording_shelf import RecordingShelf
 from router.config import BackendConfig
@@ -61,6 +62,20 @@ def serve(record):
         return Recorded("small", BackendConfig(**(options | config)), RecordingShelf(folder.parent))
 
     return make
+
+
+async def test_a_vector_comes_with_what_meta_says_it_is_made_of_where_its_width_agrees(
+    record, make_call, draw
+):
+    folder = record(QUERIES, [row("a", 0, hidden=[0.5, 1.0]), row("a", 1, hidden=[0.5, 1.0, 2.0])])
+    meta = json.loads((folder / "meta.json").read_text())
+    meta["hidden"] = {"small": [{"part": "answer_mean", "layer": 3, "width": 2}]}
+    (folder / "meta.json").write_text(json.dumps(meta))
+    config = BackendConfig(kind="recorded", recording=folder.name)
+    served = Recorded("small", config, RecordingShelf(folder.parent))
+    samples = (await draw(served, make_call(max_samples=2))).samples
+    made_of = {len(sample.hidden): sample.pieces for sample in samples}
+    assert made_of == {2: (Piece("answer_mean", 3, 2),), 3: ()}
 
 
 async def test_a_sample_carries_what_was_recorded(serve, make_call, draw):

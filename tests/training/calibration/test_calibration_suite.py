@@ -18,7 +18,7 @@ from training.run_suite import Failed, Skipped, run_suite, to_json
 from training.suites import Figures, Run
 from training.suites.calibration.figures import CalibrationFigures, failures, one_of_each
 from training.suites.calibration.fold import Job, Predicted, predict_fold
-from training.suites.calibration.states import probed
+from training.suites.calibration.states import has_states, probed
 from training.suites.calibration.suite import Calibration, as_rows
 
 pytestmark = pytest.mark.timeout(300)  # fits for every fold
@@ -239,6 +239,23 @@ def test_what_growing_samples_would_have_answered_is_not_the_rate_of_finished_on
     assert rate > 0.5
     assert found["base"][0] == pytest.approx(rate, abs=0.06)  # of the other folds
     assert found["text"].mean() == pytest.approx(rate, abs=0.15)
+
+
+def test_states_of_snapshots_alone_and_lists_of_no_numbers_say_nothing_of_where_samples_end(
+    pattern: Path, tmp_path: Path
+) -> None:
+    source = pq.read_table(with_states(tmp_path / "states", pattern) / "samples.parquet")
+    empty = pa.array([[]] * len(source), source.column("hidden").type)
+    ended = source.set_column(source.column_names.index("hidden"), "hidden", empty)
+    looks = source.append_column("prefix_tokens", pa.array([3] * len(source), pa.int32()))
+    for name, tables in {"ended": (ended,), "grown": (ended, looks)}.items():
+        folder, queries = tmp_path / name, pq.read_table(pattern / "queries.parquet")
+        meta = RecordingMeta(name=name, prices=Recording.load(pattern).meta.prices)
+        write_recording(folder, meta, queries, pa.concat_tables(tables, promote_options="default"))
+        recording = Recording.load(folder)
+        assert not has_states(recording)
+    found = predict_fold(Recording.load(tmp_path / "ended"), Job(tmp_path / "ended", 0, 0))
+    assert "apportion" in found.by_subject and "hidden" not in found.by_subject
 
 
 def test_samples_without_a_state_get_their_backends_base_rate(pattern: Path, tmp_path: Path) -> None:

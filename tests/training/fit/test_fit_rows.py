@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from predictors.errors import FitError
+from predictors.observation import Piece
+from predictors.sample_head import SampleHead
 from router.recording import Recording
 from router.recordings.format import write_recording
 from training.fit.from_recordings import fit
@@ -95,3 +100,37 @@ def test_what_is_not_named_does_not_matter(tmp_path, record):
         fit([found], ids, None, 4, tmp_path / f"bundle{place}") for place, found in enumerate((whole, blind))
     ]
     assert cards[0].files == cards[1].files
+
+
+# --- hidden states --------------------------------------------------------------------------------------------------
+
+
+def with_states(folder: Path, source: Recording, width: int) -> Recording:
+    """Vectors of so many numbers for small and of 4 for large; `meta.json` says 4 for both."""
+    rng = np.random.default_rng(2)
+    names = source.sample_table.column("backend").to_pylist()
+    rewards = source.sample_table.column("reward").to_pylist()
+    widths = {"small": width, "large": 4}
+    states = [
+        (rng.normal(size=widths[name]) + 2 * reward).astype(np.float16)
+        for name, reward in zip(names, rewards, strict=True)
+    ]
+    said = [{"part": "prompt_last", "layer": 3, "width": 2}, {"part": "answer_mean", "layer": 3, "width": 2}]
+    queries = [{"query_id": one.query_id, "query": one.query} for one in source.queries]
+    samples = source.sample_table.append_column("hidden", pa.array(states, pa.list_(pa.float16())))
+    meta = replace(source.meta, hidden={"small": said, "large": said})
+    write_recording(folder, meta, pa.Table.from_pylist(queries), samples)
+    return Recording.load(folder)
+
+
+def test_a_vector_that_is_not_made_of_what_meta_says_is_opaque_and_the_bundle_reads_it(tmp_path, record):
+    recording = with_states(tmp_path / "states", record(tmp_path / "r", 150), 6)
+    rows = rows_of([recording])
+    pieces = {(one.sample.backend, len(one.sample.hidden), one.sample.pieces) for one in rows.samples}
+    made_of = (Piece("prompt_last", 3, 2), Piece("answer_mean", 3, 2))
+    assert pieces == {("small", 6, ()), ("large", 4, made_of)}
+    head = fit_held_out(rows, 0).bundle.sample_head
+    assert head is not None
+    again = SampleHead.from_arrays(rows.backends, head.arrays())
+    assert again.states is not None
+    assert {name: probe.width for name, probe in again.states.probes.items()} == {"small": 6, "large": 4}

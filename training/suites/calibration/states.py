@@ -17,9 +17,10 @@ Floats = NDArray[np.float64]
 
 
 def has_states(recording: Recording) -> bool:
-    """Whether any row has a hidden vector."""
-    column = recording.cells.get("hidden")
-    return column is not None and len(column) > column.null_count
+    """Whether any finished sample has a hidden vector: snapshots are not asked about."""
+    if "hidden" not in recording.cells:
+        return False
+    return bool(_widths(recording, np.flatnonzero(recording.columns.finished)).any())
 
 
 def probed(
