@@ -192,9 +192,9 @@ def ece_floor(p: Floats, rng: np.random.Generator, bins: int = 10, draws: int = 
     return float(np.mean([_gap(p - (rng.random(len(p)) < p), starts) for _ in range(draws)]))
 
 
-def ece_debiased(p: Floats, y: Floats, rng: np.random.Generator, bins: int = 10, draws: int = 200) -> float:
+def ece_debiased(p: Floats, y: Floats, rng: np.random.Generator, draws: int = 200) -> float:
     """max(0, `ece` - `ece_floor`)."""
-    return max(0.0, ece(p, y, bins) - ece_floor(p, rng, bins, draws))
+    return max(0.0, ece(p, y) - ece_floor(p, rng, draws=draws))
 
 
 def _starts(n: int, bins: int) -> NDArray[np.intp]:

@@ -78,12 +78,12 @@ def one_of(field: str, kind: str, name: str, names: Iterable[str]) -> str:
     return name
 
 
-def short_text(field: str, text: str, limit: int = MAX_ID_BYTES) -> str:
-    """`text`, which may have `limit` bytes of UTF-8 at most, none of them NUL: databases take it for an end, or not."""
+def short_text(field: str, text: str) -> str:
+    """`text`, of at most `MAX_ID_BYTES` of UTF-8, none of them NUL: databases take it for an end, or not."""
     if "\0" in text:
         raise InvalidQuery(field, f"{shown(text)} has a NUL in it", "text without")
-    if len(text) > limit or (not text.isascii() and len(text.encode()) > limit):
-        raise InvalidQuery(field, f"{len(text.encode())} bytes", f"at most {limit} bytes")
+    if len(text) > MAX_ID_BYTES or (not text.isascii() and len(text.encode()) > MAX_ID_BYTES):
+        raise InvalidQuery(field, f"{len(text.encode())} bytes", f"at most {MAX_ID_BYTES} bytes")
     return text
 
 

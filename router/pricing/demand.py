@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 HOURS = 24
 HOUR_S = 3600.0
+EVEN = 10.0  # queries per hour that are added to what was logged
 MEMORY = 0.5  # of a window
 SLICES = 64  # of a window, whose counts are compared
 LEAST = 1 / 500  # of a window must have passed before a rate is believed
@@ -53,12 +54,12 @@ class Profile:
         return day * HOURS * HOUR_S + whole
 
 
-def hourly_shares(times: Iterable[float], even: float = 10.0) -> tuple[float, ...]:
+def hourly_shares(times: Iterable[float]) -> tuple[float, ...]:
     """The share of each UTC hour among times (seconds since the epoch), 24 numbers that add up to 1.
 
-    `even` queries per hour are added, so that an hour in which nothing was logged is not expected to stay empty.
+    `EVEN` queries per hour are added, so that an hour in which nothing was logged is not expected to stay empty.
     """
-    counts = [even] * HOURS
+    counts = [EVEN] * HOURS
     for at in times:
         counts[int(at // HOUR_S) % HOURS] += 1
     total = math.fsum(counts)

@@ -113,7 +113,7 @@ class Releases(msgspec.Struct, frozen=True):
         }
         return found.changed(Step(version, target, at, part, note), **places[target])
 
-    def rolled_back(self, to_version: str = "", *, at: float, note: str = "") -> Releases:
+    def rolled_back(self, to_version: str = "", *, at: float) -> Releases:
         """Without what is being tried; where nothing is and no version is named, the last that was active before.
 
         Raises `InvalidQuery` where there is none.
@@ -122,7 +122,7 @@ class Releases(msgspec.Struct, frozen=True):
         trying = [version for version in (self.canary, self.shadow) if version]
         for version in trying:
             found = found.without(version, None, at).changed(
-                Step(version, BundleState.RETIRED, at, 0.0, note or "rolled back")
+                Step(version, BundleState.RETIRED, at, 0.0, "rolled back")
             )
         if not to_version and (trying or not self.before):
             if not trying:
@@ -134,10 +134,10 @@ class Releases(msgspec.Struct, frozen=True):
         target = to_version or self.before[-1]
         if to_version == self.active:
             return found
-        left = Step(self.active, BundleState.RETIRED, at, 0.0, note or "rolled back")
+        left = Step(self.active, BundleState.RETIRED, at, 0.0, "rolled back")
         before = tuple(old for old in self.before if old not in (target, self.active))
         return found.changed(left, active=target, before=before).changed(
-            Step(target, BundleState.ACTIVE, at, 0.0, note or "rolled back to")
+            Step(target, BundleState.ACTIVE, at, 0.0, "rolled back to")
         )
 
     def retired(self, version: str, *, at: float, note: str = "") -> Releases:

@@ -188,14 +188,12 @@ class Rollout:
             lambda found: found.promoted(version, to, share, at=self._wall_s()), version
         )
 
-    async def rollback(self, to_version: str = "", note: str = "") -> Listed:
+    async def rollback(self, to_version: str = "") -> Listed:
         """End what is being tried; where nothing is, go back to the bundle before. Raises as `promote`."""
         shelf = self._shelf()
         if to_version:
             await self._elsewhere(lambda: read_to_serve(to_version, shelf.load, self.config, self._plans))
-        return await self._change(
-            lambda found: found.rolled_back(to_version, at=self._wall_s(), note=note), None
-        )
+        return await self._change(lambda found: found.rolled_back(to_version, at=self._wall_s()), None)
 
     async def _change(self, change: Callable[[Releases], Releases], version: str | None) -> Listed:
         async with self._changing:

@@ -82,10 +82,10 @@ def _way(given: Mapping[str, str], environ: Mapping[str, str]) -> BackendConfig:
     )
 
 
-async def with_model(server: Server, environ: Mapping[str, str] = os.environ) -> Server:
+async def with_model(server: Server) -> Server:
     """The server with its model's name, asked for where it was not given. Raises TrainingError."""
     try:
-        async with open_session(server.name, server.way, environ) as session:
+        async with open_session(server.name, server.way, os.environ) as session:
             offered = [server.model] if server.model else await models(session, server)
     except RouterError as error:
         raise TrainingError(f"--backend {error}") from error

@@ -14,11 +14,9 @@ WAIT_S = 10.0  # the server answers before it has written; here nobody is waitin
 _PAUSE_S = 0.01
 
 
-async def states_soon(
-    folder: Path, key: str, sleep: Callable[[float], Awaitable[None]], within_s: float | None = None
-) -> dict[str, Any]:
+async def states_soon(folder: Path, key: str, sleep: Callable[[float], Awaitable[None]]) -> dict[str, Any]:
     """The journal's entries for one sample's states; empty where none came in time or what came is broken."""
-    for _ in range(round((WAIT_S if within_s is None else within_s) / _PAUSE_S)):
+    for _ in range(round(WAIT_S / _PAUSE_S)):
         try:
             found = take_states(state_path(folder, "", key))
         except (ValueError, OSError):

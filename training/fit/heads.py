@@ -47,7 +47,6 @@ def fit_held_out(
     rows: FitRows,
     seed: int = 0,
     *,
-    spec: FeatureSpec | None = None,
     prices: Mapping[str, Mapping[str, float]] | None = None,
     created: str = "",
     with_samples: bool = True,
@@ -67,7 +66,7 @@ def fit_held_out(
         raise FitError(
             f"{labelled} of {len(rows.texts)} queries have a reward; at least {FEWEST} are needed{how}"
         )
-    spec = spec or FeatureSpec(bits=FeatureSpec().bits if len(rows.backends) < FROM else _NARROW_BITS)
+    spec = FeatureSpec(bits=FeatureSpec().bits if len(rows.backends) < FROM else _NARROW_BITS)
     featurizer = Featurizer(spec)
     features = tuple(featurizer.of_text(text) for text in rows.texts)
     folds = split_by_text(rows.texts, _FOLDS, seed + _FOLD_SEED)

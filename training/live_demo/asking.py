@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -136,14 +136,12 @@ class Books:
         return sum(row.usage.cost_micros for row in self.rows.values())
 
 
-def read_books(
-    admin: str, request_ids: Sequence[str], sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-) -> Books:
+def read_books(admin: str, request_ids: Sequence[str]) -> Books:
     """The books once every query has its row and nothing is reserved, or as they are after a minute."""
-    return asyncio.run(_read_books(admin, set(request_ids), sleep))
+    return asyncio.run(_read_books(admin, set(request_ids)))
 
 
-async def _read_books(admin: str, wanted: set[str], sleep: Callable[[float], Awaitable[None]]) -> Books:
+async def _read_books(admin: str, wanted: set[str]) -> Books:
     ends = time.monotonic() + LOGGED_WITHIN_S
     async with AdminClient(admin, timeout_s=PATIENCE_S) as client:
         while True:
@@ -152,4 +150,4 @@ async def _read_books(admin: str, wanted: set[str], sleep: Callable[[float], Awa
             settled = wanted <= set(rows) and not status.budget_reserved_micros and not status.in_flight
             if settled or time.monotonic() >= ends:
                 return Books(status, rows)
-            await sleep(0.2)
+            await asyncio.sleep(0.2)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -109,7 +108,7 @@ def cycle(stage: Stage) -> dict[str, Any]:
     return found
 
 
-def _until_served(admin: str, version: str, sleep: Callable[[float], None] = time.sleep) -> None:
+def _until_served(admin: str, version: str) -> None:
     """Wait for the service to follow. Raises `TrainingError` where it does not within half a minute."""
     from router.clients.admin import SyncAdminClient
 
@@ -117,7 +116,7 @@ def _until_served(admin: str, version: str, sleep: Callable[[float], None] = tim
         for _ in range(300):
             if client.status().bundle == version:
                 return
-            sleep(0.1)
+            time.sleep(0.1)
     raise TrainingError(f"demo-loop: the service did not follow to {version}")
 
 

@@ -121,12 +121,12 @@ def local_classes(problem: Problem) -> NDArray[np.int16]:
     return found
 
 
-def reference_rewards(problem: Problem, permutations: int = SPLITS) -> NDArray[np.float64]:
-    """`Runs.reference` without the rest, shape (n,)."""
+def reference_rewards(problem: Problem) -> NDArray[np.float64]:
+    """`Runs.reference` of `SPLITS` permutations without the rest, shape (n,)."""
     local, until = local_classes(problem), problem.reference
     reward = problem.recording.columns.reward
-    right = np.empty((permutations, len(problem.queries)), np.float32)
-    for number in range(permutations):
+    right = np.empty((SPLITS, len(problem.queries)), np.float32)
+    for number in range(SPLITS):
         rows = problem.order(number)[:, :until]
         speaker = leaders(local[rows])[:, -1].astype(np.int64)
         right[number] = reward[np.take_along_axis(rows, speaker[:, None], axis=1)[:, 0]]

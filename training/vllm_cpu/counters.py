@@ -9,6 +9,7 @@ from dataclasses import astuple, dataclass, fields
 
 from training.errors import TrainingError
 
+TIMEOUT_S = 60.0  # a CPU that is busy answers late
 GAUGES = ("running", "waiting")
 OPTIONAL = "finished"  # 0 where a server does not count it
 NAMES = {
@@ -61,10 +62,10 @@ def parse(metrics: str) -> Counters:
     return Counters(**{field: round(sums.get(name, 0.0)) for field, name in NAMES.items()})
 
 
-def read_counters(url: str, timeout_s: float = 60.0) -> Counters:
+def read_counters(url: str) -> Counters:
     """The counters of the server at `url` (without /v1); raise TrainingError if it does not say."""
     try:
-        with urllib.request.urlopen(f"{url}/metrics", timeout=timeout_s) as response:  # noqa: S310 (loopback)
+        with urllib.request.urlopen(f"{url}/metrics", timeout=TIMEOUT_S) as response:  # noqa: S310 (loopback)
             return parse(response.read().decode("utf-8", "replace"))
     except OSError as error:
         raise TrainingError(f"{url}/metrics: {error}") from error
