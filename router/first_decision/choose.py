@@ -196,10 +196,9 @@ class Chooser:
             refuse(infeasible, [forecast.worst_cost for forecast in unpaid])
         safe = within_risk(servable, query.constraints.max_risk)
         risky = left_out(servable, safe, RISKY)
-        useful = safe if query.constraints.plan else helpful(safe, signals)
+        useful = helpful(safe, signals)
         useless = left_out(safe, useful, MORE_DOES_NOT_HELP)
-        greedy = query.sampling.temperature == 0 and not query.constraints.plan
-        unlike = self._unlike(useful) if greedy else useful
+        unlike = self._unlike(useful) if query.sampling.temperature == 0 else useful
         alike = left_out(useful, unlike, COPIES)
         return tuple(unlike), infeasible + risky + useless + alike, degraded, tuple(unpaid)
 

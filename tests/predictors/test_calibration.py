@@ -42,6 +42,45 @@ def test_a_curve_never_turns_the_order_of_scores_round():
     assert (np.diff(values) >= 0).all()
 
 
+def test_scores_that_are_right_in_the_middle_alone_are_not_turned_round_beyond_it():
+    """Few rows: of beta calibration's two slopes one is below 0, and a curve of both would fall."""
+    scores, y, folds = drawn(0, lambda s: 3.6 * s * (1 - s))
+    values = fit_curve(scores[:400], y[:400], np.ones(400), folds[:400])(np.linspace(0, 1, 101))
+    assert (np.diff(values) >= 0).all()
+
+
+def test_a_row_of_weight_three_counts_as_three():
+    scores, y, folds = drawn(0, lambda s: 0.2 + 0.4 * (s > 0.5))
+    curve = fit_curve(scores, y, 1 + 2 * y, folds)
+    assert curve(np.array([0.25, 0.75])) == pytest.approx([0.6 / 1.4, 1.8 / 2.2], abs=0.04)
+
+
+def test_the_base_rate_of_weighted_rows_is_theirs():
+    scores, y, folds = drawn(0, lambda s: 1 - s)
+    weight = 1 + 2 * y
+    found = float(fit_curve(scores[:400], y[:400], weight[:400], folds[:400])(0.5))
+    assert found == pytest.approx(np.average(y[:400], weights=weight[:400]), abs=0.01)
+
+
+def test_candidates_are_compared_on_the_rows_that_weigh():
+    """Most rows say that the score is right; the few that weigh say that it is its cube."""
+    scores, right, folds = drawn(0, lambda s: s)
+    _, cubed, _ = drawn(0, lambda s: s**3)
+    heavy = np.arange(450) % 4 == 0
+    y = np.where(heavy, cubed[:450], right[:450])
+    curve = fit_curve(scores[:450], y, np.where(heavy, 1.0, 0.01), folds[:450])
+    assert float(curve(0.5)) == pytest.approx(0.5**3, abs=0.06)
+
+
+def test_a_candidate_is_kept_for_what_it_says_of_rows_that_it_has_not_seen():
+    """On its own rows the curve with most numbers is the best one; scores that are right are mostly kept as they are."""
+    kept = 0
+    for seed in range(40):
+        scores, y, folds = drawn(seed, lambda s: s)
+        kept += len(fit_curve(scores[:40], y[:40], np.ones(40), folds[:40]).scores) == 2
+    assert kept > 20
+
+
 def test_scores_that_point_the_wrong_way_give_the_base_rate():
     scores, y, folds = drawn(0, lambda s: 1 - s)
     values = fit_curve(scores[:400], y[:400], np.ones(400), folds[:400])(np.array([0.1, 0.9]))

@@ -82,3 +82,12 @@ def test_what_is_written_is_read_again_and_what_does_not_fit_is_refused() -> Non
     assert again.threshold("small", "large", RISK) == found.threshold("small", "large", RISK)
     with pytest.raises(BundleError, match="risk curves"):
         RiskCurves.from_arrays(("small",), found.arrays())
+
+
+def test_as_many_losses_as_the_bound_allows_are_kept_and_one_at_the_threshold_itself_counts() -> None:
+    """By hand: `allowed` losses at a confidence of .9 pass, the next one, at .5, ends the walk one step above it."""
+    allowed = losses_allowed(1000, RISK, ETA)
+    confidence = np.full(1000, 0.3)
+    confidence[:allowed], confidence[allowed] = 0.9, 0.5
+    found = RiskCurves.of(("a", "b"), {(0, 1): (confidence, np.arange(1000) <= allowed)})
+    assert found.threshold("a", "b", RISK) == 0.5 + 1 / STEPS

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from predictors.exits import EVERYWHERE, Looks
 from predictors.observation import Message, Observation, Query, Sample, Tally
 from router.domain.plan import Plan, Stage
 from router.domain.verdict import ENOUGH, MORE
@@ -14,6 +15,7 @@ from router.learned_plans.risk_thresholds import resolve_risks
 from router.selectors.first import First
 from router.stopping.confident import Confident
 from router.stopping.never import Never
+from router.stopping.safe_exit import SafeExit
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,26 @@ def test_a_stage_of_several_samples_has_no_calibrated_threshold() -> None:
     plans, refused = resolve_risks(cascade(Confident(risk=0.05), samples=3), Knows(0.7))
     assert rule_of(plans).verdict(SEEN, {"sample_confidence": 1.0}) is MORE
     assert refused
+
+
+@dataclass(frozen=True, slots=True)
+class KnowsExits:
+    """Predictions that know where one trace may end."""
+
+    def exit_threshold(self, backend: str, risk: float, looks: Looks = EVERYWHERE) -> float | None:
+        return 0.6
+
+
+@pytest.mark.parametrize(("samples", "least"), [(1, 0.6), (3, None)])
+def test_traces_end_early_only_where_there_is_one_as_when_it_was_calibrated(
+    samples: int, least: float | None
+) -> None:
+    stages = (Stage("small", SafeExit(risk=0.05), First(), max_samples=samples),)
+    plans, refused = resolve_risks({"cascade": Plan("cascade", stages)}, KnowsExits())
+    rule = plans["cascade"].stages[0].stop
+    assert isinstance(rule, SafeExit)
+    assert rule == SafeExit(risk=0.05).resolved(least)
+    assert len(refused) == (least is None)
 
 
 def test_a_plain_threshold_stays_as_it_is() -> None:

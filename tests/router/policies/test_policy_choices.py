@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import exp
 
 import pytest
 
@@ -13,6 +14,7 @@ from router.domain.verdict import ENOUGH, MORE
 from router.first_decision.choose import helpful, out_of_reach
 from router.policies import Policy
 from router.policies.match_probability import MatchProbability
+from router.policies.softmax import Softmax
 from router.policies.table import Table
 from router.policies.utility import Utility
 from router.selectors.first import First
@@ -55,6 +57,27 @@ def test_a_quality_target_takes_the_cheapest_plan_that_reaches_it() -> None:
 def test_where_it_is_known_a_quality_target_is_met_on_average_by_its_price() -> None:
     assert taken(Utility(), situation(0.0, min_quality=0.7, quality_price=5000.0)) == "small"
     assert taken(Utility(), situation(5000.0, min_quality=0.84, quality_price=0.0)) == "large"
+
+
+def test_softmax_says_the_probabilities_of_its_formula() -> None:
+    """By hand at price 0: the best plan gets .8, softmax of (.6, .8, .85) / .1 the rest, then none is below .05."""
+    weights = [exp((quality - 0.85) / 0.1) for quality in (0.6, 0.8, 0.85)]
+    mixed = [0.2 * weight / sum(weights) for weight in weights]
+    mixed[2] += 0.8
+    found = Softmax(explore=0.2, temperature=0.1, floor=0.05).probabilities(situation())
+    assert found == pytest.approx([0.05 + 0.85 * share for share in mixed])
+
+
+def test_softmax_lets_no_floor_add_up_to_more_than_everything() -> None:
+    assert Softmax(floor=0.5).probabilities(situation()) == pytest.approx([1 / 3] * 3)
+
+
+def test_softmax_shares_exploration_equally_where_a_quality_is_not_known() -> None:
+    unknown, known = Forecast(SMALL, None, 1.0, 1.0), Forecast(LARGE, 0.9, 1.0, 1.0)
+    rule = Softmax(explore=0.2, floor=0.0)
+    assert rule.probabilities(Situation((unknown, known), {}, 0.0, 0.0)) == pytest.approx([0.1, 0.9])
+    nothing = Situation((unknown, replace(known, quality=None)), {}, 0.0, 0.0, default=0)
+    assert rule.probabilities(nothing) == pytest.approx([0.9, 0.1])
 
 
 def test_the_table_goes_by_the_mean_of_the_bin() -> None:
