@@ -72,6 +72,20 @@ def test_weights_worked_out_by_hand(three):
     assert found.useful_rows == pytest.approx(second**2 / fourth)
 
 
+def test_scores_with_a_heavy_tail_have_fewer_degrees_of_freedom_than_rows():
+    """One score of 1 among a hundred: kurtosis 100 (.99^4 + 99 * .01^4) / (.99^2 + 99 * .01^2)^2, degrees by hand."""
+    scores = np.zeros(100)
+    scores[0] = 1.0
+    kurtosis = 100 * (0.99**4 + 99 * 0.01**4) / (0.99**2 + 99 * 0.01**2) ** 2
+    assert student(scores, -1 - np.arange(100)).degrees == pytest.approx(200 / (kurtosis - 1))
+
+
+def test_the_first_session_of_a_log_is_one_unit_too():
+    """Its number is 0."""
+    found = student(np.array([0.0, 1.0, 1.0]), np.array([0, 0, -3]))
+    assert found.units == 2
+
+
 def test_an_interval_by_hand():
     scores = np.array([0.0, 0.0, 1.0, 1.0])
     found = student(scores, np.array([-1, -2, -3, -4]))
