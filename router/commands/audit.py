@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from router.command_group import CommandFailed
+from router.commands.moments import MOMENTS, period
 from router.commands.tables import as_json, counted, money, table
 from router.domain.usage import units
 
@@ -101,23 +103,32 @@ def usage(
     by: Annotated[
         Literal["tenant", "plan", "backend"], typer.Option(help="What to break it down by.")
     ] = "tenant",
-    hours: Annotated[float, typer.Option(min=0.0, help="Only the last so many hours. Default: all.")] = 0.0,
+    since: Annotated[str, typer.Option(help=f"Decisions from then on: {MOMENTS}. Default: all.")] = "",
+    until: Annotated[
+        str, typer.Option(help="Decisions before then, written the same way. Default: all.")
+    ] = "",
     config: ConfigFile = Path("router.toml"),
     decisions: Decisions = None,
     json: JSON = False,
 ) -> None:
-    """Say what was spent on whom or what: queries, tokens and money, from the logged decisions."""
+    """Say what was spent on whom or what: queries, tokens and money, from the logged decisions.
+
+    A month's bill: `--since 2026-11-01 --until 2026-12-01` (UTC). Decisions that are no longer in the store, most of
+    all those older than [store] retention_days, cannot be in the sums; how many that are is said.
+    """
     from router.configuration.file import load
 
     files = _files(decisions, load(config), config)
     if not files:
         raise CommandFailed(f"{config}: there is no decision store; name its file with --decisions")
-    since = time.time() - hours * 3600 if hours else 0.0
+    start, end = period(since, until, time.time())
+    begin = 0.0 if start is None else start
     sums: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    for row in _rows(files, since):
+    for row in _rows(files, begin, math.inf if end is None else end):
         for name, part in _PARTS[by](row):
             for what, amount in part.items():
                 sums[name][what] += amount
+    _tell_thrown_away(files, begin)
     if json:
         typer.echo(as_json(sums))
         return
@@ -169,13 +180,26 @@ def _arrived(files: list[str]) -> Counter[str]:
     return found
 
 
-def _rows(files: list[str], since: float) -> Iterable[Decision]:
+def _tell_thrown_away(files: list[str], since: float) -> None:
+    from router.decisions.read_only import open_read_only
+
+    for file in files:
+        with open_read_only(file) as look:
+            gone, name = look.thrown_away(since), look.database.name
+        if gone:
+            text = (
+                f"of the decisions that were deleted, {gone} may be of this time; the sums are without them"
+            )
+            typer.echo(f"{text}: {name}", err=True)
+
+
+def _rows(files: list[str], since: float, until: float = math.inf) -> Iterable[Decision]:
     from router.decisions.read_only import open_read_only
 
     for file in files:
         unreadable = 0
         with open_read_only(file) as look:
-            for row in look.decisions(since, float("inf")):
+            for row in look.decisions(since, until):
                 if row is None:
                     unreadable += 1
                 else:

@@ -123,6 +123,17 @@ class ReadOnlyStore:
             return {}
         return dict(self.database.stream(self.connection, "SELECT replica, arrived FROM replicas"))
 
+    def thrown_away(self, since: float) -> int:
+        """How many decisions that were made since then may be gone: retention takes the oldest first.
+
+        `since`: seconds since the epoch.
+        """
+        gone = sum(self.arrived().values())
+        query = "SELECT count(*), min(created_at) FROM decisions"
+        for there, oldest in self.database.stream(self.connection, query):
+            gone = gone - there if oldest is None or oldest >= since else 0
+        return max(0, gone)
+
     def deletions(self, after: int) -> Iterator[tuple[str, str, float]]:
         """Tenants ("" none), decisions ("" all of the tenant's) and the times of what was deleted since a number."""
         if self.packed:

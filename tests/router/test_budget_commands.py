@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import calendar
 import io
 import json
 import re
@@ -207,6 +208,33 @@ def test_rows_that_were_thrown_away_are_no_difference(left, tmp_path):
         connection.execute("UPDATE replicas SET arrived = arrived - 1")  # as if it had never been there
     code, out, _ = run("audit", "--config", str(tmp_path / "router.toml"))
     assert code == 1 and "was spent, its decisions only" in out
+
+
+def test_a_months_bill_says_what_is_no_longer_there(left, tmp_path):
+    for file in left[0].glob("*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    config = str(tmp_path / "router.toml")
+    january = calendar.timegm((2026, 1, 31, 23, 59, 59))
+    with closing(sqlite3.connect(tmp_path / "decisions.db")) as connection, connection:
+        (rows,) = connection.execute("SELECT count(*) FROM decisions").fetchone()
+        connection.execute(
+            "UPDATE decisions SET created_at = ? + n", (january,)
+        )  # the first one alone: n is 1
+        connection.execute("UPDATE decisions SET created_at = ? WHERE n = 1", (january,))
+
+    def queries(*period: str) -> tuple[int, str]:
+        _, out, err = run("usage", "--config", config, *period, "--json")
+        return round(sum(one["queries"] for one in json.loads(out).values())), err
+
+    assert queries("--since", "2026-01-01", "--until", "2026-02-01") == (1, "")
+    assert queries("--since", "2026-02-01", "--until", "2026-03-01") == (rows - 1, "")
+    with closing(sqlite3.connect(tmp_path / "decisions.db")) as connection, connection:
+        connection.execute("DELETE FROM decisions WHERE n = 1")  # as retention does
+    found, err = queries("--since", "2026-01-01", "--until", "2026-02-01")
+    assert (found, "1 may be of this time" in err) == (0, True)
+    assert queries("--since", "2026-02-01T00:00:30", "--until", "2026-03-01")[1] == ""
+    code, _, err = run("usage", "--config", config, "--since", "2026-03-01", "--until", "2026-02-01")
+    assert (code, "there is nothing between them" in err) == (1, True)
 
 
 def test_rows_that_cannot_be_read_are_told(left, tmp_path):

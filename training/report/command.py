@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from router.commands.moments import period
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
     from router.config import Config
 
 CONFIG = Path("router.toml")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)\Z")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def report(
@@ -69,9 +66,7 @@ def report(
     from training.report.text import readable
 
     now_s = time.time()
-    start, end = moment_of("--since", since, now_s), moment_of("--until", until, now_s)
-    if start is not None and end is not None and start >= end:
-        raise TrainingError(f"--since {since} is not before --until {until}: there is nothing between them")
+    start, end = period(since, until, now_s)
     read = _configured(config, store)
     file = store if store is not None else _store_of(read, config or CONFIG)
     log = read_log(file, -math.inf if start is None else start, math.inf if end is None else end)
@@ -88,25 +83,6 @@ def report(
         from training.report.plot import plot as plot_report
 
         plot_report(found, plot)
-
-
-def moment_of(option: str, text: str, now_s: float) -> float | None:
-    """Seconds since the epoch of "24h" (ago), "2026-01-01" or "2026-01-01T12:00" (UTC); None for "".
-
-    Raises `TrainingError` for anything else.
-    """
-    if not text:
-        return None
-    ago = _DURATION.match(text.strip())
-    if ago:
-        return now_s - float(ago[1]) * _SECONDS[ago[2]]
-    try:
-        when = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise TrainingError(
-            f"{option}: {text!r} is no time; write 24h, 7d, 2026-01-01 or 2026-01-01T12:00"
-        ) from None
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
 def labels_of(texts: list[str]) -> dict[str, float]:

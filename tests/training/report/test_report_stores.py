@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from predictors.card import BundleCard
+from router.command_group import CommandFailed
+from router.commands.moments import moment_of
 from router.decisions.postgres import Postgres
 from router.decisions.rows import key_of, subject_of, superseded_key, to_bytes
 from router.decisions.schema import open_writer
@@ -23,7 +25,6 @@ from router.decisions.sqlite import SQLite
 from router.domain.decision import Mode
 from router.errors import StoreError
 from training.errors import TrainingError
-from training.report.command import moment_of
 from training.report.rows import read_log
 
 NOW = 1_800_000_000.0
@@ -57,13 +58,13 @@ def test_times_are_ago_or_dates_in_utc(text, seconds):
 def test_a_period_that_ends_before_it_begins_is_refused(log, store):
     """`--since 1h --until 2h`: more hours are longer ago."""
     log.write(store, [log.row(0)])
-    with pytest.raises(TrainingError, match="--since 1h is not before --until 2h"):
+    with pytest.raises(CommandFailed, match="--since 1h is not before --until 2h"):
         log.run("--store", store, "--since", "1h", "--until", "2h")
 
 
 @pytest.mark.parametrize("text", ["yesterday", "24", "-3h", "2026-13-01", "h"])
 def test_a_time_that_is_none_is_refused_with_examples(text):
-    with pytest.raises(TrainingError, match=r"--since: .* is no time; write 24h, 7d, 2026-01-01"):
+    with pytest.raises(CommandFailed, match=r"--since: .* is no time; write 24h, 7d, 2026-01-01"):
         moment_of("--since", text, NOW)
 
 
