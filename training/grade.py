@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,7 +32,7 @@ from router.verifiers.agrees import Agrees
 from training.ask_ahead import ask_ahead
 from training.errors import TrainingError
 from training.grade_rows import Graded, grade_rows, references_of
-from training.graders import named_graders, parse_grader
+from training.graders import EVERY_TASK, named_graders, parse_grader
 
 VERIFIER_HELP = (
     f"Of every task or of one; repeat. NAME: {', '.join(VERIFIERS)}; with options as in router.toml: "
@@ -86,6 +87,7 @@ def grade(
         told = f"unknown backend {reference!r}" if reference else f"{named[wants]!r} compares with a backend"
         raise TrainingError(f"--reference: {told}; choose from {', '.join(meta.prices)}")
     queries = {row["query_id"]: row for row in query_table.to_pylist()}
+    _check_tasks(named_graders(verifier or []), {row.get("task") or EVERY_TASK for row in queries.values()})
     wanted = ("query_id", "backend", "sample_idx", "prefix_tokens", "text", "tentative", "answer", "reward")
     rows = sample_table.select([name for name in wanted if name in sample_table.column_names]).to_pylist()
     for row in rows:
@@ -115,6 +117,17 @@ def grade(
             "votes look better than they are",
             file=sys.stderr,
         )
+
+
+def _check_tasks(named: Mapping[str, str], there: AbstractSet[str]) -> None:
+    """A task that no query has is a slip: its queries would be judged by the verifier of every task, or by none."""
+    for task in named:
+        if task != EVERY_TASK and task not in there:
+            tasks = ", ".join(sorted(there - {EVERY_TASK}))
+            raise TrainingError(
+                f"--verifier: no query has the task {task!r}; "
+                + (f"choose from {tasks}" if tasks else "none has a task: leave `TASK=` out")
+            )
 
 
 def _grade_log(log: str, graders: Sequence[str], metric: str, concurrency: int) -> None:

@@ -58,7 +58,7 @@ function icon(name) {
 function signIn() {
   const field = h("input", { id: "key", type: "password", autocomplete: "current-password", required: true });
   return h("form", { class: "card sign-in", "data-acts": "sign-in", onsubmit: (event) => { event.preventDefault(); setKey(field.value.trim()); start(); } },
-    h("h1", {}, "Sign in"), h("p", {}, "The console is for operators."), h("label", { for: "key" }, "Key"), field, h("p", { class: "told", role: "alert" }, state.trouble), h("div", { class: "buttons" }, h("button", { class: "primary", type: "submit" }, "Sign in")));
+    h("h1", {}, "Sign in"), h("p", {}, "The console is for operators: `apportion token NAME --role operator` makes a token."), h("label", { for: "key" }, "Token"), field, h("p", { class: "told", role: "alert" }, state.trouble), h("div", { class: "buttons" }, h("button", { class: "primary", type: "submit" }, "Sign in")));
 }
 
 function dark(value) {

@@ -42,7 +42,7 @@ function saved(row) {
     said?.left ? [h("dt", {}, "Not drawn"), h("dd", {}, `${said.left}${said.cost ? `, about ${cents(said.left * said.cost)} at the cost of those that were` : ""}`)] : null,
     said?.skipped.length ? [h("dt", {}, "Not asked"), h("dd", {}, said.skipped.map((stage) => stage.backend).join(", "))] : null,
     [h("dt", {}, "Cost"), h("dd", {}, cents(row.cost))],
-    found ? [h("dt", {}, `${reference()} instead`), h("dd", {}, `${cents(found.other)} expected`), h("dt", {}, found.dollars >= 0 ? "Saved" : "Spent more"), h("dd", { class: found.dollars >= 0 ? "good" : "" }, `${cents(Math.abs(found.dollars))}, ${percent(Math.abs(found.share))}`)] : null,
+    found && row.plan !== reference() ? [h("dt", {}, `${reference()} instead`), h("dd", {}, `${cents(found.other)} expected`), h("dt", {}, found.dollars >= 0 ? "Saved" : "Spent more"), h("dd", { class: found.dollars >= 0 ? "good" : "" }, `${cents(Math.abs(found.dollars))}, ${percent(Math.abs(found.share))}`)] : null,
     row.confidence !== null ? [h("dt", {}, "Confidence"), h("dd", {}, share(row.confidence))] : null));
 }
 

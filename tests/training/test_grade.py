@@ -145,6 +145,13 @@ def test_a_wrong_verifier_is_named_with_the_choices(tmp_path: Path, verifier: st
         grade(made(tmp_path / "r"), [f"sum={verifier}"])
 
 
+def test_a_task_that_no_query_has_is_named_with_the_choices(tmp_path: Path) -> None:
+    folder = made(tmp_path / "r")
+    with pytest.raises(TrainingError, match="no query has the task 'sums'; choose from capital, sum"):
+        grade(folder, ["contains", "sums=number"])
+    assert all(np.isnan(rewards(folder, "sum", "small")))
+
+
 def test_a_recording_that_names_no_grader_asks_for_one(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="say --verifier; choose from exact, number"):
         grade(made(tmp_path / "r"))

@@ -23,7 +23,7 @@ from training.collect.backend import FORM, parse_backend, with_model
 from training.collect.finish import finish
 from training.collect.items import Item, missing
 from training.collect.journal import Journal, text_mark
-from training.collect.queries import CollectedQuery, read_queries
+from training.collect.queries import CollectedQuery, read_queries, unread
 from training.collect.run import Drawing, Progress, collect
 from training.errors import TrainingError
 from training.openai_samples import Server
@@ -151,7 +151,7 @@ def collect_command(
         check_points=CheckPoints.parse(snapshots),
         hidden=hidden,
     )
-    asked = read_queries(queries)
+    asked = _asked(queries)
     chosen = asked[:limit] if limit else asked
     parsed = [parse_backend(text, defaults) for text in backend]
     servers = [asyncio.run(with_model(server)) for server, _ in parsed]
@@ -211,6 +211,13 @@ def to_draw(items: Sequence[Item]) -> str:
     looks = sum(item.looks for item in items)
     many = sum(not item.drawn for item in items)
     return f"{many} samples to draw" + (f" and at most {looks} snapshots" if looks else "")
+
+
+def _asked(queries: Path) -> list[CollectedQuery]:
+    asked = read_queries(queries)
+    if said := unread(asked):
+        print(f"{queries}: {said}", file=sys.stderr)
+    return asked
 
 
 async def _with_bar(work: Sequence[Sequence[Item]], journal: Journal, drawing: Drawing) -> Progress:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from training.errors import TrainingError
 
 FORMATS = (".jsonl", ".csv", ".parquet")
+READ = "query, and where known query_id, task and gold are read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +35,35 @@ def read_queries(path: Path) -> list[CollectedQuery]:
         raise TrainingError(f"{path}: there is no such file")
     found: list[CollectedQuery] = []
     places: dict[str, int] = {}  # query_id -> row
+    again: list[tuple[int, str]] = []  # rows that have the query_id of an earlier one
     try:
         for number, row in enumerate(_rows(path), 1):
             query = _query(f"{path}: row {number}", row)
-            before = places.setdefault(query.query_id, number)
-            if before != number:
-                raise TrainingError(
-                    f"{path}: row {number} has the query_id {query.query_id!r} of row {before}; a query without one "
-                    "is named by its text: leave repeated ones out, or give each a query_id"
-                )
+            if places.setdefault(query.query_id, number) != number:
+                again.append((number, query.query_id))
             found.append(query)
     except UnicodeDecodeError as error:
         raise TrainingError(f"{path}: is not UTF-8: byte 0x{error.object[error.start]:02x}") from error
+    if again:
+        number, name = again[0]
+        others = f" (and so do {len(again) - 1} more rows)" if len(again) > 1 else ""
+        raise TrainingError(
+            f"{path}: row {number} has the query_id {name!r} of row {places[name]}{others}; a query without one "
+            "is named by its text: leave repeated ones out, or give each a query_id"
+        )
     if not found:
         raise TrainingError(f"{path}: it has no queries")
     return found
+
+
+def unread(queries: Sequence[CollectedQuery]) -> str:
+    """Where no query has a gold: the columns that it may stand in under another name, in words, else nothing."""
+    others = sorted({name for query in queries for name in query.extra})
+    if not others or any(query.gold is not None for query in queries):
+        return ""
+    return (
+        f"no query has a `gold`; {', '.join(map(str, others))}: kept with the queries, but not read ({READ})"
+    )
 
 
 def _query(where: str, row: object) -> CollectedQuery:
@@ -57,7 +72,7 @@ def _query(where: str, row: object) -> CollectedQuery:
     rest = dict(row)
     if "query" not in rest:
         raise TrainingError(
-            f"{where}: there is no `query` in it; it has {', '.join(map(str, rest)) or 'nothing'}"
+            f"{where}: there is no `query` in it; it has {', '.join(map(str, rest)) or 'nothing'} ({READ})"
         )
     text = rest.pop("query")
     if not isinstance(text, str) or not text.strip():

@@ -75,6 +75,15 @@ def test_a_made_row_shows_signals_forecasts_and_its_outcome(page, rows):
     expect(page.locator("tr.taken")).to_contain_text(row.plan)
 
 
+@pytest.mark.parametrize(("plan", "says"), [("large", False), ("small", True)])
+def test_only_what_took_another_plan_than_the_reference_saved(page, rows, plan, says):
+    row = next(row for row in reversed(rows) if row.plan == plan)
+    go(page, f"decisions/{row.decision_id}")
+    stopped = page.get_by_role("region", name="Where it stopped")
+    expect(stopped).to_contain_text("Cost")
+    expect(stopped.get_by_text("large instead", exact=True)).to_have_count(int(says))
+
+
 def test_bypass_is_reached_and_confirmed_by_the_keyboard_alone(page, house):
     for _ in range(12):
         page.keyboard.press("Tab")
@@ -261,7 +270,7 @@ def test_who_needs_a_key_is_asked_for_it(page):
 
     page.route("**/api/*", answer)
     page.reload()
-    page.get_by_label("Key").fill("sesame")
+    page.get_by_label("Token").fill("sesame")
     page.keyboard.press("Enter")
     page.wait_for_selector(".rows li")
     assert "Bearer sesame" in sent

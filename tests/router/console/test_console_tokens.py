@@ -33,7 +33,7 @@ def guarded(tmp_path_factory, served_over) -> Iterator[tuple[str, str, str]]:
 
 
 def sign_in(page: Any, token: str) -> None:
-    page.get_by_label("Key").fill(token)
+    page.get_by_label("Token").fill(token)
     page.get_by_role("button", name="Sign in").click()
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from training.collect.queries import read_queries
+from training.collect.queries import read_queries, unread
 from training.errors import TrainingError
 
 
@@ -43,6 +43,8 @@ def test_query_files_of_all_formats_say_the_same(tmp_path: Path) -> None:
             "row 2 has the query_id '1' of row 1",
         ),
         ('{"query": "x"}\n{"query": "y"}\n{"query": "x"}', "row 3 has the query_id"),
+        ('{"question": "x", "answer": 1}', "(query, and where known query_id, task and gold are read)"),
+        ('{"query": "x"}\n' * 4, "of row 1 (and so do 2 more rows)"),
     ],
 )
 def test_a_wrong_query_file_is_refused_with_its_place(tmp_path: Path, content: str, words: str) -> None:
@@ -65,3 +67,22 @@ def test_the_mark_that_other_programs_put_before_utf8_is_no_part_of_it(
 ) -> None:
     (tmp_path / f"q.{suffix}").write_text(text, "utf-8-sig")
     assert [query.query for query in read_queries(tmp_path / f"q.{suffix}")] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            [{"query": "x", "answer": 4, "kind": "sum"}],
+            "no query has a `gold`; answer, kind: kept with the queries",
+        ),
+        ([{"query": "x", "answer": 4}, {"query": "y", "gold": 4}], ""),
+        ([{"query": "x", "task": "sum"}], ""),
+    ],
+)
+def test_gold_answers_under_another_name_are_told_before_they_are_missed(
+    tmp_path: Path, rows: list[dict[str, object]], said: str
+) -> None:
+    (tmp_path / "q.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    told = unread(read_queries(tmp_path / "q.jsonl"))
+    assert told.startswith(said) and bool(told) == bool(said)
