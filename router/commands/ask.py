@@ -10,7 +10,7 @@ import typer
 
 from router.command_group import CommandFailed
 from router.commands.amounts import micros
-from router.commands.connection import ADMIN, ROUTER, asking, unknown_decision
+from router.commands.connection import ADMIN, ROUTER, asking, doubt_about
 from router.commands.tables import as_json
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ def outcome(
 ) -> None:
     """Report how a decision turned out; it is committed when this returns, also before its decision is.
 
-    Where the Admin service can be asked (another server's only by --admin), a decision that is not known is told.
+    Where the Admin service can be asked (another server's only by --admin), a decision that is not known, or is another
+    tenant's, is told.
 
     apportion outcome 0192f0… correct true --source grader
     """
@@ -126,9 +127,8 @@ def outcome(
     if said.duplicate:
         typer.echo(f"what was reported first stays; `--supersedes {said.key}` corrects it", err=True)
     beside = admin != ADMIN or server == ROUTER  # else it may be another service's
-    if beside and unknown_decision(admin, decision_id, tenant):
-        whose = f" of tenant {tenant!r}" if tenant else ""
-        typer.echo(f"but no decision {decision_id!r}{whose} is known here: is its id right?", err=True)
+    if beside and (doubt := doubt_about(admin, decision_id, tenant, said)):
+        typer.echo(f"but {doubt}", err=True)
     if kind is None and isinstance(read, str) and (meant := TRUTHS.get(read.strip().lower())):
         again = f"`--supersedes {said.key}` with {meant} corrects it, `--kind label` says that it is meant"
         typer.echo(f"{read!r} is kept as a label; did you mean {meant}? {again}", err=True)

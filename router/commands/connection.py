@@ -17,6 +17,7 @@ from router.durations import span
 
 if TYPE_CHECKING:
     from router.client import TLS, AdminClient, SyncClient
+    from router.clients.values import Reported
 
 ROUTER = "127.0.0.1:50051"
 ADMIN = "127.0.0.1:50052"
@@ -70,21 +71,32 @@ def ask_admin(
         return asyncio.run(asked())
 
 
-def unknown_decision(server: str, decision_id: str, tenant: str) -> bool:
-    """Whether the Admin port says that the tenant ("": whoever) has no such decision; it may be silent, or refuse."""
+def doubt_about(server: str, decision_id: str, tenant: str, said: Reported) -> str:
+    """Why a report about a decision will hardly count, as the Admin port sees it; "" where it is silent, or refuses.
+
+    `tenant`: as the report said; "" is the token's, or that of callers who name none.
+    """
     from router.client import AdminClient, ApportionError
     from router.clients.errors import NotFound
 
     tls = _tls()
+    whose = f" of tenant {tenant!r}" if tenant else ""
+    unknown = f"no decision {decision_id!r}{whose} is known here: is its id right?"
 
-    async def asked() -> bool:
+    async def asked() -> str:
         async with AdminClient(server, timeout_s=LOOK_S, token=os.environ.get(TOKEN, ""), tls=tls) as client:
             try:
-                return tenant not in {"", (await client.decision(decision_id)).tenant}
+                found = await client.decision(decision_id)
             except NotFound:
-                return True
+                return unknown
             except ApportionError:
-                return False
+                return ""
+        if tenant not in {"", found.tenant}:
+            return unknown
+        if said.duplicate or any(report.key == said.key for report in found.outcomes):
+            return ""
+        own = f"say --tenant {found.tenant}, or with [auth] use its token"
+        return f"the decision is of tenant {found.tenant!r}, and this counts there alone: {own}"
 
     return asyncio.run(asked())
 

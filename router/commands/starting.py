@@ -40,5 +40,6 @@ def wait_until_it_listens(
             return waited
         if waited >= QUIET_S and not said:
             said = True
-            say(f"{server}: nothing listens there yet; waiting up to {most_s:g} s for a service that starts")
+            how = f"waiting up to {most_s:g} s for a service that starts (`apportion --wait SECONDS …` says how long)"
+            say(f"{server}: nothing listens there yet; {how}")
         sleep(LOOK_EVERY_S)

@@ -20,6 +20,7 @@ DOLLARS = "USD"
 TOKENS = "tokens"
 GPU_SECONDS = "gpu_seconds"
 EVERYBODY = "*"
+REFUSED = '; no [[budgets]] names it, and [budget] says unknown_tenants = "refuse"'
 MICRO = 1_000_000
 LARGEST = 10**18  # micro-units; the store's integers have 63 bits
 
@@ -109,7 +110,7 @@ class Accounts:
             own = replace(own, name=f"{own.name}/{tenant}")
             return (own, *self._branch(own.within))
         if first is None and self.refuse_unknown:
-            raise UnknownName("tenant", tenant)  # the others' names are nobody's business
+            raise UnknownName("tenant", tenant, hint=REFUSED)  # the others' names are nobody's business
         return self._branch(first or ALL)
 
     def named(self, name: str) -> Account:

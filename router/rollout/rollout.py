@@ -159,11 +159,15 @@ class Rollout:
             found = self._applied or Releases()
             places = {BundleState.ACTIVE: found.active, BundleState.CANARY: found.canary}
             versions = [*cards, *(name for name in places.values() if name and name not in cards)]
-            listed = [self._listed(version, found, cards) for version in versions]
             configured = self._configured(found, cards)
-            if not found.active and configured.version and configured.version not in cards:
-                listed.append(configured)
-            return listed
+            own = (
+                "" if found.active else configured.version
+            )  # its folder may have been copied to the shelf, too
+            if own and own not in versions:
+                versions.append(own)
+            return [
+                configured if version == own else self._listed(version, found, cards) for version in versions
+            ]
 
         return await self._elsewhere(read)
 
@@ -221,7 +225,8 @@ class Rollout:
         # which may lie outside of the shelf
         version, card = predictions.version, getattr(predictions, "card", None)
         state = BundleState.ACTIVE if version else BundleState.RETIRED
-        return Listed(version, state, cards.get(version, card), 1.0 - found.canary_share, "configured")
+        share = 1.0 if version and found.canary == version else 1.0 - found.canary_share
+        return Listed(version, state, cards.get(version, card), share, "configured")
 
     def _listed(self, version: str, found: Releases, cards: Mapping[str, BundleCard]) -> Listed:
         step, refused = found.latest(version), self._ready.refused.get(version, "")

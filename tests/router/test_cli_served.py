@@ -6,63 +6,12 @@ import io
 import json
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from router.__main__ import commands
-
-ROOT = Path(__file__).parents[2]
-TOML = """
-policy = { kind = "fixed", plan = "cascade" }
-reference = "one"
-untrained = "one"
-[backends.small]
-kind = "scripted"
-script = ["The answer is 4."]
-price_out = 2.0
-[backends.large]
-kind = "scripted"
-script = ["The answer is 5."]
-price_out = 8.0
-[[plans]]
-name = "one"
-stages = [{ backend = "small" }]
-[[plans]]
-name = "cascade"
-stages = [{ backend = "small", stop = { kind = "confident", threshold = 0.99 } }, { backend = "large" }]
-[server]
-listen = "127.0.0.1:0"
-admin_listen = "127.0.0.1:0"
-[store]
-sqlite = ":memory:"
-"""
-
-
-@dataclass(frozen=True)
-class Served:
-    """A running service."""
-
-    process: subprocess.Popen[str]
-    router: str
-    admin: str
-
-
-def start(folder: Path, *options: str) -> Served:
-    (folder / "router.toml").write_text(TOML)
-    arguments = [sys.executable, "-m", "router", "serve", "--config", str(folder / "router.toml"), *options]
-    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    found = re.fullmatch(r"listening router=(127\.0\.0\.1:\d+) admin=(127\.0\.0\.1:\d+)\n", line)
-    if found is None:
-        pytest.fail(f"{line!r}, then {process.communicate()}")
-    return Served(process, found[1], found[2])
+from tests.router.cli_service import TOML, Served, asked, run, start
 
 
 @pytest.fixture(scope="module")
@@ -71,33 +20,6 @@ def served(tmp_path_factory) -> Iterator[Served]:
     yield service
     service.process.terminate()
     service.process.communicate(timeout=30)
-
-
-@dataclass
-class Told:
-    """How a command ended."""
-
-    exit_code: int = 0
-    output: str = ""
-    stderr: str = ""
-
-
-def run(*arguments: str) -> Told:
-    told, out, err = Told(), io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        try:
-            commands().main(list(arguments), prog_name="apportion")
-        except SystemExit as ended:
-            told.exit_code = ended.code if isinstance(ended.code, int) else 0
-    told.output, told.stderr = out.getvalue(), err.getvalue()
-    return told
-
-
-def asked(served: Served, *options: str) -> dict:
-    told = run("ask", "What is 2 + 2?", "--server", served.router, "--json", *options)
-    assert told.exit_code == 0, told.stderr
-    reply: dict = json.loads(told.output)
-    return reply
 
 
 def test_ask_prints_the_answer_and_nothing_else_on_standard_output(served):
@@ -159,52 +81,6 @@ def test_metadata_is_logged(served):
     assert logged["metadata"] == {"kind": "sum"}
 
 
-def test_an_outcome_is_seen_at_its_decision(served):
-    decision_id = asked(served)["decision_id"]
-    told = run("outcome", decision_id, "correct", "false", "--source", "test", "--server", served.router)
-    shown = run("decisions", decision_id, "--server", served.admin)
-    assert told.output.startswith("committed, key ")
-    assert re.search(r"^outcome +correct = False by test$", shown.output, re.MULTILINE)
-
-
-def test_an_outcome_of_a_decision_that_is_not_known_is_committed_and_says_so(served):
-    told = run("outcome", "123", "correct", "true", "--server", served.router, "--admin", served.admin)
-    known = run(
-        *("outcome", asked(served)["decision_id"], "correct", "true"),
-        *("--server", served.router, "--admin", served.admin),
-    )
-    assert told.output.startswith("committed, key ")
-    assert told.stderr == "but no decision '123' is known here: is its id right?\n"
-    assert known.stderr == ""
-
-
-def test_a_label_that_looks_like_a_truth_value_gets_a_hint(served):
-    report = ("outcome", asked(served)["decision_id"], "correct", "Yes", "--server", served.router)
-    meant = run(*report, "--kind", "label", "--source", "another")
-    assert run(*report).stderr.startswith("'Yes' is kept as a label; did you mean true? `--supersedes ")
-    assert meant.stderr == ""
-
-
-def test_an_outcome_reported_twice_is_known_already(served):
-    decision_id = asked(served)["decision_id"]
-    arguments = ("outcome", decision_id, "score", "0.5", "--server", served.router)
-    assert run(*arguments).output.startswith("committed")
-    again = run(*arguments)
-    assert again.output.startswith("known already")
-    assert again.stderr.startswith("what was reported first stays; `--supersedes ")
-
-
-def test_a_report_is_corrected_as_the_hint_says(served):
-    decision_id = asked(served)["decision_id"]
-    where = ("--server", served.router)
-    key = run("outcome", decision_id, "correct", "true", *where).output.split()[-1]
-    assert run("outcome", decision_id, "correct", "false", *where).output.startswith("known already")
-    corrected = run("outcome", decision_id, "correct", "false", "--supersedes", key, *where)
-    assert corrected.output.startswith("committed")
-    shown = run("decisions", decision_id, "--server", served.admin).output
-    assert re.findall(r"^outcome +(.*)$", shown, re.MULTILINE) == ["correct = False"]
-
-
 def test_the_other_services_port_is_named(served):
     assert (
         "another service is there; this command asks the Admin service"
@@ -214,29 +90,6 @@ def test_the_other_services_port_is_named(served):
         "this command asks the Router service, at `listen`"
         in run("ask", "hi", "--server", served.admin).stderr
     )
-
-
-@pytest.mark.parametrize(
-    ("value", "kind", "logged"),
-    [
-        ("true", None, True),
-        ("0.25", None, 0.25),
-        ("up", None, "up"),
-        ("1", "label", "1"),
-        ("no", "comment", "no"),
-    ],
-)
-def test_an_outcome_has_the_kind_that_it_looks_like_or_that_is_said(served, value, kind, logged):
-    decision_id = asked(served)["decision_id"]
-    options = ("--kind", kind) if kind else ()
-    run("outcome", decision_id, "seen", value, *options, "--server", served.router)
-    found = json.loads(run("decisions", decision_id, "--server", served.admin, "--json").output)["outcomes"]
-    assert [outcome["value"] for outcome in found] == [logged]
-
-
-def test_a_value_that_is_not_of_the_kind_that_is_said_is_refused(served):
-    told = run("outcome", "d", "seen", "many", "--kind", "number", "--server", served.router)
-    assert (told.exit_code, told.stderr) == (1, "VALUE: wants a number, got 'many'\n")
 
 
 def test_decisions_lists_the_latest_first(served):

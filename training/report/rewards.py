@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from training.report.rows import Reported, Row
 
+OTHERS = "for another tenant than the decision's (report with its tenant, or its token)"
+
 
 @dataclass(frozen=True, slots=True)
 class Rewards:
@@ -33,13 +35,15 @@ def rewards_of(
     `metric` "": the one with the most outcomes that have a reward; `labels`: label -> reward in [0, 1].
     """
     places = _places(rows)
+    tenants = {row.decision_id: row.tenant for row in rows}
     left_out: Counter[str] = Counter()
     found: dict[str, list[tuple[tuple[str, ...], float, float]]] = defaultdict(list)
     metrics: Counter[str] = Counter()
     for outcome in outcomes:
         about = places.get(_subject(outcome), ())
         if not about:
-            left_out["about no answered decision of the period"] += 1
+            foreign = tenants.get(outcome.decision_id, outcome.tenant) != outcome.tenant
+            left_out[OTHERS if foreign else "about no answered decision of the period"] += 1
             continue
         metrics[outcome.metric] += 1
         reward = reward_of(outcome, labels)
@@ -72,7 +76,7 @@ def reward_of(outcome: Reported, labels: Mapping[str, float]) -> float | str:
 
 
 def _places(rows: Iterable[Row]) -> dict[tuple[str, str, str], tuple[str, ...]]:
-    """(tenant, kind of id, id) -> the answered decisions that bear it; a decision's own id needs no tenant."""
+    """(tenant, kind of id, id) -> the answered decisions that bear it."""
     places: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for row in rows:
         if not row.replied or row.shadow_of:

@@ -236,7 +236,7 @@ def test_an_amount_that_is_none_is_refused_and_changes_nothing(micros):
 
 def test_a_tenant_that_nobody_named_can_be_refused():
     ledger, _ = made(TREE[:3], refuse_unknown=True)
-    with pytest.raises(UnknownName, match=r"unknown tenant 'stranger'$"):
+    with pytest.raises(UnknownName, match=r"unknown tenant 'stranger'; no \[\[budgets\]\] names it"):
         ledger.reserve("q1", Amount(1), "stranger")
 
 

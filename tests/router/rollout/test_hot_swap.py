@@ -12,6 +12,7 @@ import pytest
 from predictors.bundle_files import save_bundle
 from predictors.observation import Message, Part, Query
 from router.client import ApportionError, Reply
+from router.clients.admin_types import BundleSeen
 from router.commands.bundles import _said
 from router.domain.decision import Mode
 from router.domain.events import Done
@@ -47,6 +48,29 @@ async def test_the_bundle_that_the_configuration_names_is_listed_with_its_card(s
         (found,) = (one for one in await house.admin.bundles() if one.version == version)
     assert (found.note, found.state) == ("configured", BundleState.ACTIVE)
     assert found.metrics  # of its card, which says when it was fitted, too
+
+
+async def test_the_configured_bundle_is_listed_as_what_decides_though_a_copy_lies_on_the_shelf(
+    serving, shelf, three_bundles
+):
+    one, other, _ = (bundle.version for bundle in three_bundles)
+
+    def listed(seen: list[BundleSeen]) -> dict[str, tuple[BundleState, float, str]]:
+        return {each.version: (each.state, each.share, each.note) for each in seen}
+
+    async with serving(top=f'bundle = "bundles/{one}"') as house:
+        assert await bundle_of(house) == one
+        before = listed(await house.admin.bundles())
+        await house.admin.promote_bundle(other, BundleState.CANARY, 0.25)
+        tried = listed(await house.admin.bundles())
+        await house.admin.promote_bundle(other, BundleState.ACTIVE)
+        after = listed(await house.admin.bundles())
+    assert before[one] == (BundleState.ACTIVE, 1.0, "configured")
+    assert (tried[one], tried[other][:2]) == (
+        (BundleState.ACTIVE, 0.75, "configured"),
+        (BundleState.CANARY, 0.25),
+    )
+    assert (after[one][1], after[other][:2]) == (0.0, (BundleState.ACTIVE, 1.0))
 
 
 async def test_bundles_are_listed_with_what_they_are_used_for(serving, three_bundles):

@@ -9,6 +9,7 @@ import pytest
 
 from training.errors import TrainingError
 from training.report.command import labels_of
+from training.report.rewards import OTHERS
 
 
 def test_applied_rows_have_their_mean_reward_with_wilsons_interval(log, store):
@@ -51,7 +52,8 @@ def test_outcomes_become_rewards(log, store, value, kind, reward):
         (0, True, "bool", {"weight": math.inf}, "weight is not above 0"),
         (0, True, "bool", {"sample_id": "0.1"}, "about a sample, not about the answer"),
         (9, True, "bool", {}, "about no answered decision of the period"),
-        (0, True, "bool", {"tenant": "another"}, "about no answered decision of the period"),
+        (0, True, "bool", {"tenant": "another"}, OTHERS),
+        (9, True, "bool", {"tenant": "another"}, "about no answered decision of the period"),
     ],
 )
 def test_an_outcome_that_is_no_reward_is_left_out_with_its_reason(
