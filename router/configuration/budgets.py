@@ -89,6 +89,15 @@ def _check_server(address: str, path: Path, problems: Problems) -> None:
         return
     if password:
         problems.add(path, "holds a password; put it into PGPASSWORD or ~/.pgpass")
+        return
+    try:
+        from router.connections.postgres_connection import fault_of
+    except ImportError:
+        return  # the start says which extra is missing
+    # a service would take it for a server that is away, and wait
+    fault = fault_of(address) if is_postgres(address) else ""
+    if fault:
+        problems.add(path, f"is no address of a server: {fault}")
 
 
 def ledger_address(config: Config) -> str:

@@ -15,6 +15,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 CONNECT_S = 3  # for a connection, its greeting and its password
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")  # libpq's
 INTERVAL_S = 0.1  # psycopg's own: how often it looks for Ctrl-C
 
 
@@ -61,6 +62,17 @@ def connect(address: str, options: str, patience_s: float = float("inf")) -> Tim
         raise psycopg.OperationalError(_line(error)) from error
     connection.patience_s = patience_s
     return connection
+
+
+def fault_of(address: str) -> str:
+    """Why an address can never be connected to, whatever the server: "" where nothing is known to be wrong with it."""
+    try:
+        said = conninfo_to_dict(address).get("sslmode")
+    except psycopg.Error as error:
+        return str(error).strip()
+    if said is None or said in SSL_MODES:
+        return ""
+    return f"sslmode wants one of {', '.join(SSL_MODES)}, got {said!r}"
 
 
 def _line(error: psycopg.Error) -> str:

@@ -105,10 +105,21 @@ def test_a_place_for_budgets_that_cannot_be_is_told(file, address, said):
         ("postgresql://u:secret@host/db", "holds a password; put it into PGPASSWORD"),
         ("postgresql://u@host/db?password=secret", "holds a password; put it into PGPASSWORD"),
         ("rows.db", "wants postgresql://HOST/DATABASE"),
+        ("postgresql://u@host/db?sslmod=require", 'invalid URI query parameter: "sslmod"'),
+        (
+            "postgresql://u@host/db?sslmode=yes",
+            "sslmode wants one of disable, allow, prefer, require, verify-ca",
+        ),
+        ("postgresql://u@host/%zz", 'invalid percent-encoded token: "%zz"'),
     ],
 )
 def test_a_server_for_decisions_that_cannot_be_is_told(file, address, said):
     assert said in problems(file("", store=f'{STORE}postgres = "{address}"\n'))
+
+
+def test_parameters_of_a_servers_address_that_it_knows_are_no_problem(file):
+    address = "postgresql://u@host:5433/db?sslmode=verify-full&sslrootcert=/ca.pem&options=-csearch_path%3Dx"
+    assert problems(file("", store=f'{STORE}postgres = "{address}"\n')) == ""
 
 
 def test_budgets_are_kept_where_decisions_of_several_replicas_are(file):
