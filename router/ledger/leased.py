@@ -20,10 +20,8 @@ from router.ledger.accounts import Account, Accounts
 from router.ledger.hand import DRIFT, RETRY_S, Hand, micro_units
 from router.ledger.requests import Request, Requests
 from router.ledger.shared import SharedStore
-from router.ledger.state import Answer, Ask
+from router.ledger.state import CLOCK_STEP_S, Answer, Ask
 
-# the store's clock may jump ahead by so much during a lease; further, money is booked twice
-CLOCK_STEP_S = 30.0
 FETCHES = 5  # what was fetched for a request may be taken by those that reserve without waiting
 MOST_BRANCHES = 10_000  # tenants whose accounts are known by heart
 IDLE_S = 600.0  # a tenant's copy of an account that was not used for so long is given back
@@ -59,6 +57,7 @@ class Leased:
         # the same: off the event loop
         self.elsewhere: Callable[[Callable[[], int]], Awaitable[int]] | None = None
         self.away = ""  # why the store cannot be reached; "": it can
+        self.stands_still = ""  # why nothing leaves the windows for now; "": it does
         self.expired = 0  # requests charged at their worst case because they were not settled in time
         self._clock = monotonic_s
         self._hands: dict[str, Hand] = {}  # by account
@@ -175,6 +174,7 @@ class Leased:
     def troubles(self) -> tuple[str, ...]:
         told = (
             (self.away, f"the store of budgets is away: {self.away}"),
+            (self.stands_still, self.stands_still),
             (self.breaches, f"{self.breaches} requests used more than was reserved for them"),
             (self.expired, f"{self.expired} requests were charged at their worst case: not settled in time"),
         )
@@ -212,6 +212,7 @@ class Leased:
         self._exchanged_at = asked_at
         usable_until = asked_at + terms.lease_s * (1 - DRIFT) - terms.request_s - CLOCK_STEP_S
         self.away, again = "", False
+        self.stands_still = max((answer.stands_still for answer in answers), default="")
         for ask, answer in zip(asks, answers, strict=True):
             hand = self._hands[ask.account]
             again = hand.hear(ask, answer, usable_until if not ask.leave else float("-inf"), now) or again

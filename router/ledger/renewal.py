@@ -109,7 +109,11 @@ class Renewal:
             return
         if self.ledger.away:
             self._log.warning("store of budgets is back")
-        if self.ledger.hear(asks, answers, asked_at) and not again:
+        stood = self.ledger.stands_still
+        more = self.ledger.hear(asks, answers, asked_at)
+        if bool(stood) != bool(self.ledger.stands_still):
+            self._log.warning(self.ledger.stands_still or "the clock of the store of budgets has caught up")
+        if more and not again:
             await self._exchange(leave=leave, again=True)
 
     async def _call(self, call: Callable[[], Result]) -> Result:

@@ -7,9 +7,13 @@ twice.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import Enum
 
 from router.ledger.window import Window
+
+# the store's clock may jump ahead by so much during a lease; further, money is booked twice
+CLOCK_STEP_S = 30.0
 
 
 class Moved(Enum):
@@ -136,3 +140,14 @@ class Answer:
     queries: int = 0  # reserved for, by all replicas
     leaving: tuple[tuple[float, int], ...] = ()  # (in seconds, amount), in order: what leaves the window when
     ends_in_s: float | None = None
+    ahead_s: float = (
+        0.0  # of the store's clock is the latest time that it ever told: so long nothing leaves the window
+    )
+
+    @property
+    def stands_still(self) -> str:
+        """That nothing leaves the window for now, and why; "" where it does, or the clock stepped as clocks do."""
+        if self.ahead_s < CLOCK_STEP_S:
+            return ""
+        ahead = timedelta(seconds=round(self.ahead_s))
+        return f"the clock of the store of budgets was set back: nothing leaves the windows for {ahead}"

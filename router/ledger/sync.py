@@ -18,13 +18,13 @@ REMEMBER_S = 86_400.0  # so long a closed lease is known to a replica that comes
 
 def sync(state: State, ask: Ask, replica: str, now: float) -> tuple[Answer, list[Movement]]:
     """Change `state` as the replica asks; `now` is the store's clock."""
-    now = advance(state, now)
+    told, now = now, advance(state, now)
     book = Book(state, ask.account, ask.window.leaves(now), now, opening(state, ask.account, now))
     book.sweep(replica)
     lease = state.leases.get(replica)
     if lease is None or ask.sequence > lease.sequence:  # else a later request has overtaken this one
         lease = _heed(book, lease, ask, replica)
-    return _answer(state, lease, ask, now), book.movements
+    return _answer(state, lease, ask, now, now - told), book.movements
 
 
 def _heed(book: Book, lease: Lease | None, ask: Ask, replica: str) -> Lease:
@@ -58,7 +58,7 @@ def _begin(state: State, replica: str) -> Lease:
     return lease
 
 
-def _answer(state: State, lease: Lease, ask: Ask, now: float) -> Answer:
+def _answer(state: State, lease: Lease, ask: Ask, now: float, ahead_s: float) -> Answer:
     end = ask.window.ends(now)
     return Answer(
         account=ask.account,
@@ -75,6 +75,7 @@ def _answer(state: State, lease: Lease, ask: Ask, now: float) -> Answer:
         queries=state.queries,
         leaving=tuple((leaves - now, amount) for leaves, amount in state.slices),
         ends_in_s=None if end is None else end - now,
+        ahead_s=ahead_s,
     )
 
 

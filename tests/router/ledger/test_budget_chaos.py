@@ -18,8 +18,9 @@ from router.errors import BudgetExceeded, StoreError
 from router.ledger import ALL, Amount, Reservation
 from router.ledger.accounts import TOKENS, Account, Accounts
 from router.ledger.audit import audit, compare_charges
-from router.ledger.leased import CLOCK_STEP_S, Leased, Terms
+from router.ledger.leased import Leased, Terms
 from router.ledger.shared import Memory
+from router.ledger.state import CLOCK_STEP_S
 from router.ledger.window import Window
 
 SCHEDULES = int(os.environ.get("APPORTION_SCHEDULES", "500"))
