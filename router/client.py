@@ -290,7 +290,7 @@ class Client:
         timeout_s: float | None = None,
         retries: int | None = None,
     ) -> Reported:
-        """Say what became of a decision; when it returns, that is committed.
+        """Say what became of a decision of `tenant` (as the query said; a token says it); then it is committed.
 
         await client.report(reply.decision_id, "thumbs", "up", source="user")
         """

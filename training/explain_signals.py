@@ -10,6 +10,8 @@ MEANINGS = {  # in the order they are told; the glossary says more
     "reward": "expected reward of a single sample",
     "gain": "expected reward of the first less the second",
     "plan_quality": "expected reward of a plan",
+    "table_quality": "mean reward of a plan among queries as difficult",
+    "plan_samples": "expected samples of a plan's stages",
     "helps": "what a plan's further samples and stages add",
     "tokens_out": "expected output tokens",
     "tokens_out_p90": "output tokens that nine of ten samples stay below",
@@ -20,6 +22,8 @@ MEANINGS = {  # in the order they are told; the glossary says more
     "self_eval": "the model itself would rather start over",
     "safe_to_stop": "stopping a growing sample loses nothing",
     "looping": "how much a growing sample repeats itself",
+    "sample_cost": "expected micro-dollars of a single sample",
+    "price": "right answers that a dollar must bring",
     "p_right_state": "right, by the model's states",
     "p_agree": "two samples agree, by the model's states",
 }

@@ -31,8 +31,8 @@ def allocate(
     queries: Annotated[
         Path,
         typer.Argument(
-            help='A line of JSON per query: {"prompt": "…", "task": "…", "metadata": {…}}; a file for collect, '
-            'which says "query", will do.'
+            help='A line of JSON per query: {"prompt": "…", "task": "…", "metadata": {…}}; a JSONL file for '
+            'collect, which says "query", will do.'
         ),
     ],
     out: Annotated[Path, typer.Option(help="Results, a line of JSON each, as they come.")],
@@ -104,7 +104,9 @@ def _read(path: Path) -> Iterator[BatchQuery]:
         try:
             found = json_text.loads(line)
         except ValueError as error:
-            raise CommandFailed(f"{path}:{number}: is not JSON: {error}") from error
+            raise CommandFailed(
+                f"{path}:{number}: is not JSON, a line of which is wanted per query: {error}"
+            ) from error
         texts = [found[key] for key in ("prompt", "query") if key in found] if isinstance(found, dict) else []
         if len(texts) != 1 or not isinstance(texts[0], str):
             raise CommandFailed(f'{path}:{number}: wants {{"prompt": "…"}} or {{"query": "…"}}')

@@ -62,11 +62,13 @@ def serve(
 ) -> None:
     """Answer queries until SIGTERM or SIGINT, then drain.
 
-    When all ports listen one line is printed on standard output:
-    `listening router=127.0.0.1:50051 admin=127.0.0.1:50052`, with ` http=127.0.0.1:8080` after it where the OpenAI door
-    is open, ` metrics=127.0.0.1:9464` where Prometheus has a port of its own, and ` health=…` for probes.
+    When all ports listen one line is printed on standard output, `listening router=127.0.0.1:50051
+    admin=127.0.0.1:50052`; `http=…` follows where the OpenAI door is open, `metrics=…` where Prometheus has a port of
+    its own, `health=…` where probes have one.
+
     On SIGTERM new queries are refused and running ones may end within server.drain_s seconds; a second signal cuts
     them.
+
     With several workers the address of Admin is the first one's; what operators change reaches all, and /metrics shows
     all of them together.
     """

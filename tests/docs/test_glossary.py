@@ -24,7 +24,8 @@ PARTS = {"exits", "own", "backend", "canary", "forward"}  # of bundles, names of
 
 def emitted() -> set[str]:
     """What is written as f"name/{...}" where signals are made, and what is said of every backend."""
-    places = [*(ROOT / "predictors").glob("*.py"), *(ROOT / "router").glob("*.py")]
+    folders = ("predictors", "router", "router/first_decision", "router/allocation")
+    places = [place for folder in folders for place in (ROOT / folder).glob("*.py")]
     found = {name for place in places for name in re.findall(r'f"([a-z_0-9]+)/\{', place.read_text("utf-8"))}
     probes = re.findall(r'\("(p_\w+)", self\.\w+\)', (ROOT / "predictors" / "state_head.py").read_text())
     return (found | set(probes) | {name.partition("/")[0] for name in signal_names("ab")} | {SIGNAL}) - PARTS

@@ -86,7 +86,10 @@ def fit(
     print(f"{out}: bundle {card.version} of {', '.join(card.backends)}")
     for name, count in sorted(card.counts.items()):
         print(f"  {name.replace('_', ' ')}: {count:g}")
-    print(f"held out (in full: {out}/card.json):")
+    print(
+        f"held out (in full: {out}/card.json; brier_skill: 1 is certain and right, 0 no better than the mean;"
+    )
+    print("  ece: by how much probabilities are off on average):")
     for name, value in told(card.metrics):
         print(f"  {name}: {value:.3f}")
     for line in own_heads(card):
