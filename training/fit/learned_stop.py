@@ -67,10 +67,13 @@ class Guarded:
 
 
 def guarded(
-    runs: Runs, right: Floats, theirs: Candidates, tuning: NDArray[np.bool_], points: float
+    runs: Runs, table: Floats, right: Floats, theirs: Candidates, tuning: NDArray[np.bool_], points: float
 ) -> Guarded:
-    """Looks at `tuning` only. `right` (n,): P(a sample is right), held out; `theirs`: what `value_of_next` offers."""
-    table, places = states(runs), np.flatnonzero(tuning)
+    """Looks at `tuning` only. `table`: `states` of the runs, which are the same for every half.
+
+    `right` (n,): P(a sample is right), held out; `theirs`: what `value_of_next` offers.
+    """
+    places = np.flatnonzero(tuning)
     halves = [np.isin(np.arange(len(tuning)), places[part::2]) for part in range(2)]
     drawn, lost = [], []
     for mine, other in (halves, halves[::-1]):
@@ -146,7 +149,8 @@ def guarded_stop(known: Known, points: float = POINTS) -> tuple[LearnedStop, Gua
     if theirs is None or expected is None:
         name = known.runs.problem.backend
         raise NotEnoughData(f"too few queries to learn what to expect of {name!r}")
-    found = guarded(known.runs, expected.right, theirs, everything.tuning, points)
+    table = states(known.runs)
+    found = guarded(known.runs, table, expected.right, theirs, everything.tuning, points)
     setting = found.candidates.chosen(everything.tuning, known.runs.reference, points)
     return LearnedStop(found.weights, LEASTS[setting]) if found.better else LearnedStop(), found
 

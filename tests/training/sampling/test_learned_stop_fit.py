@@ -82,7 +82,7 @@ def test_the_simulation_stops_every_run_where_the_serving_rule_does(runs: Runs) 
 
 
 def test_where_the_votes_tell_the_guard_lets_it_pass_against_a_fixed_number(runs: Runs) -> None:
-    found = guarded(runs, EVEN, fixed_of(runs), ALL, 2.0)
+    found = guarded(runs, states(runs), EVEN, fixed_of(runs), ALL, 2.0)
     assert found.better and len(found.weights) == len(FEATURES)
     assert found.samples[0] < found.samples[1] - 1
     assert found.candidates.labels[0].startswith("least")
@@ -91,7 +91,7 @@ def test_where_the_votes_tell_the_guard_lets_it_pass_against_a_fixed_number(runs
 def test_against_one_who_knows_the_end_it_falls_back(runs: Runs) -> None:
     first = np.argmax(runs.right, axis=2) + 1
     oracle = Candidates.of(runs, ("oracle",), first[None])
-    found = guarded(runs, EVEN, oracle, ALL, 2.0)
+    found = guarded(runs, states(runs), EVEN, oracle, ALL, 2.0)
     assert not found.better and found.weights == ()
     assert found.candidates is oracle
 
@@ -101,5 +101,5 @@ def test_the_guard_does_not_look_at_the_other_half(runs: Runs) -> None:
     right = runs.right.copy()
     right[:, ~half] = 1 - right[:, ~half]
     other = replace(runs, right=right)
-    one, two = (guarded(each, EVEN, fixed_of(each), half, 2.0) for each in (runs, other))
+    one, two = (guarded(each, states(each), EVEN, fixed_of(each), half, 2.0) for each in (runs, other))
     assert (one.weights, one.samples, one.better) == (two.weights, two.samples, two.better)
