@@ -143,15 +143,25 @@ def _map(named: Named) -> Any:
 def read_decisions(path: str | Path, recordings: Mapping[str, Recording]) -> Iterator[DecisionRows]:
     """The blocks of a file, in its order; neighbouring rows with one key are one block.
 
-    Raises RecordingError where a row names a recording, query or sample that is not there.
+    Raises RecordingError for a file of something else, and where a row names a recording, query or sample that is
+    not there.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(path)
+    def read(group: int) -> Any:
+        try:
+            return file.read_row_group(group).cast(schema())
+        except (pa.ArrowException, ValueError, OSError) as error:
+            raise RecordingError(f"{path}: is no file of decisions: {error}") from error
+
+    try:
+        file = pq.ParquetFile(path)
+    except pa.ArrowException as error:
+        raise RecordingError(f"{path}: cannot be read as Parquet: {error}") from error
     rest = schema().empty_table()
     for group in range(file.num_row_groups):
-        table = pa.concat_tables([rest, file.read_row_group(group).cast(schema())]).combine_chunks()
+        table = pa.concat_tables([rest, read(group)]).combine_chunks()
         starts = _block_starts(table)
         last = group == file.num_row_groups - 1
         for begin, end in pairwise(starts):

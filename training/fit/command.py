@@ -141,7 +141,11 @@ def own_heads(card: BundleCard) -> Iterator[str]:
 
 def read_ids(path: Path) -> list[str]:
     """Query ids, one a line; blank lines are left out, repeats kept once. Raises `TrainingError` for none."""
-    ids = list(dict.fromkeys(line for line in path.read_text("utf-8").splitlines() if line.strip()))
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise TrainingError(f"{path}: is no list of query ids: no UTF-8: {error}") from error
+    ids = list(dict.fromkeys(line for line in lines if line.strip()))
     if not ids:
         raise TrainingError(f"{path} names no query; one id a line is expected")
     return ids

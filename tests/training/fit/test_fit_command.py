@@ -78,6 +78,14 @@ def test_a_file_that_names_no_query_is_refused(tmp_path):
         read_ids(tmp_path / "FIT.txt")
 
 
+def test_a_list_of_queries_may_begin_with_a_byte_order_mark_and_must_be_text(tmp_path):
+    (tmp_path / "FIT.txt").write_bytes(b"\xef\xbb\xbfq1\r\nq2\r\n")
+    assert read_ids(tmp_path / "FIT.txt") == ["q1", "q2"]
+    (tmp_path / "FIT.txt").write_bytes(b"PAR1\x80\x81")
+    with pytest.raises(TrainingError, match=r"FIT\.txt: is no list of query ids: no UTF-8"):
+        read_ids(tmp_path / "FIT.txt")
+
+
 def test_backends_with_a_head_of_their_own_are_told_with_what_it_brings(rows):
     card = fit_held_out(rows.taken(range(50))).bundle.card
     assert list(own_heads(card)) == []

@@ -118,5 +118,18 @@ def test_rows_of_a_recording_that_is_not_given_are_named(recording: Recording, t
         list(read_decisions(tmp_path / "out.parquet", {"another": recording}))
 
 
+@pytest.mark.parametrize("content", [b"", b"query_id,plan\n", b"PAR1" * 9])
+def test_a_file_that_is_no_parquet_is_named(recording: Recording, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "out.parquet").write_bytes(content)
+    with pytest.raises(RecordingError, match=r"out\.parquet: cannot be read as Parquet"):
+        list(read_decisions(tmp_path / "out.parquet", {recording.name: recording}))
+
+
+def test_a_table_of_something_else_is_named(recording: Recording, tmp_path: Path) -> None:
+    pq.write_table(recording.sample_table, tmp_path / "out.parquet")
+    with pytest.raises(RecordingError, match=r"out\.parquet: is no file of decisions"):
+        list(read_decisions(tmp_path / "out.parquet", {recording.name: recording}))
+
+
 def test_plans_are_named_after_their_backends(recording: Recording) -> None:
     assert [plan.name for plan in single_plans(routing_problem(recording, 0))] == ["small", "large"]
