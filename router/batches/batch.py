@@ -63,11 +63,19 @@ class Cut(asyncio.CancelledError):
         self.cost = cost
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a query may have now."""
+
+    forecasts: Sequence[Forecast]  # of the plans that are feasible, with their worst costs
+    price: float = 0.0  # quality per dollar, >= 0: what compute costs its tenant now; the batch may say more
+
+
 class Asked(Protocol):
     """How a batch's queries are asked; bodies are the door's own."""
 
-    def look(self, item: Item) -> Sequence[Forecast]:
-        """The plans that a query may have now, with their worst costs. Raises `RouterError`."""
+    def look(self, item: Item) -> Looked:
+        """The plans that a query may have now. Raises `RouterError`."""
         ...
 
     async def answer(self, item: Item, most: int | None, price: float, time_left_s: float | None) -> Result:

@@ -1,9 +1,10 @@
 """One batch, worked off: a price for all that is left of it, set anew before every query; its money is never exceeded.
 
 Of the money that is free, a query may take the worst case of its dearest plan that still leaves what the cheapest
-plans of the others take; it is held until the query is over. Where no plan fits what is free while others run, it
-waits for them; where none run, it stays unanswered, and shorter queries behind it may still fit. So does a query for
-which its tenant's own budget has nothing: the batch is worked off again when there may be some.
+plans of the others take; it is held until the query is over. Where no plan fits what is free while others run, or not
+the one that is worth most at the price (in a batch that has time), it waits for them; where none run, it stays
+unanswered, and shorter queries behind it may still fit. So does a query for which its tenant's own budget has nothing:
+the batch is worked off again when there may be some.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from router.batches.batch import Asked, Batch, BatchState, Cut, Item, Result
+from router.batches.batch import Asked, Batch, BatchState, Cut, Item, Looked, Result
 from router.batches.kept import Batches
 from router.batches.price import BatchPrice
 from router.domain.choice import Forecast
@@ -71,7 +72,7 @@ class Work:
         offers = []
         for item in picked:
             with contextlib.suppress(RouterError):  # it will be told when its turn comes
-                offers.append(_offer(self.asked.look(item)))
+                offers.append(_offer(self.asked.look(item).forecasts))
             await asyncio.sleep(0)
         return BatchPrice(offers, len(self._items) + len(offers))
 
@@ -96,12 +97,12 @@ class Work:
             if left is not None and left <= 0:
                 raise DeadlineExceeded("the batch was to be finished before this query began")
             try:
-                forecasts = self.asked.look(item)
-                most = await self._room(forecasts)
+                looked = self.asked.look(item)
+                most = await self._room(looked)
                 if most is None and self.batch.budget is not None:
                     self._exhausted = True
                     return None
-                return await self._ask(item, most, forecasts)
+                return await self._ask(item, most, looked.forecasts)
             except RouterError as error:
                 wait_s: float | None = getattr(error, "retry_after_s", None)
                 if wait_s is None:
@@ -152,22 +153,41 @@ class Work:
         )
         return replace(self.asked.failure(item, error), cost=cost)
 
-    async def _room(self, forecasts: Sequence[Forecast]) -> int | None:
+    async def _room(self, looked: Looked) -> int | None:
         """Micro-dollars, held from now on; None where there is no budget, or too little of it is left."""
         if self.batch.budget is None:
             return None
+        price = 0.0
+        if self._price is not None:
+            left = self.batch.budget - self._spent
+            price = max(looked.price, self._price.now(left, len(self._items) + self._running + 1))
         async with self._freed:
             while True:
                 free = self.batch.budget - self._spent - self._held
-                fitting = [one.worst_cost for one in forecasts if one.worst_cost <= free]
+                others = self._price.least * len(self._items) if self._price else 0.0
+                fitting = [one.worst_cost for one in looked.forecasts if one.worst_cost <= free]
                 if fitting:
-                    others = self._price.least * len(self._items) if self._price else 0.0
                     most = max([worst for worst in fitting if worst <= free - others], default=min(fitting))
-                    self._held += most
-                    return most
-                if not self._held:
+                    if not self._held or most >= self._wanted(looked, price, free + self._held - others):
+                        self._held += most
+                        return most
+                elif not self._held:
                     return None
                 await self._freed.wait()
+
+    def _wanted(self, looked: Looked, price: float, room: float) -> int:
+        """The worst case of the best plan that fits the room once nothing runs; 0: it is not waited for.
+
+        Worst cases may be a hundred times what is charged: what is held for others is soon free again.
+        """
+        if self.batch.finish_by is not None:
+            return 0
+        worth = [
+            (one.quality - price * one.cost * 1e-6, -one.worst_cost)
+            for one in looked.forecasts
+            if one.quality is not None and one.worst_cost <= room
+        ]
+        return -max(worth)[1] if worth else 0
 
     def _time_left_s(self) -> float | None:
         return None if self.batch.finish_by is None else self.batch.finish_by - self.wall_s()

@@ -47,6 +47,9 @@ def allocate(
 ) -> None:
     """Answer a file of queries under one budget: money goes where the next cent gives most.
 
+    A query gets a plan only where the plan's worst case fits what is left: with little money, a smaller `max_tokens`
+    of the backends buys more.
+
     Killed, the batch goes on in the service; the same command takes up waiting for it, and writes what is missing.
     """
     asked = list(_read(queries))

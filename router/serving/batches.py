@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from predictors.observation import Query
 from router.admission.tenant_limits import Answers
-from router.batches.batch import Batch, BatchState, Cut, Item, Result
+from router.batches.batch import Batch, BatchState, Cut, Item, Looked, Result
 from router.batches.batches import BatchDesk
 from router.checks.fields import Range, short_text
 from router.checks.queries import DEFAULT_TENANT, Known
 from router.decisions import DecisionStore
-from router.domain.choice import Forecast
 from router.domain.events import Done, Started
 from router.domain.options import Options
 from router.errors import BudgetExceeded, InvalidQuery, Overloaded, RouterError, StoreError
@@ -49,10 +48,11 @@ class AskedOfUs:
     store: DecisionStore
     new_id: Callable[[], str]
 
-    def look(self, item: Item) -> Sequence[Forecast]:
+    def look(self, item: Item) -> Looked:
         request = pb.GenerateRequest.FromString(item.body)
         query = read_query(request, self.known, self.new_id)
-        return self.allocator.estimate(query, read_options(request, stream=False, time_left_s=None)).forecasts
+        chosen = self.allocator.estimate(query, read_options(request, stream=False, time_left_s=None))
+        return Looked(chosen.forecasts, chosen.price)
 
     async def answer(self, item: Item, most: int | None, price: float, time_left_s: float | None) -> Result:
         request = pb.GenerateRequest.FromString(item.body)

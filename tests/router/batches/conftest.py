@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from router.batches.batch import Batch, Item, Result
+from router.batches.batch import Batch, Item, Looked, Result
 from router.batches.kept import Batches, open_batches
 from router.domain.choice import Forecast
 from router.domain.plan import Plan, Stage
@@ -27,6 +27,7 @@ class Pretend:
     costs: tuple[int, int] = (10, 100)  # what is forecast and charged
     worst: tuple[int, int] = (20, 200)
     charged_over_forecast: float = 1.0
+    floor: float = 0.0  # quality per dollar, whatever the batch has
     refusals: int = 0  # that come first
     broken: bool = False
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -39,13 +40,14 @@ class Pretend:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def look(self, item: Item) -> Sequence[Forecast]:
+    def look(self, item: Item) -> Looked:
         gain = int(item.body) / 100
         qualities = (0.5, 0.5 + gain)
-        return [
+        forecasts = [
             Forecast(plan, quality, cost, 0.0, worst)
             for plan, quality, cost, worst in zip(PLANS, qualities, self.costs, self.worst, strict=True)
         ]
+        return Looked(forecasts, self.floor)
 
     async def answer(self, item: Item, most: int | None, price: float, time_left_s: float | None) -> Result:
         if self.refusals:
@@ -61,9 +63,10 @@ class Pretend:
             await asyncio.sleep(0)
         finally:
             self.running -= 1
-        cheap, dear = self.look(item)
+        cheap, dear = self.look(item).forecasts
         fits = most is None or dear.worst_cost <= most
         assert dear.quality is not None and cheap.quality is not None
+        price = max(price, self.floor)
         better = dear.quality - price * dear.cost / 1e6 > cheap.quality - price * cheap.cost / 1e6
         taken = dear if fits and better else cheap
         cost = min(int(taken.cost * self.charged_over_forecast), taken.worst_cost)
@@ -92,8 +95,13 @@ def kept(tmp_path: Path) -> Iterator[Batches]:
 def add(kept: Batches) -> Callable[..., Batch]:
     """Keeps a batch of queries with these gains (percent)."""
 
-    def make(gains: Sequence[int], budget: int | None = None, batch_id: str = "b") -> Batch:
+    def make(
+        gains: Sequence[int],
+        budget: int | None = None,
+        batch_id: str = "b",
+        finish_by: float | None = None,
+    ) -> Batch:
         bodies = [str(gain).encode() for gain in gains]
-        return kept.add(Batch(batch_id, "acme", len(bodies), budget), b"digest", bodies)
+        return kept.add(Batch(batch_id, "acme", len(bodies), budget, finish_by), b"digest", bodies)
 
     return make

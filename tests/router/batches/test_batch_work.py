@@ -36,6 +36,35 @@ async def test_money_goes_to_the_queries_that_it_helps_most(kept, add, pretend):
     assert 0.95 * budget <= ended.spent <= budget
 
 
+async def at_once_and_dear(batch: Batch, kept: Batches, asked: Any, enter: int) -> tuple[int, int]:
+    """With so many let in before the first is answered: how many ran at once, how many took the dear plan."""
+    asked.gate.clear()
+    work = asyncio.create_task(worked(batch, kept, asked))
+    for _ in range(enter):
+        await asked.entered.acquire()
+    asked.gate.set()
+    _, ended = await work
+    assert ended.done == batch.total and ended.spent <= (batch.budget or 0)
+    return asked.most_at_once, [plan for _, plan in asked.asked].count("large")
+
+
+@pytest.mark.parametrize(
+    ("budget", "floor", "expected"),
+    [(30_000, 0.0, (3, 60)), (30_000, 1e4, (16, 0)), (2_700, 0.0, (16, 0))],  # the last: it would never fit
+)
+async def test_a_plan_that_is_worth_it_is_waited_for_where_its_worst_case_is_far_from_its_cost(
+    kept, add, pretend, budget, floor, expected
+):
+    asked = pretend(worst=(100, 9_000), floor=floor)
+    assert await at_once_and_dear(add([30] * 60, budget), kept, asked, expected[0]) == expected
+
+
+async def test_a_batch_that_has_to_be_over_soon_takes_what_fits_now(kept, add, pretend):
+    batch = add([30] * 60, 30_000, finish_by=2000.0)
+    at_once, dear = await at_once_and_dear(batch, kept, pretend(worst=(100, 9_000)), 16)
+    assert at_once == 16 and dear < 60
+
+
 @pytest.mark.parametrize("off", [0.5, 1.9])
 async def test_forecasts_that_are_off_are_corrected(kept, add, pretend, off):
     rng, asked = random.Random(2), pretend(charged_over_forecast=off)
@@ -102,7 +131,9 @@ async def test_a_query_too_dear_for_what_is_left_does_not_end_the_batch_for_the_
 
         def look(self, item):
             by = 100 if item.position == 1 else 1
-            return [replace(one, worst_cost=by * one.worst_cost) for one in super().look(item)]
+            found = super().look(item)
+            dearer = [replace(one, worst_cost=by * one.worst_cost) for one in found.forecasts]
+            return replace(found, forecasts=dearer)
 
     state, ended = await worked(add([5, 5, 5, 5], 500), kept, Long(), at_once=2)
     assert (state, ended.done, ended.failed) == (BatchState.EXHAUSTED, 3, 0)
@@ -233,7 +264,7 @@ def test_a_forecast_without_quality_buys_nothing_beyond_the_cheapest(pretend):
     from router.batches.price import BatchPrice
     from router.pricing.offers import offer_of_forecasts
 
-    plan = pretend().look(type("I", (), {"body": b"5"}))[0].plan
+    plan = pretend().look(type("I", (), {"body": b"5"})).forecasts[0].plan
     offer = offer_of_forecasts([Forecast(plan, None, 10.0, 0.0, 20)], 1.0, 0.0, None)
     assert BatchPrice([offer], 10).now(1000.0, 10) == 0.0
 
@@ -244,7 +275,9 @@ async def test_what_was_refused_before_it_was_asked_has_cost_nothing(kept, add, 
 
         def look(self, item):
             by = 1 if self.refusals else 100
-            return [replace(one, worst_cost=by * one.worst_cost) for one in super().look(item)]
+            found = super().look(item)
+            dearer = [replace(one, worst_cost=by * one.worst_cost) for one in found.forecasts]
+            return replace(found, forecasts=dearer)
 
     state, ended = await worked(add([5], 500), kept, Dearer(refusals=1))
     assert (state, ended.spent) == (BatchState.EXHAUSTED, 0)
