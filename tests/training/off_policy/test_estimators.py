@@ -57,6 +57,12 @@ def test_an_example_worked_out_by_hand(three, estimator, by_hand):
     assert scores.mean() == pytest.approx(by_hand, abs=1e-12)
 
 
+@pytest.mark.parametrize(("cap", "corrected"), [(4.0, 4 * 0.4), (3.999, 0.0)])
+def test_a_weight_of_just_the_cap_is_not_switched_off(three, cap, corrected):
+    scores = Switch(cap=cap).scores(three, REWARD, POLICY, Said(three, REWARD))
+    assert scores[0] == pytest.approx(0.52 + corrected)
+
+
 def test_scores_of_the_weighted_mean_are_linearised(three):
     value, mean = 5 / (20 / 3), 20 / 9
     expected = [value + w / mean * (r - value) for w, r in zip((4, 2 / 3, 2), REWARD, strict=True)]
@@ -174,6 +180,18 @@ def test_too_few_useful_rows_are_refused_in_words(rows):
     found = difference(rows(n, probabilities=p), target, np.tile([1.0, 0.0], (n, 1)))
     assert found.refused.startswith("2.0 of 1000 rows say something")
     assert estimate(rows(20), np.full((20, 2), 0.5)).refused == "20 usable rows; at least 50 are needed"
+
+
+@pytest.mark.parametrize(("leaves", "refused"), [(1500, False), (1400, True)])
+def test_fifteen_useful_rows_are_enough(rows, leaves, refused):
+    """At an exploration of 1 % a policy that leaves what was usual on 1,500 rows has some fifteen of them."""
+    p = np.tile([0.99, 0.01], (2000, 1))
+    usual = np.tile([1.0, 0.0], (2000, 1))
+    other = usual.copy()
+    other[:leaves] = [0.0, 1.0]
+    found = difference(rows(2000, probabilities=p), other, usual)
+    assert found.weights.useful_rows == pytest.approx(leaves / 100, rel=0.05)
+    assert bool(found.refused) is refused
 
 
 def test_what_the_log_cannot_speak_about_is_left_to_the_model_and_counted(rows):

@@ -88,6 +88,19 @@ def test_a_better_mean_is_not_bought_with_harm(log, given, guard):
     assert [reason.split(":")[0] for reason in found.reasons] == [guard]
 
 
+@pytest.mark.parametrize(
+    ("given", "none", "guard"),
+    [
+        ({"cost": (1.0, 1.035)}, {"spend_growth": 0.0}, "spend"),
+        ({"latency": (1.0, 1.07)}, {"latency_growth": 0.0}, "p95 latency"),
+    ],
+)
+def test_what_grows_less_than_its_limit_is_let_through(log, given, none, guard):
+    assert asked(log(**given)).promote
+    strict = asked(log(**given), terms=Terms(limits=Limits(**none)))
+    assert [reason.split(":")[0] for reason in strict.reasons] == [guard]
+
+
 def test_a_tenant_that_loses_stops_it(log):
     rng = np.random.default_rng(8)
     tenant = np.where(np.arange(N) % 5 == 0, "unlucky", "others")
@@ -173,6 +186,21 @@ def test_more_shuffles_that_pass_than_their_level_allows_fail_the_null_test(log)
     assert (found.shuffles, found.allowed) == (40, 7)  # 99.9 % quantile of a binomial of 40 at .05
     below = null_test(logged, SECOND, FIRST, logged.reward, **(asked_for | {"margin": -0.5}))
     assert below.failed  # a margin that chance itself passes
+
+
+def test_where_shuffled_outcomes_pass_nothing_is_promoted(log):
+    found = asked(log(), terms=Terms(margin=-0.5))  # a margin that chance itself passes
+    assert found.lower > -0.5
+    assert not found.promote
+    assert found.reasons == ("null test: 20 of 20 shuffled outcomes pass (5 may)",)
+
+
+@pytest.mark.parametrize("tests", [0, 7])
+def test_the_bound_is_the_one_of_this_tests_level(log, tests):
+    spending = AlphaSpending(tests=tests)
+    found = asked(log(), spending=spending)
+    assert found.level == spending.level
+    assert found.lower == found.gain.interval.lower(spending.level)
 
 
 def test_every_test_takes_its_part_of_one_error():
