@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,40 @@ def test_slices_that_gain_pass_together(log):
     assert next(one for one in found.guards if one.name == "slices").said == "none of 4 loses more than 0.02"
 
 
+def test_a_slice_may_lose_up_to_the_limit(log):
+    """Without noise: one tenant loses a point and a half, the others gain ten."""
+    tenant = np.where(np.arange(N) % 5 == 0, "unlucky", "others")
+    action = log().action
+    reward = 0.5 + action * np.where(tenant == "unlucky", -0.015, 0.1)
+    told = log(tenant=tenant, reward=reward, features=(tenant == "unlucky").astype(float)[:, None])
+    assert asked(told).promote
+    strict = asked(told, terms=Terms(limits=Limits(slice_loss=0.005)))
+    assert [reason.partition(" loses ")[0] for reason in strict.reasons] == ["slice: tenant 'unlucky'"]
+
+
+def test_many_slices_share_one_error(log):
+    """Twenty tasks lose just what they may; each alone would be found guilty one time in ten."""
+    guilty = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        number = np.where(np.arange(N) < N // 2, 0, 1 + np.arange(N) % 20)
+        action = log(seed=seed).action
+        chance = 0.5 + action * np.where(number == 0, 0.4, -0.02)
+        reward = (rng.random(N) < chance).astype(float)
+        found = asked(log(seed=seed, task=number.astype(str), reward=reward))
+        assert found.guards  # the gain is proved, so that they are asked
+        guilty += any(one.name == "slice" for one in found.guards)
+    assert guilty <= 5  # one by one it would be nearly all
+
+
+def test_a_slice_for_which_hardly_anything_changes_is_not_judged(log):
+    logged = log(task=np.where(np.arange(N) < 60, "few", "many"))
+    candidate = SECOND.copy()
+    candidate[3:60] = FIRST[3:60]
+    found = gate(logged, candidate, FIRST, spending=AlphaSpending())
+    assert [one.said for one in found.guards if one.name == "slices"] == ["none of 1 loses more than 0.02"]
+
+
 def test_a_cheaper_plan_of_equal_quality_gains_at_a_price(log):
     logged = log(gain=0.0, cost=(2.0, 1.0))
     assert not asked(logged).promote
@@ -134,6 +169,9 @@ def test_risk_must_be_shown_to_be_kept(log):
     assert asked(log(), terms=Terms(limits=Limits(max_risk=0.08)), besides=shown).promote
     found = asked(log(), terms=Terms(limits=Limits(max_risk=0.04)), besides=shown)
     assert found.reasons[0].startswith("risk: 0.0")
+    value, upper = map(float, re.findall(r"0\.\d+", found.reasons[0])[:2])
+    between = Terms(limits=Limits(max_risk=(value + upper) / 2))
+    assert not asked(log(), terms=between, besides=shown).promote
     with pytest.raises(TrainingError, match="max_risk is set"):
         asked(log(), terms=Terms(limits=Limits(max_risk=0.04)))
 
