@@ -143,33 +143,14 @@ def assemble(
     policy = _policy(config)
     if backends is None:
         backends = build_backends(config, base)
-    degraded: tuple[str, ...] = ()
-    if predictions is None:
-        predictions, degraded = load_predictions(config, base, named)
-    plans, refused = resolve_risks(named, predictions)
-    degraded += tuple(text for text in refused if text not in degraded)
-    menu = _menu(config, plans)
+    learned = _learned(config, base, named, predictions)
+    menu = _menu(config, learned.plans)
     price_list = PriceList(config)
     at = wall_s() if price_list.changes else -math.inf
     speeds = LiveSpeeds(speeds_of(config))
     forecaster = Forecaster(price_list.bounds(at), speeds)
-    typical = typical_traffic(predictions, menu.plans, forecaster)
-    chooser = Chooser(
-        menu=menu,
-        policy=policy,
-        policy_name=policy_name(config),
-        predictions=predictions,
-        forecaster=forecaster,
-        feasibility=Feasibility(
-            {name: backend.capabilities for name, backend in backends.items()},
-            forecaster,
-            BackendSwitch(members_of(backends)),
-        ),
-        price=config.price,
-        latency_price=config.latency_price,
-        seed=config.seed,
-        quality_prices=quality_prices_of(predictions, menu.plans, forecaster),
-    )
+    typical = typical_traffic(learned.predictions, menu.plans, forecaster)
+    chooser = _chooser(config, menu, policy, learned.predictions, backends, forecaster)
     verifiers = online_verifiers(config)
     replica = replica or f"{socket.gethostname()}-{secrets.token_hex(4)}"
     if store is None and open_store is None:
@@ -189,20 +170,14 @@ def assemble(
     pricing = _pricing(config, ledger, wall_s, typical)
     books = Books(
         chooser=replace(chooser, prices=pricing),
-        bypass=replace(
-            chooser,
-            policy=Fixed(menu.reference.name),
-            policy_name=REFERENCE,
-            predictions=Untrained(),
-            quality_prices=None,
-        ),
+        bypass=_bypass(chooser),
         prices=price_list.prices(at),
         price_list=price_list,
         ledger=ledger,
         store=store,
         verifiers=verifiers,
         modes=_modes(config),
-        settings=_settings(config, replica, os.environ, degraded),
+        settings=_settings(config, replica, os.environ, learned.degraded),
         monotonic_s=monotonic_s,
         wall_s=wall_s,
         new_id=new_id or decision_ids(wall_s),
@@ -211,13 +186,13 @@ def assemble(
     classes = AnswerClasses()
     allocator = Allocator(books, backends, classes)
     shelf = Shelf(base / config.bundles, signers_of(config, base)) if config.bundles else None
-    rollout = Rollout(config, named, books, shelf, notes, Learned(predictions, plans, degraded), wall_s)
+    rollout = Rollout(config, named, books, shelf, notes, learned, wall_s)
     rollout.begin()
     return Service(
         config=config,
-        plans=plans,
+        plans=learned.plans,
         backends=backends,
-        predictions=predictions,
+        predictions=learned.predictions,
         ledger=ledger,
         store=store,
         classes=classes,
@@ -246,6 +221,51 @@ def _menu(config: Config, plans: Mapping[str, Plan]) -> Menu:
         if name not in plans:
             raise ConfigError(f"{key}: {name!r} is no plan; choose from {', '.join(plans)}")
     return Menu(tuple(plans.values()), plans[reference], plans[untrained])
+
+
+def _learned(
+    config: Config, base: Path, named: Mapping[str, Plan], predictions: Predictions | None
+) -> Learned:
+    """The predictions given, else the bundle's; the plans with what it learned for them; what is wrong with it."""
+    degraded: tuple[str, ...] = ()
+    if predictions is None:
+        predictions, degraded = load_predictions(config, base, named)
+    plans, refused = resolve_risks(named, predictions)
+    return Learned(predictions, plans, degraded + tuple(text for text in refused if text not in degraded))
+
+
+def _chooser(
+    config: Config,
+    menu: Menu,
+    policy: Policy,
+    predictions: Predictions,
+    backends: Mapping[str, Backend],
+    forecaster: Forecaster,
+) -> Chooser:
+    able = {name: backend.capabilities for name, backend in backends.items()}
+    return Chooser(
+        menu=menu,
+        policy=policy,
+        policy_name=policy_name(config),
+        predictions=predictions,
+        forecaster=forecaster,
+        feasibility=Feasibility(able, forecaster, BackendSwitch(members_of(backends))),
+        price=config.price,
+        latency_price=config.latency_price,
+        seed=config.seed,
+        quality_prices=quality_prices_of(predictions, menu.plans, forecaster),
+    )
+
+
+def _bypass(chooser: Chooser) -> Chooser:
+    """The same with everything off that is learned: always the reference plan."""
+    return replace(
+        chooser,
+        policy=Fixed(chooser.menu.reference.name),
+        policy_name=REFERENCE,
+        predictions=Untrained(),
+        quality_prices=None,
+    )
 
 
 def _policy(config: Config) -> Policy:

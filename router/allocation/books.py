@@ -21,7 +21,7 @@ from router.domain.options import Options
 from router.domain.plan import Plan
 from router.domain.usage import Price, pieces_of
 from router.errors import BackendError, BudgetExceeded, InvalidQuery
-from router.first_decision.choose import FORECASTS, Chooser
+from router.first_decision.choose import FORECASTS, Chooser, Chosen
 from router.first_decision.draw import draw_key
 from router.first_decision.feasible import Limits
 from router.ledger import Amount, Ledger
@@ -58,6 +58,17 @@ class Settings:
     def answer_kind(self, query: Query) -> str:
         """How answers to this query are read."""
         return self.answers_by_task.get(query.task_hint, self.answers)
+
+
+def observed_plan(query: Query, chosen: Chosen, reference: Plan) -> tuple[Plan, str]:
+    """What is served where nothing is to change yet: the reference plan, or the drawn one and why not the reference."""
+    why = dict(chosen.infeasible).get(reference.name, "")
+    if not why or why.startswith(FORECASTS):  # what is expected of it changes nothing yet
+        return reference, ""
+    if query.constraints.plan not in ("", reference.name):
+        return chosen.choice.plan, ""  # the caller insists on it
+    said = why.partition(":")[0]  # without amounts: these sentences are counted
+    return chosen.choice.plan, f"the reference plan {reference.name!r} is not feasible: {said}"
 
 
 class Books:
@@ -116,15 +127,9 @@ class Books:
             if asks:
                 self._refused(query)
             raise
-        plan, degraded = chosen.choice.plan, list(chosen.degraded)
+        plan, unserved = chosen.choice.plan, ""
         if mode is Mode.OBSERVE:
-            reference = chooser.menu.reference
-            why = dict(chosen.infeasible).get(reference.name, "")
-            if not why or why.startswith(FORECASTS):  # what is expected of it changes nothing yet
-                plan = reference
-            elif query.constraints.plan in ("", reference.name):  # else it gets what it insists on
-                said = why.partition(":")[0]  # without amounts: these sentences are counted
-                degraded.append(f"the reference plan {reference.name!r} is not feasible: {said}")
+            plan, unserved = observed_plan(query, chosen, chooser.menu.reference)
         costs = chooser.forecaster.price_signals(query, plan, chosen.look.signals, chosen.price)
         left = options.time_left_s
         margin = 0.0 if left is None else min(self.settings.reply_margin * left, self.settings.reply_margin_s)
@@ -143,7 +148,7 @@ class Books:
             stage_costs=costs,
             prices=dict(self.prices),
             prices_since=self._prices_since,
-            degraded=[*replica_degraded, *degraded],
+            degraded=[*replica_degraded, *chosen.degraded, *([unserved] if unserved else [])],
         )
 
     def watch(self, progress: Progress, sample: Sample, max_tokens: int | None) -> None:
