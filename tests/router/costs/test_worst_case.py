@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,11 +15,14 @@ from router.costs.worst_case import (
     Bound,
     output_tokens_bound,
     prompt_tokens_bound,
+    query_size,
     samples_bound,
     used_amount,
     worst_amount,
+    worst_asking,
     worst_cost,
 )
+from router.domain.asking import Asks
 from router.domain.plan import Plan, Prompt, Stage
 from router.domain.usage import Price, Usage
 from router.selectors.first import First
@@ -161,3 +165,35 @@ def test_gpu_time_of_looks_and_questions_is_reserved_as_well(rule, calls):
     plan = Plan("p", (Stage("small", rule, First(), max_samples=2),))
     reserved = worst_amount(query(), plan, {"small": bound})
     assert (reserved.gpu_micros, reserved.micros) == (2 * calls * 30_000_000, 2 * calls * 3000)
+
+
+BOUND = Bound(
+    Price(per_token_in=1.0, per_token_cached=3.0, per_token_out=10.0), 64, 8
+)  # cached tokens are dearest
+PROMPT = 5 + 2 * 8  # "hello", and a template for its message and for a system message
+
+
+@pytest.mark.parametrize(
+    ("bound", "rule", "tokens_in", "tokens_out"),
+    [
+        (BOUND, Never(), PROMPT, 64),
+        # two servers may be asked
+        (replace(BOUND, copies=2), Never(), 2 * PROMPT, 2 * 64),
+        # three calls, each of which reads all and asks; tokens that are written twice, a last one of each call, drafts
+        (replace(BOUND, calls=3, dropped_tokens=40), Never(), 3 * (PROMPT + 64 + 64), 2 * 64 + 3 + 40),
+        # a trace that is cut is asked for its answer: read once more with the words that ask
+        (BOUND, TokenCap(), PROMPT + (PROMPT + 64 + 64), 64 + 20),
+    ],
+)
+def test_one_sample_worked_out_by_hand(bound, rule, tokens_in, tokens_out):
+    plan = Plan("p", (Stage("small", rule, First()),))
+    found = worst_amount(query(), plan, {"small": bound})
+    assert (found.tokens, found.micros) == (tokens_in + tokens_out, 3 * tokens_in + 10 * tokens_out)
+
+
+def test_questions_of_a_selection_worked_out_by_hand():
+    asks = Asks("small", calls=2, prompt_bytes=100, max_tokens=4, reads_query=True)
+    bound = replace(BOUND, copies=2)
+    micros, tokens, _ = worst_asking(query_size(query()), Plan("p", (stage(),)), asks, {"small": bound})
+    one = 100 + 3 * 8 + PROMPT
+    assert (tokens, micros) == (2 * 2 * (one + 4), 2 * 2 * (3 * one + 10 * 4))
