@@ -32,6 +32,13 @@ async def test_a_dead_backend_hands_over_to_another_plan_and_says_so(build, ask,
     assert world.ledger.balance().reserved == 0
 
 
+async def test_stages_of_what_takes_over_are_numbered_after_all_of_the_failed_plans(build, ask, one):
+    plans = {"small": [one("small")], "both": [one("mid"), one("large")]}
+    world = build({"small": ["a"], "mid": ["!unavailable"], "large": ["!unavailable"]}, plans)
+    row = (await world.done(ask())).decision
+    assert (row.would_plan, [(one.backend, one.stage) for one in row.samples]) == ("both", [("small", 2)])
+
+
 async def test_a_dead_backend_fails_where_the_caller_said_so(build, ask, one):
     plans = {"small": [one("small")], "large": [one("large")]}
     world = build({"small": ["a"], "large": ["!unavailable"]}, plans)

@@ -79,6 +79,19 @@ async def test_a_closed_gate_skips_its_stage(build, ask, one, told):
     assert done.answers[0].backend == "large"
 
 
+async def test_a_closed_gate_of_the_last_stage_skips_it_where_there_is_an_answer_and_only_there(
+    build, ask, one, told
+):
+    closed = Gate("p_correct/small", at_least=0.5)
+    known = told({"p_correct/small": 0.2})
+    plan = [one("small"), one("large", gate=closed)]
+    answered = build({"small": ["2"], "large": ["3"]}, {"gated": plan}, predictions=known)
+    assert (await answered.done(ask())).answers[0].backend == "small"
+    assert not answered.backends["large"].calls
+    silent = build({"small": ["!unavailable"], "large": ["3"]}, {"gated": plan}, predictions=known)
+    assert (await silent.done(ask())).answers[0].backend == "large"
+
+
 async def test_a_pooled_selection_counts_the_votes_of_all_stages(build, ask, one):
     plan = [
         one("small", Agreement(3), max_samples=2),

@@ -63,6 +63,25 @@ def test_what_leaves_the_window_leaves_at_its_moment():
     assert (amount, before.booked, at.booked) == (50, 50, 0)
 
 
+def test_a_replica_gets_a_quarter_of_its_share_of_what_is_left():
+    """So that what one that dies takes along stays bounded."""
+    books = state()
+    first, _ = sync(books, ask(want=100), "a", 0.0)
+    second, _ = sync(books, ask(want=100), "b", 1.0)
+    assert (first.granted, second.granted) == (100 // 4, 75 // (4 * 2))
+
+
+def test_what_a_lapsed_lease_held_is_booked_once_and_what_was_used_beyond_it_comes_on_top():
+    books = state()
+    sync(books, ask(sequence=1, need=50, lease_s=10.0), "a", 0.0)
+    lapsed, movements = sync(books, ask(sequence=1), "b", 20.0)
+    assert (moved(movements), lapsed.booked, lapsed.lost) == ({Moved.LAPSE: 50}, 50, 50)
+    told = ask(sequence=2, lease=1, granted=50, spent=70, allowed=15)
+    found, movements = sync(books, told, "a", 30.0)
+    assert moved(movements) == {Moved.LATE: 50, Moved.ALLOWED: 15, Moved.BREACH: 5}
+    assert (found.booked, found.lease) == (70, 3)  # the second one is b's
+
+
 @pytest.fixture
 def hand() -> Hand:
     """Holds 50 of 100 until second 10."""
