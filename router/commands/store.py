@@ -20,7 +20,10 @@ def store(
     what: Annotated[Literal["delete", "backup"], typer.Argument(help="What to do.")],
     tenant: Annotated[str, typer.Option(help="delete: everything of this tenant up to now.")] = "",
     decision: Annotated[str, typer.Option(help="delete: this decision and what was reported about it.")] = "",
-    to: Annotated[Path | None, typer.Option(help="backup: the new file.")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(help="backup: the new file; budgets, batches and switches go to another, FILE.budgets."),
+    ] = None,
     at: Annotated[
         str,
         typer.Option("--store", help="The store: a file, or postgresql://… Default: the configuration's."),
@@ -28,13 +31,13 @@ def store(
     config: Annotated[Path, typer.Option("--config", "-c", help="The configuration.")] = Path("router.toml"),
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
 ) -> None:
-    """Delete a tenant's or a decision's rows, or back up a SQLite store; the service may go on.
+    """Delete a tenant's or a decision's rows, or back up SQLite files; the service may go on.
 
     Exports forget what was deleted with their next run. Rows that a service has not yet committed are not found. A
-    tenant's batches lie with the budgets, which the configuration names: with --store they stay.
+    tenant's batches lie with the budgets, which the configuration names: with --store they stay, and are not copied.
     """
     from router.configuration.file import load
-    from router.decisions.erase import back_up, erase_decision, erase_tenant
+    from router.decisions.erase import erase_decision, erase_tenant
 
     address = at or address_of(load(config), config.parent)
     if what == "backup":
@@ -42,8 +45,12 @@ def store(
             raise CommandFailed("where to? say --to FILE")
         if "://" in address:
             raise CommandFailed(f"{address}: back up a PostgreSQL server with pg_dump")
-        size = back_up(Path(address), to)
-        typer.echo(as_json({"bytes": size}) if json else f"{to}: {size} bytes")
+        sizes = _back_up(Path(address), to, None if at else load(config), config.parent)
+        for file, size in sizes.items():
+            if not json:
+                typer.echo(f"{file}: {size} bytes")
+        if json:
+            typer.echo(as_json({"bytes": sizes[str(to)], "files": sizes}))
         return
     if bool(tenant) == bool(decision):
         raise CommandFailed("delete what? say --tenant NAME or --decision ID")
@@ -55,6 +62,27 @@ def store(
     typer.echo(
         as_json(gone) if json else f"deleted {gone.decisions} decisions and {gone.outcomes} outcomes{batches}"
     )
+
+
+def _back_up(store: Path, to: Path, config: Config | None, base: Path) -> dict[str, int]:
+    """File -> bytes. Budgets before the decisions: what is spent in between has rows, and not the other way round."""
+    from router.configuration.budgets import ledger_address
+    from router.connections.store_address import is_postgres
+    from router.decisions.back_up import back_up, copy_file
+
+    sizes: dict[str, int] = {}
+    copy = to.with_name(f"{to.name}.budgets")
+    address = "" if config is None else ledger_address(config)
+    if to.exists():
+        raise CommandFailed(f"{to}: is there already")
+    if address and not is_postgres(address) and (base / address).is_file():
+        sizes[str(copy)] = copy_file(base / address, copy)
+    try:
+        return {str(to): back_up(store, to), **sizes}
+    except BaseException:
+        if sizes:
+            copy.unlink()
+        raise
 
 
 def _forget_batches(config: Config, base: Path, tenant: str) -> int:

@@ -88,23 +88,6 @@ def erase_decision(store: str | Path, decision_id: str, now_s: float) -> Erased:
         return Erased(gone, told)
 
 
-def back_up(store: Path, copy: Path) -> int:
-    """Copy a SQLite store, while it is written to, into a new file; its bytes. Raises `StoreError`."""
-    import sqlite3
-
-    if copy.exists():
-        raise StoreError(f"{copy}: is there already")
-    try:
-        with (
-            closing(SQLiteDatabase(store).connect_reader()) as source,
-            closing(sqlite3.connect(copy)) as target,
-        ):
-            source.backup(target, pages=2000, sleep=0.01)  # the writer's commits go in between
-    except sqlite3.Error as error:
-        raise StoreError(f"decision store {store}: cannot be copied: {error}") from error
-    return copy.stat().st_size
-
-
 def _erase_all(database: Database, connection: Any, text: str, tenant: str, until: float) -> int:
     """Delete a tenant's rows, a part at a time; how many there were."""
     gone = 0
@@ -120,15 +103,13 @@ def _erase_all(database: Database, connection: Any, text: str, tenant: str, unti
 def _opened(store: str | Path) -> Iterator[tuple[Database, Any]]:
     address = str(store)
     database: Database
+    with open_read_only(address):
+        pass  # raises where there is none: connecting to write would make one
     if is_postgres(address):
         from router.decisions.postgres_database import PostgresDatabase
 
-        with open_read_only(address):
-            pass  # raises where there is none: connecting to write would make one
         database = PostgresDatabase(address)
     else:
-        if not Path(store).is_file():
-            raise StoreError(f"decision store {store}: there is no such file")
         database = SQLiteDatabase(Path(store), busy_s=10.0)
     try:
         with closing(database.connect()) as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from router.command_group import CommandFailed
 from router.commands.store import store as store_command
 from router.decisions.read_only import open_read_only
 from router.decisions.sqlite import SQLite
-from router.errors import UnknownName
+from router.errors import StoreError, UnknownName
 from training.store_bench.made_rows import Traffic
 
 CONFIG = """
@@ -81,6 +82,44 @@ def test_what_to_delete_must_be_said_once(config, named):
 def test_a_backup_has_all_rows(config, tmp_path):
     store_command("backup", to=tmp_path / "copy.db", config=config)
     assert rows(tmp_path / "copy.db") == 10
+
+
+def test_a_backup_has_the_budgets_batches_and_switches_too(config, tmp_path, capsys):
+    """Without them a restored service forgets what was spent in the window."""
+    kept = open_batches("apportion.db.budgets", config.parent, lambda: 1.0)
+    kept.add(Batch("mine", "tenant-1", 1), b"digest", [b"What?"])
+    store_command("backup", to=tmp_path / "copy.db", config=config, json=True)
+    kept.close()
+    said = json.loads(capsys.readouterr().out)
+    assert set(said["files"]) == {str(tmp_path / "copy.db"), str(tmp_path / "copy.db.budgets")}
+    assert said["bytes"] == said["files"][str(tmp_path / "copy.db")] == (tmp_path / "copy.db").stat().st_size
+    copied = open_batches("copy.db.budgets", tmp_path, lambda: 1.0)
+    assert copied.take("somebody") == ["mine"]
+    copied.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"no database", None])
+@pytest.mark.parametrize("what", ["backup", "delete"])
+def test_what_is_no_store_is_neither_copied_nor_made_one(config, tmp_path, what, content):
+    """An empty file became an empty backup, and `delete` made tables in it."""
+    open_batches("apportion.db.budgets", config.parent, lambda: 1.0).close()
+    path = tmp_path / "apportion.db"
+    path.write_bytes(content or b"") if content is not None else path.unlink()
+    with pytest.raises(StoreError, match=r"apportion\.db"):
+        store_command(what, to=tmp_path / "copy.db", tenant="a" if what == "delete" else "", config=config)
+    assert not list(tmp_path.glob("*copy*"))
+    assert (path.read_bytes() if content is not None else None) == content
+
+
+def test_a_copy_that_cannot_be_finished_leaves_nothing(config, tmp_path):
+    to = tmp_path / "nowhere" / "copy.db"
+    with pytest.raises(StoreError, match="cannot be copied to"):
+        store_command("backup", to=to, config=config)
+    (tmp_path / "copy.db").write_text("an older one")
+    with pytest.raises(CommandFailed, match="is there already"):
+        store_command("backup", to=tmp_path / "copy.db", config=config)
+    assert (tmp_path / "copy.db").read_text() == "an older one"
+    assert not list(tmp_path.glob("*.budgets.*")) and not list(tmp_path.glob("copy.db.budgets"))
 
 
 def test_a_server_is_backed_up_by_its_own_tool(config, tmp_path):

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from router.decisions.erase import Erased, back_up, erase_decision, erase_tenant
+from router.decisions.back_up import back_up
+from router.decisions.erase import Erased, erase_decision, erase_tenant
 from router.decisions.postgres import Postgres
 from router.decisions.read_only import open_read_only
 from router.decisions.rows import to_bytes
