@@ -27,6 +27,7 @@ $(SETUP):
 	@$(PYTHON) -c 'import ctypes, sys; sys.platform != "linux" or ctypes.CDLL("libgomp.so.1")' 2>/dev/null || { echo "make setup: LightGBM needs the system's OpenMP runtime, libgomp.so.1 (Debian: apt install libgomp1)" >&2; exit 1; }
 	rm -f .venv/.setup-*
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@echo "make setup: the packages are installed; for some minutes nothing more is said"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps $(LOCKS:%=-r %)
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m pip check --disable-pip-version-check

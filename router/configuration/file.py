@@ -21,6 +21,8 @@ from router.configuration.service import check_folders, check_service
 from router.domain.plan import Plan
 from router.errors import ConfigError
 
+# what tomllib says of a second [budget], of [[budget]] behind [budget], and of a key that is said twice
+AGAIN = "; it stands there already, or [x] and [[x]] are mixed ([budget] is the whole, [[budgets]] are its accounts)"
 _AT_LINE = re.compile(r" \(at line (\d+), column \d+\)\Z")
 
 
@@ -83,6 +85,7 @@ def _parsed(text: str, path: Path) -> dict[str, Any]:
         match = _AT_LINE.search(said)
         line = int(match[1]) if match else text.count("\n") + 1  # else: at the end of the document
         said = said[: match.start()] if match else said
+        said += AGAIN if "overwrite a value" in said else ""
         raise ConfigError(f"{path}:{line}: is not TOML: {said[:1].lower()}{said[1:]}") from error
     except RecursionError as error:
         raise ConfigError(f"{path}: is nested too deep to be a configuration") from error

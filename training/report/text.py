@@ -57,7 +57,7 @@ def _observe(seen: Mapping[str, Any], found: Mapping[str, Any]) -> str:
         return f"what apply would have saved: {seen['skipped']}"
     bundle = f"bundle {seen['bundle']}" if seen["bundle"] else "untrained"
     lines = [
-        f"what apply would do with the next {seen['queries']} such queries ({bundle}; 95 % of such weeks are within)",
+        f"what apply would do with the next {seen['queries']} such queries ({bundle}; 95 % of such periods are within)",
         f"  plans: {distribution(seen['shares'])} (served: {seen['reference']})",
     ]
     if "cost_apply" in seen:

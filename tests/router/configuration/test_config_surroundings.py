@@ -129,6 +129,7 @@ WRONG = [
     (GOOD + "[store]\nsqlite = '' #!\n", "store.sqlite: wants a file"),
     # not TOML at all
     ("mode = 'apply'\nmode = 'observe' #!\n" + GOOD, "is not TOML: cannot overwrite a value"),
+    ("[budget]\ndollars = 5\n[[budget]] #!\ntenant = 'web'\n", "[[budgets]] are its accounts"),
     ("a = [1, 2 #!", "is not TOML: "),
 ]
 
