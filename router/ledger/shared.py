@@ -10,7 +10,7 @@ from typing import Protocol
 
 from router.errors import ConfigError
 from router.ledger import ALL
-from router.ledger.accounts import Account, Accounts
+from router.ledger.accounts import EVERYBODY, Account, Accounts
 from router.ledger.state import Answer, Ask, Movement, State
 from router.ledger.sync import FRESH_S, advance, opening, set_limit, sync
 
@@ -27,7 +27,7 @@ class SharedStore(Protocol):
         """Make the configured accounts known; once, before anything else.
 
         A changed limit of the configuration takes the place of what was set since. Raises `ConfigError` where a
-        replica that is alive was configured otherwise.
+        replica that is alive was configured otherwise, or the unit of an account is another than what it holds.
         """
         ...
 
@@ -129,12 +129,24 @@ def register_in(states: dict[str, State], replica: str, accounts: Accounts, now:
         if state is None:
             state = states[name] = new_state(account)
         now = advance(state, now)
+        _check_unit(state, account)
+        state.unit = account.unit
         if state.configured != account.limit:
             moved += set_limit(state, name, account.limit, now)
         moved += opening(state, name, now)
         state.configured, state.window = account.limit, account.window.kind
         state.window_s = account.window.nominal_s
     return moved
+
+
+def _check_unit(state: State, account: Account) -> None:
+    """What was counted in another unit would be read as dollars, or dollars as tokens. Raises `ConfigError`."""
+    counted = state.booked or state.held or EVERYBODY in account.tenants  # then each tenant's account has it
+    if counted and state.unit not in {"", account.unit}:
+        raise ConfigError(
+            f"budget: account {account.name!r} is in {state.unit} in the shared store, and its window holds some; "
+            f"it cannot go on in {account.unit}: give it another name"
+        )
 
 
 def _difference(theirs: Mapping[str, str], mine: Mapping[str, str], others: list[str]) -> str:

@@ -88,6 +88,7 @@ class State:
     queries: int = 0  # that were reserved for, by all replicas
     hungry_at: float = 0.0  # when a replica last got less than it needed while others held some
     terms: dict[str, str] = field(default_factory=dict)  # of all accounts; kept in `all` alone
+    unit: str = ""  # that its amounts are in; "": not known
 
     @property
     def booked(self) -> int:

@@ -120,6 +120,18 @@ def test_a_replica_that_was_configured_otherwise_is_refused_while_the_first_is_a
     assert (answer.limit, answer.version) == (20_000, 2)
 
 
+def test_an_account_that_holds_amounts_of_one_unit_is_not_read_in_another(store):
+    """Two tokens became two dollars, and the account was closed for the month."""
+    in_tokens = replace(TREE.by_name["team"], unit="tokens")
+    tree = Accounts([TREE.by_name[ALL], in_tokens])
+    store.sync("r1", [ask(want=1_000)])
+    with pytest.raises(ConfigError, match=r"account 'team' is in USD in the shared store, .* another name"):
+        store.register("r2", tree)
+    store.sync("r1", [ask(sequence=2, lease=1, granted=1_000, leave=True)])
+    store.register("r2", tree)  # it holds nothing, so that nothing is misread
+    store.register("r3", TREE)
+
+
 def test_a_limit_that_was_set_outlives_a_restart_with_the_same_configuration(store):
     store.set_limit(TREE.by_name[ALL], 77)
     store.register("r2", TREE)
