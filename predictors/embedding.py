@@ -28,7 +28,7 @@ def load_embedding(name: str) -> Embedding:
     found = find_spec("wordllama")
     if found is None or found.origin is None:
         raise PredictorError(
-            "embedding 'wordllama' is not installed: pip install 'apportion[embed]', or fit without it"
+            "embedding 'wordllama' is not installed: pip install '.[embed]' in the checkout, or fit without it"
         )
     from wordllama import WordLlama
 

@@ -173,7 +173,7 @@ def _nobody_reads() -> bool:
 
 def _line(error: Exception) -> str:
     if isinstance(error, ImportError):
-        return f"{error}; is the extra installed? (pip install 'apportion[train]')"
+        return f"{error}; is the extra installed? (pip install '.[train]' in the checkout)"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror or error}"
     text, cause = _ERRNO.sub("", str(error)), error.__cause__

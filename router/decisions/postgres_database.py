@@ -65,7 +65,7 @@ class PostgresDatabase:
             import psycopg
         except ImportError as error:
             raise ConfigError(
-                "store.postgres needs the extra `postgres`: pip install 'apportion[postgres]'"
+                "store.postgres needs the extra `postgres`: pip install '.[postgres]' in the checkout"
             ) from error
         object.__setattr__(self, "errors", (psycopg.Error,))
 

@@ -115,7 +115,7 @@ def postgresql(address: str) -> Dialect:
         from router.connections.postgres_connection import connect
     except ImportError as error:
         raise ConfigError(
-            "store.ledger: a PostgreSQL address needs the extra `postgres`: pip install 'apportion[postgres]'"
+            "store.ledger: a PostgreSQL address needs the extra `postgres`: pip install '.[postgres]' in the checkout"
         ) from error
     limits = {"statement_timeout": WAIT_S, "lock_timeout": WAIT_S, "idle_in_transaction_session_timeout": 60}
     options = " ".join(f"-c {name}={seconds}s" for name, seconds in limits.items())

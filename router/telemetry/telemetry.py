@@ -120,7 +120,7 @@ def _traces(config: Config, version: str, replica: str) -> Traces | None:
         from router.telemetry.spans import OTLP, Model
     except ImportError as error:
         raise ConfigError(
-            "tracing.endpoint is set, and OpenTelemetry is not installed; install apportion[otel]"
+            "tracing.endpoint is set, and OpenTelemetry is not installed: pip install '.[otel]' in the checkout"
         ) from error
     models = {name: Model(one.model or name, one.kind) for name, one in config.backends.items()}
     return Traces(

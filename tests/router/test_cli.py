@@ -173,7 +173,7 @@ def test_a_missing_library_is_named_with_the_extra(failing):
     told = run("fail", group=failing("import no_such_library"))
     assert told.exit_code == 1
     assert "no_such_library" in told.stderr
-    assert "apportion[train]" in told.stderr
+    assert "'.[train]' in the checkout" in told.stderr
 
 
 def test_a_missing_file_is_named(failing):
