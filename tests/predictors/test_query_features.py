@@ -159,5 +159,5 @@ def test_an_unknown_embedding_is_refused_with_the_choices():
 
 def test_an_embedding_that_is_not_installed_is_refused_with_what_to_install(monkeypatch):
     monkeypatch.setattr("predictors.embedding.find_spec", lambda name: None)
-    with pytest.raises(PredictorError, match=r"pip install 'apportion\[embed\]'"):
+    with pytest.raises(PredictorError, match=r"pip install '\.\[embed\]' in the checkout"):
         Featurizer(FeatureSpec(embedding="wordllama"))
