@@ -139,7 +139,7 @@ def _observe(picked: Picked, shadows: Sequence[Row], rewards: Rewards, labelled:
         found |= _money(money) if not guess else {"saving": {"skipped": guess}}
     else:
         found["saving"] = {"skipped": "the reference cost nothing: do its backends have prices?"}
-    found |= _worth(predict_worth(seen, labelled), seen)
+    found |= _worth(predict_worth(seen, labelled), seen, picked.bundle)
     known = np.array(
         [
             (reward, row.forecasts[row.plan][0])
@@ -171,6 +171,15 @@ def _guess(seen: Observed, money: Money) -> str:
     )
 
 
+def _not_learned(seen: Observed, bundle: str) -> str:
+    """Which plans keep the quality from being known, and what helps."""
+    drawn = seen.probability > 0
+    drawn[:, seen.reference] = True
+    missing = np.flatnonzero((drawn & ~np.isfinite(seen.quality)).any(axis=0))
+    names = ", ".join(seen.plans[place] for place in missing)
+    return f"bundle {bundle} has not learned {names}; fit one that has, or take those plans out until then"
+
+
 def _shares(names: Iterable[str]) -> dict[str, float]:
     counts = Counter(names)
     return {name: count / counts.total() for name, count in counts.most_common()}
@@ -189,9 +198,10 @@ def _money(money: Money) -> dict[str, Any]:
     }
 
 
-def _worth(worth: Worth | None, seen: Observed) -> dict[str, Any]:
+def _worth(worth: Worth | None, seen: Observed, bundle: str) -> dict[str, Any]:
     if worth is None:
-        why = "no query has a known quality of every plan that might be drawn: serve with a bundle"
+        why = "no query has a known quality of every plan that might be drawn: "
+        why += _not_learned(seen, bundle) if bundle else "serve with a bundle"
         return {"quality_difference": {"skipped": why}}
     return {
         "quality_reference": worth.reference,

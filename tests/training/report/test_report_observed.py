@@ -125,6 +125,20 @@ def test_a_free_reference_has_no_saving(log, store):
     assert "cost nothing" in log.run("--store", store)
 
 
+def test_a_plan_that_the_bundle_has_not_learned_is_named_where_it_hides_the_quality(log, store):
+    """A backend was added, and the report asked for the bundle that was there."""
+    forecasts = {"small": (0.5, 100.0), "new": (None, 300.0), "large": (0.9, 1000.0)}
+    odds = {"small": 0.6, "new": 0.1, "large": 0.3}
+    log.write(
+        store,
+        [log.row(n, bundle="b7", forecasts=forecasts, probabilities=odds) for n in range(40)],
+    )
+    skipped = log.facts("--store", store)["observe"]["quality_difference"]["skipped"]
+    assert skipped.endswith(
+        "bundle b7 has not learned new; fit one that has, or take those plans out until then"
+    )
+
+
 def test_without_a_bundle_quality_is_not_known(log, store):
     unknown = {"small": (None, 100.0), "large": (None, 1000.0)}
     log.write(store, [log.row(number, bundle="", forecasts=unknown) for number in range(40)])
