@@ -38,6 +38,7 @@ from router.serving.known import engines, known_names
 from router.serving.listen import grpc_server, listen
 from router.serving.router import QUERY_CALLS, RouterCalls
 from router.serving.service import Service
+from router.serving.waiting_time import WaitingTime
 from router.telemetry.telemetry import Telemetry
 from router.v1 import apportion_router_pb2 as pb
 from router.wire.admin import PlanInfos
@@ -81,6 +82,7 @@ class Servers:
         self.reports = Reports(books.store, rates=rates, keep_of=books.settings.keep_of)
         self.refused: Counter[tuple[str, str]] = Counter()  # (door, reason) -> calls
         self.admission, self.shadows = Admission(config.max_queries), service.shadows
+        self.waiting = WaitingTime(self.admission.shedding.seen, lambda: self.admission.came)
         self.renewal, self.rollout, self.loads = service.renewal, service.rollout, service.loads
         self.certificates = service.certificates
         self.allocator = service.allocator
@@ -204,7 +206,9 @@ class Servers:
         if self.door is not None:
             addresses = replace(addresses, http=await self.door.start(share_port=self.share_ports))
         self.allocator.warm()
+        self.waiting.bind(self.router)
         await self.router.start()
+        self.waiting.start()
         await self.admin.start()
         for name in ("", ROUTER_SERVICE, ADMIN_SERVICE):
             await self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -237,6 +241,7 @@ class Servers:
     async def stop(self) -> None:
         """End all servers; calls that still run are cancelled, which frees their backends and settles them."""
         self.admission.draining = True
+        await self.waiting.close()
         await self.desk.close()
         door = () if self.door is None else (self.door.stop(),)
         probes = () if self.probes is None else (self.probes.stop(None),)

@@ -1,7 +1,8 @@
 """Who may come in: so many queries at a time, urgent ones a few more, and nobody while the replica goes down.
 
 There is no queue: a query gets a place or is told when to come again, before any work was done for it. A queue would
-be full whenever it is needed, and all that waits in it comes late.
+be full whenever it is needed, and all that waits in it comes late. Where more come than can be looked at they wait all
+the same, before they come here; then a share of them is refused, so that the others need not.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 
 from router.admission.concurrency_limit import Limit
 from router.admission.retry_delay import RetryDelay
+from router.admission.shedding import Shedding
 from router.errors import Draining, Overloaded
 
 URGENT_SHARE = 0.1  # of the places, for queries of a priority above 0
@@ -24,10 +26,12 @@ class Admission:
     def __init__(self, max_queries: int, clock_s: Callable[[], float] = time.monotonic) -> None:
         self.max_queries = max_queries
         self.limit = Limit(max_queries)
+        self.shedding = Shedding()
         self.draining = False
         self.queries = 0  # running
         self.calls = 0  # running, queries included
-        self.shed = 0  # queries, since the start
+        self.came = 0  # queries, since the start
+        self.shed = 0  # of these, refused
         self._clock_s = clock_s
         self._retry = RetryDelay()
         self._idle = asyncio.Event()
@@ -56,18 +60,32 @@ class Admission:
         return self.queries >= self.limit.now - int(URGENT_SHARE * self.limit.now)
 
     @property
+    def waiting_s(self) -> float:
+        """How long calls stand in line before they come here."""
+        return self.shedding.wait_s
+
+    @property
     def retry_after_s(self) -> float:
         """When a place is likely to be free: after as long as a query takes."""
         return self._retry.retry_after_s
 
     @contextmanager
-    def enter(self, *, query: bool, urgent: bool = False) -> Iterator[None]:
-        """Let one call run. Raises `Draining`, and for queries `Overloaded`, before any work was done."""
+    def enter(self, *, query: bool, urgent: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Let one call run. Raises `Draining`, and for queries `Overloaded`, before any work was done.
+
+        `urgent` is asked only where the others are refused.
+        """
         if self.draining:
             raise Draining("this replica is going down; ask again, another one will answer")
-        if query and (self.queries >= self.limit.now or (self.crowded and not urgent)):
+        self.came += query
+        if query and (self.queries >= self.limit.now or (self.crowded and not urgent())):
             self.shed += 1
             raise Overloaded(f"{self.queries} queries are running, and no more may", self.retry_after_s)
+        if query and self.shedding.next_is_refused() and not urgent():
+            self.shedding.refused()
+            self.shed += 1
+            waits = f"calls wait {self.shedding.wait_s:.1f} s before they are looked at"
+            raise Overloaded(f"more queries come than can be worked off: {waits}", self.retry_after_s)
         self.queries += query
         self.calls += 1
         self._idle.clear()

@@ -44,12 +44,7 @@ class Admission(Protocol):
 
     draining: bool
 
-    @property
-    def crowded(self) -> bool:
-        """Whether only urgent queries are let in, if any."""
-        ...
-
-    def enter(self, *, query: bool, urgent: bool = False) -> AbstractContextManager[None]:
+    def enter(self, *, query: bool, urgent: Callable[[], bool] = ...) -> AbstractContextManager[None]:
         """Let one call run. Raises `Draining` or `Overloaded`."""
         ...
 
@@ -87,8 +82,7 @@ class Chats:
 
     async def _handle(self, request: web.Request, read: Reader) -> web.StreamResponse:
         body = await json_body(request)
-        urgent = self.admission.crowded and is_urgent(body)
-        with self.admission.enter(query=True, urgent=urgent):
+        with self.admission.enter(query=True, urgent=lambda: is_urgent(body)):
             chat = read(body, request_id(request.headers), self.models, self.known, self.new_id)
             chat = replace(chat, query=replace(chat.query, tenant=tenant_of(request, chat.query.tenant)))
             if self.traces is not None:

@@ -193,8 +193,7 @@ class Calls:
         if self.admission is None:
             return nullcontext()
         query = call.name in self.queries
-        urgent = query and raw is not None and self.admission.crowded and is_urgent(raw, parse)
-        return self.admission.enter(query=query, urgent=urgent)
+        return self.admission.enter(query=query, urgent=lambda: raw is not None and is_urgent(raw, parse))
 
     async def _opening(self, call: MethodDescriptor, raws: AsyncIterator[bytes]) -> bytes | None:
         """The first message of a query's stream where its priority says whether it may come in; else None.

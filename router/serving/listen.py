@@ -14,6 +14,7 @@ from router.errors import ConfigError
 from router.wire.parts import GRPC_MARGIN_BYTES
 
 MOST_PENDING = 20_000  # calls that have arrived and were not looked at yet
+LONGEST_WAIT_S = 5  # of them; gRPC ends the others as CANCELLED, at hardly any cost (its default is 30 s)
 
 
 def grpc_server(max_message_bytes: int, *, share_port: bool = False) -> grpc.aio.Server:
@@ -26,6 +27,7 @@ def grpc_server(max_message_bytes: int, *, share_port: bool = False) -> grpc.aio
             # above 1,000 gRPC itself would end some, as CANCELLED; how many are too many is our admission's to say
             ("grpc.server.max_pending_requests", MOST_PENDING),
             ("grpc.server.max_pending_requests_hard_limit", MOST_PENDING),
+            ("grpc.server_max_unrequested_time_in_server", LONGEST_WAIT_S),
             ("grpc.so_reuseport", int(share_port)),  # two services on one port must fail, not share it
         )
     )

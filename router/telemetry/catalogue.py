@@ -169,6 +169,9 @@ CATALOGUE: Mapping[str, Metric] = {
     ),
     "apportion_running_queries": _gauge("Queries in flight; what the autoscaler looks at", of=Of.SUM),
     "apportion_most_queries": _gauge("How many may be: server.max_queries", of=Of.SUM),
+    "apportion_waiting_seconds": _gauge(
+        "How long calls stand in line before anybody looks at them; at a second queries begin to be refused"
+    ),
     "apportion_draining": _gauge("1 while this replica goes down"),
     "apportion_certificate_end_seconds": _gauge(
         "When the certificate ends that new connections are shown, seconds since the epoch; absent without TLS",

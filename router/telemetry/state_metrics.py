@@ -26,6 +26,11 @@ class Running(Protocol):
     queries: int
     max_queries: int
 
+    @property
+    def waiting_s(self) -> float:
+        """How long calls stand in line before they come in."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class StateMetrics:
@@ -55,6 +60,7 @@ class StateMetrics:
             "apportion_serving_info": {serving: 1.0},
             "apportion_started_seconds": {(): self.started_at},
             "apportion_running_queries": {(): float(admission.queries)},
+            "apportion_waiting_seconds": {(): admission.waiting_s},
             "apportion_most_queries": {(): float(admission.max_queries)},
             "apportion_draining": {(): float(admission.draining)},
             "apportion_ledger_troubles": {(): float(len(books.ledger.troubles))},

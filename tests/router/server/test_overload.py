@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack
 
+import grpc
 import pytest
 
 from router.admission.admission import Admission
 from router.admission.concurrency_limit import BUSY, EARLY_S, LATE_S, LEAST, Limit
 from router.admission.retry_delay import FIRST_RETRY_S, LONGEST_RETRY_S, SHORTEST_RETRY_S
 from router.errors import Overloaded
+from training.suites.serving.overload import is_refusal
 
 
 class Clock:
@@ -28,9 +30,9 @@ def test_the_last_tenth_of_the_places_is_for_urgent_queries():
         with pytest.raises(Overloaded):
             stack.enter_context(admission.enter(query=True))
         for _ in range(2):
-            stack.enter_context(admission.enter(query=True, urgent=True))
+            stack.enter_context(admission.enter(query=True, urgent=lambda: True))
         with pytest.raises(Overloaded):
-            stack.enter_context(admission.enter(query=True, urgent=True))
+            stack.enter_context(admission.enter(query=True, urgent=lambda: True))
         stack.enter_context(admission.enter(query=False))  # a report is not shed
     assert (admission.queries, admission.calls, admission.shed) == (0, 0, 2)
 
@@ -103,3 +105,22 @@ async def test_the_lag_is_that_of_the_loop_that_watches():
     await seen.wait()
     assert admission.limit.lag_s >= 0.0
     admission.close()
+
+
+async def test_a_service_looks_at_its_own_line_and_refuses_with_a_delay_where_it_stands(house, ask):
+    looked, seen = asyncio.Event(), list[float]()
+
+    def see(wait_s: float) -> None:
+        seen.append(wait_s)
+        if house.servers.waiting.answered:
+            looked.set()
+
+    house.servers.waiting.tell = see
+    await house.stub.Generate(ask())  # a call to itself follows
+    await asyncio.wait_for(looked.wait(), 20.0)
+    assert all(wait_s >= 0.0 for wait_s in seen)
+    house.servers.admission.shedding.share = 1.0
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await house.stub.Generate(ask())
+    assert is_refusal(refused.value)
+    await house.stub.Generate(ask(priority=1))

@@ -71,7 +71,7 @@ class Watched:
     def __init__(self, service: Service, **state: Any) -> None:
         self.service = service
         books = service.allocator.books
-        self.admission = SimpleNamespace(draining=False, queries=0, max_queries=7)
+        self.admission = SimpleNamespace(draining=False, queries=0, max_queries=7, waiting_s=0.0)
         self.metrics = Metrics(
             DecisionMetrics(2),
             OutcomeMetrics(),
