@@ -7,7 +7,14 @@ from urllib.request import urlopen
 
 import pytest
 
+from predictors.observation import Message, Part, Query, Sample, Sampling
+from router.backends import Call
+from router.backends.openai_chunks import EventReader
 from router.backends.server_load import read_load
+from router.backends.vllm import VLLM
+from router.config import BackendConfig
+from router.domain.plan import Prompt
+from router.domain.usage import Meter
 from router.recording import Recording
 from training.collect.command import collect_command
 from training.collect.queries import read_queries
@@ -60,3 +67,31 @@ def test_the_router_can_read_how_loaded_it_was(small: VllmServer, collected: Rec
 def test_samples_of_one_query_differ(collected: Recording) -> None:
     texts = [{sample.text for sample in collected.samples(q.query_id, "small")} for q in collected.queries]
     assert sum(len(found) > 1 for found in texts) >= 6
+
+
+async def test_several_tokens_come_at_a_time_and_the_sample_is_the_same(
+    small: VllmServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = []
+
+    class Counting(EventReader):
+        def feed(self, received: bytes) -> list[bytes]:
+            found = super().feed(received)
+            events[-1] += len(found)
+            return found
+
+    monkeypatch.setattr("router.backends.openai_exchange.EventReader", Counting)
+    config = BackendConfig(urls=(small.url,), model="SmolLM2-135M-Instruct", logprobs=True)
+    query = Query("r", (Message("user", (Part(text="Count from one to thirty in words."),)),))
+    sampling = Sampling(temperature=0.0, max_tokens=60)
+    call = Call(query, 0, sampling, Prompt(), max_samples=1, width=1, seed=1, logprobs=True)
+    backend, samples = VLLM("small", config, {}), list[Sample]()
+    for _ in range(2):  # the first shows that usage comes with every piece
+        events.append(0)
+        samples += [event async for event in backend.sample(call, Meter()) if isinstance(event, Sample)]
+    await backend.close()
+    one_by_one, several = samples
+    assert (several.text, several.tokens_out) == (one_by_one.text, one_by_one.tokens_out)
+    assert several.mean_logprob == pytest.approx(one_by_one.mean_logprob, abs=1e-3)
+    assert not several.usage_estimated
+    assert events[1] < events[0] / 4
