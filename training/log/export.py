@@ -17,8 +17,6 @@ import fcntl
 import hashlib
 import multiprocessing
 import os
-import threading
-import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +32,7 @@ from msgspec.structs import replace
 
 from router.decisions.names import Names
 from router.decisions.read_only import PackedRow, ReadOnlyStore, open_read_only
+from training.end_with_parent import end_with_parent
 from training.errors import TrainingError
 from training.log.columns import decision_table
 from training.log.forget import Deleted, forget
@@ -229,9 +228,7 @@ def _worked_off(runs: Sequence[Run], workers: int) -> Iterator[tuple[Run, Writte
         return
     waiting: deque[tuple[Run, Future[Written]]] = deque()
     context = multiprocessing.get_context("spawn")  # threads of libraries do not survive a fork
-    with ProcessPoolExecutor(
-        several, mp_context=context, initializer=_end_with, initargs=(os.getpid(),)
-    ) as pool:
+    with ProcessPoolExecutor(several, mp_context=context, initializer=end_with_parent) as pool:
         for run in runs:
             waiting.append((run, pool.submit(write_run, run)))
             if len(waiting) > 2 * workers:
@@ -239,17 +236,6 @@ def _worked_off(runs: Sequence[Run], workers: int) -> Iterator[tuple[Run, Writte
                 yield first, future.result()
         for first, future in waiting:
             yield first, future.result()
-
-
-def _end_with(parent: int) -> None:
-    """In a worker: end when the export was killed, which no queue tells."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from router.recording import Recording
+from training.end_with_parent import end_with_parent
 from training.one_thread import one_thread
 
 Job = TypeVar("Job")
@@ -32,7 +33,8 @@ def results_in_order(
                 result = here(job)
             yield result
         return
-    with one_thread_each(), ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with one_thread_each(), ProcessPoolExecutor(workers, context, initializer=end_with_parent) as pool:
         yield from pool.map(there, jobs)
 
 
