@@ -284,14 +284,11 @@ class VLLM:
         return hedged(Attempt(stream, exchange.begins), second, self.config.hedge_after_s)
 
     def _interval(self, call: Call) -> int:
-        """Tokens that may come at a time: one where they are handed on, few where a growing sample is looked at."""
-        if call.stream or call.growth is not None:
+        """Tokens at a time: one where each is handed on, few where a growing sample is looked at."""
+        if call.stream or call.growth is not None or call.query.token_logprobs:
             return 1
-        return (
-            min(self.config.stream_interval, LOOKED_AT_TOKENS)
-            if call.growing
-            else self.config.stream_interval
-        )
+        most = LOOKED_AT_TOKENS if call.growing else self.config.stream_interval
+        return min(self.config.stream_interval, most)
 
     def _receipt(self, meter: Meter, call: Call, samples: int) -> Receipt:
         clock, longest = asyncio.get_running_loop().time, self.config.timeout_s

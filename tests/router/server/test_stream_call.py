@@ -123,7 +123,7 @@ async def test_the_decision_id_is_in_the_trailers_of_a_stream(house, ask):
 
 @pytest.mark.parametrize("keep_alive_s", [0.02])
 async def test_a_caller_without_a_deadline_who_reads_nothing_gives_its_place_back(house, ask):
-    house.gated.text = "x" * 4_000_000  # more than the connection takes by itself
+    house.gated.text = "x" * 12_000_000  # more than the connection takes by itself
     house.gated.gate.set()
     call = house.stub.GenerateStream(ask(plan="gated"))
     async with asyncio.timeout(10.0):
