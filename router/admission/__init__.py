@@ -2,7 +2,7 @@
 
     admission.py          so many queries at a time, urgent ones a few more; nobody while the replica goes down
     concurrency_limit.py  how many: fewer while the event loop is late
-    shedding.py           which share is refused where that is too long
+    shedding.py           which share is refused where calls wait too long to be looked at
     tenant_limits.py      how many of one tenant, at a time and a second
     outcome_rates.py      how many outcomes one tenant may report
     retry_delay.py        what who is refused is told to wait

@@ -5,8 +5,8 @@ seen directly: a timer that fires `lag` seconds after its time. Additive increas
 1989) on it, from what really runs. How long a backend takes says nothing here: long answers are not overload. A loop
 that is late while the process has hardly been let onto a processor is not late by its own doing, and letting fewer in
 would not help: then the limit stays. When it fails: a process that is both overloaded and starved by others looks
-like one that is starved, and keeps its limit; decisions
-alone are never many at a time (see `router.serving.waiting_time`).
+like one that is starved, and keeps its limit; and decisions alone are never many at a time. For both there is
+`router.serving.waiting_time`.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class GrowingChoice:
     texts: list[str] = field(default_factory=list)
     thoughts: list[str] = field(default_factory=list)
     tools: dict[int, _ToolBeingWritten] = field(default_factory=dict)
-    pieces: int = 0  # tokens of the pieces that carried something, without usage
+    counted: int = 0  # tokens of the pieces that carried something, as far as these tell without usage
     thought_tokens: int = 0  # of the pieces that carried a thought
     reported: int | None = None  # output tokens so far, as the server says
     reported_thought: int | None = None
@@ -46,7 +46,7 @@ class GrowingChoice:
     @property
     def tokens(self) -> int:
         """Output tokens so far: reported, else counted."""
-        return self.pieces if self.reported is None else self.reported
+        return self.counted if self.reported is None else self.reported
 
     @property
     def tokens_reasoning(self) -> int:
@@ -67,7 +67,7 @@ class GrowingChoice:
         thought = _thought(piece)
         before = self.tokens
         if text or thought or (piece and piece.tool_calls):
-            self.pieces += 1 if usage is not None else max(1, len(choice.places()))
+            self.counted += 1 if usage is not None else max(1, len(choice.places()))
             if self.first_token_s is None:
                 self.first_token_s = elapsed_s
         if usage is not None:

@@ -93,7 +93,7 @@ class Exchange:
                         yield event
                     if self.overran and not self.unfinished:
                         break
-            begun = any(self.choices[place].pieces for place in self.unfinished)
+            begun = any(self.choices[place].counted for place in self.unfinished)
             if begun or len(self.unfinished) == len(self.choices):
                 raise BackendUnavailable(f"{self.who}: the stream ended before the sample did")
             self._share_total()
@@ -224,7 +224,7 @@ class Exchange:
             delta = choice.add(part, of_choice, elapsed_s)
             if delta is not None and not self.received and self._endpoint is not None:
                 self._endpoint.counts = of_choice is not None
-            self._heard(choice.pieces > 0)
+            self._heard(choice.counted > 0)
             if part.index not in self.unfinished:
                 continue  # it goes on after its end or limit: that is charged, not shown
             if delta is not None and self.call.stream:

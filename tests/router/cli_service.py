@@ -7,7 +7,8 @@ import json
 import re
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +62,15 @@ def start(folder: Path, *options: str) -> Served:
     if found is None:
         pytest.fail(f"{line!r}, then {process.communicate()}")
     return Served(process, found[1], found[2])
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Served]:
+    """It runs as long as the block."""
+    service = start(folder)
+    yield service
+    service.process.terminate()
+    service.process.communicate(timeout=30)
 
 
 @dataclass

@@ -8,15 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.router.cli_service import Served, asked, run, start
+from tests.router.cli_service import Served, asked, run, serving
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory) -> Iterator[Served]:
-    service = start(tmp_path_factory.mktemp("served"))
-    yield service
-    service.process.terminate()
-    service.process.communicate(timeout=30)
+    with serving(tmp_path_factory.mktemp("served")) as service:
+        yield service
 
 
 def test_an_outcome_is_seen_at_its_decision(served):

@@ -11,15 +11,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.router.cli_service import TOML, Served, asked, run, start
+from tests.router.cli_service import TOML, Served, asked, run, serving, start
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory) -> Iterator[Served]:
-    service = start(tmp_path_factory.mktemp("served"))
-    yield service
-    service.process.terminate()
-    service.process.communicate(timeout=30)
+    with serving(tmp_path_factory.mktemp("served")) as service:
+        yield service
 
 
 def test_ask_prints_the_answer_and_nothing_else_on_standard_output(served):
