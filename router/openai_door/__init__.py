@@ -16,7 +16,8 @@ in an object `router` (of the official client: `extra_body={"router": {…}}`; i
 Replies carry one too (`reply.Told`), and the headers `x-apportion-decision-id`, `-plan`, `-status`, `-cost-micros`,
 `-bundle` and `-degraded` (the last two where there is something to say). What a stream cost and how it ended is known
 at its end: it is in `router` of the last finish chunk, not in a header. `usage` counts the tokens of all samples. A
-plan whose rule is satisfied early gives fewer answers than `n`. Streams that are silent for 15 s get an SSE comment.
+plan whose rule is satisfied early gives fewer answers than `n`. A stream's status waits for its first text, so that
+what fails before has one of its own; streams that are silent for 15 s get it with an SSE comment.
 
 Where there is no answer (`router.status: abstained`), there is one choice: empty, its `refusal` says why.
 
@@ -24,7 +25,7 @@ A request that has a name is worked off once: `router.request_id`, else the head
 another body is refused with 409. Names are this door's own: the gRPC server does not know them.
 
 `[server.forward]` sends other paths (`/v1/embeddings`, …) on to a backend as they are; they are paid for, and no
-decision is made about them. `/v1/responses` answers 501 and names chat completions.
+decision is made about them. `/v1/responses` answers 404 and names chat completions.
 
 Ranges are the wire's (`router.checks.queries`). Queries go to plans whose backends can do what they ask: tools, images,
 `response_format`, `logprobs`, and keys that a backend passes on (`extra_allowed`: `reasoning_effort`, `verbosity`, …).

@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from router.openai_door.errors import Refusal
+from router.openai_door.headers import REQUEST_ID_HEADER, header_text
 
 
 def answer(value: Any, status: int = 200) -> web.Response:
@@ -15,8 +16,9 @@ def answer(value: Any, status: int = 200) -> web.Response:
     return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
 
 
-def refused(told: Refusal) -> web.Response:
-    """A refusal as a reply."""
+def refused(told: Refusal, request_id: str) -> web.Response:
+    """A refusal as a reply to the request of that name."""
     reply = answer(told.body, told.status)
     reply.headers.update(told.headers)
+    reply.headers[REQUEST_ID_HEADER] = header_text(request_id)
     return reply

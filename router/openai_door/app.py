@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
@@ -12,9 +12,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from router.auth.guard import Guard
-from router.errors import NotBuilt, RouterError, UnknownName
+from router.errors import RouterError, UnknownName
 from router.openai_door.answers import answer, refused
-from router.openai_door.caller import CALLER
+from router.openai_door.caller import CALLED, CALLER
 from router.openai_door.chat import Chats
 from router.openai_door.errors import INVALID, Refusal, error_object, logged_refusal
 from router.openai_door.feedback import Feedback
@@ -26,8 +26,12 @@ OPEN = ("/health", PATH)
 CONSOLE = "/console"
 ELSEWHERE = {"/metrics": "they are shown where [metrics] says on_door = true, or at the port of its listen; "}
 FORWARDED = "[server] forward may send a path on to a backend; "
-RESPONSES = "/v1/responses"  # says what to ask instead
-INSTEAD = f"{RESPONSES} is not served; ask POST /v1/chat/completions, with the same messages and tools"
+CHATS = "/v1/chat/completions"
+RESPONSES = "/v1/responses"  # what several libraries ask unless they are told otherwise
+INSTEAD = (
+    f"ask POST {CHATS} with the same messages and tools (openai.chat(…) of the AI SDK, 'openai-chat:…' of Pydantic "
+    "AI, use_responses_api=False of LangChain); "
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,9 @@ class Routes:
         app[BODIES] = bodies
         app.add_routes(
             [
-                web.post("/v1/chat/completions", self.chats.chat),
+                web.post(CHATS, self.chats.chat),
                 web.post("/v1/completions", self.chats.prompt),
                 web.post("/v1/feedback", self.feedback.handle),
-                web.post(RESPONSES, self._responses),
                 web.get("/v1/models", self._models),
                 web.get("/v1/models/{name:.+}", self._model),
                 web.get("/health", self._health),
@@ -77,9 +80,6 @@ class Routes:
         )
         return answer(told)
 
-    async def _responses(self, request: web.Request) -> web.Response:
-        raise NotBuilt(INSTEAD)
-
     async def _models(self, request: web.Request) -> web.Response:
         models = [self._described(name) for name in self.chats.models.names]
         return answer({"object": "list", "data": models})
@@ -96,6 +96,9 @@ class Routes:
 
     def _described(self, name: str) -> dict[str, Any]:
         return {"id": name, "object": "model", "created": self.started_at, "owned_by": "apportion"}
+
+    def _called(self, request: web.Request) -> str:
+        return request.get(CALLED) or self.chats.new_id()
 
     def _identity(self) -> Middleware:
         @web.middleware
@@ -124,10 +127,11 @@ class Routes:
                 if error.status < 400:
                     raise
                 self.refused["openai", "HTTP"] += 1
-                return refused(_by_status(request, error))
+                return refused(_by_status(request, error), self._called(request))
             except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets a status)
                 self.refused["openai", getattr(error, "reason", RouterError.reason)] += 1
-                return refused(logged_refusal(error, request.path))
+                called = self._called(request)
+                return refused(logged_refusal(error, request.path, called), called)
             finally:
                 bodies.ended(request)
 
@@ -142,9 +146,18 @@ def _by_status(request: web.Request, error: web.HTTPException) -> Refusal:
         return Refusal(error.status, error_object(message, INVALID, None, "method_not_allowed"), headers)
     if error.status == 404:
         known = {route.resource.canonical for route in request.app.router.routes() if route.resource}
-        served = sorted(known - {RESPONSES})
-        hint = ELSEWHERE.get(request.path, FORWARDED if request.path.startswith("/v1/") else "")
-        message = f"nothing is served at {request.path!r}; {hint}choose from {', '.join(served)}"
+        hint = _hint(request.path, known)
+        message = f"nothing is served at {request.path!r}; {hint}choose from {', '.join(sorted(known))}"
         return Refusal(404, error_object(message, INVALID, None, "unknown_path"))
     code = error.reason.lower().replace(" ", "_")
     return Refusal(error.status, error_object(error.text or error.reason, INVALID, None, code))
+
+
+def _hint(path: str, known: Collection[str]) -> str:
+    """What the caller of a path that is not served may have meant."""
+    if path == RESPONSES or path.startswith(f"{RESPONSES}/"):
+        return INSTEAD
+    meant = [served for served in known if path.rstrip("/").endswith(served.removeprefix("/v1"))]
+    if path not in ELSEWHERE and meant:
+        return f"did you mean {max(meant, key=len)}? a client's base URL ends with /v1; "
+    return ELSEWHERE.get(path, FORWARDED if path.startswith("/v1/") else "")

@@ -1,4 +1,4 @@
-"""Who sent a request: put there before it is handled, and missing where nobody is asked."""
+"""Who sent a request, and what it is called: put there as soon as it is known."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from router.auth.guard import own_tenant
 from router.auth.identity import Identity
 from router.checks.queries import DEFAULT_TENANT
 
-CALLER = web.RequestKey("apportion_caller", Identity)
+CALLER = web.RequestKey("apportion_caller", Identity)  # missing where nobody is asked
+CALLED = web.RequestKey("apportion_called", str)  # missing where the request could not be read
 
 
 def tenant_of(request: web.Request, named: str) -> str:

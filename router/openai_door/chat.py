@@ -20,7 +20,7 @@ from router.domain.options import Options
 from router.domain.query_trace import Trace
 from router.domain.usage import whole_micros
 from router.openai_door.body import is_urgent, json_body
-from router.openai_door.caller import tenant_of
+from router.openai_door.caller import CALLED, tenant_of
 from router.openai_door.headers import COST_HEADER, STATUS_HEADER, TRACEPARENT, reply_headers, request_id
 from router.openai_door.models import Models
 from router.openai_door.read_chat import Chat, Reader, read_chat, read_prompt
@@ -84,6 +84,7 @@ class Chats:
         body = await json_body(request)
         with self.admission.enter(query=True, urgent=lambda: is_urgent(body)):
             chat = read(body, request_id(request.headers), self.models, self.known, self.new_id)
+            request[CALLED] = chat.query.request_id
             chat = replace(chat, query=replace(chat.query, tenant=tenant_of(request, chat.query.tenant)))
             if self.traces is not None:
                 trace = self.traces.begin(request.headers.get(TRACEPARENT, ""))
@@ -109,9 +110,7 @@ class Chats:
         async with StreamedReply(request, chat, int(self.wall_s()), self.keep_alive_s) as telling:
             try:
                 return await telling.finish(await self._once(chat, telling.tell))
-            except Exception as error:
-                if telling.response is None:
-                    raise
+            except Exception as error:  # noqa: BLE001 (whatever it is, the caller is told)
                 return await telling.fail(error)
 
     async def _once(self, chat: Chat, tell: Tell | None) -> Completion:

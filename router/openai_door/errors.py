@@ -22,7 +22,6 @@ from router.errors import (
     Forbidden,
     InvalidQuery,
     NoPlan,
-    NotBuilt,
     NotRecorded,
     Overloaded,
     RequestConflict,
@@ -49,7 +48,6 @@ STATUSES: tuple[tuple[type[RouterError], int, str, str], ...] = (
     (Draining, 503, SERVER, ""),
     (RequestConflict, 409, INVALID, ""),
     (DeadlineExceeded, 504, SERVER, ""),
-    (NotBuilt, 501, SERVER, ""),
     (BackendRefused, 400, INVALID, ""),
     (NotRecorded, 404, INVALID, ""),
     (BackendError, 503, SERVER, ""),
@@ -83,10 +81,12 @@ def refusal(error: Exception) -> Refusal:
     return Refusal(status, body, _headers(error))
 
 
-def logged_refusal(error: Exception, path: str) -> Refusal:
-    """The same; an error that is not of our tree is also logged, with its text."""
+def logged_refusal(error: Exception, path: str, request_id: str) -> Refusal:
+    """The same; an error that is not of our tree is also logged, with its text and what the request is called."""
     if not isinstance(error, RouterError):
-        structlog.get_logger().error(INTERNAL_MESSAGE, call=path, exc_info=error, error=repr(error))
+        structlog.get_logger().error(
+            INTERNAL_MESSAGE, call=path, request_id=request_id, exc_info=error, error=repr(error)
+        )
     return refusal(error)
 
 
@@ -105,6 +105,6 @@ def _headers(error: RouterError) -> dict[str, str]:
     hopeless = isinstance(error, BudgetExceeded) and (
         retry_after_s is None or retry_after_s > WORTH_WAITING_S
     )
-    if hopeless or isinstance(error, (RequestConflict, NotBuilt)):
+    if hopeless or isinstance(error, RequestConflict):
         headers["x-should-retry"] = "false"
     return headers

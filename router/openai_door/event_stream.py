@@ -17,8 +17,9 @@ KEEP_ALIVE = b": keep-alive\n\n"  # a comment: readers skip it
 
 
 class EventStream:
-    """Enter it to send the headers, then `write`; while it is open, `keep_alive_s` of silence are broken by a comment.
+    """Enter it, then `write`; while it is open, `keep_alive_s` of silence are broken by a comment.
 
+    Status, headers and `opening` go out with whatever is sent first: what fails before has a status of its own.
     Where the caller is gone it raises `asyncio.CancelledError`: what the request's task gets when the end of the
     connection is seen, however that is noticed first. So it does where the caller reads nothing for too long.
     """
@@ -34,12 +35,11 @@ class EventStream:
         )
         if request.version < HttpVersion11:
             self.response.force_close()  # HTTP/1.0 has no chunks: the end of the connection is that of the text
+        self.opening = b""  # stands before all that is written
         self._request = request
         self._events = KeepAliveStream(self._send, KEEP_ALIVE, keep_alive_s)
 
     async def __aenter__(self) -> Self:
-        with _caller_may_leave():
-            await self.response.prepare(self._request)
         await self._events.__aenter__()
         return self
 
@@ -55,6 +55,9 @@ class EventStream:
 
     async def _send(self, event: bytes) -> None:
         with _caller_may_leave():
+            if not self.response.prepared:
+                await self.response.prepare(self._request)
+                event = self.opening + event
             await self.response.write(event)
 
 

@@ -25,6 +25,10 @@ IGNORED = frozenset(
 AS_IT_IS: Mapping[str, Any] = {"modalities": ["text"], "echo": False, "best_of": 1, "suffix": ""}
 
 
+# What other keys have taken the place of.
+SINCE: Mapping[str, str] = {"functions": "tools", "function_call": "tool_choice"}
+
+
 def sort_out(sent: Mapping[str, Any], read: Collection[str], extra_allowed: frozenset[str]) -> dict[str, Any]:
     """The keys that go to the backend as they are. Raises `InvalidQuery` naming one that nobody could honour.
 
@@ -39,11 +43,13 @@ def sort_out(sent: Mapping[str, Any], read: Collection[str], extra_allowed: froz
         elif key in AS_IT_IS:
             if value != AS_IT_IS[key] or isinstance(value, bool) != isinstance(AS_IT_IS[key], bool):
                 raise InvalidQuery(key, f"{shown(value)} is not supported", _spelled(AS_IT_IS[key]))
+        elif key in SINCE:
+            raise InvalidQuery(key, "is not supported here", f"{SINCE[key]}, which took its place")
         elif key not in IGNORED:
             raise InvalidQuery(
                 shown(key)[1:-1],
                 f"is not supported here, and no backend passes it on{meant(key, (*read, *extra_allowed))}",
-                choices((*read, *extra_allowed)),
+                f"{choices((*read, *extra_allowed))}, and what backends have in their extra_allowed",
             )
     return extra
 

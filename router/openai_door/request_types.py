@@ -31,6 +31,7 @@ class PartAsked(Asked, frozen=True, kw_only=True):
     text: str | None = None
     refusal: str | None = None  # of an assistant that gave no answer
     image_url: ImageAsked | None = None
+    cache_control: Any = None  # as of a turn
 
 
 class FunctionCalled(Asked, frozen=True, kw_only=True):
@@ -38,6 +39,7 @@ class FunctionCalled(Asked, frozen=True, kw_only=True):
 
     name: str
     arguments: str = ""
+    parsed_arguments: Any = None  # as of a turn: a client's own note
 
 
 class CallAsked(Asked, frozen=True, kw_only=True):
@@ -47,6 +49,7 @@ class CallAsked(Asked, frozen=True, kw_only=True):
     type: str = "function"
     function: FunctionCalled
     index: int | None = None  # of streamed calls; their order is the list's
+    provider_specific_fields: Any = None  # as of a turn
 
 
 class TurnAsked(Asked, frozen=True, kw_only=True):
@@ -64,6 +67,11 @@ class TurnAsked(Asked, frozen=True, kw_only=True):
     annotations: list[Any] | None = None
     audio: None = None
     function_call: None = None
+    # What clients note beside a message and send back with it; no model reads it.
+    parsed: Any = None  # OpenAI's: the content as an object
+    provider_specific_fields: Any = None  # LiteLLM's …
+    thinking_blocks: Any = None  # … and its copy of `reasoning_content`
+    cache_control: Any = None  # where other services may cache; vLLM does by itself
 
 
 class FunctionAsked(Asked, frozen=True, kw_only=True):

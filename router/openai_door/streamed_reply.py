@@ -21,13 +21,13 @@ from router.openai_door.text_reply import TextChunks
 
 
 class StreamedReply:
-    """Enter it, `tell` what happens, then `finish`. The headers go out with the first thing told, not before."""
+    """Enter it, `tell` what happens, then `finish`. The status goes out with the first text or sign of life."""
 
     def __init__(self, request: web.Request, chat: Chat, created: int, keep_alive_s: float) -> None:
-        self.response: web.StreamResponse | None = None  # None: nothing was sent yet
         self._request, self._chat, self._created = request, chat, created
         self._keep_alive_s = keep_alive_s
         self._shown = Shown()
+        self._stream: EventStream | None = None  # None: no plan is drawn yet
 
     async def __aenter__(self) -> Self:
         self._open = AsyncExitStack()
@@ -42,23 +42,23 @@ class StreamedReply:
         """Write what the caller should see of it."""
         if isinstance(told, Started):
             await self._begin(told.decision_id, told.plan, told.bundle, told.degraded)
-        elif isinstance(told, AnswerDelta):
-            await self._committed(told)
+        elif isinstance(told, AnswerDelta) and self._stream is not None:
+            await self._committed(told, self._stream)
 
     async def finish(self, reply: Completion) -> web.StreamResponse:
         """Write what has not been told of the reply; all of it, where nothing was."""
-        told, shown = reply.router, self._shown
-        if self.response is None:
-            await self._begin(told.decision_id, reply.model, told.bundle, told.degraded)
+        told, shown, stream = reply.router, self._shown, self._stream
+        if stream is None:
+            stream = await self._begin(told.decision_id, reply.model, told.bundle, told.degraded)
         first = reply.choices[0].message.content or ""
         # a backend whose pieces are not its text: too late for this caller
         if not first.startswith("".join(shown.texts)):
             structlog.get_logger().error("streamed text is not in the answer", decision_id=told.decision_id)
         for chunk in self._chunks.rest(reply, shown):
-            await self._stream.write(chunk)
-        return self._stream.response
+            await stream.write(chunk)
+        return stream.response
 
-    async def _committed(self, told: AnswerDelta) -> None:
+    async def _committed(self, told: AnswerDelta, stream: EventStream) -> None:
         shown, chat = self._shown, self._chat
         reasoning = told.reasoning if chat.return_reasoning else ""
         if told.text or reasoning:
@@ -71,28 +71,30 @@ class StreamedReply:
             shown.text_chars += len(told.text)
             shown.reasoning_chars += len(reasoning)
             if chunk := self._chunks.text(0, told.text, reasoning, logprobs, offset):
-                await self._stream.write(chunk)
+                await stream.write(chunk)
         one = chat.query.parallel_tool_calls is False
         pieces = tuple(piece for piece in told.calls if not (one and piece.index))
         for piece in pieces:
             shown.calls[piece.index] = shown.calls.get(piece.index, 0) + len(piece.arguments)
         if pieces and (chunk := self._chunks.calls(0, pieces)):
-            await self._stream.write(chunk)
+            await stream.write(chunk)
 
     async def fail(self, error: Exception) -> web.StreamResponse:
-        """End a stream that has begun with an error event, and without [DONE]."""
-        await self._stream.write(event(logged_refusal(error, self._request.path).body))
+        """End the stream with an error event, and without [DONE]. Raises `error` where the caller has no status yet."""
+        if self._stream is None or not self._stream.response.prepared:
+            raise error
+        called = self._chat.query.request_id
+        await self._stream.write(event(logged_refusal(error, self._request.path, called).body))
         return self._stream.response
 
-    async def _begin(self, decision_id: str, plan: str, bundle: str, degraded: Sequence[str]) -> None:
+    async def _begin(self, decision_id: str, plan: str, bundle: str, degraded: Sequence[str]) -> EventStream:
         chat = self._chat
         headers = reply_headers(chat.query.request_id, decision_id, plan, bundle, degraded)
         stream = EventStream(self._request, headers, self._keep_alive_s)
-        self._stream = await self._open.enter_async_context(stream)
-        self.response = stream.response
         kind = TextChunks if chat.text else Chunks
         self._chunks: Chunks | TextChunks = kind(
             completion_id(decision_id, text=chat.text), self._created, plan, chat.include_usage
         )
-        if chunk := self._chunks.role():
-            await stream.write(chunk)
+        stream.opening = self._chunks.role()
+        self._stream = await self._open.enter_async_context(stream)
+        return stream

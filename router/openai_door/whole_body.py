@@ -6,7 +6,7 @@ import asyncio
 
 from aiohttp import web
 
-from router.errors import Overloaded
+from router.errors import InvalidQuery, Overloaded
 
 # for the largest body over a slow line; a place is taken after it, a connection is held meanwhile
 BODY_S = 120.0
@@ -45,7 +45,8 @@ async def whole_body(request: web.Request) -> bytes:
     """The body's bytes.
 
     Raises `HTTPRequestTimeout` where they do not come in time, and the connection is closed then;
-    `HTTPRequestEntityTooLarge`; `Overloaded` where there is no room for a large one.
+    `HTTPRequestEntityTooLarge`; `InvalidQuery` for what cannot be unpacked; `Overloaded` where there is no room for a
+    large one.
     """
     bodies, most, body = request.config_dict[BODIES], request.client_max_size, bytearray()
     try:
@@ -55,6 +56,10 @@ async def whole_body(request: web.Request) -> bytes:
                 if len(body) > most:
                     raise web.HTTPRequestEntityTooLarge(most)
                 bodies.hold(request, len(body))
+    except web.RequestPayloadError as error:  # damaged chunks, or not what content-encoding says
+        raise InvalidQuery(
+            "body", "cannot be read", "as Content-Encoding and Transfer-Encoding say"
+        ) from error
     except TimeoutError as error:
         raise web.HTTPRequestTimeout(text=f"the body did not come within {BODY_S:g} s") from error
     return bytes(body)

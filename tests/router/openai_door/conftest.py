@@ -41,7 +41,7 @@ STOPS_WITHIN_S = 30.0
 
 @dataclass
 class Gated:
-    """Says one word at a time, the first at once, each other when `gate` is open; knows who came and who left."""
+    """Says one word at a time, the first at once if it may, others when `gate` is open; knows who came and left."""
 
     name: str = "gated"
     text: str = "alpha beta"
@@ -49,6 +49,7 @@ class Gated:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     entered: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     left: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    first_at_once: bool = True
     failure: Exception | None = None  # raised when the gate opens
     calls: list[Call] = field(default_factory=list)
 
@@ -57,7 +58,7 @@ class Gated:
         self.entered.release()
         try:
             for number, word in enumerate(self.text.split(" ")):
-                if number:
+                if number or not self.first_at_once:
                     await self.gate.wait()
                     if self.failure is not None:
                         raise self.failure

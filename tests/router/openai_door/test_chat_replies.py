@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import aiohttp
 import openai
 import pytest
 
@@ -117,7 +120,13 @@ async def test_the_models_are_auto_the_plans_and_the_backends(house):
 @pytest.mark.parametrize(
     ("method", "path", "status", "piece"),
     [
-        ("POST", "/v1/responses", 501, "/v1/chat/completions"),
+        ("POST", "/v1/responses", 404, "ask POST /v1/chat/completions with the same messages"),
+        ("GET", "/v1/responses/resp_1", 404, "ask POST /v1/chat/completions with the same messages"),
+        ("POST", "/chat/completions", 404, "did you mean /v1/chat/completions?"),
+        ("POST", "/v1/v1/chat/completions", 404, "did you mean /v1/chat/completions?"),
+        ("POST", "/openai/deployments/auto/chat/completions", 404, "did you mean /v1/chat/completions?"),
+        ("POST", "/v1/chat/completions/", 404, "did you mean /v1/chat/completions?"),
+        ("GET", "/models", 404, "did you mean /v1/models?"),
         ("POST", "/v1/embeddings", 404, "/v1/chat/completions"),
         ("POST", "/v1/embeddings", 404, "[server] forward"),
         ("GET", "/", 404, "/v1/models"),
@@ -133,7 +142,7 @@ async def test_what_is_not_served_is_said_in_openais_shape(
     response = await house.http.request(method, house.url + path, json={})
     error = (await response.json())["error"]
     assert (response.status, piece in error["message"]) == (status, True)
-    assert status == 501 or "/v1/responses" not in error["message"]  # it is no choice
+    assert path.startswith("/v1/responses") or "/v1/responses" not in error["message"]  # it is no choice
     assert set(error) == {"message", "type", "param", "code"}
 
 
@@ -153,3 +162,30 @@ async def test_a_request_id_that_no_header_could_carry_is_encoded_in_the_reply(h
     response = await house.post(router={"request_id": "a\r\nx: y ü"})
     assert response.headers["x-request-id"] == "a%0D%0Ax%3A%20y%20%C3%BC"
     assert (await response.json())["router"]["request_id"] == "a\r\nx: y ü"
+
+
+async def test_bytes_that_cannot_be_unpacked_are_the_callers_mistake(house):
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    async with aiohttp.ClientSession(auto_decompress=False) as http:
+        response = await http.post(f"{house.url}/v1/chat/completions", data=b"{}", headers=headers)
+        error = (await response.json())["error"]
+    assert (response.status, error["param"]) == (400, "body")
+    assert "Content-Encoding" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [({"model": "broken"}, 503), ({"model": "nobody"}, 404), ({"temperature": 9}, 400), ({"n": "x"}, 400)],
+)
+async def test_a_refusal_says_what_the_request_is_called(house, sent: Any, status: int):
+    """Clients show it as `request_id` of what they raise."""
+    response = await house.post(**sent)
+    assert (response.status, bool(response.headers["x-request-id"])) == (status, True)
+
+
+async def test_a_refusal_of_a_query_that_was_begun_names_the_one_in_the_log(house):
+    with pytest.raises(openai.InternalServerError) as caught:
+        await house.ask("broken")
+    (row,) = await house.rows()
+    assert caught.value.request_id == row.request_id
+    assert caught.value.response.headers["x-apportion-decision-id"] == row.decision_id

@@ -118,6 +118,36 @@ async def test_a_failure_in_the_middle_of_a_stream_is_an_error_event_without_don
     }
 
 
+@pytest.mark.parametrize(
+    ("model", "status", "code"), [("refusing", 400, "backend_refused"), ("broken", 503, "no_backend")]
+)
+async def test_what_fails_before_the_first_text_has_a_status_also_as_a_stream(
+    house, model: str, status: int, code: str
+):
+    """Clients raise by it, and try again by it: a prompt that is too long must not look like a lost connection."""
+    response = await house.post(model=model, stream=True)
+    (row,) = await house.rows()
+    assert (response.status, (await response.json())["error"]["code"]) == (status, code)
+    assert response.headers["x-request-id"] == row.request_id
+
+
+@pytest.mark.parametrize("keep_alive_s", [0.02])
+async def test_silence_before_the_first_text_ends_with_the_headers_the_role_and_a_comment(house):
+    house.gated.first_at_once = False
+    sent = {"model": "gated", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+    async with house.http.post(f"{house.url}/v1/chat/completions", json=sent) as response:
+        got = b""
+        while got.count(b": keep-alive\n\n") < 2:
+            got += await response.content.readany()
+        assert [chunk["choices"][0]["delta"] for chunk in events(got)] == [
+            {"role": "assistant", "content": ""}
+        ]
+        house.gated.failure = BackendGarbled("gated: nonsense")
+        house.gated.gate.set()
+        got += await response.content.read()
+    assert (response.status, events(got)[-1]["error"]["message"]) == (200, "gated: nonsense")
+
+
 async def test_the_official_client_raises_what_a_stream_ends_with(house):
     house.gated.failure = BackendGarbled("gated: nonsense")
     house.gated.gate.set()
