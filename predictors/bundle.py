@@ -63,12 +63,16 @@ class Bundle:
         features = self.featurizer(query)
         return Look(self.name(*self.query_heads.predict(features)), features.dense)
 
-    def name(self, heads: Floats, row: NDArray[np.float32]) -> dict[str, float]:
-        """What `QueryHeads.predict` gives as signals, with all that follows from it."""
+    def name(self, heads: Floats, row: NDArray[np.float32], tokens: Floats | None = None) -> dict[str, float]:
+        """What `QueryHeads.predict` gives as signals, with all that follows from it.
+
+        `tokens` (backends,): expected ones, where the query's own length was known to the fit.
+        """
         backends = self.card.backends
         right = heads[: len(backends)]
         two_right = right * right + self.rho * (right - right * right)
         expected, upper = self.lengths.predict(row)
+        expected = expected if tokens is None else tokens
         values: list[float] = []
         for four in zip(right.tolist(), two_right.tolist(), expected.tolist(), upper.tolist(), strict=True):
             values += four

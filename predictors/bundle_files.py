@@ -151,7 +151,7 @@ def _assembled(card: BundleCard, files: dict[str, dict[str, NDArray[Any]]]) -> B
     heads = QueryHeads.from_arrays(names, unpacked(files["query.npz"], "heads"), width)
     row = row_width(width, backends, shared=heads.joint is not None)
     rho, lengths = files["query.npz"]["rho/value"], Lengths.from_arrays(files["lengths.npz"])
-    if rho.shape != (backends,) or lengths.factor.shape != (backends,) or len(lengths.mean) != row:
+    if rho.shape != (backends,) or lengths.upper.shape != (backends,) or len(lengths.mean) != row:
         raise BundleError(
             f"rho {rho.shape} and lengths {lengths.coef.shape} do not fit {backends} backends, {row} numbers"
         )

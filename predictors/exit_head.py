@@ -7,7 +7,7 @@ in logits, with boosted trees of drawn thresholds (extremely randomised trees, G
 regression of log(1 + tokens left), its mean made right by smearing (Duan 1983). Reward and length are told from the
 same looks (the joint estimate of ZIP-RC, 2025, without its extra tokens). Traces cut by a limit have no end and are
 not learned from; lengths of the others are weighted by the Kaplan-Meier estimate of not having been cut
-(`predictors.lengths.uncensored_weights`). When it fails: few traces, and traces of another kind of model, whose
+(`predictors.length_fit.uncensored_weights`). When it fails: few traces, and traces of another kind of model, whose
 confidence means something else.
 """
 

@@ -23,7 +23,6 @@ def held_out_first_looks(fitted: Fitted, most: int) -> tuple[Floats, Floats]:
     chosen = np.zeros(n, dtype=np.bool_)
     chosen[np.random.default_rng(bundle.card.seed).permutation(n)[:most]] = True
     number = {name: place for place, name in enumerate(rows.backends)}
-    expected = [bundle.lengths.predict(row)[0] for row in fitted.query.x]
     for labelled in rows.samples:
         query, place = labelled.query, number[labelled.sample.backend]
         head = fitted.samples.folds.get(int(fitted.folds[query]))
@@ -36,7 +35,7 @@ def held_out_first_looks(fitted: Fitted, most: int) -> tuple[Floats, Floats]:
             continue
         prior = float(fitted.query.held_out[query, place])
         confidence[query, place] = head.alone(
-            labelled.sample, rows.texts[query], prior, float(expected[query][place])
+            labelled.sample, rows.texts[query], prior, float(fitted.tokens[query, place])
         )
         reward[query, place] = labelled.reward
     return confidence, reward

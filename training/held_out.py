@@ -38,7 +38,10 @@ class HeldOut:
         features = self.fitted.features[place]
         bundle = self.fitted.bundle
         return Look(
-            bundle.name(self.fitted.query.held_out[place], self.fitted.query.x[place]), features.dense
+            bundle.name(
+                self.fitted.query.held_out[place], self.fitted.query.x[place], self.fitted.tokens[place]
+            ),
+            features.dense,
         )
 
     def risk_threshold(self, first: str, then: str, risk: float) -> float | None:

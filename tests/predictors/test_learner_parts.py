@@ -9,7 +9,6 @@ import pytest
 
 from predictors.errors import BundleError
 from predictors.hashed import HashedRidge, fit_hashed, scores_while_held_out
-from predictors.lengths import fit_lengths, uncensored_weights, weighted_quantile
 from predictors.stack import guarded_blend, simplex_weights
 from predictors.trees import Trees
 
@@ -182,62 +181,3 @@ def test_a_cut_model_text_is_refused_before_lightgbm_reads_it(grown, cut):
     text = grown[0].arrays()["model"]
     with pytest.raises(BundleError, match=r"cut or is none|tree 1: its lines"):
         Trees.from_arrays({"model": text[:cut]})
-
-
-def test_censored_lengths_are_made_up_for_by_longer_ones():
-    rng = np.random.default_rng(0)
-    true = rng.exponential(100.0, 20_000)
-    limit = rng.uniform(20, 600, 20_000)  # callers' limits differ
-    seen, cut = np.minimum(true, limit), true > limit
-    weight = uncensored_weights(seen, cut)
-    naive = seen[~cut].mean()
-    assert naive < 85
-    assert np.average(seen, weights=weight) == pytest.approx(100.0, rel=0.06)
-
-
-def test_without_censoring_all_count_the_same():
-    assert uncensored_weights(np.array([3.0, 1.0]), np.zeros(2, dtype=bool)).tolist() == [1.0, 1.0]
-    assert uncensored_weights(np.array([3.0, 1.0]), np.ones(2, dtype=bool)).tolist() == [1.0, 1.0]
-
-
-def test_lengths_are_expected_values_and_the_quantile_covers():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(3000, 3)).astype(np.float32)
-    tokens = np.exp(4 + 0.5 * x[:, :1] + 0.4 * rng.normal(size=(3000, 1)))
-    lengths = fit_lengths(x[:2000], tokens[:2000], np.zeros((2000, 1), dtype=bool), np.arange(2000) % 5)
-    found = np.array([lengths.predict(row) for row in x[2000:]])[:, :, 0]
-    assert found[:, 0].mean() == pytest.approx(tokens[2000:].mean(), rel=0.05)
-    assert (tokens[2000:, 0] <= found[:, 1]).mean() == pytest.approx(0.9, abs=0.03)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_lengths_that_no_number_tells_are_their_mean_and_the_quantile_covers(seed):
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(2300, 150)).astype(np.float32)
-    tokens = np.exp(5 + 0.6 * rng.normal(size=(2300, 1)))
-    lengths = fit_lengths(x[:300], tokens[:300], np.zeros((300, 1), dtype=bool), np.arange(300) % 5)
-    found = np.array([lengths.predict(row) for row in x[300:]])[:, :, 0]
-    mean = tokens[:300].mean()
-    error = np.mean((tokens[300:, 0] - found[:, 0]) ** 2) / np.mean((tokens[300:, 0] - mean) ** 2)
-    assert error < 1.05  # 1.5 and more with a penalty of ten rows
-    assert (tokens[300:, 0] <= found[:, 1]).mean() > 0.86
-
-
-def test_lengths_of_one_text_alone_are_their_mean():
-    x, tokens = np.zeros((60, 2), dtype=np.float32), np.arange(1.0, 61.0)[:, None]
-    lengths = fit_lengths(x, tokens, tokens > 99, np.zeros(60, dtype=np.int64))
-    assert lengths.predict(x[0])[0] == pytest.approx([30.5])
-
-
-def test_a_backend_without_lengths_and_one_with_a_constant_length_are_served():
-    tokens = np.array([[np.nan, 7.0]] * 60)
-    x = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
-    lengths = fit_lengths(x, tokens, tokens > 99, np.arange(60) % 5)
-    expected, upper = lengths.predict(np.zeros(2, dtype=np.float32))
-    assert (expected[1], upper[1]) == pytest.approx((7.0, 7.0))
-    assert np.isfinite(expected).all()
-
-
-def test_a_weighted_quantile_counts_weights():
-    assert weighted_quantile(np.array([3.0, 1.0, 2.0]), np.array([1.0, 8.0, 1.0]), 0.8) == 1.0
-    assert weighted_quantile(np.array([3.0, 1.0, 2.0]), np.ones(3), 0.9) == 3.0

@@ -104,7 +104,7 @@ def _told(fitted: Fitted, place: int, rng: np.random.Generator) -> Told | None:
         if room < 0:
             break
         chosen.append((query, cell))
-    expected = np.array([fitted.bundle.lengths.predict(row)[0][place] for row in fitted.query.x])
+    expected = fitted.tokens[:, place]
     numbers = [number for _, cell in chosen for number in cell]
     read = alone_rows(rows, numbers)
     alone = judged_alone(read, fitted.samples, fitted.folds, fitted.query.held_out[:, place], expected)

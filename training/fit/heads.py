@@ -13,7 +13,7 @@ from predictors.bundle_files import fingerprint
 from predictors.card import BundleCard
 from predictors.errors import FitError
 from predictors.features import FeatureSpec, Featurizer, QueryFeatures
-from predictors.lengths import fit_lengths
+from predictors.length_fit import fit_lengths
 from predictors.pass_rate import PRIOR_RHO
 from router.recordings.text_split import split_by_text
 from training.fit.joint import FROM
@@ -40,6 +40,7 @@ class Fitted:
     features: tuple[QueryFeatures, ...] = field(compare=False)
     folds: NDArray[np.int64] = field(compare=False)  # (n,)
     query: QueryFit = field(compare=False)
+    tokens: Floats = field(compare=False)  # (n, B) expected output tokens
     samples: SampleFit = field(compare=False)
 
 
@@ -74,13 +75,15 @@ def fit_held_out(
     across = split_by_text(rows.texts, _FOLDS, seed + _ACROSS_SEED)
     query = fit_query_heads(rows, features, featurizer, pairs, folds, across, seed)
     count = len(rows.backends)
-    lengths = fit_lengths(query.x, rows.tokens, rows.cut, across)
+    shared = query.heads.joint is not None  # trees over lengths, too: their logs are among the numbers
+    lengths = fit_lengths(query.x, rows.tokens, rows.cut, across, seed, with_trees=not shared)
     rho, from_prior = pass_rate_correlation(rows, query.held_out[:, :count])
     samples = SampleFit(None, {})
     if with_samples:
-        expected = np.array([lengths.predict(row)[0] for row in query.x])
         right = query.held_out[:, :count]
-        samples = fit_sample_head(rows, right, expected, folds, seed, per_fold=per_fold, own=own_heads)
+        samples = fit_sample_head(
+            rows, right, lengths.expected, folds, seed, per_fold=per_fold, own=own_heads
+        )
     card = BundleCard(
         version="",
         created=created,
@@ -95,8 +98,8 @@ def fit_held_out(
         own_sample_heads=() if samples.head is None else tuple(samples.head.own),
         seed=seed,
     )
-    bundle = versioned(Bundle(card, featurizer, query.heads, rho, lengths, samples.head))
-    return Fitted(bundle, rows, features, folds, query, samples)
+    bundle = versioned(Bundle(card, featurizer, query.heads, rho, lengths.lengths, samples.head))
+    return Fitted(bundle, rows, features, folds, query, lengths.expected, samples)
 
 
 def versioned(bundle: Bundle) -> Bundle:

@@ -51,7 +51,7 @@ def evidence_of(
     was fitted on all of `train`, these by one without their fold.
     """
     backend = rows.backends[0]
-    expected = np.array([fitted.bundle.lengths.predict(row)[0] for row in fitted.query.x])  # (train, 1)
+    expected = fitted.tokens  # (train, 1)
     known = fitted.query.held_out[:, :1]
     judges = fit_sample_head(
         _fewer(fitted.rows, seed), known, expected, fitted.folds, seed, per_fold=True, own=()

@@ -92,9 +92,8 @@ def _finished(rows: FitRows) -> FitRows:
 
 def _train_rows(fitted: Fitted, rows: FitRows, seed: int) -> _Seen:
     prior = fitted.query.held_out[:, : len(rows.backends)]
-    tokens = np.array([fitted.bundle.lengths.predict(row)[0] for row in fitted.query.x])
     rng = np.random.default_rng([seed, 1])
-    return _named(sample_rows(rows, prior, tokens, fitted.folds, rng, most=_MOST_ROWS), rows)
+    return _named(sample_rows(rows, prior, fitted.tokens, fitted.folds, rng, most=_MOST_ROWS), rows)
 
 
 def _seen_rows(rows: FitRows, fitted: Fitted, seed: int) -> _Seen:

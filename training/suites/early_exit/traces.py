@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors.lengths import uncensored_weights
+from predictors.length_fit import uncensored_weights
 from router.recording import Recording
 from router.recordings.text_split import split_by_text
 from training.sampling.problem import answer_groups

@@ -1,15 +1,16 @@
 """From estimates to decisions at many operating points, all of them chosen on the training queries.
 
 Every learned subject gives what it expects of each backend for each query, and is then judged by one rule: the plan
-with the highest utility q - lambda c, the live policy's own, at a range of prices. With two backends each is charged
-its mean cost, so that the points are thresholds on the *gain* of the dearer backend, and the share of its calls is
-the axis (as APGR wants it). With more, each query is charged what it is expected to cost.
+with the highest utility q - lambda c, the live policy's own, at a range of prices. Each query is charged what it is
+expected to cost. Of two backends whose costs lie far apart each is charged its mean cost instead, so that the points
+are thresholds on the *gain* of the dearer one, and the share of its calls is the axis (as APGR wants it); the nearer
+the two costs are, the less a share of calls says of money, and the more counts a query's own cost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ POINTS = 41  # evenly spaced over the share of dear calls, or over the cost
 TIE = 1e-9  # gains that differ by less are equal
 BEYOND = 5  # further points, up to where cost does not matter
 PRICES = 600  # tried to find them
+FAR = 1 / 20  # the cheaper's mean cost over the dearer's, below which calls are as good as money
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +41,25 @@ class Estimates:
 
 
 def decide(fold: Fold, estimates: Estimates) -> Decided:
-    """Choose for every test query at every operating point: by share with two backends, by price with more."""
-    if len(fold.problem.backends) > 2:
-        return decide_by_price(fold, estimates)
-    return _decided(fold, estimates, *_by_share(fold, estimates))
+    """Choose for every test query at every operating point: by share with two backends far apart, else by price."""
+    own = _own_cost(fold)
+    if own < FAR:
+        return _decided(fold, estimates, *_by_share(fold, estimates))
+    return _decided(fold, estimates, *_by_price(fold, _untied(fold, estimates), own))
 
 
 def decide_by_price(fold: Fold, estimates: Estimates) -> Decided:
-    """The same with every query charged what it is expected to cost, also with two backends."""
+    """Every query charged what it is expected to cost, also with two backends."""
     return _decided(fold, estimates, *_by_price(fold, estimates))
+
+
+def _own_cost(fold: Fold) -> float:
+    """How much of a query's own distance from the mean cost is charged, 0 to 1: of two backends their costs' ratio."""
+    if len(fold.problem.backends) > 2:
+        return 1.0
+    cost = fold.problem.cost[fold.train].mean(axis=0)
+    dearest = float(cost.max())
+    return float(cost.min()) / dearest if dearest > 0 else 1.0
 
 
 def _decided(fold: Fold, estimates: Estimates, points: tuple[str, ...], choice: NDArray[np.int16]) -> Decided:
@@ -71,25 +83,49 @@ def share_labels() -> tuple[str, ...]:
 def _by_share(fold: Fold, estimates: Estimates) -> tuple[tuple[str, ...], NDArray[np.int16]]:
     small = fold.cheapest
     large = 1 - small
-    train_gain = estimates.train_quality[:, large] - estimates.train_quality[:, small]
-    gain = estimates.test_quality[:, large] - estimates.test_quality[:, small]
-    # Equal gains (a table's cell, a constant) are split by chance: a share in between is a mix, not all or none.
-    cut = thresholds(train_gain + fold.rng("train ties").uniform(-TIE, TIE, len(train_gain)))
-    gain = gain + fold.rng("ties").uniform(-TIE, TIE, len(gain))
+    untied = _untied(fold, estimates)
+    cut = thresholds(untied.train_quality[:, large] - untied.train_quality[:, small])
+    gain = untied.test_quality[:, large] - untied.test_quality[:, small]
     return share_labels(), np.where(gain[None, :] > cut[:, None], large, small).astype(np.int16)
 
 
-def _by_price(fold: Fold, estimates: Estimates) -> tuple[tuple[str, ...], NDArray[np.int16]]:
+def _untied(fold: Fold, estimates: Estimates) -> Estimates:
+    """Equal gains (a table's cell, a constant) are split by chance: what is in between is a mix, not all or none."""
+    large = 1 - fold.cheapest
+
+    def split(quality: NDArray[np.float64], purpose: str) -> NDArray[np.float64]:
+        found = quality.copy()
+        found[:, large] += fold.rng(purpose).uniform(-TIE, TIE, len(quality))
+        return found
+
+    return replace(
+        estimates,
+        train_quality=split(estimates.train_quality, "train ties"),
+        test_quality=split(estimates.test_quality, "ties"),
+    )
+
+
+def _by_price(
+    fold: Fold, estimates: Estimates, own: float = 1.0
+) -> tuple[tuple[str, ...], NDArray[np.int16]]:
     """Prices whose mean training cost is evenly spaced up to the best single backend's, and some for more.
 
     The ends are always the cheapest and always the best: whoever routes can do that, too.
     """
+    mean = estimates.train_cost.mean(axis=0)
+    charged = replace(
+        estimates,
+        train_cost=mean + own * (estimates.train_cost - mean),
+        test_cost=mean + own * (estimates.test_cost - mean),
+    )
     prices = price_range(estimates)
+    if estimates.train_quality.shape[1] == 2:
+        prices = np.union1d(prices, _turning_prices(charged))
     spent = np.array(
         [
             np.take_along_axis(
                 estimates.train_cost,
-                best_plan(estimates.train_quality, estimates.train_cost, price)[:, None],
+                best_plan(charged.train_quality, charged.train_cost, price)[:, None],
                 axis=1,
             ).mean()
             for price in prices
@@ -99,7 +135,7 @@ def _by_price(fold: Fold, estimates: Estimates) -> tuple[tuple[str, ...], NDArra
         fold,
         estimates,
         spent,
-        lambda at: best_plan(estimates.test_quality, estimates.test_cost, prices[at]),
+        lambda at: best_plan(charged.test_quality, charged.test_cost, prices[at]),
     )
 
 
@@ -125,6 +161,15 @@ def spaced(
         *(f"beyond={share:.3f}" for share in np.arange(1, BEYOND + 1) / BEYOND),
     )
     return ("cheapest", *labels, "best"), np.stack(rows).astype(np.int16)
+
+
+def _turning_prices(estimates: Estimates) -> NDArray[np.float64]:
+    """Prices at which training queries turn from one of two backends to the other, between every two neighbours."""
+    gain = np.diff(estimates.train_quality, axis=1)[:, 0]
+    more = np.diff(estimates.train_cost, axis=1)[:, 0]
+    turning = np.divide(gain, more, out=np.zeros(len(gain)), where=more != 0)
+    some = np.quantile(turning, np.linspace(0, 1, PRICES + 1))
+    return np.asarray(np.maximum((some[1:] + some[:-1]) / 2, 0.0))
 
 
 def price_range(estimates: Estimates) -> NDArray[np.float64]:
