@@ -25,8 +25,12 @@ IGNORED = frozenset(
 AS_IT_IS: Mapping[str, Any] = {"modalities": ["text"], "echo": False, "best_of": 1, "suffix": ""}
 
 
-# What other keys have taken the place of.
-SINCE: Mapping[str, str] = {"functions": "tools", "function_call": "tool_choice"}
+# What is meant instead.
+INSTEAD: Mapping[str, str] = {
+    "functions": "tools, which took its place",
+    "function_call": "tool_choice, which took its place",
+    "extra_body": "what it holds, beside the other keys: OpenAI's client for Python puts it there",
+}
 
 
 def sort_out(sent: Mapping[str, Any], read: Collection[str], extra_allowed: frozenset[str]) -> dict[str, Any]:
@@ -43,8 +47,8 @@ def sort_out(sent: Mapping[str, Any], read: Collection[str], extra_allowed: froz
         elif key in AS_IT_IS:
             if value != AS_IT_IS[key] or isinstance(value, bool) != isinstance(AS_IT_IS[key], bool):
                 raise InvalidQuery(key, f"{shown(value)} is not supported", _spelled(AS_IT_IS[key]))
-        elif key in SINCE:
-            raise InvalidQuery(key, "is not supported here", f"{SINCE[key]}, which took its place")
+        elif key in INSTEAD:
+            raise InvalidQuery(key, "is not supported here", INSTEAD[key])
         elif key not in IGNORED:
             raise InvalidQuery(
                 shown(key)[1:-1],

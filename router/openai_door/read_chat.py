@@ -55,7 +55,7 @@ def read_chat(body: bytes, request_id: str, models: Models, known: Known, new_id
     sent = json_object(body)
     extra = sort_out(sent, ChatAsked.__struct_fields__, known.extra)
     chat = typed(sent, ChatAsked)
-    if chat.top_logprobs is not None and not chat.logprobs:
+    if chat.top_logprobs and not chat.logprobs:  # none of them may be asked for always
         raise InvalidQuery("top_logprobs", "is set, but logprobs is not", "only with logprobs: true")
     return _checked(
         _Asking(

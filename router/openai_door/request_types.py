@@ -88,6 +88,7 @@ class ToolAsked(Asked, frozen=True, kw_only=True):
 
     type: str = "function"
     function: FunctionAsked | None = None
+    cache_control: Any = None  # as of a turn
 
 
 class Named(Asked, frozen=True, kw_only=True):

@@ -163,6 +163,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("verbosity", {"verbosity": "low"}, "extra_allowed"),
     ("functions", {"functions": [FUNCTION]}, "allowed: tools"),
     ("function_call", {"function_call": "auto"}, "allowed: tool_choice"),
+    ("extra_body", {"extra_body": {"top_k": 1}}, "allowed: what it holds"),
     ("banana", {"banana": 1}, "temperature"),
     ("router", {"router": "small"}, "got `str`"),
     ("router.speed", ours(speed=1), "constraints"),

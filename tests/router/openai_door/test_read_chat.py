@@ -287,6 +287,16 @@ def test_log_probabilities_are_asked_for_with_their_alternatives():
     assert (read(logprobs=True).query.sampling.logprobs, read().query.sampling.logprobs) == (0, None)
 
 
+def test_no_alternatives_may_be_asked_for_without_log_probabilities():
+    assert read(logprobs=False, top_logprobs=0).query.token_logprobs is False
+
+
+def test_where_a_tool_may_be_cached_elsewhere_says_nothing():
+    tool = {"type": "function", "function": {"name": "now"}}
+    cached = read(tools=[{**tool, "cache_control": {"type": "ephemeral"}}])
+    assert cached.query.tools == read(tools=[tool]).query.tools
+
+
 def test_one_call_at_a_time_may_be_asked_for():
     assert read(parallel_tool_calls=False).query.parallel_tool_calls is False
     assert read(parallel_tool_calls=True).query.parallel_tool_calls is None
