@@ -1,7 +1,8 @@
 """The error tree as HTTP statuses and OpenAI's error objects.
 
 A status is what `google.rpc` maps the error's gRPC status to. `code` is OpenAI's word where it has one, else ours.
-`x-should-retry: false` tells OpenAI's clients not to try again what cannot go better in a minute.
+`x-should-retry: false` tells OpenAI's clients not to try again what cannot go better in a minute, or whose time is over:
+trying again would take, and cost, what the caller did not want to give.
 """
 
 from __future__ import annotations
@@ -105,6 +106,6 @@ def _headers(error: RouterError) -> dict[str, str]:
     hopeless = isinstance(error, BudgetExceeded) and (
         retry_after_s is None or retry_after_s > WORTH_WAITING_S
     )
-    if hopeless or isinstance(error, RequestConflict):
+    if hopeless or isinstance(error, (RequestConflict, DeadlineExceeded)):
         headers["x-should-retry"] = "false"
     return headers

@@ -189,3 +189,18 @@ async def test_a_refusal_of_a_query_that_was_begun_names_the_one_in_the_log(hous
     (row,) = await house.rows()
     assert caught.value.request_id == row.request_id
     assert caught.value.response.headers["x-apportion-decision-id"] == row.decision_id
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_deadline_that_is_over_is_not_stretched_by_the_clients_retries(house, stream: bool):
+    """Asked again, the caller would wait three times as long as it said, and pay three times."""
+    house.gated.first_at_once = False
+    patient = house.client.with_options(max_retries=2)
+    with pytest.raises(openai.InternalServerError) as caught:
+        await patient.chat.completions.create(
+            model="gated",
+            messages=[{"role": "user", "content": "2 + 2?"}],
+            extra_body={"router": {"timeout_s": 0.05}},
+            stream=stream,
+        )
+    assert (caught.value.status_code, len(house.gated.calls)) == (504, 1)
