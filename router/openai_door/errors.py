@@ -1,8 +1,8 @@
 """The error tree as HTTP statuses and OpenAI's error objects.
 
 A status is what `google.rpc` maps the error's gRPC status to. `code` is OpenAI's word where it has one, else ours.
-`x-should-retry: false` tells OpenAI's clients not to try again what cannot go better in a minute, or whose time is over:
-trying again would take, and cost, what the caller did not want to give.
+`x-should-retry: false` tells OpenAI's clients not to try again what cannot go better in a minute, or whose time is
+over: trying again would take, and cost, what the caller did not want to give.
 """
 
 from __future__ import annotations
