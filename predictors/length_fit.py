@@ -28,6 +28,7 @@ _LEAST_GAIN = 0.01  # of the deviance: what trees take off at least
 _LEAST_CHANCE = 0.05  # of not being cut: bounds a row's weight by 20
 _ENOUGH_ROWS = 50  # with fewer the backend's mean is served
 _ENOUGH_FOR_TREES = 300
+_MOST_ROWS = 20_000  # of a backend; a seeded choice where there are more
 _LEAST_MEAN = 1e-9  # tokens; a logarithm needs one
 
 
@@ -88,7 +89,9 @@ def fit_lengths(
         known = np.flatnonzero(np.isfinite(tokens[:, place]))
         seen = tokens[known, place]
         weight = uncensored_weights(seen, cut[known, place])
-        used = weight > 0
+        used = np.flatnonzero(weight > 0)
+        if len(used) > _MOST_ROWS:  # the others are held out by that alone
+            used = np.sort(np.random.default_rng([seed, place]).permutation(used)[:_MOST_ROWS])
         known = known[used]
         own.append(known)
         mine = _Rows(z[known], rows[known], seen[used], weight[used], parts[known])

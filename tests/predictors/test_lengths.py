@@ -124,6 +124,15 @@ def test_what_is_expected_of_the_fits_own_rows_has_not_seen_their_lengths():
     assert np.corrcoef(fitted.expected[:, 0], tokens[:, 0])[0, 1] < 0.1
 
 
+def test_of_very_many_rows_some_are_enough(monkeypatch):
+    monkeypatch.setattr("predictors.length_fit._MOST_ROWS", 800)
+    rng = np.random.default_rng(8)
+    x, tokens, true = _scattered(rng, 4000)
+    fitted = fit_lengths(x, tokens, np.zeros(tokens.shape, dtype=bool), np.arange(4000) % 5)
+    assert fitted.expected.shape == (4000, 1)
+    assert np.corrcoef(np.log(fitted.expected[:, 0]), np.log(true))[0, 1] > 0.9
+
+
 def test_what_was_learned_of_lengths_is_kept_in_arrays():
     rng = np.random.default_rng(6)
     x, tokens, _ = _scattered(rng, 1500)

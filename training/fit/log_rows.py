@@ -25,7 +25,7 @@ from predictors.errors import FitError
 from predictors.observation import Sample
 from router.domain.plan import Plan
 from router.learned_plans.risk_thresholds import takes_numbers
-from training.fit.rows import FitRows, LabelledSample
+from training.fit.rows import FitRows, LabelledSample, mostly_cut
 from training.log.read import DecisionLog
 from training.plan_outcomes import PlanOutcomes
 
@@ -183,7 +183,7 @@ class _Gathered:
                 both[cell] = (values.sum() ** 2 - (values**2).sum()) / (len(values) * (len(values) - 1))
         for cell, lengths in self.tokens.items():
             tokens[cell] = float(np.mean([length for length, _ in lengths]))
-            cut[cell] = any(short for _, short in lengths)
+            cut[cell] = mostly_cut(short for _, short in lengths)
         self.counts["queries"], self.counts["samples"] = n, len(self.samples)
         counts = {name: float(count) for name, count in self.counts.items()}
         ids = tuple((0, str(number)) for number in range(n))

@@ -6,7 +6,7 @@ Made from a recording for the queries that are named and no others; `task` and `
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,7 +40,7 @@ class FitRows:
     reward: Floats = field(compare=False)  # (n, B) mean reward of the labelled samples
     both: Floats = field(compare=False)  # (n, B) P(two different samples are both right), unbiased
     tokens: Floats = field(compare=False)  # (n, B) mean output tokens
-    cut: NDArray[np.bool_] = field(compare=False)  # (n, B) a sample was cut by a token limit
+    cut: NDArray[np.bool_] = field(compare=False)  # (n, B) a token limit cut more than half of the samples
     samples: tuple[LabelledSample, ...] = field(
         default=(), compare=False, repr=False
     )  # labelled ones, in order of draws
@@ -69,6 +69,15 @@ class FitRows:
             tuple(self.ids[place] for place in keep) if self.ids else (),
             self.answer_kind,
         )
+
+
+def mostly_cut(cut: Iterable[bool]) -> bool:
+    """Whether a limit cut so many of a query's samples that their mean length says only "at least".
+
+    A few of many cut it short by little. To leave such queries out, and weigh others for them, takes most of them.
+    """
+    all_of_them = list(cut)
+    return 2 * sum(all_of_them) > len(all_of_them)
 
 
 def rows_of(
@@ -169,7 +178,7 @@ class _Gathered:
             # mean of r_i r_j over pairs of different draws
             both[at] = (rewards.sum() ** 2 - (rewards**2).sum()) / (count * (count - 1))
             tokens[at] = sum(entry[1] for entry in cell) / count
-            cut[at] = any(entry[2] for entry in cell)
+            cut[at] = mostly_cut(entry[2] for entry in cell)
         self.counts["queries"] = len(self.texts)
         self.counts["samples"] = self.taken
         self.counts["queries_without_any_reward"] = int((~np.isfinite(reward)).all(axis=1).sum())

@@ -64,6 +64,24 @@ def test_rows_without_samples_are_those_with_samples_but_for_these(tmp_path, rec
         assert np.array_equal(getattr(bare, name), getattr(whole, name), equal_nan=name != "cut")
 
 
+def test_a_querys_length_is_a_lower_bound_where_a_limit_cut_more_than_half_of_its_samples(tmp_path, record):
+    source = record(tmp_path / "r", 6, draws=4)
+    table = source.sample_table
+    number, small = (table[name].to_pylist() for name in ("sample_idx", "backend"))
+    query = [int(name.removeprefix("q")) for name in table["query_id"].to_pylist()]
+    # of query k's four samples of small, k are cut
+    why = [
+        "length" if backend == "small" and at < of else "stop"
+        for at, backend, of in zip(number, small, query, strict=True)
+    ]
+    queries = [{"query_id": one.query_id, "query": one.query} for one in source.queries]
+    cut = table.append_column("finish_reason", pa.array(why))
+    write_recording(tmp_path / "cut", source.meta, pa.Table.from_pylist(queries), cut)
+    rows = rows_of([Recording.load(tmp_path / "cut")])
+    assert rows.cut[:, 0].tolist() == [False, False, False, True, True, True]
+    assert not rows.cut[:, 1].any()
+
+
 def test_pairs_of_right_draws_are_counted_without_bias(tmp_path, record):
     rows = rows_of([record(tmp_path / "r", 12, draws=4)])
     for query in range(12):
