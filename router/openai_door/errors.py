@@ -8,6 +8,7 @@ over: trying again would take, and cost, what the caller did not want to give.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +37,12 @@ from router.openai_door.headers import DECISION_ID_HEADER
 INVALID, SERVER = "invalid_request_error", "server_error"
 INTERNAL_MESSAGE = "the service failed; its log says how"
 WORTH_WAITING_S = 60.0
+TOO_LONG = "context_length_exceeded"  # by this word client libraries know that the prompt is to be shortened
+# As vLLM says it today and said it, SGLang and llama.cpp; and as we do, before we ask them.
+_TOO_LONG = re.compile(
+    "maximum context length|maximum model length|model's context length|available context size"
+    "|the prompt is longer than"
+)
 
 # The first class that fits counts, so the special stand before the general: status, type, code ("": our own reason).
 STATUSES: tuple[tuple[type[RouterError], int, str, str], ...] = (
@@ -78,6 +85,8 @@ def refusal(error: Exception) -> Refusal:
         param = error.field
     elif isinstance(error, UnknownName):
         param, code = error.kind, f"{error.kind}_not_found".replace(" ", "_")
+    elif isinstance(error, (BackendRefused, NoPlan)) and _TOO_LONG.search(str(error)):
+        param, code = "messages", TOO_LONG
     body = error_object(str(error), kind, param, code or error.reason.lower())
     return Refusal(status, body, _headers(error))
 

@@ -8,6 +8,8 @@ import aiohttp
 import openai
 import pytest
 
+from router.errors import BackendRefused, NoPlan
+
 STORY = "Once upon a time there was a fox"
 
 
@@ -204,3 +206,35 @@ async def test_a_deadline_that_is_over_is_not_stretched_by_the_clients_retries(h
             stream=stream,
         )
     assert (caught.value.status_code, len(house.gated.calls)) == (504, 1)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        BackendRefused(
+            "small at http://vllm:8000: HTTP 400: This model's maximum context length is 2048 tokens. However, your "
+            "prompt contains at least 2049 input tokens. (parameter=input_tokens, value=2049)"
+        ),
+        NoPlan("no plan is feasible: one: the prompt is longer than the 2048 tokens of backend 'small'"),
+    ],
+    ids=["vllm", "ours"],
+)
+async def test_a_prompt_that_is_too_long_is_called_so_in_openais_word(
+    house, failure: Exception, stream: bool
+):
+    house.gated.first_at_once, house.gated.failure = False, failure
+    house.gated.gate.set()
+    with pytest.raises(openai.BadRequestError) as caught:
+        await house.ask("gated", stream=stream)
+    assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "messages")
+    assert "2048 tokens" in caught.value.message
+
+
+async def test_what_else_a_model_server_refuses_is_not_a_prompt_that_is_too_long(house):
+    house.gated.first_at_once = False
+    house.gated.failure = BackendRefused("max_tokens=5000 cannot be greater than max_model_len=2048")
+    house.gated.gate.set()
+    with pytest.raises(openai.BadRequestError) as caught:
+        await house.ask("gated")
+    assert caught.value.code == "backend_refused"
