@@ -43,8 +43,13 @@ def _section(kind: type[_S], table: Mapping[str, Any], path: Path, problems: Pro
         elif field.required:
             problems.add(path, f"the key {name!r} is missing")
         if name not in values and field.required:
-            values[name] = _EMPTY[get_origin(field.type) or field.type]
+            values[name] = _stand_in(field.type)
     return kind(**values)
+
+
+def _stand_in(wanted: Any) -> Any:
+    origin = get_origin(wanted)
+    return get_args(wanted)[0] if origin is Literal else _EMPTY[origin or wanted]
 
 
 def read_value(wanted: Any, value: Any, path: Path, bound: Bound | None, problems: Problems) -> Any:

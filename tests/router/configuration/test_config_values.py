@@ -37,6 +37,13 @@ WRONG = [
     ),
     # types
     (top("mode = 'aply'"), "mode: unknown value 'aply'", "apply, bypass, observe", "did you mean 'apply'?"),
+    (
+        GOOD + "[[modes]]\nmode = 'aply' #!\n",
+        "modes[0].mode: unknown value 'aply'",
+        "did you mean 'apply'?",
+    ),
+    (GOOD + "[[modes]] #!\nshare = 0.1\n", "modes[0]: the key 'mode' is missing"),
+    (GOOD + "[store.tenants.search] #!\n", "store.tenants.search: the key 'keep' is missing"),
     (top("mode = 1"), "mode: wants one of bypass, observe, apply, got 1"),
     (top("reference = 3"), "reference: wants text in quotes, got 3"),
     (backend("tools = 'yes'"), "backends.small.tools: wants true or false, without quotes, got 'yes'"),
