@@ -18,6 +18,7 @@ Shape = TypeVar("Shape", bound=msgspec.Struct)
 
 _WHERE = re.compile(r"(?P<problem>.*?)(?: - at (?:key in )?`\$\.?(?P<field>.*)`)?", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
 # The last name of a place, and what may stand there.
 _SHAPES: Mapping[str, type[msgspec.Struct]] = {
     "messages": shapes.TurnAsked,
@@ -75,6 +76,8 @@ def typed(sent: Mapping[str, Any], shape: type[Shape]) -> Shape:
     except msgspec.ValidationError as error:
         found = _WHERE.fullmatch(str(error))
         field, problem = (found["field"] or "", found["problem"]) if found else ("", str(error))
+        if missing := _MISSING.fullmatch(problem):
+            raise InvalidQuery(f"{field}.{missing[1]}".removeprefix("."), "is missing") from error
         unknown = _UNKNOWN.fullmatch(problem)
         if unknown is None:
             raise InvalidQuery(field or "body", problem) from error

@@ -238,3 +238,21 @@ async def test_what_else_a_model_server_refuses_is_not_a_prompt_that_is_too_long
     with pytest.raises(openai.BadRequestError) as caught:
         await house.ask("gated")
     assert caught.value.code == "backend_refused"
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"messages": [{"role": "user", "content": "hi"}]}, "model"),
+        ({"model": "story"}, "messages"),
+        ({"model": "story", "messages": [{"content": "hi"}]}, "messages[0].role"),
+        (
+            {"model": "story", "messages": [{"role": "user", "content": [{"text": "hi"}]}]},
+            "messages[0].content[0].type",
+        ),
+    ],
+)
+async def test_what_is_missing_is_named(house, body: Any, param: str):
+    response = await house.post(body)
+    error = (await response.json())["error"]
+    assert (response.status, error["param"], error["message"]) == (400, param, f"{param}: is missing")
