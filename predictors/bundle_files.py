@@ -128,7 +128,11 @@ def load_bundle(folder: str | Path, check: Callable[[Path, bytes], None] | None 
         return _assembled(card, files)
     except BundleError as error:
         raise BundleError(f"{place}: {error}") from error
-    except (KeyError, ValueError, TypeError, AttributeError, IndexError, MemoryError) as error:
+    except KeyError as error:
+        raise BundleError(
+            f"{place}: it has no array {error}; a newer version than this one may have fitted it"
+        ) from error
+    except (ValueError, TypeError, AttributeError, IndexError, MemoryError) as error:
         raise BundleError(
             f"{place}: its arrays do not fit together: {type(error).__name__}: {error}"
         ) from error

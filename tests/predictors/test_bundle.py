@@ -251,7 +251,19 @@ def test_files_swapped_under_right_checksums_are_refused(copy):
     one.write_bytes(second)
     other.write_bytes(first)
     rewrite(copy, swap)
-    with pytest.raises(BundleError, match="do not fit together"):
+    with pytest.raises(BundleError, match="it has no array"):
+        load_bundle(copy)
+
+
+def test_an_array_that_only_an_older_version_wrote_is_asked_of_a_newer_one(copy):
+    import hashlib
+
+    with np.load(copy / "lengths.npz") as archive:
+        kept = {name: archive[name] for name in archive.files if name != "upper"}
+    np.savez(copy / "lengths.npz", **kept)
+    written = hashlib.sha256((copy / "lengths.npz").read_bytes()).hexdigest()
+    rewrite(copy, lambda card: card["files"].update({"lengths.npz": written}))
+    with pytest.raises(BundleError, match=r"it has no array 'upper'; a newer version than this one may have"):
         load_bundle(copy)
 
 
