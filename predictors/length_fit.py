@@ -176,10 +176,7 @@ def _trees(rows: _Rows, most: float, seed: int) -> Trees:
 
 def _trees_share(rows: _Rows, linear: Floats, trees: Floats) -> float:
     lost = [
-        poisson_deviance(
-            rows.tokens, np.maximum((1 - share) * linear + share * trees, _LEAST_MEAN), rows.weight
-        )
-        for share in _SHARES
+        poisson_deviance(rows.tokens, (1 - share) * linear + share * trees, rows.weight) for share in _SHARES
     ]
     best = int(np.argmin(lost))
     return _SHARES[best] if lost[best] < (1 - _LEAST_GAIN) * lost[0] else 0.0

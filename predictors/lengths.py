@@ -61,10 +61,8 @@ class Lengths:
         mean, scale, coef, upper, most = (np.asarray(arrays[name]) for name in names)
         share = np.asarray(arrays.get("share", np.zeros(upper.shape)))
         width, backends = mean.shape, upper.shape
-        factor = arrays.get("factor")
-        if (
-            factor is not None and coef.shape[1:] == factor.shape == backends
-        ):  # of an older bundle: a mean was a factor
+        factor = arrays.get("factor")  # of an older bundle: a mean was the typical length times it
+        if factor is not None and coef.shape[1:] == factor.shape == backends:
             means = coef.copy()
             means[-1] += np.log(np.maximum(factor, 1e-9))
             coef = np.hstack([coef, means])

@@ -19,17 +19,18 @@ _LONGEST = 2.0  # how far a row's logarithm may move in one step
 _SHORTEST = 1e-3  # share of a step
 _CURVATURE_ROWS = 8000  # evenly spaced; more would tell the same curvature
 _MOST = 20.0  # of a logarithm
+_LEAST = 1e-9  # of a mean
 
 
 def poisson_fit(
     z: Floats, y: Floats, weight: Floats, start: Floats, towards: Floats, penalty: float
 ) -> Floats:
-    """Coefficients (d + 1,) for rows z (n, d + 1), whose last column is 1, and y >= 0 (n,), not all 0.
+    """Coefficients (d + 1,) for rows z (n, d + 1), whose last column is 1, and y >= 0 (n,).
 
     `penalty`: rows' worth of belief in `towards` (d + 1,), of which the last is hardly believed. `start`: where to
     begin.
     """
-    unit = float(np.average(y, weights=weight))
+    unit = max(float(np.average(y, weights=weight)), _LEAST)
     belief = penalty * np.append(np.ones(z.shape[1] - 1), 1e-6)
     every = max(1, len(z) // _CURVATURE_ROWS)
     some, share = z[::every], len(z) / len(z[::every])
@@ -62,8 +63,8 @@ def poisson_mean(z: Floats, coef: Floats, most: float) -> Floats:
 
 
 def poisson_deviance(y: Floats, mean: Floats, weight: Floats) -> float:
-    """How badly `mean` > 0 (n,) tells y >= 0 (n,): 0 is perfect, the mean over the weighted rows."""
-    ratio = np.where(y > 0, y, 1.0) / mean
+    """How badly `mean` (n,) tells y >= 0 (n,): 0 is perfect, the mean over the weighted rows."""
+    ratio = np.where(y > 0, y, 1.0) / np.maximum(mean, _LEAST)
     return float(2 * np.average(np.where(y > 0, y * np.log(ratio), 0.0) - (y - mean), weights=weight))
 
 

@@ -124,6 +124,16 @@ def test_what_is_expected_of_the_fits_own_rows_has_not_seen_their_lengths():
     assert np.corrcoef(fitted.expected[:, 0], tokens[:, 0])[0, 1] < 0.1
 
 
+def test_a_backend_that_says_something_once_alone_is_expected_to_say_next_to_nothing():
+    x = np.random.default_rng(9).normal(size=(400, 5)).astype(np.float32)
+    tokens = np.zeros((400, 1))
+    tokens[7] = 40.0
+    fitted = fit_lengths(x, tokens, np.zeros((400, 1), dtype=bool), np.arange(400) % 5)
+    assert np.isfinite(fitted.expected).all()
+    assert fitted.expected.max() <= 40.0
+    assert np.median(fitted.expected) < 1.0
+
+
 def test_of_very_many_rows_some_are_enough(monkeypatch):
     monkeypatch.setattr("predictors.length_fit._MOST_ROWS", 800)
     rng = np.random.default_rng(8)

@@ -94,7 +94,7 @@ def test_what_is_not_said_has_a_value():
         ("id", {"value": 1, "decision_id": None, "id": "d"}),
         ("metric", {"value": 1, "metric": "Not A Name"}),
         ("value", {"value": [1]}),
-        ("body", {}),
+        ("value", {}),
         ("kind", {"value": "x", "kind": "number"}),
         ("kind", {"value": 1, "kind": "bool"}),
         ("weight", {"value": 1, "weight": 0}),
